@@ -1,0 +1,1 @@
+//! Several small classifiers as one, and the strategies that attack them.

@@ -1,0 +1,1 @@
+//! Base attacks, one file each, and the list of them.

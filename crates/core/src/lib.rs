@@ -1,0 +1,34 @@
+//! The vocabulary of ROBIN: what an attack needs to know about a classifier, and nothing else.
+//!
+//! Reading order: [`classifier`] (what an attacker sees), [`objective`] (what it raises), [`attack`] (who
+//! moves the images), [`budget`] (how far), [`seed`] (where random numbers come from).
+//!
+//! Invariant: this crate knows no architecture, no file format, no clock and no command line.
+
+pub mod attack;
+pub mod batch;
+pub mod budget;
+pub mod cancel;
+pub mod classifier;
+pub mod epsilon;
+pub mod error;
+pub mod host;
+pub mod norm;
+pub mod objective;
+pub mod scores;
+pub mod seed;
+
+pub use attack::{Adversarial, Attack, Cost, Iterate, Judge, Misclassified, Strategy, Target};
+pub use batch::{Batch, ExampleId};
+pub use budget::Budget;
+pub use cancel::CancelToken;
+pub use classifier::{Classifier, Pass};
+pub use epsilon::Epsilon;
+pub use error::{Error, Result};
+pub use norm::Norm;
+pub use objective::{Evaluation, Objective};
+pub use scores::{ColumnTable, Columns, Scores};
+pub use seed::{Purpose, Seed, Stream};
+
+/// Raised by any change in this crate that can move a reported number; part of every record's key.
+pub const NUMERICS: u32 = 1;

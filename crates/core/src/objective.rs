@@ -1,0 +1,30 @@
+//! What an attack raises, one number per example.
+
+use candle_core::Tensor;
+
+use crate::{Columns, Result, Scores};
+
+/// An objective prepared for one batch (its labels, targets and arm choices are inside): **larger is closer
+/// to misclassified**. It knows which score columns it needs, and its own derivative on them.
+pub trait Objective: Send + Sync {
+    /// The columns that [`Objective::evaluate`] expects.
+    fn columns(&self) -> Columns;
+
+    /// Values and gradient for `scores` `[n, columns]`.
+    ///
+    /// # Errors
+    /// If the scores do not belong to this batch, or are not finite.
+    fn evaluate(&self, scores: &Scores) -> Result<Evaluation>;
+
+    /// The objective of the examples at `rows` alone.
+    fn select(&self, rows: &[usize]) -> Box<dyn Objective>;
+}
+
+/// An objective's values and derivative.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// `[n]`.
+    pub values: Vec<f32>,
+    /// Derivative of each example's own value on its scores, `[n, columns]`.
+    pub score_gradient: Tensor,
+}

@@ -1,0 +1,181 @@
+//! Scores of classes before any softmax, and the choice of columns to compute.
+
+use candle_core::{Device, Tensor};
+
+use crate::{Error, Result, host};
+
+/// Unnormalised scores `[n, m]` (f32): logits of a network, or the arms' log-odds of an aggregate. Never
+/// probabilities: a saturated probability has no gradient, which looks like robustness and is not.
+#[derive(Debug, Clone)]
+pub struct Scores(Tensor);
+
+impl Scores {
+    /// Wraps a tensor `[n, m]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it has another rank.
+    pub fn new(tensor: Tensor) -> Result<Self> {
+        match tensor.rank() {
+            2 => Ok(Self(tensor)),
+            _ => Err(Error::Shape {
+                what: "scores",
+                found: tensor.dims().to_vec(),
+                expected: "[n, m]".to_owned(),
+            }),
+        }
+    }
+
+    /// Scores from row-major values on the host.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if there are not `n * m` values.
+    pub fn from_vec(values: Vec<f32>, n: usize, m: usize) -> Result<Self> {
+        Self::new(Tensor::from_vec(values, (n, m), &Device::Cpu)?)
+    }
+
+    /// The tensor `[n, m]`.
+    pub fn tensor(&self) -> &Tensor {
+        &self.0
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.0.dims()[0]
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.0.dims()[1]
+    }
+
+    /// Row-major values on the host, all finite.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] names the first example with a NaN or an infinity.
+    pub fn to_vec(&self) -> Result<Vec<f32>> {
+        let values = host::to_vec(&self.0)?;
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(at) => {
+                Err(Error::NotFinite { what: "score", example: at / self.columns(), value: values[at] })
+            }
+            None => Ok(values),
+        }
+    }
+
+    /// Column of the highest score of each example; the first one on a tie.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if a score is not finite.
+    pub fn arg_max(&self) -> Result<Vec<u32>> {
+        let values = self.to_vec()?;
+        Ok(values.chunks_exact(self.columns()).map(|row| ranked(row)[0]).collect())
+    }
+}
+
+/// Columns of `row` from the highest to the lowest score; ties keep the lower column first.
+pub fn ranked(row: &[f32]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..row.len() as u32).collect();
+    order.sort_by(|&a, &b| row[b as usize].total_cmp(&row[a as usize]).then(a.cmp(&b)));
+    order
+}
+
+/// Which score columns are wanted; an aggregate computes only the arms behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Columns {
+    /// Every class.
+    All,
+    /// One class, the same for all examples.
+    One(usize),
+    /// Some classes of each example's own choice.
+    PerExample(ColumnTable),
+}
+
+impl Columns {
+    /// How many columns a classifier of `classes` classes returns for this choice.
+    pub fn width(&self, classes: usize) -> usize {
+        match self {
+            Columns::All => classes,
+            Columns::One(_) => 1,
+            Columns::PerExample(table) => table.width,
+        }
+    }
+
+    /// Refuses columns that a classifier of `classes` classes does not have.
+    ///
+    /// # Errors
+    /// [`Error::Column`] for the first such column.
+    pub fn validate(&self, classes: usize) -> Result<()> {
+        let highest = match self {
+            Columns::All => None,
+            Columns::One(column) => Some(*column),
+            Columns::PerExample(table) => table.indices.iter().max().map(|&column| column as usize),
+        };
+        match highest {
+            Some(column) if column >= classes => Err(Error::Column { column, classes }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The choice for the examples at `rows`.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        match self {
+            Columns::PerExample(table) => Columns::PerExample(ColumnTable {
+                width: table.width,
+                indices: rows.iter().flat_map(|&row| table.row(row)).copied().collect(),
+            }),
+            same => same.clone(),
+        }
+    }
+}
+
+/// `width` column indices for each example, row-major.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnTable {
+    /// Columns per example.
+    pub width: usize,
+    /// `[n * width]`.
+    pub indices: Vec<u32>,
+}
+
+impl ColumnTable {
+    /// The columns of one example.
+    pub fn row(&self, row: usize) -> &[u32] {
+        &self.indices[row * self.width..(row + 1) * self.width]
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.indices.len() / self.width.max(1)
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arg_max_takes_the_first_of_a_tie_and_refuses_nan() {
+        let scores = Scores::from_vec(vec![1.0, 2.0, 2.0, -1.0, -3.0, -2.0], 2, 3).unwrap();
+        assert_eq!(scores.arg_max().unwrap(), [1, 0]);
+        let broken = Scores::from_vec(vec![1.0, 2.0, f32::NAN, 0.0], 2, 2).unwrap();
+        assert!(matches!(broken.arg_max(), Err(Error::NotFinite { example: 1, .. })));
+    }
+
+    #[test]
+    fn selecting_rows_selects_their_columns() {
+        let table = ColumnTable { width: 2, indices: vec![0, 1, 2, 3, 4, 5] };
+        let chosen = Columns::PerExample(table).select(&[2, 0]);
+        assert_eq!(chosen, Columns::PerExample(ColumnTable { width: 2, indices: vec![4, 5, 0, 1] }));
+        assert!(matches!(chosen.validate(5), Err(Error::Column { column: 5, classes: 5 })));
+    }
+}

@@ -1,0 +1,1 @@
+//! The paper's tables as data: plans, runs and records them.

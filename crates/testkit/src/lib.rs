@@ -1,0 +1,1 @@
+//! For tests only: gradient checks, golden files, tolerances, toy classifiers.

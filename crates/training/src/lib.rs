@@ -1,0 +1,1 @@
+//! Training loops, losses, the optimiser and schedules.
