@@ -1,1 +1,18 @@
-//! Fast channels-last f32 kernels with exact gradients, each beside a slow reference; plain buffers, no autograd.
+//! Channels-last f32 kernels with exact gradients, on plain buffers.
+//!
+//! One folder per operation; each has its formula and geometry in `mod.rs`, a slow `reference.rs` that is the
+//! judge, and the fast implementations beside it. No autograd, no tensors, no threads here: a kernel works on
+//! one image, or on a block of rows of fixed size, and callers spread those over threads.
+//!
+//! Invariant: the result of an image does not depend on its companions. Products are issued in shapes that
+//! follow from the layer alone ([`linear::BLOCK`] rows, one image of a convolution), because a general matrix
+//! product may choose another order of summation for another shape.
+
+pub mod conv2d;
+pub mod linear;
+pub mod max_pool2d;
+pub mod product;
+pub mod relu;
+
+/// Raised by any change in this crate that can move a reported number; part of every record's key.
+pub const NUMERICS: u32 = 1;

@@ -1,0 +1,48 @@
+//! Max pooling without overlap: window and stride are one number, rows and columns that do not fill a window
+//! are dropped (as in PyTorch with `ceil_mode = False`).
+//!
+//! Convention at ties, PyTorch's: the whole gradient goes to the first largest value of the window in row
+//! order. (candle 0.11.1 divides the gradient by the window's area and gives it to every tie; never use it.)
+
+pub mod direct;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+
+/// Sizes of one pooling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Height and width of the input.
+    pub input: [usize; 2],
+    /// Channels.
+    pub channels: usize,
+    /// Side of the window, and stride; at most 16, so that a place in the window fits a byte.
+    pub window: usize,
+}
+
+impl Geometry {
+    /// Height and width of the output.
+    pub fn output(&self) -> [usize; 2] {
+        self.input.map(|side| side / self.window)
+    }
+
+    /// Values of one input image.
+    pub fn input_len(&self) -> usize {
+        self.input[0] * self.input[1] * self.channels
+    }
+
+    /// Values of one output image.
+    pub fn output_len(&self) -> usize {
+        let [height, width] = self.output();
+        height * width * self.channels
+    }
+
+    /// Index in the input image of the value at `place` (row order) of the window behind output `at`.
+    fn source(&self, at: usize, place: usize) -> usize {
+        let (position, channel) = (at / self.channels, at % self.channels);
+        let width = self.output()[1];
+        let row = position / width * self.window + place / self.window;
+        let column = position % width * self.window + place % self.window;
+        (row * self.input[1] + column) * self.channels + channel
+    }
+}

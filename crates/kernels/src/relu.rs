@@ -1,0 +1,33 @@
+//! Rectifier `max(x, 0)`. Convention at 0, PyTorch's: the derivative there is 0.
+
+/// Applies the rectifier in place. NaN stays NaN: a broken network must not look like a quiet one.
+pub fn forward(x: &mut [f32]) {
+    for x in x {
+        *x = if *x < 0.0 { 0.0 } else { *x };
+    }
+}
+
+/// Zeroes the gradient `dy` wherever the output `y` is not above 0.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn input_gradient(y: &[f32], dy: &mut [f32]) {
+    assert_eq!(y.len(), dy.len(), "gradient of a rectifier");
+    for (d, y) in dy.iter_mut().zip(y) {
+        *d = if *y > 0.0 { *d } else { 0.0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_derivative_at_zero_is_zero_and_nan_is_kept() {
+        let mut x = [-1.0, -0.0, 0.0, 2.0, f32::NAN];
+        super::forward(&mut x);
+        assert_eq!(x[..4], [0.0, 0.0, 0.0, 2.0]);
+        assert!(x[4].is_nan());
+        let mut dy = [1.0; 4];
+        super::input_gradient(&x[..4], &mut dy);
+        assert_eq!(dy, [0.0, 0.0, 0.0, 1.0]);
+    }
+}
