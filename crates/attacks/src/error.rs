@@ -1,0 +1,28 @@
+//! Settings that no attack can run with.
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can be wrong with an attack's settings. (A running attack fails with `robin_core::Error`.)
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting outside what is allowed.
+    #[error("attack {attack}: {field} is {value}, allowed is {allowed}")]
+    Setting {
+        /// The attack's name.
+        attack: &'static str,
+        /// The setting's name.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What would have been right, in words.
+        allowed: &'static str,
+    },
+    /// Text that names no loss.
+    #[error("loss {text:?} is unknown (one of: ce, margin)")]
+    Loss {
+        /// What was given.
+        text: String,
+    },
+}

@@ -1,0 +1,39 @@
+//! The fast gradient method: one full-size step.
+
+use robin_core::{Adversarial, Attack, Batch, Budget, Objective, Result, Seed, Target};
+
+use crate::{Pgd, Start};
+
+/// One step of length epsilon from the clean image (Goodfellow et al. 2015; paper 2.2): by the gradient's
+/// sign for linf, along the gradient for l2. Draws nothing at random.
+///
+/// `last` is the published attack. `worst` also has the clean image among its candidates, which is never
+/// broken, so both have the same verdicts when there is one objective.
+#[derive(Debug, Clone, Copy)]
+pub struct Fgsm {
+    /// What the step may not exceed, and its length.
+    pub budget: Budget,
+}
+
+impl Attack for Fgsm {
+    fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    fn perturb(
+        &self,
+        target: &Target<'_>,
+        objectives: &[Box<dyn Objective>],
+        batch: &Batch,
+        seed: Seed,
+    ) -> Result<Adversarial> {
+        let one_step = Pgd {
+            budget: self.budget,
+            steps: 1,
+            step_size: self.budget.epsilon.get(),
+            restarts: 1,
+            start: Start::Clean,
+        };
+        one_step.perturb(target, objectives, batch, seed)
+    }
+}

@@ -1,0 +1,281 @@
+//! Projected gradient descent (here: ascent on the objective).
+
+use candle_core::Tensor;
+use robin_core::attack::Ruling;
+use robin_core::{
+    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Evaluation, Objective,
+    Result, Seed, Target,
+};
+
+use crate::Start;
+use crate::images::Images;
+use crate::joined::{Joined, Proposal};
+use crate::step::{Step, step_image};
+
+/// Steps of steepest ascent, each projected back onto the budget (Madry et al. 2018; paper 2.2).
+///
+/// linf steps along the sign of the gradient, l2 along the gradient over its own length; an exactly zero
+/// gradient makes no step and is counted. `worst` is the iterate with the highest objective among the start,
+/// every step and the final point; the whole classifier judges the start, that iterate and the final point,
+/// and the example is broken if any of the three is. `last` is the final point alone.
+///
+/// Restarts and several objectives are joined per example: broken by one is broken, for `worst` and for
+/// `last`. Every objective of a restart begins at the same point.
+#[derive(Debug, Clone, Copy)]
+pub struct Pgd {
+    /// What no iterate exceeds.
+    pub budget: Budget,
+    /// Number of steps, at least 1.
+    pub steps: usize,
+    /// Length of a step in pixels, measured in the budget's norm.
+    pub step_size: f64,
+    /// Number of runs, at least 1; run number r starts at address r.
+    pub restarts: usize,
+    /// Where each run begins.
+    pub start: Start,
+}
+
+impl Pgd {
+    /// The training attack: the final point of the first run, `[n, c, h, w]`. Exactly `steps` forward and
+    /// backward passes; nothing is judged and no best iterate is kept. The images must be finite and in
+    /// `[0, 1]`.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when stopped; [`Error::NotFinite`] if the gradient overflows; otherwise as the
+    /// classifier's and the objective's.
+    pub fn ascend(
+        &self,
+        model: &dyn Classifier,
+        objective: &dyn Objective,
+        batch: &Batch,
+        seed: Seed,
+        cancel: &CancelToken,
+    ) -> Result<Tensor> {
+        let clean = Images::new(&batch.images)?;
+        let mut images = self.start.points(self.budget, batch, seed, 0)?;
+        let columns = objective.columns();
+        for _ in 0..self.steps {
+            cancel.check()?;
+            let (_, gradient) = gradient(model, objective, &columns, &images)?;
+            self.step(&clean, &gradient, &mut images, |_| ());
+        }
+        images.into_tensor()
+    }
+
+    /// One step of every image; `zero_gradient(row)` is called for those that stay.
+    fn step(
+        &self,
+        clean: &Images,
+        gradient: &[f32],
+        images: &mut Images,
+        mut zero_gradient: impl FnMut(usize),
+    ) {
+        for (row, (image, clean, gradient)) in images.rows_with(clean, gradient).enumerate() {
+            if step_image(self.budget, self.step_size, clean, gradient, image) == Step::ZeroGradient {
+                zero_gradient(row);
+            }
+        }
+    }
+
+    /// One run from `start` for one objective.
+    fn run(
+        &self,
+        target: &Target<'_>,
+        objective: &dyn Objective,
+        clean: &Images,
+        start: Images,
+    ) -> Result<Run> {
+        let columns = objective.columns();
+        let mut images = start;
+        let mut best = Best { images: images.clone(), values: Vec::new(), iterates: Vec::new() };
+        let mut zero_gradients = Vec::new();
+        for iterate in 0..self.steps {
+            target.cancel.check()?;
+            let (values, gradient) = gradient(target.model, objective, &columns, &images)?;
+            zero_gradients.resize(values.len(), 0);
+            best.offer(iterate, &values, &images);
+            self.step(clean, &gradient, &mut images, |row| zero_gradients[row] += 1);
+        }
+        target.cancel.check()?;
+        let scores = target.model.scores(&images.tensor()?, &columns)?;
+        let last_values = objective.evaluate(&scores)?.values;
+        zero_gradients.resize(last_values.len(), 0);
+        best.offer(self.steps, &last_values, &images);
+        Ok(Run { best, last: images, last_values, zero_gradients })
+    }
+}
+
+impl Attack for Pgd {
+    fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    fn perturb(
+        &self,
+        target: &Target<'_>,
+        objectives: &[Box<dyn Objective>],
+        batch: &Batch,
+        seed: Seed,
+    ) -> Result<Adversarial> {
+        batch.validate(target.model.num_classes())?;
+        if objectives.is_empty() || self.restarts == 0 {
+            return Err(Error::Shape {
+                what: "pgd's runs (objectives, restarts)",
+                found: vec![objectives.len(), self.restarts],
+                expected: "at least one of each".to_owned(),
+            });
+        }
+        let judging = target.model.networks(&Columns::All);
+        let clean = Images::new(&batch.images)?;
+        let mut joined = Joined::new(batch)?;
+        for restart in 0..self.restarts {
+            let rows = joined.open_rows();
+            if rows.is_empty() {
+                break;
+            }
+            let starting = batch.select(&rows)?;
+            let starts = self.start.points(self.budget, &starting, seed, restart)?;
+            let start_rulings = target.judge(&starts.tensor()?, &starting.labels)?;
+            rows.iter().for_each(|&row| joined.cost_mut(row).forward += judging);
+            for objective in objectives {
+                let open: Vec<usize> = (0..rows.len()).filter(|&at| joined.is_open(rows[at])).collect();
+                if open.is_empty() {
+                    break;
+                }
+                let rows: Vec<usize> = open.iter().map(|&at| rows[at]).collect();
+                let labels: Vec<u32> = rows.iter().map(|&row| batch.labels[row]).collect();
+                let networks = target.model.networks(&objective.columns());
+                let run =
+                    self.run(target, &*objective.select(&rows), &clean.select(&rows), starts.select(&open))?;
+                let known = Known {
+                    start: open.iter().map(|&at| start_rulings[at]).collect(),
+                    last: target.judge(&run.last.tensor()?, &labels)?,
+                };
+                let best = run.judge_best(target, self.steps, &labels, &known)?;
+                for (at, &row) in rows.iter().enumerate() {
+                    let cost = joined.cost_mut(row);
+                    cost.forward += (self.steps as u32 + 1) * networks + judging;
+                    cost.forward += if best[at].judged_apart { judging } else { 0 };
+                    cost.backward += self.steps as u32 * networks;
+                    cost.zero_gradients += run.zero_gradients[at];
+                    let start = (starts.row(open[at]), known.start[at]);
+                    run.offer(&mut joined, row, at, start, best[at].ruling, known.last[at]);
+                }
+            }
+        }
+        joined.finish()
+    }
+}
+
+/// Objective values `[n]` and input gradient of one step.
+fn gradient(
+    model: &dyn Classifier,
+    objective: &dyn Objective,
+    columns: &Columns,
+    images: &Images,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let pass = model.forward(&images.tensor()?, columns)?;
+    let Evaluation { values, score_gradient } = objective.evaluate(pass.scores())?;
+    Ok((values, images.gradient(&pass.input_gradient(&score_gradient)?)?))
+}
+
+/// The iterates with the highest objective so far; the first on a tie.
+struct Best {
+    images: Images,
+    /// `[n]`, empty before the first offer.
+    values: Vec<f32>,
+    /// Which iterate each one is: 0 the start, `steps` the final point.
+    iterates: Vec<usize>,
+}
+
+impl Best {
+    fn offer(&mut self, iterate: usize, values: &[f32], images: &Images) {
+        if self.values.is_empty() {
+            self.values = values.to_vec();
+            self.iterates = vec![iterate; values.len()];
+            return;
+        }
+        for (row, &value) in values.iter().enumerate() {
+            if value > self.values[row] {
+                self.values[row] = value;
+                self.iterates[row] = iterate;
+                self.images.row_mut(row).copy_from_slice(images.row(row));
+            }
+        }
+    }
+}
+
+struct Run {
+    best: Best,
+    last: Images,
+    last_values: Vec<f32>,
+    zero_gradients: Vec<u32>,
+}
+
+/// Rulings that need no further pass.
+struct Known {
+    start: Vec<Ruling>,
+    last: Vec<Ruling>,
+}
+
+#[derive(Clone, Copy)]
+struct BestRuling {
+    ruling: Ruling,
+    /// Whether it took a forward pass of its own.
+    judged_apart: bool,
+}
+
+impl Run {
+    /// Rulings on the best iterates. Where the best is the start or the final point, its ruling is known.
+    fn judge_best(
+        &self,
+        target: &Target<'_>,
+        final_iterate: usize,
+        labels: &[u32],
+        known: &Known,
+    ) -> Result<Vec<BestRuling>> {
+        let iterates = &self.best.iterates;
+        let mut best: Vec<BestRuling> = (0..labels.len())
+            .map(|row| {
+                let ruling = if iterates[row] == 0 { known.start[row] } else { known.last[row] };
+                BestRuling { ruling, judged_apart: false }
+            })
+            .collect();
+        let rows: Vec<usize> =
+            (0..labels.len()).filter(|&row| iterates[row] != 0 && iterates[row] != final_iterate).collect();
+        if !rows.is_empty() {
+            let images = self.best.images.select(&rows).into_tensor()?;
+            let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
+            for (&row, ruling) in rows.iter().zip(target.judge(&images, &labels)?) {
+                best[row] = BestRuling { ruling, judged_apart: true };
+            }
+        }
+        Ok(best)
+    }
+
+    /// Offers the run's example `at`, which is example `row` of the batch.
+    fn offer(
+        &self,
+        joined: &mut Joined,
+        row: usize,
+        at: usize,
+        (start, start_ruling): (&[f32], Ruling),
+        best_ruling: Ruling,
+        last_ruling: Ruling,
+    ) {
+        let last = Proposal { image: self.last.row(at), ruling: last_ruling, value: self.last_values[at] };
+        let value = self.best.values[at];
+        let best = Proposal { image: self.best.images.row(at), ruling: best_ruling, value };
+        let start = Proposal { image: start, ruling: start_ruling, value };
+        let worst = if best.ruling.broken {
+            best
+        } else if last.ruling.broken {
+            last
+        } else if start.ruling.broken {
+            start
+        } else {
+            best
+        };
+        joined.offer(row, &worst, &last);
+    }
+}

@@ -1,0 +1,128 @@
+//! Where an attack begins, and random perturbations.
+
+use robin_core::{Batch, Budget, Norm, Purpose, Result, Seed, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::images::Images;
+
+/// The first point of an attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// The clean image.
+    Clean,
+    /// Uniform in the ball of radius epsilon around the clean image, then clipped to the box `[0, 1]`.
+    UniformInBall,
+}
+
+impl Start {
+    /// Starting points of restart number `restart`. An example's point depends on its id, the seed and the
+    /// restart alone.
+    pub(crate) fn points(self, budget: Budget, batch: &Batch, seed: Seed, restart: usize) -> Result<Images> {
+        let mut points = Images::new(&batch.images)?;
+        if self == Start::UniformInBall {
+            let seed = seed.derive(Purpose::AttackStart, restart as u64);
+            points.redraw(&batch.ids, |id, clean, point| in_ball(budget, &mut seed.stream(id), clean, point));
+        }
+        Ok(points)
+    }
+}
+
+/// Writes a uniformly random point of the ball around `clean`, clipped to the box, into `point`.
+///
+/// linf: each pixel uniform in `[-epsilon, epsilon)`. l2: a Gaussian direction at distance
+/// `epsilon * u^(1/d)` in `d` dimensions, which is uniform by volume (a distance `epsilon * u`, as some
+/// published code has it, crowds the centre).
+pub(crate) fn in_ball(budget: Budget, stream: &mut Stream, clean: &[f32], point: &mut [f32]) {
+    let epsilon = budget.epsilon.get();
+    match budget.norm {
+        Norm::Linf => {
+            for (pixel, &c) in point.iter_mut().zip(clean) {
+                *pixel = (f64::from(c) + epsilon * f64::from(stream.symmetric())) as f32;
+            }
+        }
+        Norm::L2 => {
+            let direction = direction(stream, clean.len());
+            // `libm`, as in the stream's Gaussians: every platform gets the same bits.
+            let radius = epsilon * libm::pow(f64::from(stream.uniform()), 1.0 / clean.len() as f64);
+            move_along(&direction, radius, clean, point);
+        }
+    }
+    budget.project_image(clean, point);
+}
+
+/// Writes a uniformly random point of the l2 sphere around `clean`, clipped to the box, into `point`.
+pub(crate) fn on_sphere(budget: Budget, stream: &mut Stream, clean: &[f32], point: &mut [f32]) {
+    let direction = direction(stream, clean.len());
+    move_along(&direction, budget.epsilon.get(), clean, point);
+    budget.project_image(clean, point);
+}
+
+/// Writes a random corner of the linf ball around `clean`, clipped to the box, into `point`.
+pub(crate) fn at_corner(budget: Budget, stream: &mut Stream, clean: &[f32], point: &mut [f32]) {
+    let epsilon = budget.epsilon.get() as f32;
+    for (pixel, &c) in point.iter_mut().zip(clean) {
+        *pixel = if stream.bits() >> 31 == 0 { c + epsilon } else { c - epsilon };
+    }
+    budget.project_image(clean, point);
+}
+
+/// A vector of uniformly random direction and unit length; zero if every draw was, which moves nothing.
+fn direction(stream: &mut Stream, length: usize) -> Vec<f64> {
+    let mut draws: Vec<f64> = (0..length).map(|_| stream.gaussian()).collect();
+    let size = draws.iter().map(|d| d * d).sum::<f64>().sqrt();
+    if size > 0.0 {
+        draws.iter_mut().for_each(|d| *d /= size);
+    }
+    draws
+}
+
+fn move_along(direction: &[f64], distance: f64, clean: &[f32], point: &mut [f32]) {
+    for ((pixel, &c), d) in point.iter_mut().zip(clean).zip(direction) {
+        *pixel = (f64::from(c) + distance * d) as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use robin_core::ExampleId;
+
+    use super::*;
+
+    const DIMENSIONS: usize = 20;
+    const DRAWS: u32 = 4_000;
+
+    /// Sizes over epsilon of many draws around a grey image, far from the box.
+    fn sizes(norm: Norm, draw: fn(Budget, &mut Stream, &[f32], &mut [f32])) -> Vec<f64> {
+        let budget = Budget { norm, epsilon: "0.4".parse().unwrap() };
+        let clean = [0.5; DIMENSIONS];
+        (0..DRAWS)
+            .map(|index| {
+                let mut point = clean;
+                draw(budget, &mut Seed::new(3).stream(ExampleId::first(index)), &clean, &mut point);
+                norm.distance(&clean, &point) / 0.4
+            })
+            .collect()
+    }
+
+    /// Uniform by volume: the share within radius r is r^d, so size^d is uniform with mean 1/2.
+    #[test]
+    fn the_ball_is_filled_uniformly_by_volume() {
+        for norm in [Norm::L2, Norm::Linf] {
+            let sizes = sizes(norm, in_ball);
+            assert!(sizes.iter().all(|&size| size <= 1.0 + 1e-6));
+            let mean = sizes.iter().map(|size| size.powi(DIMENSIONS as i32)).sum::<f64>() / f64::from(DRAWS);
+            // Five standard errors of the mean of a uniform variable.
+            assert!((mean - 0.5).abs() < 5.0 / (12.0 * f64::from(DRAWS)).sqrt(), "{norm}: {mean}");
+        }
+    }
+
+    #[test]
+    fn sphere_and_corners_lie_at_epsilon() {
+        for (norm, draw) in [(Norm::L2, on_sphere as fn(_, &mut _, &_, &mut _)), (Norm::Linf, at_corner)] {
+            for size in sizes(norm, draw) {
+                assert!((size - 1.0).abs() < 1e-6, "{norm}: {size}");
+            }
+        }
+    }
+}
