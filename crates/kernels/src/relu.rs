@@ -7,14 +7,14 @@ pub fn forward(x: &mut [f32]) {
     }
 }
 
-/// Zeroes the gradient `dy` wherever the output `y` is not above 0.
+/// Zeroes the gradient `dy` where the output was not `active`, that is not above 0.
 ///
 /// # Panics
 /// If the slices differ in length.
-pub fn input_gradient(y: &[f32], dy: &mut [f32]) {
-    assert_eq!(y.len(), dy.len(), "gradient of a rectifier");
-    for (d, y) in dy.iter_mut().zip(y) {
-        *d = if *y > 0.0 { *d } else { 0.0 };
+pub fn input_gradient(active: &[bool], dy: &mut [f32]) {
+    assert_eq!(active.len(), dy.len(), "gradient of a rectifier");
+    for (d, active) in dy.iter_mut().zip(active) {
+        *d = if *active { *d } else { 0.0 };
     }
 }
 
@@ -27,7 +27,7 @@ mod tests {
         assert_eq!(x[..4], [0.0, 0.0, 0.0, 2.0]);
         assert!(x[4].is_nan());
         let mut dy = [1.0; 4];
-        super::input_gradient(&x[..4], &mut dy);
+        super::input_gradient(&[false, false, false, true], &mut dy);
         assert_eq!(dy, [0.0, 0.0, 0.0, 1.0]);
     }
 }

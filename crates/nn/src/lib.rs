@@ -1,1 +1,23 @@
-//! Architectures as data (graphs), parameters, initialisation, safetensors, and the executors that run a graph.
+//! Networks as data, their parameters, and the executors that run them.
+//!
+//! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`network`] (what training owns),
+//! [`executor`] (the list of executors), then [`reference`] (candle, the judge) and [`cpu`] (our kernels).
+//!
+//! Invariant: a graph names layers, never a kernel or a memory layout; every executor runs every graph.
+
+pub mod cpu;
+pub mod error;
+pub mod executor;
+pub mod graph;
+pub mod network;
+pub mod parameters;
+pub mod reference;
+
+pub use error::{Error, Result};
+pub use executor::{EXECUTORS, Executor, executor};
+pub use graph::{Convolution, Graph, GraphBuilder};
+pub use network::{Gradients, LossFn, Network};
+pub use parameters::{NamedTensor, Parameters};
+
+/// Raised by any change in this crate that can move a reported number; part of every record's key.
+pub const NUMERICS: u32 = 1;

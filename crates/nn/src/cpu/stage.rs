@@ -1,0 +1,112 @@
+//! A graph with its parameters, prepared for the kernels.
+
+use robin_kernels::{conv2d, linear, max_pool2d};
+
+use crate::graph::Layer;
+use crate::{Graph, Parameters};
+
+/// The stages of a graph with the present parameters.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) graph: Graph,
+    pub(super) stages: Vec<Stage>,
+}
+
+/// One step of the forward pass. Flattening is no step: the linear layer after it has its weights reordered.
+#[derive(Debug)]
+pub(super) enum Stage {
+    Normalize { mean: Vec<f32>, std: Vec<f32> },
+    Conv2d { geometry: conv2d::Geometry, weights: Vec<f32>, bias: Vec<f32> },
+    Relu,
+    MaxPool2d(max_pool2d::Geometry),
+    Linear { geometry: linear::Geometry, weights: Vec<f32>, bias: Vec<f32>, flattened: Option<[usize; 3]> },
+}
+
+impl Program {
+    pub(super) fn new(graph: &Graph, parameters: &Parameters) -> Self {
+        let values = |name: &str, part: &str| {
+            let tensor = parameters.get(&format!("{name}.{part}"));
+            &tensor.expect("parameters were checked against the graph").values
+        };
+        let mut flattened = None;
+        let mut stages = Vec::new();
+        for layer in graph.layers() {
+            stages.push(match layer {
+                Layer::Normalize { name, .. } => {
+                    Stage::Normalize { mean: values(name, "mean").clone(), std: values(name, "std").clone() }
+                }
+                Layer::Conv2d { name, geometry } => Stage::Conv2d {
+                    geometry: *geometry,
+                    weights: geometry.weights_from_torch(values(name, "weight")),
+                    bias: values(name, "bias").clone(),
+                },
+                Layer::Relu => Stage::Relu,
+                Layer::MaxPool2d(geometry) => Stage::MaxPool2d(*geometry),
+                Layer::Flatten(shape) => {
+                    flattened = Some(*shape);
+                    continue;
+                }
+                Layer::Linear { name, geometry } => {
+                    let flattened = flattened.take();
+                    let weights = values(name, "weight");
+                    let weights = match flattened {
+                        Some(shape) => reorder_rows(weights, shape, Order::ChannelsLast),
+                        None => weights.clone(),
+                    };
+                    Stage::Linear {
+                        geometry: *geometry,
+                        weights,
+                        bias: values(name, "bias").clone(),
+                        flattened,
+                    }
+                }
+            });
+        }
+        Self { graph: graph.clone(), stages }
+    }
+}
+
+/// Order of the values of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// `[h, w, c]`, ours.
+    ChannelsLast,
+    /// `[c, h, w]`, PyTorch's.
+    ChannelsFirst,
+}
+
+/// Every row of `values` holds an image of `shape` `[c, h, w]` in the other order; returns them in order `to`.
+pub(super) fn reorder_rows(values: &[f32], [channels, height, width]: [usize; 3], to: Order) -> Vec<f32> {
+    let area = height * width;
+    if channels == 1 || area == 1 {
+        return values.to_vec();
+    }
+    // From rows of `outer` groups of `inner` values to the transpose.
+    let (outer, inner) = match to {
+        Order::ChannelsLast => (channels, area),
+        Order::ChannelsFirst => (area, channels),
+    };
+    let mut reordered = vec![0.0; values.len()];
+    for (from, to) in values.chunks_exact(outer * inner).zip(reordered.chunks_exact_mut(outer * inner)) {
+        for (at_outer, group) in from.chunks_exact(inner).enumerate() {
+            for (at_inner, value) in group.iter().enumerate() {
+                to[at_inner * outer + at_outer] = *value;
+            }
+        }
+    }
+    reordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reordering_is_a_transpose_and_its_own_inverse() {
+        let images: Vec<f32> = (0..2 * 3 * 2 * 4).map(|i| i as f32).collect();
+        let last = reorder_rows(&images, [3, 2, 4], Order::ChannelsLast);
+        // Second image, channel 1, row 1, column 2.
+        assert_eq!(last[24 + (4 + 2) * 3 + 1], images[24 + 8 + 4 + 2]);
+        assert_eq!(reorder_rows(&last, [3, 2, 4], Order::ChannelsFirst), images);
+    }
+}

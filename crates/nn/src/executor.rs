@@ -1,0 +1,60 @@
+//! The list of executors: ways to run any graph, chosen by name at run time.
+
+use robin_core::Classifier;
+
+use crate::cpu::Cpu;
+use crate::reference::Reference;
+use crate::{Error, Graph, Network, Parameters, Result};
+
+/// A way to run any graph. Its name is recorded with every result.
+pub trait Executor: Send + Sync {
+    /// Name in records and on the command line.
+    fn name(&self) -> &'static str;
+
+    /// A trained network, ready to be attacked.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if `parameters` are not those of `graph`.
+    fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>>;
+
+    /// A network to be trained.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if `parameters` are not those of `graph`.
+    fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>>;
+}
+
+/// Every executor. The first is the judge of the others.
+pub static EXECUTORS: &[&dyn Executor] = &[&Reference, &Cpu];
+
+/// The executor called `name`.
+///
+/// # Errors
+/// [`Error::UnknownExecutor`] lists the valid names.
+pub fn executor(name: &str) -> Result<&'static dyn Executor> {
+    EXECUTORS.iter().copied().find(|executor| executor.name() == name).ok_or_else(|| Error::UnknownExecutor {
+        name: name.to_owned(),
+        valid: EXECUTORS.iter().map(|executor| executor.name()).collect(),
+    })
+}
+
+/// Checks that `parameters` are exactly the tensors of `graph`.
+pub(crate) fn check(graph: &Graph, parameters: &Parameters) -> Result<()> {
+    let expected: Vec<(String, Vec<usize>)> =
+        graph.tensors().into_iter().map(|spec| (spec.name, spec.shape)).collect();
+    let found = || parameters.trained.iter().chain(&parameters.buffers);
+    let mut faults: Vec<String> = expected
+        .iter()
+        .filter(|(name, shape)| !found().any(|t| t.name == *name && t.shape == *shape))
+        .map(|(name, shape)| format!("{name} {shape:?} is missing"))
+        .collect();
+    faults.extend(
+        found()
+            .filter(|t| !expected.iter().any(|(name, shape)| t.name == *name && t.shape == *shape))
+            .map(|t| format!("{} {:?} is not part of it", t.name, t.shape)),
+    );
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Weights { file: "weights in memory".to_owned(), graph: graph.name().to_owned(), faults })
+}

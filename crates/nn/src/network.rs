@@ -1,0 +1,36 @@
+//! What training owns: parameters that change, and the two views of them that a step needs.
+
+use candle_core::Tensor;
+use robin_core::{Classifier, Scores};
+
+use crate::{NamedTensor, Parameters, Result};
+
+/// Gradients in the order of [`Parameters::trained`], each with its tensor's shape.
+#[derive(Debug, Clone)]
+pub struct Gradients(pub Vec<Vec<f32>>);
+
+/// A loss over the logits of all batches of a step: returns its gradient on each batch's logits. The loss
+/// keeps its own value.
+pub type LossFn<'a> = dyn FnMut(&[Scores]) -> robin_core::Result<Vec<Tensor>> + 'a;
+
+/// A network in training.
+pub trait Network: Send {
+    /// The current parameters.
+    fn parameters(&self) -> &Parameters;
+
+    /// Lets `change` move the trained tensors, in order.
+    fn update(&mut self, change: &mut dyn FnMut(&mut [NamedTensor]));
+
+    /// The network as an attacker meets it: evaluation mode, the present weights prepared once, nothing
+    /// tracked.
+    ///
+    /// # Errors
+    /// If the weights cannot be prepared.
+    fn freeze(&self) -> Result<Box<dyn Classifier>>;
+
+    /// Forward on each batch `[n, c, h, w]`, then the loss, then the gradients of all weights.
+    ///
+    /// # Errors
+    /// If the images do not fit, or the loss fails.
+    fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients>;
+}

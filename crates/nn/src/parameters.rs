@@ -1,0 +1,201 @@
+//! A network's numbers: ordered, named and shaped as in PyTorch, on the host.
+
+use robin_core::{Purpose, Seed};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+
+use crate::graph::{Initial, TensorSpec};
+use crate::{Error, Graph, Result};
+
+/// Trained tensors and buffers of one network, each in layer order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameters {
+    /// What the optimiser moves.
+    pub trained: Vec<NamedTensor>,
+    /// What is stored with them and never trained.
+    pub buffers: Vec<NamedTensor>,
+}
+
+/// A tensor with PyTorch's name, shape and order of values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    /// Its key in the `state_dict`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Parameters {
+    /// Fresh parameters, distributed as PyTorch initialises them. Each tensor has a random stream of its own.
+    pub fn initialise(graph: &Graph, seed: Seed) -> Self {
+        let mut parameters = Self { trained: Vec::new(), buffers: Vec::new() };
+        for (index, TensorSpec { name, shape, initial }) in graph.tensors().into_iter().enumerate() {
+            let count = shape.iter().product();
+            match initial {
+                Initial::Buffer(value) => {
+                    parameters.buffers.push(NamedTensor { name, shape, values: vec![value; count] });
+                }
+                Initial::Uniform { fan_in } => {
+                    let bound = 1.0 / (fan_in as f32).sqrt();
+                    let mut stream = seed.derive(Purpose::Initialisation, index as u64).root_stream();
+                    let values = (0..count).map(|_| bound * stream.symmetric()).collect();
+                    parameters.trained.push(NamedTensor { name, shape, values });
+                }
+            }
+        }
+        parameters
+    }
+
+    /// The tensor called `name`, trained or buffer.
+    pub fn get(&self, name: &str) -> Option<&NamedTensor> {
+        self.trained.iter().chain(&self.buffers).find(|tensor| tensor.name == name)
+    }
+
+    /// Number of trained values.
+    pub fn count(&self) -> usize {
+        self.trained.iter().map(|tensor| tensor.values.len()).sum()
+    }
+
+    /// The bytes of a safetensors file with PyTorch's names; the same parameters give the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Safetensors`] if the format cannot hold them.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        let fault = |source| Error::Safetensors { file: "weights in memory".to_owned(), source };
+        let bytes: Vec<(&NamedTensor, Vec<u8>)> = self
+            .trained
+            .iter()
+            .chain(&self.buffers)
+            .map(|tensor| (tensor, tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+            .collect();
+        let views = bytes
+            .iter()
+            .map(|(tensor, bytes)| {
+                let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?;
+                Ok((tensor.name.as_str(), view))
+            })
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(fault)?;
+        serialize(views, None).map_err(fault)
+    }
+
+    /// Reads the parameters of `graph` from a safetensors file's `bytes`; `file` names it in messages.
+    /// PyTorch's counters `*.num_batches_tracked` are accepted and ignored.
+    ///
+    /// # Errors
+    /// [`Error::Safetensors`] if the bytes are no such file; [`Error::Weights`] lists every tensor that is
+    /// missing, too many, not f32 or of another shape.
+    pub fn from_safetensors(graph: &Graph, bytes: &[u8], file: &str) -> Result<Self> {
+        let found = SafeTensors::deserialize(bytes)
+            .map_err(|source| Error::Safetensors { file: file.to_owned(), source })?;
+        let specs = graph.tensors();
+        let mut parameters = Self { trained: Vec::new(), buffers: Vec::new() };
+        let mut faults = Vec::new();
+        for TensorSpec { name, shape, initial } in &specs {
+            let view = match found.tensor(name) {
+                Ok(view) => view,
+                Err(_) => {
+                    faults.push(format!("{name} {shape:?} is missing"));
+                    continue;
+                }
+            };
+            if view.dtype() != Dtype::F32 || view.shape() != shape {
+                faults.push(format!(
+                    "{name} is {:?} {:?}, expected F32 {shape:?}",
+                    view.dtype(),
+                    view.shape()
+                ));
+                continue;
+            }
+            let (chunks, _) = view.data().as_chunks::<4>();
+            let values: Vec<f32> = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                faults.push(format!("{name}[{at}] is {}", values[at]));
+            }
+            let tensor = NamedTensor { name: name.clone(), shape: shape.clone(), values };
+            match initial {
+                Initial::Buffer(_) => parameters.buffers.push(tensor),
+                Initial::Uniform { .. } => parameters.trained.push(tensor),
+            }
+        }
+        let mut extra: Vec<&str> = found.names().into_iter().collect();
+        extra.sort_unstable();
+        extra.retain(|name| !name.ends_with("num_batches_tracked") && !specs.iter().any(|s| s.name == *name));
+        faults.extend(extra.into_iter().map(|name| format!("{name} is not part of it")));
+        if faults.is_empty() {
+            Ok(parameters)
+        } else {
+            Err(Error::Weights { file: file.to_owned(), graph: graph.name().to_owned(), faults })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(outputs: usize) -> Graph {
+        Graph::builder("toy", [1, 2, 2])
+            .normalize("normalize")
+            .flatten()
+            .linear("fc1", 300)
+            .relu()
+            .linear("fc2", outputs)
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_file_gives_back_the_same_parameters_and_bytes() {
+        let graph = graph(3);
+        let parameters = Parameters::initialise(&graph, Seed::new(1));
+        let bytes = parameters.to_safetensors().unwrap();
+        let read = Parameters::from_safetensors(&graph, &bytes, "toy").unwrap();
+        assert_eq!(read, parameters);
+        assert_eq!(read.to_safetensors().unwrap(), bytes);
+    }
+
+    #[test]
+    fn initial_values_fill_pytorchs_range_evenly() {
+        let parameters = Parameters::initialise(&graph(3), Seed::new(1));
+        let weight = parameters.get("fc2.weight").unwrap();
+        let bound = 1.0 / 300.0_f32.sqrt();
+        assert!(weight.values.iter().all(|v| v.abs() <= bound));
+        // Uniform: variance bound^2 / 3; 900 values, so 5 standard errors are about 15%.
+        let variance = weight.values.iter().map(|v| v * v).sum::<f32>() / weight.values.len() as f32;
+        assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 0.15, "{variance}");
+        let other = Parameters::initialise(&graph(3), Seed::new(2));
+        assert_ne!(parameters.trained, other.trained);
+        assert_eq!(parameters.get("normalize.std").unwrap().values, [1.0]);
+    }
+
+    #[test]
+    fn every_fault_of_a_foreign_file_is_listed() {
+        let other = Graph::builder("other", [1, 2, 2]).flatten().linear("fc1", 300).relu().linear("out", 3);
+        let bytes = Parameters::initialise(&other.build().unwrap(), Seed::new(1)).to_safetensors().unwrap();
+        let message = Parameters::from_safetensors(&graph(4), &bytes, "foreign").unwrap_err().to_string();
+        for part in [
+            "foreign",
+            "normalize.mean [1] is missing",
+            "fc2.weight [4, 300] is missing",
+            "out.bias is not part",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        let bytes = Parameters::initialise(&graph(3), Seed::new(1)).to_safetensors().unwrap();
+        let message = Parameters::from_safetensors(&graph(4), &bytes, "foreign").unwrap_err().to_string();
+        assert!(message.contains("fc2.bias is F32 [3], expected F32 [4]"), "{message}");
+        let cut = Parameters::from_safetensors(&graph(3), &bytes[..bytes.len() - 1], "cut.safetensors");
+        assert!(cut.unwrap_err().to_string().contains("cut.safetensors"));
+    }
+
+    #[test]
+    fn a_weight_that_is_no_number_is_refused() {
+        let mut parameters = Parameters::initialise(&graph(3), Seed::new(1));
+        parameters.trained[0].values[5] = f32::NAN;
+        let bytes = parameters.to_safetensors().unwrap();
+        let message = Parameters::from_safetensors(&graph(3), &bytes, "nan").unwrap_err().to_string();
+        assert!(message.contains("fc1.weight[5] is NaN"), "{message}");
+    }
+}
