@@ -1,0 +1,246 @@
+//! Images and labels in memory, and batches of them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{Device, Tensor};
+use robin_core::{Batch, ExampleId};
+use sha2::{Digest, Sha256};
+
+use crate::canonical::{self, hex};
+use crate::{DatasetName, Error, LabelMap, Result, Split, cifar, embedded, idx};
+
+/// One split of a data set: u8 images `[n, c, h, w]` and labels `[n]`, in file order. Immutable; a clone
+/// shares the pixels.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    name: DatasetName,
+    split: Split,
+    shape: [usize; 3],
+    len: usize,
+    /// `len * c * h * w` or more.
+    pixels: Arc<[u8]>,
+    /// `len` or more.
+    labels: Arc<[u8]>,
+    /// Of these `len` examples, once somebody has asked.
+    sha256: Arc<OnceLock<String>>,
+}
+
+/// Where images come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The subset compiled into the program (see [`embedded`]).
+    Embedded,
+    /// The full set, in this data folder: `mnist/train-images-idx3-ubyte` and so on (also `.gz`), or
+    /// `cifar-10-batches-bin/data_batch_1.bin` and so on (also `.gz`).
+    Folder(PathBuf),
+}
+
+impl Dataset {
+    /// Loads one split and checks the SHA-256 of everything read.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Checksum`], [`Error::Format`] or [`Error::Io`], naming the file.
+    pub fn load(name: DatasetName, split: Split, source: &Source) -> Result<Self> {
+        let files = match source {
+            Source::Embedded => embedded::files(name, split)?,
+            Source::Folder(data_dir) => {
+                let folder = name.folder(data_dir);
+                let files = canonical::split_files(name, split).iter();
+                files
+                    .map(|file| Ok((folder.join(file.name).display().to_string(), file.read(name, &folder)?)))
+                    .collect::<Result<_>>()?
+            }
+        };
+        let data = Self::from_files(name, split, files)?;
+        tracing::debug!(%name, %split, examples = data.len, "data set loaded");
+        Ok(data)
+    }
+
+    /// A data set of these examples, for tests and tools. `shape` is `[c, h, w]`, `pixels` `[n, c, h, w]`,
+    /// `labels` `[n]`.
+    ///
+    /// # Errors
+    /// [`Error::Counts`] if the lengths do not agree, [`Error::Class`] for a label that `name` does not have.
+    pub fn from_parts(
+        name: DatasetName,
+        split: Split,
+        shape: [usize; 3],
+        pixels: Vec<u8>,
+        labels: Vec<u8>,
+    ) -> Result<Self> {
+        let length = shape.iter().product::<usize>();
+        if pixels.len() != labels.len() * length {
+            return Err(Error::Counts {
+                first: "pixels".to_owned(),
+                first_count: pixels.len() / length.max(1),
+                second: "labels".to_owned(),
+                second_count: labels.len(),
+            });
+        }
+        let classes = name.num_classes();
+        if let Some(&label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
+            return Err(Error::Class { class: label.into(), classes });
+        }
+        let (len, pixels, labels) = (labels.len(), pixels.into(), labels.into());
+        Ok(Self { name, split, shape, len, pixels, labels, sha256: Arc::default() })
+    }
+
+    /// Puts the files of one split (name for messages, contents) together, in their canonical order.
+    pub(crate) fn from_files(name: DatasetName, split: Split, files: Vec<(String, Vec<u8>)>) -> Result<Self> {
+        let (pixels, labels) = match name {
+            DatasetName::Mnist => {
+                let [(images_file, images), (labels_file, labels)] =
+                    <[_; 2]>::try_from(files).expect("MNIST has two files per split");
+                mnist(name, images_file, images, labels_file, labels)?
+            }
+            DatasetName::Cifar10 => {
+                let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+                for (file, bytes) in files {
+                    cifar::append(&file, &bytes, name.num_classes(), &mut pixels, &mut labels)?;
+                }
+                (pixels, labels)
+            }
+        };
+        Self::from_parts(name, split, name.shape(), pixels, labels)
+    }
+
+    /// Which data set.
+    pub fn name(&self) -> DatasetName {
+        self.name
+    }
+
+    /// Which half of it.
+    pub fn split(&self) -> Split {
+        self.split
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Image shape `[c, h, w]`.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Number of classes of the data set (also of those that no example has).
+    pub fn num_classes(&self) -> usize {
+        self.name.num_classes()
+    }
+
+    /// True classes, `[n]`, before any label map.
+    pub fn labels(&self) -> &[u8] {
+        &self.labels[..self.len]
+    }
+
+    /// Pixels 0 to 255, `[n, c, h, w]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels[..self.len * self.image_length()]
+    }
+
+    /// Examples of each class, by label.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.num_classes()];
+        for &label in self.labels() {
+            counts[usize::from(label)] += 1;
+        }
+        counts
+    }
+
+    /// SHA-256, hex, over shape, number, labels and pixels of exactly these examples: equal for equal
+    /// examples, wherever they were loaded from.
+    pub fn sha256(&self) -> &str {
+        self.sha256.get_or_init(|| {
+            let mut digest = Sha256::new();
+            for size in self.shape.iter().chain([&self.len]) {
+                digest.update((*size as u64).to_le_bytes());
+            }
+            digest.update(self.labels());
+            digest.update(self.pixels());
+            hex(&digest.finalize())
+        })
+    }
+
+    /// The first `limit` examples in file order, sharing the pixels.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if `limit` is 0 or more than there are.
+    pub fn take(&self, limit: usize) -> Result<Self> {
+        if limit == 0 || limit > self.len {
+            return Err(Error::Limit { asked: limit, available: self.len });
+        }
+        if limit == self.len {
+            return Ok(self.clone());
+        }
+        Ok(Self { len: limit, sha256: Arc::default(), ..self.clone() })
+    }
+
+    /// Examples `ids` in that order: images f32 `[n, c, h, w]`, pixel / 255, on the CPU; labels through
+    /// `labels`.
+    ///
+    /// # Errors
+    /// [`Error::Index`] for an example that there is not, [`Error::Class`] if the map names a class that
+    /// there is not.
+    pub fn batch(&self, ids: &[ExampleId], labels: &LabelMap) -> Result<Batch> {
+        labels.validate(self.num_classes())?;
+        let length = self.image_length();
+        let mut values = Vec::with_capacity(ids.len() * length);
+        let mut mapped = Vec::with_capacity(ids.len());
+        for id in ids {
+            let at = id.index as usize;
+            if at >= self.len {
+                return Err(Error::Index { index: id.index, available: self.len });
+            }
+            let image = &self.pixels[at * length..(at + 1) * length];
+            values.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+            mapped.push(labels.apply(self.labels[at]));
+        }
+        let [channels, height, width] = self.shape;
+        let images = Tensor::from_vec(values, (ids.len(), channels, height, width), &Device::Cpu)?;
+        Ok(Batch::new(images, mapped, ids.to_vec())?)
+    }
+
+    fn image_length(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Pixels and labels of an IDX pair that must be of `name`'s shape and agree in number.
+fn mnist(
+    name: DatasetName,
+    images_file: String,
+    images: Vec<u8>,
+    labels_file: String,
+    labels: Vec<u8>,
+) -> Result<(Vec<u8>, Vec<u8>)> {
+    let images = idx::images(&images_file, images)?;
+    let [_, height, width] = name.shape();
+    if (images.rows, images.columns) != (height, width) {
+        return Err(Error::Format {
+            file: images_file,
+            offset: 8,
+            expected: format!("images of {height} x {width}"),
+            found: format!("{} x {}", images.rows, images.columns),
+        });
+    }
+    let labels = idx::labels(&labels_file, labels, name.num_classes())?;
+    if labels.len() != images.count {
+        return Err(Error::Counts {
+            first: images_file,
+            first_count: images.count,
+            second: labels_file,
+            second_count: labels.len(),
+        });
+    }
+    Ok((images.pixels, labels))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! A small real subset of both data sets, compiled in, so that everything runs without a network.
+//!
+//! The first images of each class in file order, as many of each class, in the files' own order: of MNIST
+//! 2,000 training and 1,000 test images, of CIFAR-10 2,000 and 500. `fixtures/NOTICE` has their terms.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::canonical::sha256_hex;
+use crate::{Dataset, DatasetName, Error, Result, Source, Split, gzip, idx};
+
+/// A file of the subset: gzip of IDX, or of CIFAR-10 records.
+struct EmbeddedFile {
+    /// Inside `fixtures/`.
+    path: &'static str,
+    bytes: &'static [u8],
+    /// Size after decompression.
+    size: u64,
+    /// Of the decompressed contents: compressors differ between versions, the data must not.
+    sha256: &'static str,
+}
+
+macro_rules! embedded {
+    ($path:literal, $size:expr, $sha256:literal) => {
+        EmbeddedFile {
+            path: $path,
+            bytes: include_bytes!(concat!("../../../fixtures/", $path)),
+            size: $size,
+            sha256: $sha256,
+        }
+    };
+}
+
+static MNIST: [EmbeddedFile; 4] = [
+    embedded!(
+        "mnist/train-images-idx3-ubyte.gz",
+        16 + 2_000 * 784,
+        "5742f398058fe36aaf1b8edb1051aa6ed96831e24fd15bf6ac80362ceb9942bc"
+    ),
+    embedded!(
+        "mnist/train-labels-idx1-ubyte.gz",
+        8 + 2_000,
+        "5845824a1405e379f337fe3db6e4fa8614766ce3767bbb4825466b35c5ac044b"
+    ),
+    embedded!(
+        "mnist/t10k-images-idx3-ubyte.gz",
+        16 + 1_000 * 784,
+        "b97c8bfeb834d8e7999eaa2d69239abe06653dc09c1e5d7eb0c974c5965bc6a9"
+    ),
+    embedded!(
+        "mnist/t10k-labels-idx1-ubyte.gz",
+        8 + 1_000,
+        "41cf2f530031915ba9fbb241407c369dba1acd7515053edff48cebeee8b260f4"
+    ),
+];
+
+static CIFAR10: [EmbeddedFile; 2] = [
+    embedded!(
+        "cifar10/train_batch.bin.gz",
+        2_000 * 3_073,
+        "85e1bcd937bff4e1a96822ecf457c7d8b520eb14496e76876f04aadd1e5205d3"
+    ),
+    embedded!(
+        "cifar10/test_batch.bin.gz",
+        500 * 3_073,
+        "6fc53f55aebe522d5b1a105c0044983a34f86c60436887ec8a0c4a68c093078a"
+    ),
+];
+
+fn split_files(name: DatasetName, split: Split) -> &'static [EmbeddedFile] {
+    match (name, split) {
+        (DatasetName::Mnist, Split::Train) => &MNIST[..2],
+        (DatasetName::Mnist, Split::Test) => &MNIST[2..],
+        (DatasetName::Cifar10, Split::Train) => &CIFAR10[..1],
+        (DatasetName::Cifar10, Split::Test) => &CIFAR10[1..],
+    }
+}
+
+/// How many examples of each class the subset has.
+pub fn per_class(name: DatasetName, split: Split) -> usize {
+    match (name, split) {
+        (_, Split::Train) => 200,
+        (DatasetName::Mnist, Split::Test) => 100,
+        (DatasetName::Cifar10, Split::Test) => 50,
+    }
+}
+
+/// The files of one split with their decompressed contents, checked.
+pub(crate) fn files(name: DatasetName, split: Split) -> Result<Vec<(String, Vec<u8>)>> {
+    split_files(name, split).iter().map(|file| Ok((file.path.to_owned(), file.contents()?))).collect()
+}
+
+impl EmbeddedFile {
+    fn contents(&self) -> Result<Vec<u8>> {
+        let contents = gzip::unpack(self.path, self.bytes, self.size)?;
+        let found = sha256_hex(&contents);
+        if found == self.sha256 {
+            return Ok(contents);
+        }
+        let (file, expected) = (self.path.to_owned(), self.sha256.to_owned());
+        Err(Error::Checksum { file, size: self.size, expected, found })
+    }
+}
+
+/// Makes the subset's files in `fixtures_dir` from the full sets in `data_dir`. A file whose contents are
+/// right already is left alone, whatever made its gzip.
+///
+/// Returns path inside `fixtures_dir` and SHA-256 of the contents of each file, which must be those in this
+/// module's source.
+///
+/// # Errors
+/// Those of [`Dataset::load`]; [`Error::Io`] if a file cannot be written.
+pub fn generate(data_dir: &Path, fixtures_dir: &Path) -> Result<Vec<(&'static str, String)>> {
+    let mut made = Vec::new();
+    for (file, contents) in subset(data_dir)? {
+        let path = fixtures_dir.join(file.path);
+        if !holds(&path, &contents)? {
+            let folder = path.parent().expect("every fixture is in a folder");
+            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+            let mut aside =
+                tempfile::NamedTempFile::new_in(folder).map_err(Error::io("create a file in", folder))?;
+            io::Write::write_all(&mut aside, &gzip::pack(&contents)).map_err(Error::io("write", &path))?;
+            aside.persist(&path).map_err(|error| Error::io("write", &path)(error.error))?;
+        }
+        made.push((file.path, sha256_hex(&contents)));
+    }
+    Ok(made)
+}
+
+/// Compares the files in `fixtures_dir`, and those compiled in, with what [`generate`] would make.
+///
+/// # Errors
+/// [`Error::FixturesDiffer`] naming every file that differs; otherwise as [`generate`].
+pub fn check(data_dir: &Path, fixtures_dir: &Path) -> Result<()> {
+    let mut files = Vec::new();
+    for (file, contents) in subset(data_dir)? {
+        if !holds(&fixtures_dir.join(file.path), &contents)? {
+            files.push(file.path.to_owned());
+        }
+        if sha256_hex(&contents) != file.sha256 {
+            files.push(format!("the checksum of {} in embedded.rs", file.path));
+        }
+    }
+    if files.is_empty() { Ok(()) } else { Err(Error::FixturesDiffer { files }) }
+}
+
+/// Whether the gzip file at `path` exists and decompresses to `contents`.
+fn holds(path: &Path, contents: &[u8]) -> Result<bool> {
+    match fs::File::open(path) {
+        Ok(file) => Ok(gzip::unpack("", file, contents.len() as u64).is_ok_and(|found| found == contents)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("open", path)(error)),
+    }
+}
+
+/// Every file of the subset with its contents, from the full sets.
+fn subset(data_dir: &Path) -> Result<Vec<(&'static EmbeddedFile, Vec<u8>)>> {
+    let source = Source::Folder(data_dir.to_owned());
+    let mut made = Vec::new();
+    for &name in DatasetName::ALL {
+        for split in [Split::Train, Split::Test] {
+            let data = Dataset::load(name, split, &source)?;
+            let contents = encode(&data, &first_of_each(&data, per_class(name, split)));
+            made.extend(split_files(name, split).iter().zip(contents));
+        }
+    }
+    Ok(made)
+}
+
+/// Indices of the first `count` examples of each class, in file order.
+fn first_of_each(data: &Dataset, count: usize) -> Vec<usize> {
+    let mut left = vec![count; data.num_classes()];
+    let mut chosen = Vec::new();
+    for (index, &label) in data.labels().iter().enumerate() {
+        let left = &mut left[usize::from(label)];
+        if *left > 0 {
+            *left -= 1;
+            chosen.push(index);
+        }
+    }
+    chosen
+}
+
+/// The examples `indices` as files of the data set's own format.
+fn encode(data: &Dataset, indices: &[usize]) -> Vec<Vec<u8>> {
+    let [channels, height, width] = data.shape();
+    let length = channels * height * width;
+    let image = |index: usize| &data.pixels()[index * length..(index + 1) * length];
+    let labels: Vec<u8> = indices.iter().map(|&index| data.labels()[index]).collect();
+    match data.name() {
+        DatasetName::Mnist => {
+            let pixels: Vec<u8> = indices.iter().flat_map(|&index| image(index)).copied().collect();
+            vec![idx::write_images(labels.len(), height, width, &pixels), idx::write_labels(&labels)]
+        }
+        DatasetName::Cifar10 => {
+            let records = indices.iter().zip(&labels);
+            vec![
+                records
+                    .flat_map(|(&index, label)| std::iter::once(label).chain(image(index)))
+                    .copied()
+                    .collect(),
+            ]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subset_has_its_counts_and_is_balanced() {
+        for &name in DatasetName::ALL {
+            for split in [Split::Train, Split::Test] {
+                let data = Dataset::load(name, split, &Source::Embedded).unwrap();
+                assert_eq!(data.class_counts(), vec![per_class(name, split); 10], "{name} {split}");
+                assert_eq!(data.pixels().len(), data.len() * data.shape().iter().product::<usize>());
+            }
+        }
+        // The first labels of the published files, which all are among the first 200 of their class.
+        let first =
+            |name| Dataset::load(name, Split::Train, &Source::Embedded).unwrap().labels()[..10].to_vec();
+        assert_eq!(first(DatasetName::Mnist), [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+        assert_eq!(first(DatasetName::Cifar10), [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]);
+    }
+
+    #[test]
+    fn the_embedded_bytes_stay_under_ten_megabytes() {
+        let size: usize = MNIST.iter().chain(&CIFAR10).map(|file| file.bytes.len()).sum();
+        assert!(size < 10_000_000, "{size}");
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed() {
+        let good = &MNIST[3];
+        let mut contents = good.contents().unwrap();
+        contents[100] ^= 1;
+        let packed: &'static [u8] = Box::leak(gzip::pack(&contents).into_boxed_slice());
+        let changed = EmbeddedFile { bytes: packed, ..*good };
+        assert!(matches!(changed.contents(), Err(Error::Checksum { .. })));
+    }
+
+    #[test]
+    fn the_first_of_each_class_keep_file_order() {
+        let labels = vec![1, 0, 1, 1, 0, 2, 0, 2];
+        let data =
+            Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 1, 1], labels.clone(), labels).unwrap();
+        let chosen = first_of_each(&data, 2);
+        assert_eq!(chosen, [0, 1, 2, 4, 5, 7]);
+        assert_eq!(encode(&data, &chosen)[1], idx::write_labels(&[1, 0, 1, 0, 2, 2]));
+    }
+}

@@ -1,0 +1,75 @@
+//! Gzip in memory: bounded when reading, reproducible when writing.
+
+use std::io::{Read, Write};
+
+use flate2::{Compression, GzBuilder, bufread::MultiGzDecoder};
+
+use crate::{Error, Result};
+
+/// Decompresses all of `packed`, which must hold exactly `size` bytes. `file` is for messages.
+///
+/// # Errors
+/// [`Error::Format`] with the offset in the decompressed contents if the stream is broken, followed by
+/// something else, or of another length. No more than `size + 1` bytes are ever produced.
+pub(crate) fn unpack(file: &str, packed: impl Read, size: u64) -> Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let decoder = MultiGzDecoder::new(std::io::BufReader::new(packed));
+    let outcome = decoder.take(size.saturating_add(1)).read_to_end(&mut contents);
+    let offset = contents.len() as u64;
+    if let Err(error) = outcome {
+        let expected = format!("a gzip stream of {size} bytes");
+        return Err(Error::Format { file: file.to_owned(), offset, expected, found: error.to_string() });
+    }
+    if offset != size {
+        return Err(Error::Format {
+            file: file.to_owned(),
+            offset: offset.min(size),
+            expected: format!("{size} bytes after decompression"),
+            found: if offset > size { format!("more than {size}") } else { offset.to_string() },
+        });
+    }
+    Ok(contents)
+}
+
+/// Compresses as small as possible, with no time and no name in the header, so that the same contents give
+/// the same file.
+pub(crate) fn pack(contents: &[u8]) -> Vec<u8> {
+    // 255 = "unknown operating system": the header must not tell who made the file.
+    let builder = GzBuilder::new().mtime(0).operating_system(255);
+    let mut encoder = builder.write(Vec::new(), Compression::best());
+    encoder.write_all(contents).and_then(|()| encoder.finish()).expect("writing to memory does not fail")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packing_is_reproducible_and_undone_by_unpacking() {
+        let contents: Vec<u8> = (0..1000u32).map(|i| (i * i % 251) as u8).collect();
+        let packed = pack(&contents);
+        assert_eq!(packed, pack(&contents));
+        assert_eq!(packed[4..8], [0; 4], "modification time");
+        assert_eq!(unpack("x.gz", &packed[..], 1000).unwrap(), contents);
+    }
+
+    #[test]
+    fn broken_streams_are_refused_with_their_place() {
+        let packed = pack(&[7; 100]);
+        let cut = &packed[..packed.len() - 3];
+        assert!(matches!(unpack("x.gz", cut, 100), Err(Error::Format { offset: 100, .. })));
+        let mut damaged = packed.clone();
+        let crc = damaged.len() - 8;
+        damaged[crc] ^= 1;
+        assert!(matches!(unpack("x.gz", &damaged[..], 100), Err(Error::Format { .. })));
+        let mut followed = packed.clone();
+        followed.extend_from_slice(b"and more");
+        assert!(matches!(unpack("x.gz", &followed[..], 100), Err(Error::Format { .. })));
+        assert!(matches!(unpack("x.gz", &packed[..], 99), Err(Error::Format { offset: 99, .. })));
+        assert!(matches!(unpack("x.gz", &packed[..], 101), Err(Error::Format { offset: 100, .. })));
+        assert!(matches!(unpack("x.gz", &b"not gzip"[..], 8), Err(Error::Format { offset: 0, .. })));
+        // A megabyte of zeros behind a kilobyte of file: nothing beyond the expected size is produced.
+        let bomb = pack(&vec![0; 1 << 20]);
+        assert!(matches!(unpack("x.gz", &bomb[..], 10), Err(Error::Format { offset: 10, .. })));
+    }
+}
