@@ -1,0 +1,55 @@
+//! Stochastic gradient descent with momentum and weight decay, exactly as PyTorch's `torch.optim.SGD`.
+
+use robin_nn::{Gradients, NamedTensor};
+
+/// The optimiser's memory: one velocity for each trained value.
+#[derive(Debug, Clone)]
+pub struct Sgd {
+    momentum: f32,
+    weight_decay: f32,
+    /// Empty before the first step.
+    velocities: Vec<Vec<f32>>,
+}
+
+impl Sgd {
+    /// An optimiser at rest.
+    pub fn new(momentum: f64, weight_decay: f64) -> Self {
+        Self { momentum: momentum as f32, weight_decay: weight_decay as f32, velocities: Vec::new() }
+    }
+
+    /// One step: `g = gradient + weight_decay w; v = momentum v + g; w = w - learning_rate v`.
+    ///
+    /// # Panics
+    /// If `gradients` are not those of `tensors`.
+    pub fn step(&mut self, tensors: &mut [NamedTensor], gradients: &Gradients, learning_rate: f64) {
+        let Gradients(gradients) = gradients;
+        if self.velocities.is_empty() {
+            self.velocities = gradients.iter().map(|gradient| vec![0.0; gradient.len()]).collect();
+        }
+        assert_eq!(tensors.len(), gradients.len(), "one gradient for each tensor");
+        for ((tensor, gradient), velocity) in tensors.iter_mut().zip(gradients).zip(&mut self.velocities) {
+            assert_eq!(tensor.values.len(), gradient.len(), "gradient of {}", tensor.name);
+            for ((w, g), v) in tensor.values.iter_mut().zip(gradient).zip(velocity) {
+                *v = self.momentum * *v + (g + self.weight_decay * *w);
+                *w -= learning_rate as f32 * *v;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_steps_by_hand() {
+        let mut tensors = [NamedTensor { name: "w".to_owned(), shape: vec![1], values: vec![2.0] }];
+        let mut sgd = Sgd::new(0.5, 0.25);
+        sgd.step(&mut tensors, &Gradients(vec![vec![1.0]]), 0.1);
+        // g = 1 + 0.25 * 2 = 1.5; v = 1.5; w = 2 - 0.15
+        assert!((tensors[0].values[0] - 1.85).abs() < 1e-6);
+        sgd.step(&mut tensors, &Gradients(vec![vec![1.0]]), 0.1);
+        // g = 1 + 0.25 * 1.85 = 1.4625; v = 0.75 + 1.4625 = 2.2125; w = 1.85 - 0.22125
+        assert!((tensors[0].values[0] - 1.62875).abs() < 1e-6);
+    }
+}
