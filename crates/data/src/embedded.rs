@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use crate::canonical::sha256_hex;
-use crate::{Dataset, DatasetName, Error, Result, Source, Split, gzip, idx};
+use crate::{Dataset, DatasetName, Error, Result, Source, Split, aside, gzip, idx};
 
 /// A file of the subset: gzip of IDX, or of CIFAR-10 records.
 struct EmbeddedFile {
@@ -118,8 +118,7 @@ pub fn generate(data_dir: &Path, fixtures_dir: &Path) -> Result<Vec<(&'static st
         if !holds(&path, &contents)? {
             let folder = path.parent().expect("every fixture is in a folder");
             fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-            let mut aside =
-                tempfile::NamedTempFile::new_in(folder).map_err(Error::io("create a file in", folder))?;
+            let mut aside = aside::create(folder, "fixture")?;
             io::Write::write_all(&mut aside, &gzip::pack(&contents)).map_err(Error::io("write", &path))?;
             aside.persist(&path).map_err(|error| Error::io("write", &path)(error.error))?;
         }

@@ -10,6 +10,7 @@
 //! Invariants: nothing is half-loaded; nothing existing is overwritten; no file is believed without its
 //! SHA-256; images are u8 `[n, c, h, w]` here and become f32 in `[0, 1]` per batch.
 
+mod aside;
 pub mod augment;
 pub mod canonical;
 mod cifar;

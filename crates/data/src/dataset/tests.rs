@@ -1,1 +1,131 @@
+use std::fs;
 
+use robin_core::host;
+
+use super::*;
+use crate::gzip;
+
+/// Two MNIST-shaped examples with recognisable pixels.
+fn mnist_files() -> (Vec<u8>, Vec<u8>) {
+    let pixels: Vec<u8> = (0..2 * 784).map(|at| (at % 256) as u8).collect();
+    (idx::write_images(2, 28, 28, &pixels), idx::write_labels(&[7, 2]))
+}
+
+fn from_mnist(images: Vec<u8>, labels: Vec<u8>) -> Result<Dataset> {
+    let files = vec![("images".to_owned(), images), ("labels".to_owned(), labels)];
+    Dataset::from_files(DatasetName::Mnist, Split::Test, files)
+}
+
+fn tiny() -> Dataset {
+    let pixels = vec![0, 51, 102, 255, 10, 20, 30, 40, 1, 2, 3, 4];
+    Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 2, 2], pixels, vec![3, 0, 3]).unwrap()
+}
+
+#[test]
+fn an_idx_pair_becomes_a_data_set() {
+    let (images, labels) = mnist_files();
+    let data = from_mnist(images, labels).unwrap();
+    assert_eq!((data.len(), data.shape(), data.labels()), (2, [1, 28, 28], &[7, 2][..]));
+    assert_eq!(data.pixels()[784..788], [16, 17, 18, 19]);
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_refused() {
+    let (images, _) = mnist_files();
+    let outcome = from_mnist(images.clone(), idx::write_labels(&[1, 2, 3]));
+    assert!(matches!(outcome, Err(Error::Counts { first_count: 2, second_count: 3, .. })));
+    let outcome = from_mnist(images, idx::write_labels(&[1, 10]));
+    assert!(matches!(outcome, Err(Error::Format { offset: 9, .. })));
+    let square = idx::write_images(2, 27, 28, &[0; 2 * 27 * 28]);
+    let outcome = from_mnist(square, idx::write_labels(&[1, 2]));
+    assert!(matches!(outcome, Err(Error::Format { offset: 8, .. })));
+}
+
+#[test]
+fn cifar_batches_are_joined_in_their_order() {
+    let batch = |label: u8| vec![label; cifar::RECORD];
+    let files = vec![("one".to_owned(), [batch(4), batch(1)].concat()), ("two".to_owned(), batch(9))];
+    let data = Dataset::from_files(DatasetName::Cifar10, Split::Train, files).unwrap();
+    assert_eq!((data.labels(), data.shape()), (&[4, 1, 9][..], [3, 32, 32]));
+    assert_eq!(data.pixels()[2 * cifar::IMAGE..], [9; cifar::IMAGE]);
+    let files = vec![("one".to_owned(), batch(4)), ("two".to_owned(), batch(10))];
+    let outcome = Dataset::from_files(DatasetName::Cifar10, Split::Train, files);
+    assert!(matches!(outcome, Err(Error::Format { file, offset: 0, .. }) if file == "two"));
+}
+
+#[test]
+fn batches_are_pixels_over_255_in_the_order_asked_for() {
+    let ids = [ExampleId::first(2), ExampleId { index: 0, occurrence: 4 }];
+    let batch = tiny().batch(&ids, &LabelMap::OneVsAll { class: 3 }).unwrap();
+    assert_eq!(batch.images.dims(), [2, 1, 2, 2]);
+    let expected: Vec<f32> = [1, 2, 3, 4, 0, 51, 102, 255].map(|pixel: u8| f32::from(pixel) / 255.0).to_vec();
+    assert_eq!(host::to_vec(&batch.images).unwrap(), expected);
+    assert_eq!((batch.labels, batch.ids), (vec![1, 1], ids.to_vec()));
+    assert_eq!(tiny().batch(&[ExampleId::first(1)], &LabelMap::Identity).unwrap().labels, [0]);
+}
+
+#[test]
+fn examples_and_classes_that_there_are_not_are_refused() {
+    let data = tiny();
+    let beyond = data.batch(&[ExampleId::first(3)], &LabelMap::Identity);
+    assert!(matches!(beyond, Err(Error::Index { index: 3, available: 3 })));
+    // Also when the pixels are there, but `take` has left them out.
+    let left_out = data.take(2).unwrap().batch(&[ExampleId::first(2)], &LabelMap::Identity);
+    assert!(matches!(left_out, Err(Error::Index { index: 2, available: 2 })));
+    let class = data.batch(&[ExampleId::first(0)], &LabelMap::OneVsAll { class: 10 });
+    assert!(matches!(class, Err(Error::Class { class: 10, classes: 10 })));
+    for limit in [0, 4] {
+        assert!(matches!(data.take(limit), Err(Error::Limit { available: 3, .. })));
+    }
+}
+
+#[test]
+fn the_hash_is_that_of_exactly_these_examples() {
+    let data = tiny();
+    let two = data.take(2).unwrap();
+    assert_ne!(two.sha256(), data.sha256());
+    let rebuilt =
+        Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 2, 2], two.pixels().to_vec(), vec![3, 0]);
+    assert_eq!(rebuilt.unwrap().sha256(), two.sha256());
+    assert_eq!(data.take(3).unwrap().sha256(), data.sha256());
+    let (pixels, labels) = (data.pixels().to_vec(), data.labels().to_vec());
+    let reshaped = Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 4, 1], pixels, labels);
+    assert_ne!(reshaped.unwrap().sha256(), data.sha256());
+}
+
+#[test]
+fn a_folder_without_the_files_says_how_to_get_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for &name in DatasetName::ALL {
+        let outcome = Dataset::load(name, Split::Train, &Source::Folder(folder.path().to_owned()));
+        let message = outcome.unwrap_err().to_string();
+        assert!(message.contains(&format!("cargo xtask data fetch {name}")), "{message}");
+        assert!(message.contains(canonical::files(name)[0].name), "{message}");
+    }
+}
+
+#[test]
+fn files_that_are_not_the_published_ones_are_not_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source::Folder(folder.path().to_owned());
+    let load = || Dataset::load(DatasetName::Mnist, Split::Test, &source);
+    let own = DatasetName::Mnist.folder(folder.path());
+    fs::create_dir(&own).unwrap();
+    let [images, labels] = canonical::split_files(DatasetName::Mnist, Split::Test) else {
+        panic!("two files")
+    };
+
+    let (path, packed) = (own.join(images.name), own.join(format!("{}.gz", images.name)));
+    fs::write(&path, [0; 100]).unwrap();
+    assert!(matches!(load(), Err(Error::Format { offset: 100, .. })), "truncated");
+    fs::write(&path, vec![0; images.size as usize + 1]).unwrap();
+    assert!(matches!(load(), Err(Error::Format { offset, .. }) if offset == images.size), "oversized");
+    // Well formed, the right size, and still not MNIST.
+    let forged = idx::write_images(10_000, 28, 28, &vec![0; images.size as usize - 16]);
+    fs::write(&path, &forged).unwrap();
+    assert!(matches!(load(), Err(Error::Checksum { file, .. }) if file.ends_with(images.name)));
+    fs::remove_file(&path).unwrap();
+    fs::write(&packed, gzip::pack(&forged)).unwrap();
+    assert!(matches!(load(), Err(Error::Checksum { file, .. }) if file.ends_with(".gz")));
+    assert!(!own.join(labels.name).exists());
+}

@@ -1,6 +1,5 @@
 //! The receiving end of a fetch: write aside, check, then rename.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::FetchObserver;
 use crate::canonical::{CanonicalFile, hex};
-use crate::{Error, FileState, Result, inspect};
+use crate::{Error, FileState, Result, aside, inspect};
 
 const CHUNK: usize = 1 << 16;
 
@@ -23,7 +22,7 @@ impl Store<'_> {
     /// Writes the contents of `reader` (from `origin`, for messages) as `file`, if that is what they are.
     pub(super) fn put(&self, file: &CanonicalFile, origin: &str, reader: &mut dyn Read) -> Result<()> {
         let path = self.folder.join(file.name);
-        let mut aside = self.aside(file)?;
+        let mut aside = aside::create(self.folder, file.name)?;
         let mut digest = Sha256::new();
         let mut size = 0u64;
         let mut chunk = vec![0; CHUNK];
@@ -70,18 +69,6 @@ impl Store<'_> {
             }
             Err(error) => Err(Error::io("write", &path)(error.error)),
         }
-    }
-
-    /// A temporary file in the folder, gone when dropped.
-    fn aside(&self, file: &CanonicalFile) -> Result<tempfile::NamedTempFile<File>> {
-        let prefix = format!(".{}.", file.name);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".part");
-        #[cfg(unix)]
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644); // a data folder may be shared
-        #[cfg(unix)]
-        builder.permissions(readable);
-        builder.tempfile_in(self.folder).map_err(Error::io("create a file in", self.folder))
     }
 }
 
