@@ -1,1 +1,29 @@
 //! Clean and robust accuracy by the counting rules, with intervals and the union over attacks.
+//!
+//! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`outcome`] (what is kept of it, per
+//! example), [`combine`] (several attacks as one number), [`statistics`].
+//!
+//! Invariants: every example is counted, also those misclassified clean; no result depends on batch size,
+//! order or threads; a perturbation outside its budget is an error, never a number.
+
+pub mod clean;
+pub mod combine;
+mod compact;
+pub mod error;
+pub mod options;
+pub mod outcome;
+pub mod robust;
+pub mod statistics;
+#[cfg(test)]
+mod tests;
+
+pub use clean::{Clean, clean};
+pub use combine::{Lowest, paper, union};
+pub use error::{Error, Result};
+pub use options::{Observer, Options, Progress};
+pub use outcome::{CostTotals, Outcome, Robust};
+pub use robust::robust;
+pub use statistics::{Interval, accuracy, interval, wilson};
+
+/// Raised by any change in this crate that can move a reported number; part of every record's key.
+pub const NUMERICS: u32 = 1;

@@ -1,0 +1,44 @@
+//! How an evaluation is run; nothing here can change its result.
+
+use robin_core::CancelToken;
+
+use crate::{Error, Result};
+
+/// Batch size, a way to stop, and somebody to tell.
+pub struct Options<'a> {
+    /// Examples per batch, at least 1. Decides memory and speed, never a number.
+    pub batch_size: usize,
+    /// Looked at between batches and between an attack's steps.
+    pub cancel: &'a CancelToken,
+    /// Told after every batch; `&mut ()` listens to nothing.
+    pub observer: &'a mut dyn Observer,
+}
+
+impl Options<'_> {
+    /// Cuts `examples` into batches, or says why it cannot be done.
+    pub(crate) fn batches<'e>(&self, examples: &'e [u32]) -> Result<std::slice::Chunks<'e, u32>> {
+        match self.batch_size {
+            0 => Err(Error::BatchSize),
+            size => Ok(examples.chunks(size)),
+        }
+    }
+}
+
+/// Hears how far an evaluation is.
+pub trait Observer: Send {
+    /// After each batch.
+    fn progress(&mut self, _progress: &Progress) {}
+}
+
+impl Observer for () {}
+
+/// How far an evaluation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Examples decided.
+    pub done: usize,
+    /// Examples in all.
+    pub of: usize,
+    /// Examples broken so far, those misclassified clean included.
+    pub broken: usize,
+}

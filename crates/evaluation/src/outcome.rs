@@ -1,0 +1,116 @@
+//! What an attack did to every example.
+
+use robin_core::Cost;
+use serde::{Deserialize, Serialize};
+
+use crate::statistics::{Interval, accuracy, interval};
+use crate::{Error, Result, compact};
+
+/// One attack on one classifier, over a whole data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Robust {
+    /// By the best that the attack found: what the tables show.
+    pub worst: Outcome,
+    /// By its final point.
+    pub last: Outcome,
+    /// Work spent, over all examples.
+    pub cost: CostTotals,
+}
+
+/// Verdicts per example, in the data set's order. An example misclassified clean is broken, with its clean
+/// prediction and size 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "Parts")]
+pub struct Outcome {
+    /// Whether the judge called it broken, `[n]`.
+    #[serde(with = "compact::bits")]
+    pub broken: Vec<bool>,
+    /// The classifier's decision on the perturbed image, `[n]`.
+    #[serde(with = "compact::classes")]
+    pub predictions: Vec<u32>,
+    /// Size of the perturbation in the budget's norm, in pixels, `[n]`.
+    #[serde(with = "compact::sizes")]
+    pub sizes: Vec<f32>,
+}
+
+/// What is read, before its lengths are checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    #[serde(with = "compact::bits")]
+    broken: Vec<bool>,
+    #[serde(with = "compact::classes")]
+    predictions: Vec<u32>,
+    #[serde(with = "compact::sizes")]
+    sizes: Vec<f32>,
+}
+
+impl TryFrom<Parts> for Outcome {
+    type Error = Error;
+
+    fn try_from(Parts { broken, predictions, sizes }: Parts) -> Result<Self> {
+        let expected = broken.len();
+        for (what, found) in [("predictions", predictions.len()), ("sizes", sizes.len())] {
+            if found != expected {
+                return Err(Error::Examples { what, found, expected });
+            }
+        }
+        Ok(Self { broken, predictions, sizes })
+    }
+}
+
+impl Outcome {
+    /// Robust accuracy: the share of examples that are not broken.
+    pub fn accuracy(&self) -> f64 {
+        accuracy(&self.broken)
+    }
+
+    /// Wilson's 95% interval of the accuracy.
+    pub fn interval(&self) -> Interval {
+        interval(&self.broken)
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.broken.len()
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.broken.is_empty()
+    }
+}
+
+/// Work spent, in networks run (an aggregate of ten counts ten).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostTotals {
+    /// Examples attacked: those not misclassified clean.
+    pub attacked: u64,
+    /// Forward passes, that of the clean scores included.
+    pub forward: u64,
+    /// Backward passes.
+    pub backward: u64,
+    /// Input gradients taken, one per example and step however many networks were behind it.
+    pub gradients: u64,
+    /// How many of them were exactly zero.
+    pub zero_gradients: u64,
+}
+
+impl CostTotals {
+    /// Share of input gradients that were exactly zero; 0 where none was taken. Above about 0.01 the accuracy
+    /// is more likely the attack's failure than the classifier's robustness.
+    pub fn zero_gradient_share(&self) -> f64 {
+        if self.gradients == 0 { 0.0 } else { self.zero_gradients as f64 / self.gradients as f64 }
+    }
+
+    /// Adds one example: its clean scores took `clean_forward` networks, each input gradient `per_gradient`.
+    pub(crate) fn add(&mut self, cost: &Cost, clean_forward: u32, per_gradient: u32) {
+        self.attacked += 1;
+        self.forward += u64::from(cost.forward) + u64::from(clean_forward);
+        self.backward += u64::from(cost.backward);
+        self.gradients += u64::from(cost.backward / per_gradient.max(1));
+        self.zero_gradients += u64::from(cost.zero_gradients);
+    }
+}

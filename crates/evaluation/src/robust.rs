@@ -1,0 +1,132 @@
+//! Accuracy under one attack with one strategy.
+
+use candle_core::Tensor;
+use robin_core::{
+    Adversarial, Attack, Batch, Budget, Classifier, Columns, Error as CoreError, ExampleId, Iterate, Judge,
+    Seed, Strategy, Target, host,
+};
+use robin_data::{Dataset, LabelMap};
+
+use crate::options::{Options, Progress};
+use crate::{Clean, CostTotals, Error, Outcome, Result, Robust};
+
+/// Above this share of zero gradients the number is announced as doubtful.
+const DOUBTFUL_ZERO_GRADIENTS: f64 = 0.01;
+
+/// Attacks every example of `data` that is right when clean; one that is not counts as broken under every
+/// attack and is left alone. `clean` is [`crate::clean`]'s answer for the same model, judge and data.
+///
+/// Every perturbed image is checked against the attack's budget. An example's result depends on the seed and
+/// its place in the data set, not on the batch size.
+///
+/// # Errors
+/// [`Error::Illegal`] if the attack left its budget, [`Error::Examples`] if `clean` is of other data,
+/// [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's, the strategy's and the attack's; see
+/// [`Error::is_cancelled`].
+#[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
+pub fn robust(
+    model: &dyn Classifier,
+    judge: &dyn Judge,
+    attack: &dyn Attack,
+    strategy: &dyn Strategy,
+    data: &Dataset,
+    clean: &Clean,
+    seed: Seed,
+    options: &mut Options<'_>,
+) -> Result<Robust> {
+    if data.is_empty() {
+        return Err(Error::Empty);
+    }
+    if clean.len() != data.len() || clean.predictions.len() != data.len() {
+        return Err(Error::Examples {
+            what: "the clean result",
+            found: clean.len().min(clean.predictions.len()),
+            expected: data.len(),
+        });
+    }
+    let target = Target { model, judge, cancel: options.cancel };
+    let untouched = Outcome {
+        broken: clean.broken.clone(),
+        predictions: clean.predictions.clone(),
+        sizes: vec![0.0; data.len()],
+    };
+    let mut robust = Robust { worst: untouched.clone(), last: untouched, cost: CostTotals::default() };
+    let attacked: Vec<u32> = (0..data.len() as u32).filter(|&index| !clean.broken[index as usize]).collect();
+    let mut done = data.len() - attacked.len();
+    let mut broken = done;
+    for examples in options.batches(&attacked)? {
+        options.cancel.check()?;
+        let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
+        let batch = data.batch(&ids, &LabelMap::Identity)?;
+        let scores = model.scores(&batch.images, &Columns::All)?;
+        let objectives = strategy.prepare(&scores, &batch)?;
+        let found = attack.perturb(&target, &objectives, &batch, seed)?;
+        check(attack.budget(), &batch, &found)?;
+
+        record(&mut robust.worst, attack.budget(), &batch, &found.worst)?;
+        record(&mut robust.last, attack.budget(), &batch, &found.last)?;
+        let clean_forward = model.networks(&Columns::All);
+        // Objectives of one strategy cost the same; should they not, this overstates the zero share.
+        let per_gradient = objectives.iter().map(|objective| model.networks(&objective.columns())).max();
+        for cost in &found.cost {
+            robust.cost.add(cost, clean_forward, per_gradient.unwrap_or(1));
+        }
+        done += batch.len();
+        broken += found.worst.rulings.iter().filter(|ruling| ruling.broken).count();
+        options.observer.progress(&Progress { done, of: data.len(), broken });
+    }
+    let zero_gradients = robust.cost.zero_gradient_share();
+    if zero_gradients > DOUBTFUL_ZERO_GRADIENTS {
+        tracing::warn!(zero_gradients, "many input gradients are exactly zero: the attack may be blind");
+    }
+    Ok(robust)
+}
+
+/// Refuses an answer of the wrong length and any illegal image, in release builds too.
+fn check(budget: Budget, batch: &Batch, found: &Adversarial) -> Result<()> {
+    let given = batch.len();
+    for (what, returned) in [
+        ("verdicts on the best images", found.worst.rulings.len()),
+        ("verdicts on the final images", found.last.rulings.len()),
+        ("costs", found.cost.len()),
+    ] {
+        if returned != given {
+            return Err(Error::Returned { what, given, returned });
+        }
+    }
+    for iterate in [&found.worst, &found.last] {
+        budget.verify(&batch.images, &iterate.images).map_err(|source| illegal(batch, source))?;
+    }
+    Ok(())
+}
+
+fn illegal(batch: &Batch, source: CoreError) -> Error {
+    let example = match source {
+        CoreError::NotFinite { example, .. }
+        | CoreError::OutsideBox { example, .. }
+        | CoreError::OverBudget { example, .. } => example,
+        other => return Error::Core(other),
+    };
+    Error::Illegal { index: batch.ids[example].index, source }
+}
+
+/// Writes a batch's results where they belong.
+fn record(outcome: &mut Outcome, budget: Budget, batch: &Batch, iterate: &Iterate) -> Result<()> {
+    let sizes = sizes(budget, &batch.images, &iterate.images)?;
+    for ((id, ruling), size) in batch.ids.iter().zip(&iterate.rulings).zip(sizes) {
+        let example = id.index as usize;
+        outcome.broken[example] = ruling.broken;
+        outcome.predictions[example] = ruling.prediction;
+        outcome.sizes[example] = size;
+    }
+    Ok(())
+}
+
+/// Sizes of the perturbations, `[n]`.
+fn sizes(budget: Budget, clean: &Tensor, perturbed: &Tensor) -> Result<Vec<f32>> {
+    let mut sizes = Vec::new();
+    host::map_images(clean, perturbed, |_, clean, perturbed| {
+        sizes.push(budget.norm.distance(clean, perturbed) as f32);
+    })?;
+    Ok(sizes)
+}
