@@ -23,7 +23,7 @@ pub(crate) fn append(
     let format_error = |offset: usize, expected: String, found: String| {
         Err(Error::Format { file: file.to_owned(), offset: offset as u64, expected, found })
     };
-    if bytes.is_empty() || bytes.len() % RECORD != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD) {
         let expected = format!("a positive multiple of {RECORD} bytes (label and 3 x 32 x 32 pixels)");
         return format_error(
             bytes.len(),

