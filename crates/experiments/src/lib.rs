@@ -1,1 +1,39 @@
-//! The paper's tables as data: plans, runs and records them.
+//! The paper's tables as data: planned, run, recorded.
+//!
+//! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`schedule`] (which cell when),
+//! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`] and [`store`] (what is kept),
+//! [`table`] (the outcome).
+//!
+//! Invariant: a result depends on its cell's settings and nothing else, so a cell that is there is never run
+//! again, and one that is made again is the same byte for byte. Time, machine and commit are written beside
+//! results, never into a key.
+
+pub mod cost;
+pub mod device;
+pub mod environment;
+pub mod error;
+pub mod key;
+pub mod observer;
+pub mod plan;
+pub mod preview;
+pub mod profile;
+pub mod record;
+pub mod run;
+pub mod schedule;
+pub mod spec;
+pub mod store;
+pub mod table;
+
+pub use device::Device;
+pub use environment::Environment;
+pub use error::{Error, Result};
+pub use observer::{Observer, Progress, Watched};
+pub use plan::{Plan, Request};
+pub use preview::{Preview, State};
+pub use profile::Profile;
+pub use schedule::{Options, Outcome, reproduce};
+pub use spec::{ITEMS, Spec};
+pub use table::{Table, TableCell};
+
+/// Raised by any change in this crate that can move a reported number; part of every record's key.
+pub const NUMERICS: u32 = 1;

@@ -1,1 +1,12 @@
-//! Records as Markdown and terminal tables.
+//! Records as text: the paper's tables with the published numbers beside the measured ones.
+//!
+//! Reading order: [`table`] is all there is. The same text serves the terminal and Markdown files.
+//!
+//! Invariant: nothing is computed here that is not already in the outcome, and nothing that makes a number
+//! look better than it is: intervals, n, the union over attacks and what the profile shrank are always shown.
+
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+pub use table::markdown;

@@ -1,0 +1,204 @@
+//! What can go wrong in an experiment, and whose turn it is to act.
+
+use std::path::{Path, PathBuf};
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Failures of planning, storing and running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A name that is on no list.
+    #[error("{what} {given:?} is unknown (one of: {valid})")]
+    Unknown {
+        /// What was named: item, profile, device...
+        what: &'static str,
+        /// What was given.
+        given: String,
+        /// The valid names.
+        valid: String,
+    },
+    /// A row filter without a match.
+    #[error("--rows {filter:?} matches no row of {item} (rows: {rows})")]
+    NoRow {
+        /// The filter.
+        filter: String,
+        /// The item.
+        item: String,
+        /// All of its rows.
+        rows: String,
+    },
+    /// A list of seeds that cannot be run.
+    #[error("--seeds {given:?}: {reason}")]
+    Seeds {
+        /// What was given.
+        given: Vec<u64>,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An option that must be at least 1.
+    #[error("{option} is 0, it must be at least 1")]
+    Zero {
+        /// The option.
+        option: &'static str,
+    },
+    /// A device that this build cannot use.
+    #[error("device {device} needs the cargo feature `{feature}`, which this build does not have")]
+    MissingFeature {
+        /// The device asked for.
+        device: String,
+        /// The feature that provides it.
+        feature: &'static str,
+    },
+    /// A spec that is no spec.
+    #[error("spec of {item}: {source}")]
+    Spec {
+        /// The item.
+        item: String,
+        /// Position and reason.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A setting in a spec that contradicts another, or a profile that does more than shrink.
+    #[error("spec of {item}, {place}: {reason}")]
+    Setting {
+        /// The item.
+        item: String,
+        /// Where in the spec.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Data that cannot be loaded.
+    #[error("data set {dataset} ({place}): {source}")]
+    Data {
+        /// The data set.
+        dataset: String,
+        /// Folder, or `embedded`.
+        place: String,
+        /// Why.
+        #[source]
+        source: Source,
+    },
+    /// A file operation that failed.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A disk that is too full to begin.
+    #[error("{}: {needed} bytes are needed for the results, {free} are free", folder.display())]
+    NoSpace {
+        /// The result folder.
+        folder: PathBuf,
+        /// Estimate of what the run writes.
+        needed: u64,
+        /// What the file system has left.
+        free: u64,
+    },
+    /// Two runs at once.
+    #[error("{}: another run is using this folder (it holds {}); wait for it, or choose another --out",
+        folder.display(), lock.display())]
+    Locked {
+        /// The result folder.
+        folder: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+    },
+    /// A record or weight file that is not what was written.
+    #[error(
+        "{}: {what}: expected {expected}, found {found}; delete the file to have it recomputed",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Which property.
+        what: &'static str,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// An evaluation whose network is not there.
+    #[error("not run, because {label} failed")]
+    Dependency {
+        /// The cell that failed first.
+        label: String,
+    },
+    /// A cell's work panicked.
+    #[error("panicked: {message}")]
+    Panic {
+        /// The panic's message.
+        message: String,
+    },
+    /// Somebody asked to stop.
+    #[error("interrupted; give the same command again to continue")]
+    Cancelled,
+    /// Settings or results that JSON cannot hold.
+    #[error("cannot write {what} as JSON")]
+    Json {
+        /// Settings or results.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The rayon pool of a job could not be started.
+    #[error("cannot start {threads} worker threads")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// Why.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// A library below failed.
+    #[error("{doing}: {source}")]
+    Work {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Source,
+    },
+}
+
+impl Error {
+    /// Whether the command line is at fault, not the work: exit code 2.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Error::Unknown { .. }
+                | Error::NoRow { .. }
+                | Error::Seeds { .. }
+                | Error::Zero { .. }
+                | Error::MissingFeature { .. }
+        )
+    }
+
+    /// Whether the work was stopped on request: exit code 130.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Error::Cancelled)
+    }
+
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { path, action, source }
+    }
+
+    pub(crate) fn work<E>(doing: &'static str) -> impl FnOnce(E) -> Error
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        move |source| Error::Work { doing, source: Box::new(source) }
+    }
+}

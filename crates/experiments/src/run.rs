@@ -1,0 +1,214 @@
+//! One cell: load, train, attack, aggregate, measure.
+
+use robin_aggregation::{OneVsAll, StrategyName};
+use robin_core::{CancelToken, Classifier, Misclassified, Purpose, Seed};
+use robin_data::{Dataset, LabelMap};
+use robin_evaluation::{Clean, Robust, wilson};
+use robin_nn::{Executor, Graph, Parameters};
+use serde_json::{Value, json};
+
+use crate::key::sha256;
+use crate::plan::{EvaluationWork, NetworkWork, PlannedAttack};
+use crate::record::Record;
+use crate::spec::ClassifierKind;
+use crate::{Error, Observer, Progress, Result, Watched};
+
+/// Misclassified, by example.
+pub type Broken = Vec<bool>;
+
+/// What a cell's work may use.
+pub(crate) struct Session<'a> {
+    pub(crate) executor: &'static dyn Executor,
+    pub(crate) batch_size: usize,
+    pub(crate) cancel: &'a CancelToken,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) watched: &'a Watched<'a>,
+}
+
+/// Trains a network and measures it on its training set: results, and the weights as safetensors.
+pub(crate) fn train(work: &NetworkWork, session: &Session<'_>) -> Result<(Value, Vec<u8>)> {
+    let _span = tracing::info_span!("train", cell = session.watched.label).entered();
+    let parameters = Parameters::initialise(&work.graph, work.seed);
+    let mut network =
+        session.executor.network(&work.graph, parameters).map_err(Error::work("preparing the network"))?;
+    let summary = robin_training::train(
+        network.as_mut(),
+        &work.data,
+        &work.labels,
+        &work.config,
+        work.seed,
+        &mut Watcher(session),
+        session.cancel,
+    )
+    .map_err(Error::work("training"))?;
+    let weights = network.parameters().to_safetensors().map_err(Error::work("writing the weights"))?;
+
+    // Measured on what an evaluation will load, not on the network in memory.
+    let classifier = classifier(&work.graph, &weights, session)?;
+    let measured = relabelled(&work.measured, &work.labels)?;
+    let attack = PlannedAttack {
+        spec: work.attack.clone(),
+        budget: work.budget,
+        // On a network's own logits this is the plain loss.
+        strategy: StrategyName::Softmax,
+    };
+    let seed = work.seed.derive(Purpose::Evaluation, 0);
+    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(&attack), seed, session)?;
+    let training_set = summary_of(&clean, robust.as_ref());
+    let results = json!({
+        "weights_sha256": sha256(&weights),
+        "epochs": to_json("training summary", &summary.epochs)?,
+        "training_set": training_set,
+        // Said beside the numbers: these are the first images, and perhaps not all.
+        "training_set_images": { "measured": work.measured.len(), "trained_on": work.data.len() },
+    });
+    Ok((results, weights))
+}
+
+/// Evaluates the classifier that `networks` (architecture and weights, in class order) make up.
+pub(crate) fn evaluate(
+    work: &EvaluationWork,
+    networks: &[(&Graph, Vec<u8>)],
+    session: &Session<'_>,
+) -> Result<Value> {
+    let _span = tracing::info_span!("evaluate", cell = session.watched.label).entered();
+    let mut classifiers = networks
+        .iter()
+        .map(|(graph, weights)| classifier(graph, weights, session))
+        .collect::<Result<Vec<_>>>()?;
+    let model: Box<dyn Classifier> = match work.kind {
+        ClassifierKind::Single => classifiers.pop().expect("a single classifier has one network"),
+        ClassifierKind::OneVsAll => {
+            Box::new(OneVsAll::new(classifiers).map_err(Error::work("joining the arms"))?)
+        }
+    };
+    let (clean, robust) = measure(model.as_ref(), &work.data, work.attack.as_ref(), work.seed, session)?;
+    let mut results = summary_of(&clean, robust.as_ref());
+    results["clean_examples"] = to_json("clean results", &clean)?;
+    results["robust_examples"] = to_json("robust results", &robust)?;
+    Ok(results)
+}
+
+/// The misclassified examples of an evaluation's record: after the attack if there was one, else clean.
+pub(crate) fn broken(record: &Record) -> Result<Broken> {
+    let read = |source| Error::Json { what: "the results of an evaluation", source };
+    let robust: Option<Robust> =
+        serde_json::from_value(record.results["robust_examples"].clone()).map_err(read)?;
+    match robust {
+        Some(robust) => Ok(robust.worst.broken),
+        None => {
+            let clean: Clean = serde_json::from_value(record.results["clean_examples"].clone()).map_err(read)?;
+            Ok(clean.broken)
+        }
+    }
+}
+
+/// The SHA-256 that a network's record promises of its weights.
+pub(crate) fn weights_sha256(record: &Record) -> Result<&str> {
+    use serde::de::Error as _;
+    record.results["weights_sha256"].as_str().ok_or_else(|| Error::Json {
+        what: "the results of a network",
+        source: serde_json::Error::missing_field("weights_sha256"),
+    })
+}
+
+fn classifier(graph: &Graph, weights: &[u8], session: &Session<'_>) -> Result<Box<dyn Classifier>> {
+    let parameters = Parameters::from_safetensors(graph, weights, session.watched.label)
+        .map_err(Error::work("reading the weights"))?;
+    session.executor.classifier(graph, &parameters).map_err(Error::work("preparing the network"))
+}
+
+fn measure(
+    model: &dyn Classifier,
+    data: &Dataset,
+    attack: Option<&PlannedAttack>,
+    seed: Seed,
+    session: &Session<'_>,
+) -> Result<(Clean, Option<Robust>)> {
+    let judge = Misclassified;
+    let mut watcher = Watcher(session);
+    let mut options = robin_evaluation::Options {
+        batch_size: session.batch_size,
+        cancel: session.cancel,
+        observer: &mut watcher,
+    };
+    let clean = robin_evaluation::clean(model, &judge, data, &mut options)
+        .map_err(Error::work("measuring clean accuracy"))?;
+    let Some(PlannedAttack { spec, budget, strategy }) = attack else { return Ok((clean, None)) };
+    let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
+    let strategy = strategy.build(spec.loss);
+    let robust = robin_evaluation::robust(
+        model,
+        &judge,
+        attack.as_ref(),
+        strategy.as_ref(),
+        data,
+        &clean,
+        seed,
+        &mut options,
+    )
+    .map_err(Error::work("attacking"))?;
+    Ok((clean, Some(robust)))
+}
+
+/// Accuracies with n and interval, for people and programs that do not decode bitmaps.
+fn summary_of(clean: &Clean, robust: Option<&Robust>) -> Value {
+    let accuracy = |broken: &[bool]| {
+        let (n, standing) = (broken.len(), broken.iter().filter(|broken| !**broken).count());
+        let interval = wilson(standing as u64, n as u64);
+        json!({
+            "n": n,
+            "accuracy": standing as f64 / n as f64,
+            "low": interval.low,
+            "high": interval.high,
+        })
+    };
+    json!({
+        "clean": accuracy(&clean.broken),
+        "worst": robust.map(|robust| accuracy(&robust.worst.broken)),
+        "last": robust.map(|robust| accuracy(&robust.last.broken)),
+    })
+}
+
+/// The same images with the labels that a network was trained on.
+fn relabelled(data: &Dataset, labels: &LabelMap) -> Result<Dataset> {
+    if *labels == LabelMap::Identity {
+        return Ok(data.clone());
+    }
+    // A label map never has more classes than its data set.
+    let mapped = data.labels().iter().map(|&label| labels.apply(label) as u8).collect();
+    Dataset::from_parts(data.name(), data.split(), data.shape(), data.pixels().to_vec(), mapped)
+        .map_err(Error::work("relabelling the training set"))
+}
+
+fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|source| Error::Json { what, source })
+}
+
+/// Passes on what training and evaluation report.
+struct Watcher<'a>(&'a Session<'a>);
+
+impl Watcher<'_> {
+    fn tell(&self, progress: Progress) {
+        self.0.observer.progress(self.0.watched, &progress);
+    }
+}
+
+impl robin_training::Observer for Watcher<'_> {
+    fn step(&mut self, report: &robin_training::StepReport) {
+        let robin_training::StepReport { epoch, epochs, step, steps, loss } = *report;
+        self.tell(Progress::Step { epoch, epochs, step, steps, loss });
+    }
+
+    fn epoch(&mut self, report: &robin_training::EpochReport) {
+        let robin_training::EpochReport { epoch, epochs, loss, accuracy, .. } = *report;
+        self.tell(Progress::Epoch { epoch, epochs, loss, accuracy });
+    }
+}
+
+impl robin_evaluation::Observer for Watcher<'_> {
+    fn progress(&mut self, progress: &robin_evaluation::Progress) {
+        let robin_evaluation::Progress { done, of: total, broken } = *progress;
+        self.tell(Progress::Examples { done, total, broken });
+    }
+}

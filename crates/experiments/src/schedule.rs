@@ -1,0 +1,291 @@
+//! All cells of a plan: what is there is kept, the rest is run side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use robin_core::CancelToken;
+use serde_json::json;
+
+use crate::environment::cores;
+use crate::observer::Watched;
+use crate::plan::{Cell, Plan, Work};
+use crate::record::{Kind, Record};
+use crate::run::{Session, evaluate, train};
+use crate::store::{Store, Writer};
+use crate::{Environment, Error, Observer, Result, cost};
+
+/// How a plan is run. Nothing here moves a result.
+pub struct Options<'a> {
+    /// Cells that run side by side; `None` = one per core.
+    pub jobs: Option<usize>,
+    /// Examples that are evaluated together.
+    pub batch_size: usize,
+    /// Asks for a stop.
+    pub cancel: &'a CancelToken,
+    /// Watches.
+    pub observer: &'a dyn Observer,
+    /// Written beside every result.
+    pub environment: &'a Environment,
+}
+
+/// What a run has come to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Records of finished cells by position in [`Plan::cells`].
+    pub records: BTreeMap<usize, Record>,
+    /// Label and error of every cell that failed.
+    pub failures: Vec<(String, Error)>,
+    /// Whether a stop was asked for before the end.
+    pub cancelled: bool,
+    /// Cells that this run computed.
+    pub computed: usize,
+}
+
+/// Runs what is missing of `plan` below `folder`, and hands over the folder for reports.
+///
+/// # Errors
+/// Before the first epoch: options that make no sense, a folder that cannot be used, a damaged record. Cells
+/// that fail later are in the outcome.
+pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(Outcome, Writer)> {
+    for (option, value) in [("--jobs", options.jobs.unwrap_or(1)), ("--batch", options.batch_size)] {
+        if value == 0 {
+            return Err(Error::Zero { option });
+        }
+    }
+    let store = Store::new(folder);
+    let Present { records, missing } = present(plan, &store)?;
+    let writer = store.open(cost::bytes(plan, &missing))?;
+    options.observer.begin(plan.cells.len(), plan.cells.len() - missing.len());
+
+    let jobs = options.jobs.unwrap_or_else(cores).min(missing.len()).max(1);
+    let threads = (cores() / jobs).max(1);
+    let board = Board::new(plan, records, missing);
+    std::thread::scope(|scope| -> Result<()> {
+        let mut pools = Vec::new();
+        for _ in 0..jobs {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pools.push(pool.map_err(|source| Error::Threads { threads, source })?);
+        }
+        for pool in pools {
+            let (board, writer) = (&board, &writer);
+            scope.spawn(move || pool.install(|| work(plan, board, writer, options)));
+        }
+        Ok(())
+    })?;
+    Ok((board.into_outcome(options.cancel.is_cancelled()), writer))
+}
+
+/// What is on disk and what is not.
+pub(crate) struct Present {
+    pub(crate) records: BTreeMap<usize, Record>,
+    /// Missing evaluations, and the missing networks that these need.
+    pub(crate) missing: BTreeSet<usize>,
+}
+
+/// Loads every record of the plan; a network without one counts as missing only if an evaluation that needs
+/// it is missing too, and only then are its weights read.
+///
+/// # Errors
+/// [`Error::Damaged`] for the first record or weight file that is not what was written.
+pub(crate) fn present(plan: &Plan, store: &Store) -> Result<Present> {
+    let mut records = BTreeMap::new();
+    for (index, cell) in plan.cells.iter().enumerate() {
+        if let Some(record) = store.load(cell.kind(), &cell.key)? {
+            records.insert(index, record);
+        }
+    }
+    let is_missing = |index: usize| plan.cells[index].kind() == Kind::Evaluation && !records.contains_key(&index);
+    let mut missing: BTreeSet<usize> = (0..plan.cells.len()).filter(|&index| is_missing(index)).collect();
+    let needed: BTreeSet<usize> = missing.iter().flat_map(|&index| plan.cells[index].needs.clone()).collect();
+    for index in needed {
+        match records.get(&index) {
+            Some(record) => {
+                let expected = crate::run::weights_sha256(record)?;
+                store.load_weights(&plan.cells[index].key, expected)?;
+            }
+            None => drop(missing.insert(index)),
+        }
+    }
+    Ok(Present { records, missing })
+}
+
+/// One job: takes the first cell whose needs are met, until none is left.
+fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>) {
+    while let Some(index) = board.take(options.cancel) {
+        let cell = &plan.cells[index];
+        let watched = Watched { index, kind: cell.kind(), label: &cell.label };
+        options.observer.started(&watched);
+        let begin = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| one(plan, cell, &watched, board, writer, options)))
+            .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
+            // Libraries answer a request to stop in several ways, which all mean this.
+            .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
+        match &result {
+            Ok(_) => options.observer.finished(&watched, begin.elapsed().as_secs_f64()),
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => options.observer.failed(&watched, error),
+        }
+        board.put(index, result);
+    }
+}
+
+fn one(
+    plan: &Plan,
+    cell: &Cell,
+    watched: &Watched<'_>,
+    board: &Board<'_>,
+    writer: &Writer,
+    options: &Options<'_>,
+) -> Result<Record> {
+    let session = Session {
+        executor: plan.device.executor(),
+        batch_size: options.batch_size,
+        cancel: options.cancel,
+        observer: options.observer,
+        watched,
+    };
+    let begin = Instant::now();
+    let (results, weights) = match &cell.work {
+        Work::Network(work) => {
+            let (results, weights) = train(work, &session)?;
+            (results, Some(weights))
+        }
+        Work::Evaluation(work) => {
+            let mut networks = Vec::new();
+            for &need in &cell.needs {
+                let Work::Network(network) = &plan.cells[need].work else {
+                    unreachable!("evaluations need networks only")
+                };
+                let expected = board.weights_sha256(need)?;
+                let bytes = writer.store().load_weights(&plan.cells[need].key, &expected)?;
+                networks.push((&network.graph, bytes));
+            }
+            (evaluate(work, &networks, &session)?, None)
+        }
+    };
+    let provenance = options.environment.provenance(json!({
+        "item": plan.item,
+        "profile": plan.profile.to_string(),
+        "label": cell.label,
+        "seconds": begin.elapsed().as_secs_f64(),
+        "threads": rayon::current_num_threads(),
+    }));
+    let record = Record {
+        kind: cell.kind(),
+        key: cell.key.clone(),
+        settings: cell.settings.clone(),
+        results,
+        provenance,
+    };
+    writer.save(&record, weights.as_deref())?;
+    tracing::info!(cell = cell.label, key = %cell.key, "record written");
+    Ok(record)
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// What the jobs share.
+struct Board<'a> {
+    plan: &'a Plan,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    records: BTreeMap<usize, Record>,
+    waiting: BTreeSet<usize>,
+    running: usize,
+    failures: BTreeMap<usize, Error>,
+    computed: usize,
+}
+
+impl<'a> Board<'a> {
+    fn new(plan: &'a Plan, records: BTreeMap<usize, Record>, waiting: BTreeSet<usize>) -> Self {
+        let state = State { records, waiting, running: 0, failures: BTreeMap::new(), computed: 0 };
+        Self { plan, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // Every change of the state is a single insertion or removal, so a panic leaves it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first cell that can be run; waits while the running ones may make another possible.
+    fn take(&self, cancel: &CancelToken) -> Option<usize> {
+        let mut state = self.lock();
+        loop {
+            if cancel.is_cancelled() {
+                return None;
+            }
+            self.fail_dependents(&mut state);
+            let needs = |index: usize| &self.plan.cells[index].needs;
+            let ready = state
+                .waiting
+                .iter()
+                .copied()
+                .find(|&index| needs(index).iter().all(|need| state.records.contains_key(need)));
+            if let Some(index) = ready {
+                state.waiting.remove(&index);
+                state.running += 1;
+                return Some(index);
+            }
+            if state.waiting.is_empty() || state.running == 0 {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What needs a failed cell has failed too.
+    fn fail_dependents(&self, state: &mut State) {
+        let failed: Vec<(usize, usize)> = state
+            .waiting
+            .iter()
+            .filter_map(|&index| {
+                let need = self.plan.cells[index].needs.iter().find(|n| state.failures.contains_key(n))?;
+                Some((index, *need))
+            })
+            .collect();
+        for (index, need) in failed {
+            state.waiting.remove(&index);
+            let label = self.plan.cells[need].label.clone();
+            state.failures.insert(index, Error::Dependency { label });
+        }
+    }
+
+    fn put(&self, index: usize, result: Result<Record>) {
+        let mut state = self.lock();
+        state.running -= 1;
+        match result {
+            Ok(record) => {
+                state.records.insert(index, record);
+                state.computed += 1;
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => drop(state.failures.insert(index, error)),
+        }
+        self.changed.notify_all();
+    }
+
+    fn weights_sha256(&self, index: usize) -> Result<String> {
+        crate::run::weights_sha256(&self.lock().records[&index]).map(str::to_owned)
+    }
+
+    fn into_outcome(self, cancelled: bool) -> Outcome {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let cells = &self.plan.cells;
+        let cancelled = cancelled && state.records.len() < cells.len() && {
+            let done = |index: usize| state.records.contains_key(&index) || state.failures.contains_key(&index);
+            (0..cells.len()).any(|index| cells[index].kind() == Kind::Evaluation && !done(index))
+        };
+        let failures =
+            state.failures.into_iter().map(|(index, error)| (cells[index].label.clone(), error)).collect();
+        Outcome { records: state.records, failures, cancelled, computed: state.computed }
+    }
+}

@@ -1,0 +1,169 @@
+//! One table as Markdown, which a terminal shows just as well.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, ColumnConstraint, Table as Grid, presets::ASCII_MARKDOWN};
+use robin_experiments::{Table, TableCell};
+
+/// The paper's layout, then every number with interval and n, then how they came about.
+pub fn markdown(table: &Table) -> String {
+    let mut text = format!("# {}\n\n", table.run.title);
+    if !table.run.comparable {
+        let profile = table.profile;
+        writeln!(text, "**Profile {profile}: not comparable with the published numbers.**\n")
+            .expect("writing to a string");
+    }
+    text.push_str("Accuracy, and the published one in brackets. `union` = withstands every strategy at once.\n\n");
+    text.push_str(&overview(table).to_string());
+    text.push_str("\n\nWith 95% Wilson interval at n test images");
+    text.push_str(match table.run.seeds.len() {
+        1 => ".\n\n",
+        _ => "; accuracy is the mean over seeds, spread its standard deviation.\n\n",
+    });
+    text.push_str(&details(table).to_string());
+    text.push_str("\n\n");
+    text.push_str(&footer(table));
+    text
+}
+
+/// One line per row and classifier, one column per attack.
+fn overview(table: &Table) -> Grid {
+    let mut attacks: Vec<&str> = Vec::new();
+    for cell in &table.cells {
+        if !attacks.contains(&cell.attack.as_str()) {
+            attacks.push(&cell.attack);
+        }
+    }
+    let mut grid = grid();
+    grid.set_header(["row", "classifier"].into_iter().chain(attacks.iter().copied()));
+    let mut lines: Vec<(String, &str)> = Vec::new();
+    for cell in &table.cells {
+        let line = (row(cell), cell.classifier.as_str());
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    for (label, classifier) in lines {
+        let numbers = attacks.iter().map(|attack| {
+            let found = table.cells.iter().find(|cell| {
+                row(cell) == label && cell.classifier == classifier && cell.attack == *attack
+            });
+            found.map_or_else(|| "-".to_owned(), |cell| {
+                let mut text = format!("{} ({})", number(cell.accuracy), published(cell));
+                if cell.strategies.len() > 1 {
+                    write!(text, ", union {}", number(cell.union)).expect("writing to a string");
+                }
+                text
+            })
+        });
+        grid.add_row([label.clone(), classifier.to_owned()].into_iter().chain(numbers));
+    }
+    keep_whole(&mut grid);
+    grid
+}
+
+/// One line per number.
+fn details(table: &Table) -> Grid {
+    let mut grid = grid();
+    let mut header =
+        vec!["row", "classifier", "attack", "accuracy", "95% interval", "n", "published", "union", "strategies"];
+    let several = table.run.seeds.len() > 1;
+    if several {
+        header.insert(4, "spread");
+    }
+    grid.set_header(&header);
+    for cell in &table.cells {
+        // The strongest strategy is the accuracy; the others stand beside it.
+        let strategies = match cell.strategies.len() {
+            0 => "-".to_owned(),
+            _ => cell
+                .strategies
+                .iter()
+                .map(|(name, accuracy)| format!("{name} {}", number(*accuracy)))
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        let mut line = vec![
+            row(cell),
+            cell.classifier.clone(),
+            cell.attack.clone(),
+            number(cell.accuracy),
+            format!("[{}, {}]", number(cell.low), number(cell.high)),
+            cell.n.to_string(),
+            published(cell),
+            number(cell.union),
+            strategies,
+        ];
+        if several {
+            line.insert(4, cell.spread().map_or_else(|| "-".to_owned(), number));
+        }
+        grid.add_row(line);
+    }
+    for column in 0..header.len() {
+        if matches!(header[column], "accuracy" | "n" | "published" | "union" | "spread")
+            && let Some(column) = grid.column_mut(column)
+        {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    keep_whole(&mut grid);
+    grid
+}
+
+fn footer(table: &Table) -> String {
+    let run = &table.run;
+    let shrunk = if run.shrunk.is_empty() { "nothing shrunk".to_owned() } else { run.shrunk.join("; ") };
+    let seeds: Vec<String> = run.seeds.iter().map(u64::to_string).collect();
+    let count = match seeds.len() {
+        1 => "1 seed".to_owned(),
+        count => format!("{count} seeds"),
+    };
+    let mut text = format!(
+        "- profile {}: {shrunk}\n- {count} ({})\n- device {} on {}\n- {} of computing\n",
+        table.profile,
+        seeds.join(", "),
+        run.device,
+        run.machine,
+        duration(run.seconds),
+    );
+    if run.missing > 0 {
+        writeln!(text, "- **{} numbers are missing: their cells were not finished**", run.missing)
+            .expect("writing to a string");
+    }
+    text
+}
+
+/// `3 h 05 min`, `4 min 07 s`, or `12.3 s`.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        3_600.. => format!("{} h {:02} min", whole / 3_600, whole / 60 % 60),
+        60.. => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{seconds:.1} s"),
+    }
+}
+
+fn grid() -> Grid {
+    let mut grid = Grid::new();
+    grid.load_preset(ASCII_MARKDOWN);
+    grid
+}
+
+/// A line of a Markdown table must not be broken, however narrow the terminal.
+fn keep_whole(grid: &mut Grid) {
+    for column in grid.column_iter_mut() {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+}
+
+fn row(cell: &TableCell) -> String {
+    format!("{} {} {} {}", cell.dataset, cell.model, cell.norm, cell.epsilon)
+}
+
+fn number(accuracy: f64) -> String {
+    format!("{accuracy:.3}")
+}
+
+fn published(cell: &TableCell) -> String {
+    cell.published.map_or_else(|| "-".to_owned(), number)
+}
