@@ -44,6 +44,12 @@ impl Images {
         Ok(Tensor::from_vec(self.values, self.dims, &Device::Cpu)?)
     }
 
+    /// Row-major.
+    #[cfg(test)]
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.length..(row + 1) * self.length]
     }

@@ -52,14 +52,26 @@ impl Pgd {
         cancel: &CancelToken,
     ) -> Result<Tensor> {
         let clean = Images::new(&batch.images)?;
-        let mut images = self.start.points(self.budget, batch, seed, 0)?;
+        let start = self.start.points(self.budget, batch, seed, 0)?;
+        self.climb(model, objective, &clean, start, cancel)?.into_tensor()
+    }
+
+    fn climb(
+        &self,
+        model: &dyn Classifier,
+        objective: &dyn Objective,
+        clean: &Images,
+        start: Images,
+        cancel: &CancelToken,
+    ) -> Result<Images> {
         let columns = objective.columns();
+        let mut images = start;
         for _ in 0..self.steps {
             cancel.check()?;
             let (_, gradient) = gradient(model, objective, &columns, &images)?;
-            self.step(&clean, &gradient, &mut images, |_| ());
+            self.step(clean, &gradient, &mut images, |_| ());
         }
-        images.into_tensor()
+        Ok(images)
     }
 
     /// One step of every image; `zero_gradient(row)` is called for those that stay.
@@ -279,3 +291,6 @@ impl Run {
         joined.offer(row, &worst, &last);
     }
 }
+
+#[cfg(test)]
+mod tests;

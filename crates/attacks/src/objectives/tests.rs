@@ -1,6 +1,7 @@
 //! Known answers and finite differences, also where a careless formula loses everything.
 
 use robin_core::{Columns, Error, Objective, Scores};
+use robin_testkit::{assert_close, golden};
 
 use super::*;
 use crate::Loss;
@@ -125,4 +126,19 @@ fn scores_that_do_not_fit_are_refused() {
         refused(&[&[1.0, 2.0, 0.0], &[0.0, 0.0, f32::NAN]]),
         Error::NotFinite { example: 1, .. }
     ));
+}
+
+#[test]
+fn values_and_gradients_are_pytorchs() {
+    let golden = golden("objectives");
+    for case in ["ten", "two"] {
+        let logits = golden.f32(&format!("{case}.logits"));
+        let labels = golden.integers(&format!("{case}.labels"));
+        let rows: Vec<&[f32]> = logits.chunks_exact(logits.len() / labels.len()).collect();
+        for (loss, quantity) in [(Loss::Ce, "cross_entropy"), (Loss::Margin, "margin")] {
+            let (values, gradient) = evaluate(&*loss.against(labels.clone()), &rows);
+            assert_close(&values, &golden.f64(&format!("{case}.{quantity}.float64")), 1e-7);
+            assert_close(&gradient, &golden.f64(&format!("{case}.{quantity}_gradient.float64")), 1e-7);
+        }
+    }
 }
