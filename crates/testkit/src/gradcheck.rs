@@ -19,8 +19,9 @@ pub struct Probe {
 impl Probe {
     /// For smooth functions computed in f64; errors of 1e-6 and less are normal.
     pub const F64: Self = Self { directions: 8, steps: &[1e-4, 1e-5], seed: Seed::new(0) };
-    /// For functions computed in f32; errors of 1e-3 are normal, of networks with kinks 1e-2 in the median.
-    pub const F32: Self = Self { directions: 16, steps: &[3e-2, 1e-2, 3e-3, 1e-3], seed: Seed::new(0) };
+    /// For functions computed in f32. Errors of 1e-3 are normal for smooth ones, a median of 1e-2 for networks
+    /// with kinks (freshly initialised `cnn2` of width 4: 1e-2 at step 3e-4, more on either side of it).
+    pub const F32: Self = Self { directions: 16, steps: &[1e-2, 3e-3, 1e-3, 3e-4, 1e-4], seed: Seed::new(0) };
 }
 
 /// Element type of the functions that [`gradcheck`] probes.
