@@ -1,1 +1,57 @@
-fn main() {}
+//! The command line of ROBIN: parses, calls the libraries, prints. See `cargo xtask help`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
+
+mod data;
+mod exit;
+mod fixtures;
+mod interrupt;
+mod progress;
+mod reproduce;
+#[cfg(test)]
+mod tests;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Adversarial robustness of one-vs-all classifiers: the paper's tables, and the project's chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train, attack and print a table of the paper with the published numbers beside ours.
+    Reproduce(reproduce::Arguments),
+    /// Get the full data sets, check them, describe them.
+    Data(data::Arguments),
+    /// Make or check the data subset inside the program.
+    Fixtures(fixtures::Arguments),
+    /// Check what the compiler cannot: layering, file sizes, forbidden words.
+    #[command(after_help = "Example:\n  cargo xtask tidy")]
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    exit::code(match cli.command {
+        Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
+        Command::Fixtures(arguments) => fixtures::run(&arguments),
+        Command::Tidy => tidy::run(root()),
+    })
+}
+
+/// The workspace's folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}

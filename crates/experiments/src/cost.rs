@@ -23,6 +23,20 @@ pub(crate) fn bytes(plan: &Plan, missing: &BTreeSet<usize>) -> u64 {
     written + written / 10 + (1 << 20)
 }
 
+/// Relative amount of work of every cell, for progress bars.
+pub fn weights(plan: &Plan) -> Vec<f64> {
+    let networks = |cell: &Cell| cell.needs.len().max(1);
+    let size = |cell: &Cell| match &cell.work {
+        Work::Network(work) => parameters(&work.graph) as f64,
+        Work::Evaluation(_) => 0.0,
+    };
+    let each = |cell: &Cell| match cell.needs.first() {
+        Some(&need) => size(&plan.cells[need]),
+        None => size(cell),
+    };
+    plan.cells.iter().map(|cell| each(cell) * passes(&cell.work, networks(cell) as f64)).collect()
+}
+
 fn weights_bytes(cell: &Cell) -> u64 {
     match &cell.work {
         Work::Network(work) => 4 * parameters(&work.graph),

@@ -54,7 +54,7 @@ pub enum Error {
         feature: &'static str,
     },
     /// A spec that is no spec.
-    #[error("spec of {item}: {source}")]
+    #[error("the spec of {item} cannot be read")]
     Spec {
         /// The item.
         item: String,
@@ -73,7 +73,7 @@ pub enum Error {
         reason: String,
     },
     /// Data that cannot be loaded.
-    #[error("data set {dataset} ({place}): {source}")]
+    #[error("cannot load data set {dataset} ({place})")]
     Data {
         /// The data set.
         dataset: String,
@@ -84,7 +84,7 @@ pub enum Error {
         source: Source,
     },
     /// A file operation that failed.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -162,7 +162,7 @@ pub enum Error {
         source: rayon::ThreadPoolBuildError,
     },
     /// A library below failed.
-    #[error("{doing}: {source}")]
+    #[error("{doing} failed")]
     Work {
         /// What was being done.
         doing: &'static str,

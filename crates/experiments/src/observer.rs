@@ -4,9 +4,9 @@ use crate::record::Kind;
 
 /// Watches a run. Called from several threads; what it does is paid for by the run.
 pub trait Observer: Send + Sync {
-    /// Before the first cell: how many there are, and how many of them were finished by an earlier run.
-    fn begin(&self, total: usize, finished: usize) {
-        let _ = (total, finished);
+    /// Before the first cell: how many there are, and the positions of those that will be run.
+    fn begin(&self, total: usize, missing: &[usize]) {
+        let _ = (total, missing);
     }
 
     /// A cell starts.

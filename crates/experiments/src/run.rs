@@ -1,7 +1,10 @@
 //! One cell: load, train, attack, aggregate, measure.
 
-use robin_aggregation::{OneVsAll, StrategyName};
-use robin_core::{CancelToken, Classifier, Misclassified, Purpose, Seed};
+use robin_aggregation::OneVsAll;
+use robin_attacks::Loss;
+use robin_core::{
+    Attack, Batch, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
+};
 use robin_data::{Dataset, LabelMap};
 use robin_evaluation::{Clean, Robust, wilson};
 use robin_nn::{Executor, Graph, Parameters};
@@ -46,14 +49,10 @@ pub(crate) fn train(work: &NetworkWork, session: &Session<'_>) -> Result<(Value,
     // Measured on what an evaluation will load, not on the network in memory.
     let classifier = classifier(&work.graph, &weights, session)?;
     let measured = relabelled(&work.measured, &work.labels)?;
-    let attack = PlannedAttack {
-        spec: work.attack.clone(),
-        budget: work.budget,
-        // On a network's own logits this is the plain loss.
-        strategy: StrategyName::Softmax,
-    };
+    let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
     let seed = work.seed.derive(Purpose::Evaluation, 0);
-    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(&attack), seed, session)?;
+    let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
+    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, session)?;
     let training_set = summary_of(&clean, robust.as_ref());
     let results = json!({
         "weights_sha256": sha256(&weights),
@@ -82,7 +81,17 @@ pub(crate) fn evaluate(
             Box::new(OneVsAll::new(classifiers).map_err(Error::work("joining the arms"))?)
         }
     };
-    let (clean, robust) = measure(model.as_ref(), &work.data, work.attack.as_ref(), work.seed, session)?;
+    let attack = work
+        .attack
+        .as_ref()
+        .map(|PlannedAttack { spec, budget, strategy }| {
+            Ok((spec.attack.build(*budget)?, strategy.build(spec.loss)))
+        })
+        .transpose()
+        .map_err(Error::work::<robin_attacks::Error>("preparing the attack"))?;
+    let means: Option<Means<'_>> =
+        attack.as_ref().map(|(attack, strategy)| (attack.as_ref(), strategy.as_ref()));
+    let (clean, robust) = measure(model.as_ref(), &work.data, means, work.seed, session)?;
     let mut results = summary_of(&clean, robust.as_ref());
     results["clean_examples"] = to_json("clean results", &clean)?;
     results["robust_examples"] = to_json("robust results", &robust)?;
@@ -97,7 +106,8 @@ pub(crate) fn broken(record: &Record) -> Result<Broken> {
     match robust {
         Some(robust) => Ok(robust.worst.broken),
         None => {
-            let clean: Clean = serde_json::from_value(record.results["clean_examples"].clone()).map_err(read)?;
+            let clean: Clean =
+                serde_json::from_value(record.results["clean_examples"].clone()).map_err(read)?;
             Ok(clean.broken)
         }
     }
@@ -121,7 +131,7 @@ fn classifier(graph: &Graph, weights: &[u8], session: &Session<'_>) -> Result<Bo
 fn measure(
     model: &dyn Classifier,
     data: &Dataset,
-    attack: Option<&PlannedAttack>,
+    means: Option<Means<'_>>,
     seed: Seed,
     session: &Session<'_>,
 ) -> Result<(Clean, Option<Robust>)> {
@@ -134,21 +144,23 @@ fn measure(
     };
     let clean = robin_evaluation::clean(model, &judge, data, &mut options)
         .map_err(Error::work("measuring clean accuracy"))?;
-    let Some(PlannedAttack { spec, budget, strategy }) = attack else { return Ok((clean, None)) };
-    let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
-    let strategy = strategy.build(spec.loss);
-    let robust = robin_evaluation::robust(
-        model,
-        &judge,
-        attack.as_ref(),
-        strategy.as_ref(),
-        data,
-        &clean,
-        seed,
-        &mut options,
-    )
-    .map_err(Error::work("attacking"))?;
+    let Some((attack, strategy)) = means else { return Ok((clean, None)) };
+    let robust = robin_evaluation::robust(model, &judge, attack, strategy, data, &clean, seed, &mut options)
+        .map_err(Error::work("attacking"))?;
     Ok((clean, Some(robust)))
+}
+
+/// A base attack and what it raises.
+type Means<'a> = (&'a dyn Attack, &'a dyn Strategy);
+
+/// The loss of a network's own logits. Written here so that a trained network does not depend, through its
+/// key, on the strategies against aggregates.
+struct OwnLoss(Loss);
+
+impl Strategy for OwnLoss {
+    fn prepare(&self, _clean: &Scores, batch: &Batch) -> robin_core::Result<Vec<Box<dyn Objective>>> {
+        Ok(vec![self.0.against(batch.labels.clone())])
+    }
 }
 
 /// Accuracies with n and interval, for people and programs that do not decode bitmaps.

@@ -58,7 +58,7 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
     let store = Store::new(folder);
     let Present { records, missing } = present(plan, &store)?;
     let writer = store.open(cost::bytes(plan, &missing))?;
-    options.observer.begin(plan.cells.len(), plan.cells.len() - missing.len());
+    options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
 
     let jobs = options.jobs.unwrap_or_else(cores).min(missing.len()).max(1);
     let threads = (cores() / jobs).max(1);
@@ -97,7 +97,8 @@ pub(crate) fn present(plan: &Plan, store: &Store) -> Result<Present> {
             records.insert(index, record);
         }
     }
-    let is_missing = |index: usize| plan.cells[index].kind() == Kind::Evaluation && !records.contains_key(&index);
+    let is_missing =
+        |index: usize| plan.cells[index].kind() == Kind::Evaluation && !records.contains_key(&index);
     let mut missing: BTreeSet<usize> = (0..plan.cells.len()).filter(|&index| is_missing(index)).collect();
     let needed: BTreeSet<usize> = missing.iter().flat_map(|&index| plan.cells[index].needs.clone()).collect();
     for index in needed {
@@ -281,7 +282,8 @@ impl<'a> Board<'a> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let cells = &self.plan.cells;
         let cancelled = cancelled && state.records.len() < cells.len() && {
-            let done = |index: usize| state.records.contains_key(&index) || state.failures.contains_key(&index);
+            let done =
+                |index: usize| state.records.contains_key(&index) || state.failures.contains_key(&index);
             (0..cells.len()).any(|index| cells[index].kind() == Kind::Evaluation && !done(index))
         };
         let failures =

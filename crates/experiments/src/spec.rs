@@ -61,8 +61,7 @@ impl Spec {
     /// # Errors
     /// [`Error::Spec`] with the position of the mistake.
     pub fn parse(item: &str, text: &str) -> Result<Self> {
-        toml::from_str(text)
-            .map_err(|source| Error::Spec { item: item.to_owned(), source: Box::new(source) })
+        toml::from_str(text).map_err(|source| Error::Spec { item: item.to_owned(), source: Box::new(source) })
     }
 }
 

@@ -207,3 +207,6 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     write().map_err(Error::io(path, "write"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,7 +209,12 @@ fn cell(
         n,
         low: interval.low,
         high: interval.high,
-        published: planned.row.published.get(&spec.name).and_then(|printed| printed.get(&attack.name)).copied(),
+        published: planned
+            .row
+            .published
+            .get(&spec.name)
+            .and_then(|printed| printed.get(&attack.name))
+            .copied(),
         ran: RanCell { ran: planned.ran.clone(), seeds },
     })
 }
@@ -232,3 +237,6 @@ fn mean(values: &[f64]) -> f64 {
 fn text<S: serde::Serializer>(value: &Profile, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,9 @@ pub fn markdown(table: &Table) -> String {
         writeln!(text, "**Profile {profile}: not comparable with the published numbers.**\n")
             .expect("writing to a string");
     }
-    text.push_str("Accuracy, and the published one in brackets. `union` = withstands every strategy at once.\n\n");
+    text.push_str(
+        "Accuracy, and the published one in brackets. `union` = withstands every strategy at once.\n\n",
+    );
     text.push_str(&overview(table).to_string());
     text.push_str("\n\nWith 95% Wilson interval at n test images");
     text.push_str(match table.run.seeds.len() {
@@ -45,16 +47,20 @@ fn overview(table: &Table) -> Grid {
     }
     for (label, classifier) in lines {
         let numbers = attacks.iter().map(|attack| {
-            let found = table.cells.iter().find(|cell| {
-                row(cell) == label && cell.classifier == classifier && cell.attack == *attack
-            });
-            found.map_or_else(|| "-".to_owned(), |cell| {
-                let mut text = format!("{} ({})", number(cell.accuracy), published(cell));
-                if cell.strategies.len() > 1 {
-                    write!(text, ", union {}", number(cell.union)).expect("writing to a string");
-                }
-                text
-            })
+            let found = table
+                .cells
+                .iter()
+                .find(|cell| row(cell) == label && cell.classifier == classifier && cell.attack == *attack);
+            found.map_or_else(
+                || "-".to_owned(),
+                |cell| {
+                    let mut text = format!("{} ({})", number(cell.accuracy), published(cell));
+                    if cell.strategies.len() > 1 {
+                        write!(text, ", union {}", number(cell.union)).expect("writing to a string");
+                    }
+                    text
+                },
+            )
         });
         grid.add_row([label.clone(), classifier.to_owned()].into_iter().chain(numbers));
     }
@@ -65,8 +71,17 @@ fn overview(table: &Table) -> Grid {
 /// One line per number.
 fn details(table: &Table) -> Grid {
     let mut grid = grid();
-    let mut header =
-        vec!["row", "classifier", "attack", "accuracy", "95% interval", "n", "published", "union", "strategies"];
+    let mut header = vec![
+        "row",
+        "classifier",
+        "attack",
+        "accuracy",
+        "95% interval",
+        "n",
+        "published",
+        "union",
+        "strategies",
+    ];
     let several = table.run.seeds.len() > 1;
     if several {
         header.insert(4, "spread");
@@ -145,7 +160,7 @@ pub fn duration(seconds: f64) -> String {
 
 fn grid() -> Grid {
     let mut grid = Grid::new();
-    grid.load_preset(ASCII_MARKDOWN);
+    grid.load_style(ASCII_MARKDOWN);
     grid
 }
 

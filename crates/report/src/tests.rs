@@ -16,7 +16,10 @@ fn cell(classifier: &str, attack: &str, strategies: &[(&str, f64)], seeds: &[f64
         classifier: classifier.to_owned(),
         attack: attack.to_owned(),
         strategy: strategies.first().map(|(name, _)| (*name).to_owned()),
-        strategies: strategies.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect::<BTreeMap<_, _>>(),
+        strategies: strategies
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect::<BTreeMap<_, _>>(),
         accuracy,
         union,
         n: 1000,
@@ -24,7 +27,13 @@ fn cell(classifier: &str, attack: &str, strategies: &[(&str, f64)], seeds: &[f64
         high: accuracy + 0.01,
         published: (attack != "pgd20").then_some(0.959),
         ran: RanCell {
-            ran: Ran { model: "cnn2-small".to_owned(), width: 16, train_images: 2000, test_images: 1000, epochs: 20 },
+            ran: Ran {
+                model: "cnn2-small".to_owned(),
+                width: 16,
+                train_images: 2000,
+                test_images: 1000,
+                epochs: 20,
+            },
             seeds: seeds
                 .iter()
                 .enumerate()
@@ -35,7 +44,8 @@ fn cell(classifier: &str, attack: &str, strategies: &[(&str, f64)], seeds: &[f64
 }
 
 fn table(profile: Profile, seeds: usize) -> Table {
-    let spread = |middle: f64| (0..seeds).map(|at| middle + 0.01 * (at as f64 - (seeds - 1) as f64 / 2.0)).collect();
+    let spread =
+        |middle: f64| (0..seeds).map(|at| middle + 0.01 * (at as f64 - (seeds - 1) as f64 / 2.0)).collect();
     let values: Vec<Vec<f64>> = [0.975, 0.9, 0.88].into_iter().map(spread).collect();
     Table {
         item: "table-1".to_owned(),
@@ -68,7 +78,10 @@ fn a_small_profile_says_that_it_cannot_be_compared_and_why() {
     assert!(text.contains("- profile smoke: epochs 6 (paper: 20); width 16 (paper: 32)"), "{text}");
     assert!(text.contains("- 1 seed (0)\n- device cpu on a processor, 2 cores\n- 4 min 07 s"), "{text}");
     let paper = markdown(&table(Profile::Paper, 1));
-    assert!(!paper.contains("not comparable") && paper.contains("- profile paper: nothing shrunk"), "{paper}");
+    assert!(
+        !paper.contains("not comparable") && paper.contains("- profile paper: nothing shrunk"),
+        "{paper}"
+    );
 }
 
 #[test]

@@ -116,7 +116,9 @@ impl Builder<'_> {
             return Err(self.fault(&recipe, &reason));
         }
         if sampling == Sampling::Balanced && outputs != 2 {
-            return Err(self.fault(&recipe, &format!("balanced sampling needs 2 classes, there are {outputs}")));
+            return Err(
+                self.fault(&recipe, &format!("balanced sampling needs 2 classes, there are {outputs}"))
+            );
         }
         let settings = json!({
             "kind": "network",
@@ -234,11 +236,7 @@ impl Builder<'_> {
     }
 
     fn fault(&self, place: &str, reason: &dyn std::fmt::Display) -> Error {
-        Error::Setting {
-            item: self.spec.item.clone(),
-            place: place.to_owned(),
-            reason: reason.to_string(),
-        }
+        Error::Setting { item: self.spec.item.clone(), place: place.to_owned(), reason: reason.to_string() }
     }
 }
 
@@ -310,7 +308,10 @@ fn check_columns(spec: &Spec) -> Result<()> {
     for row in &spec.rows {
         for (classifier, printed) in &row.published {
             if !spec.classifiers.iter().any(|known| known.name == *classifier) {
-                return fault(format!("row {}", row.label()), &format!("published.{classifier} is no classifier"));
+                return fault(
+                    format!("row {}", row.label()),
+                    &format!("published.{classifier} is no classifier"),
+                );
             }
             if let Some((column, value)) = printed.iter().find(|(_, value)| !(0.0..=1.0).contains(*value)) {
                 let reason = format!("published.{classifier}.{column} = {value} is no accuracy");

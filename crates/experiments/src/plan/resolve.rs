@@ -50,7 +50,9 @@ impl Loader {
         };
         let (source, place) = match (self.place, &self.data_dir) {
             (DataPlace::Embedded, _) => (Source::Embedded, "embedded".to_owned()),
-            (DataPlace::Folder, Some(folder)) => (Source::Folder(folder.clone()), folder.display().to_string()),
+            (DataPlace::Folder, Some(folder)) => {
+                (Source::Folder(folder.clone()), folder.display().to_string())
+            }
             (DataPlace::Folder, None) => {
                 let folder = robin_data::default_dir().map_err(failed("data folder".to_owned()))?;
                 let place = folder.display().to_string();

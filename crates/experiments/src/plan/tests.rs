@@ -1,0 +1,225 @@
+use std::collections::BTreeSet;
+
+use crate::plan::{Plan, Request, Work};
+use crate::record::Kind;
+use crate::{Error, Profile, Spec};
+
+const TEXT: &str = include_str!("../../specs/table-1.toml");
+
+fn request() -> Request {
+    Request {
+        profile: Profile::Smoke,
+        rows: None,
+        seeds: None,
+        device: "cpu".parse().unwrap(),
+        data_dir: None,
+    }
+}
+
+fn plan_of(text: &str) -> Result<Plan, Error> {
+    Plan::new(&Spec::parse("table-1", text)?, &request())
+}
+
+fn keys(plan: &Plan, kind: Kind) -> Vec<&str> {
+    plan.cells.iter().filter(|cell| cell.kind() == kind).map(|cell| cell.key.as_str()).collect()
+}
+
+/// The spec with `from` replaced by `to`, which must be there.
+fn changed(from: &str, to: &str) -> String {
+    assert!(TEXT.contains(from), "{from:?} is not in the spec");
+    TEXT.replace(from, to)
+}
+
+#[test]
+fn the_mnist_rows_are_22_networks_and_18_evaluations() {
+    let plan = plan_of(TEXT).unwrap();
+    // Per row: 1 + 10 networks; clean twice, and two attacks with 1 + 3 strategies.
+    assert_eq!(keys(&plan, Kind::Network).len(), 2 * 11);
+    assert_eq!(keys(&plan, Kind::Evaluation).len(), 2 * (2 + 2 * 4));
+    let unique: BTreeSet<&str> = plan.cells.iter().map(|cell| cell.key.as_str()).collect();
+    assert_eq!(unique.len(), plan.cells.len());
+    let first_evaluation = plan.cells.iter().position(|cell| cell.kind() == Kind::Evaluation).unwrap();
+    assert!(plan.cells[first_evaluation..].iter().all(|cell| cell.kind() == Kind::Evaluation));
+    for cell in &plan.cells {
+        assert!(cell.needs.iter().all(|&need| need < first_evaluation), "{}", cell.label);
+    }
+}
+
+#[test]
+fn smoke_is_what_the_specification_says_and_names_what_it_shrank() {
+    let plan = plan_of(TEXT).unwrap();
+    let ran = &plan.rows[0].ran;
+    assert_eq!((ran.model.as_str(), ran.width, ran.epochs), ("cnn2-small", 16, 20));
+    assert_eq!((ran.train_images, ran.test_images), (2000, 1000));
+    assert_eq!(plan.seeds, [0]);
+    let shrunk = plan.rows[0].shrunk.join("; ");
+    for part in ["model cnn2-small width 16 (paper: cnn2 width 32)", "train images 2000 (paper: 60000)"] {
+        assert!(shrunk.contains(part), "{shrunk}");
+    }
+    assert!(!shrunk.contains("epochs"), "20 epochs are the paper's: {shrunk}");
+}
+
+#[test]
+fn keys_do_not_move_with_what_decides_no_number() {
+    let plan = plan_of(TEXT).unwrap();
+    for text in [
+        changed("title = \"Table 1", "title = \"Another heading"),
+        changed("clean = 0.981", "clean = 0.5"),
+        changed("seeds = [0, 1, 2]", "seeds = [5]"),
+        changed("# SGD, the rate", "# A comment, the rate"),
+        // The other profile's section.
+        changed("epochs = 6\n", "epochs = 3\n"),
+    ] {
+        let other = plan_of(&text).unwrap();
+        assert_eq!(keys(&plan, Kind::Network), keys(&other, Kind::Network));
+        assert_eq!(keys(&plan, Kind::Evaluation), keys(&other, Kind::Evaluation));
+    }
+    // A filter leaves the keys of the rows that it keeps alone.
+    let filtered = Plan::new(
+        &Spec::parse("table-1", TEXT).unwrap(),
+        &Request { rows: Some("linf".to_owned()), ..request() },
+    )
+    .unwrap();
+    assert_eq!(keys(&plan, Kind::Network)[11..], keys(&filtered, Kind::Network));
+}
+
+#[test]
+fn keys_move_with_everything_that_decides_a_number() {
+    let plan = plan_of(TEXT).unwrap();
+    let disjoint = |a: &[&str], b: &[&str]| a.iter().all(|key| !b.contains(key));
+    for text in [
+        changed("learning_rate = 0.1", "learning_rate = 0.05"),
+        changed("weight_decay = 5e-4", "weight_decay = 1e-4"),
+        changed("milestones = [0.5]", "milestones = [0.25]"),
+        changed("train_images = 2000", "train_images = 1900"),
+        changed("proportion = \"cosine\"", "proportion = \"all\""),
+        changed("{ cnn2 = \"cnn2-small\" }", "{ cnn2 = \"cnn2-small\" }\nwidth = 8"),
+        changed("[smoke]\ndata = \"embedded\"\nseeds = [0]", "[smoke]\ndata = \"embedded\"\nseeds = [1]"),
+    ] {
+        let other = plan_of(&text).unwrap();
+        assert!(disjoint(&keys(&plan, Kind::Network), &keys(&other, Kind::Network)));
+        // An evaluation's key contains its networks' keys.
+        assert!(disjoint(&keys(&plan, Kind::Evaluation), &keys(&other, Kind::Evaluation)));
+    }
+    let budget = plan_of(&changed("epsilon = \"2.0\"", "epsilon = \"1.5\"")).unwrap();
+    assert!(disjoint(&keys(&plan, Kind::Network)[..11], &keys(&budget, Kind::Network)[..11]));
+    assert_eq!(keys(&plan, Kind::Network)[11..], keys(&budget, Kind::Network)[11..]);
+    // Fewer test images move evaluations and leave the networks.
+    let fewer = plan_of(&changed("test_images = 1000\n\n[quick]", "test_images = 900\n\n[quick]")).unwrap();
+    assert_eq!(keys(&plan, Kind::Network), keys(&fewer, Kind::Network));
+    assert!(disjoint(&keys(&plan, Kind::Evaluation), &keys(&fewer, Kind::Evaluation)));
+}
+
+#[test]
+fn the_key_has_data_executor_and_the_numerics_of_every_crate_involved() {
+    let plan = plan_of(TEXT).unwrap();
+    for cell in &plan.cells {
+        let settings = &cell.settings;
+        assert_eq!(settings["executor"], "cpu", "{settings}");
+        assert_eq!(settings["data"]["sha256"].as_str().map(str::len), Some(64));
+        let crates: BTreeSet<&str> =
+            settings["numerics"].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut expected: BTreeSet<&str> =
+            ["core", "kernels", "nn", "data", "models", "attacks", "evaluation", "experiments"].into();
+        expected.insert(match cell.kind() {
+            Kind::Network => "training",
+            Kind::Evaluation => "aggregation",
+        });
+        assert_eq!(crates, expected, "{}", cell.label);
+    }
+}
+
+#[test]
+fn arms_and_seeds_begin_at_addresses_of_their_own() {
+    let plan = Plan::new(
+        &Spec::parse("table-1", TEXT).unwrap(),
+        &Request { seeds: Some(vec![3, 4]), rows: Some("l2".to_owned()), ..request() },
+    )
+    .unwrap();
+    let seeds: BTreeSet<String> = plan
+        .cells
+        .iter()
+        .filter_map(|cell| match &cell.work {
+            Work::Network(work) => Some(format!("{:?}", work.seed)),
+            Work::Evaluation(_) => None,
+        })
+        .collect();
+    assert_eq!(seeds.len(), 2 * 11);
+}
+
+#[test]
+fn a_profile_has_no_field_for_the_method() {
+    for field in ["learning_rate = 0.2", "method = { name = \"standard\" }", "steps = 5", "epsilon = \"1.0\""]
+    {
+        let text = changed("train_images = 2000\n", &format!("train_images = 2000\n{field}\n"));
+        let error = Spec::parse("table-1", &text).unwrap_err();
+        let Error::Spec { source, .. } = &error else { panic!("{error}") };
+        assert!(source.to_string().contains("unknown field"), "{source}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_refused_everywhere() {
+    for (from, to) in [
+        ("item = \"table-1\"", "item = \"table-1\"\ncolour = 1"),
+        ("learning_rate = 0.1", "learning_rate = 0.1\nlearning_rat = 0.1"),
+        ("name = \"pgd20\"", "name = \"pgd20\"\nstep = 3"),
+        ("steps = 20, restarts", "steps = 20, norm = \"l2\", restarts"),
+        ("kind = \"single\"", "kind = \"single\"\narms = 3"),
+        ("data = \"folder\"", "data = \"folder\"\nmethod = 1"),
+    ] {
+        assert!(matches!(plan_of(&changed(from, to)), Err(Error::Spec { .. })), "{to}");
+    }
+}
+
+#[test]
+fn what_does_not_shrink_is_refused_with_both_numbers() {
+    let reason = |from: &str, to: &str| plan_of(&changed(from, to)).unwrap_err().to_string();
+    let grown = reason("{ cnn2 = \"cnn2-small\" }", "{ cnn2 = \"cnn2-small\" }\nepochs = 21");
+    assert!(
+        grown.contains("[smoke.datasets.mnist]") && grown.contains("epochs 21 does not shrink 20"),
+        "{grown}"
+    );
+    let wide = reason("{ cnn2 = \"cnn2-small\" }", "{ cnn2 = \"cnn2-small\" }\nwidth = 32");
+    assert!(wide.contains("width 32 does not shrink 16"), "{wide}");
+    let many = reason("train_images = 2000", "train_images = 2001");
+    assert!(many.contains("2001"), "{many}");
+    let none = reason("test_images = 1000\n\n[quick]", "test_images = 0\n\n[quick]");
+    assert!(none.contains("test images 0"), "{none}");
+}
+
+#[test]
+fn mistakes_are_found_before_training() {
+    let reason = |from: &str, to: &str| plan_of(&changed(from, to)).unwrap_err().to_string();
+    assert!(reason("recipe = \"mnist\"", "recipe = \"minst\"").contains("one of: mnist"));
+    assert!(reason("cnn2-small\" }", "cnn3\" }").contains("cnn2-small"));
+    assert!(reason("learning_rate = 0.1", "learning_rate = -1.0").contains("learning_rate is -1"));
+    assert!(reason("steps = 20, restarts", "steps = 0, restarts").contains("steps"));
+    assert!(reason("\nsampling = \"plain\"", "\nsampling = \"balanced\"").contains("balanced"));
+    assert!(reason("batch_size = 128", "batch_size = 4000").contains("batch_size 4000"));
+    assert!(reason("published.robin", "published.rubin").contains("published.rubin"));
+    assert!(reason("clean = 0.981", "clean = 98.1").contains("98.1"));
+    assert!(reason("name = \"pgd20\"\nloss = \"ce\"", "name = \"pgd20\"").contains("needs a loss"));
+    assert!(reason("name = \"pgd20\"", "name = \"pgd10\"").contains("named twice"));
+}
+
+#[test]
+fn a_column_on_fewer_images_is_an_edit_of_the_data_alone() {
+    let plan = plan_of(&changed("name = \"pgd20\"", "name = \"pgd20\"\nimages = 100")).unwrap();
+    for cell in &plan.cells {
+        if let Work::Evaluation(work) = &cell.work {
+            let expected = if plan.columns[work.place.column].name == "pgd20" { 100 } else { 1000 };
+            assert_eq!(work.data.len(), expected, "{}", cell.label);
+        }
+    }
+}
+
+#[test]
+fn data_that_is_not_there_names_the_folder_and_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = Request { profile: Profile::Quick, data_dir: Some(folder.path().to_owned()), ..request() };
+    let error = Plan::new(&Spec::parse("table-1", TEXT).unwrap(), &request).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
+    assert!(source.contains("cargo xtask data fetch mnist"), "{source}");
+}

@@ -1,0 +1,176 @@
+use std::fs;
+
+use serde_json::json;
+
+use super::*;
+
+fn record(value: u32) -> Record {
+    let settings = json!({ "kind": "evaluation", "value": value });
+    Record {
+        kind: Kind::Evaluation,
+        key: Key::of(&settings),
+        settings,
+        results: json!({ "accuracy": 0.1 + 0.2, "broken": "00ff" }),
+        provenance: serde_json::from_value(json!({ "commit": null, "seconds": 1.5 })).unwrap(),
+    }
+}
+
+fn damage(error: Error) -> (PathBuf, &'static str, String, String) {
+    let text = error.to_string();
+    let Error::Damaged { path, what, expected, found } = error else { panic!("{text}") };
+    assert!(text.contains("delete the file to have it recomputed"), "{text}");
+    assert!(text.contains(&path.display().to_string()), "{text}");
+    (path, what, expected, found)
+}
+
+#[test]
+fn a_record_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Store::new(folder.path()).open(0).unwrap();
+    let record = record(1);
+    assert_eq!(writer.store().load(record.kind, &record.key).unwrap(), None);
+    writer.save(&record, None).unwrap();
+    assert_eq!(writer.store().load(record.kind, &record.key).unwrap().as_ref(), Some(&record));
+    let text = fs::read_to_string(writer.store().record_path(record.kind, &record.key)).unwrap();
+    assert_eq!(text, record.to_text());
+    serde_json::from_str::<serde_json::Value>(&text).expect("a record is JSON");
+}
+
+#[test]
+fn only_provenance_differs_when_a_record_is_made_again() {
+    let (one, mut two) = (record(1), record(1));
+    two.provenance.insert("seconds".to_owned(), json!(99.0));
+    let (one, two) = (one.to_text(), two.to_text());
+    assert_ne!(one, two);
+    let before = |text: &str| text.split("\"provenance\"").next().unwrap().to_owned();
+    assert_eq!(before(&one), before(&two));
+}
+
+#[test]
+fn every_altered_byte_is_found() {
+    let record = record(1);
+    let text = record.to_text();
+    let path = Path::new("record.json");
+    for at in 0..text.len() {
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'7' { b'8' } else { b'7' };
+        let altered = String::from_utf8(bytes).unwrap();
+        let error = Record::from_text(&altered, path, record.kind, &record.key).unwrap_err();
+        damage(error);
+    }
+}
+
+#[test]
+fn every_truncation_is_found() {
+    let record = record(1);
+    let text = record.to_text();
+    for length in 0..text.len() {
+        let cut = Record::from_text(&text[..length], Path::new("r.json"), record.kind, &record.key);
+        damage(cut.unwrap_err());
+    }
+}
+
+#[test]
+fn a_record_under_another_name_is_foreign_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Store::new(folder.path()).open(0).unwrap();
+    let (mine, other) = (record(1), record(2));
+    let path = writer.store().record_path(mine.kind, &mine.key);
+    fs::write(&path, other.to_text()).unwrap();
+    let (at, what, expected, found) = damage(writer.store().load(mine.kind, &mine.key).unwrap_err());
+    assert_eq!((at, what), (path.clone(), "key"));
+    assert_eq!((expected, found), (mine.key.to_string(), other.key.to_string()));
+    // Nor does saving overwrite it.
+    damage(writer.save(&mine, None).unwrap_err());
+    assert_eq!(fs::read_to_string(path).unwrap(), other.to_text());
+}
+
+#[test]
+fn a_record_of_another_kind_is_foreign() {
+    let record = record(1);
+    let error = Record::from_text(&record.to_text(), Path::new("r.json"), Kind::Network, &record.key);
+    let (_, what, expected, found) = damage(error.unwrap_err());
+    assert_eq!((what, expected.as_str(), found.as_str()), ("kind", "network", "evaluation"));
+}
+
+#[test]
+fn a_leftover_of_a_killed_run_means_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Store::new(folder.path()).open(0).unwrap();
+    let record = record(1);
+    let leftover = folder.path().join("evaluations/.tmp-abc");
+    fs::write(&leftover, &record.to_text()[..40]).unwrap();
+    assert_eq!(writer.store().load(record.kind, &record.key).unwrap(), None);
+    assert!(writer.store().readable(Kind::Evaluation).is_empty());
+    writer.save(&record, None).unwrap();
+    assert_eq!(writer.store().readable(Kind::Evaluation), [record]);
+}
+
+#[test]
+fn nothing_but_whole_files_is_left_after_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Store::new(folder.path()).open(0).unwrap();
+    let record = record(1);
+    writer.save(&record, None).unwrap();
+    writer.save_report("table.md", "one").unwrap();
+    writer.save_report("table.md", "two").unwrap();
+    let names = |folder: &Path| {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(folder.path()), [".lock", "evaluations", "networks", "table.md"]);
+    assert_eq!(names(&folder.path().join("evaluations")), [format!("{}.json", record.key)]);
+    assert_eq!(fs::read_to_string(folder.path().join("table.md")).unwrap(), "two");
+}
+
+#[test]
+fn weights_are_checked_against_their_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Store::new(folder.path()).open(0).unwrap();
+    let record = Record { kind: Kind::Network, ..record(1) };
+    writer.save(&record, Some(b"weights")).unwrap();
+    let store = writer.store();
+    assert_eq!(store.load_weights(&record.key, &sha256(b"weights")).unwrap(), b"weights");
+    fs::write(store.weights_path(&record.key), b"weighty").unwrap();
+    let (_, what, expected, found) =
+        damage(store.load_weights(&record.key, &sha256(b"weights")).unwrap_err());
+    assert!(what.contains("SHA-256 of the weights"));
+    assert_eq!((expected, found), (sha256(b"weights"), sha256(b"weighty")));
+    fs::remove_file(store.weights_path(&record.key)).unwrap();
+    let (path, ..) = damage(store.load_weights(&record.key, &sha256(b"weights")).unwrap_err());
+    assert_eq!(path, store.record_path(Kind::Network, &record.key));
+}
+
+#[test]
+fn a_second_run_is_refused_until_the_first_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Store::new(folder.path()).open(0).unwrap();
+    let error = Store::new(folder.path()).open(0).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    assert!(error.to_string().contains("another run"), "{error}");
+    drop(first);
+    Store::new(folder.path()).open(0).unwrap();
+}
+
+#[test]
+fn too_little_space_names_folder_needed_and_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Store::new(folder.path()).open(u64::MAX).unwrap_err();
+    let text = error.to_string();
+    let Error::NoSpace { folder: named, needed, free } = error else { panic!("{text}") };
+    assert_eq!((named.as_path(), needed), (folder.path(), u64::MAX));
+    assert!(text.contains(&u64::MAX.to_string()) && text.contains(&free.to_string()), "{text}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "in the way").unwrap();
+    let error = Store::new(file.join("results")).open(0).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("file"), "{error}");
+}

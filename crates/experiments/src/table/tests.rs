@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+
+use robin_evaluation::{Clean, Outcome as Verdicts, Robust};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::plan::{Request, Work};
+use crate::record::Record;
+use crate::{Outcome, Spec};
+
+const N: usize = 1000;
+
+fn plan(seeds: Vec<u64>) -> Plan {
+    let request = Request {
+        profile: Profile::Smoke,
+        rows: Some("mnist/cnn2/linf".to_owned()),
+        seeds: Some(seeds),
+        device: "cpu".parse().unwrap(),
+        data_dir: None,
+    };
+    Plan::new(&Spec::named("table-1").unwrap(), &request).unwrap()
+}
+
+/// Misclassified: 20 examples when clean; under attack, as many more as `broken` says, beginning at `from`.
+fn results(attacked: Option<(usize, usize)>) -> Value {
+    let clean = Clean { broken: (0..N).map(|example| example < 20).collect(), predictions: vec![0; N] };
+    let robust = attacked.map(|(from, count)| {
+        let broken = (0..N).map(|at| clean.broken[at] || (from..from + count).contains(&at)).collect();
+        let worst = Verdicts { broken, predictions: vec![0; N], sizes: vec![0.0; N] };
+        Robust { last: worst.clone(), worst, cost: Default::default() }
+    });
+    json!({ "clean_examples": clean, "robust_examples": robust })
+}
+
+/// An outcome in which `attacked(place)` says what each evaluation under attack broke.
+fn outcome(plan: &Plan, attacked: impl Fn(&Place) -> (usize, usize)) -> Outcome {
+    let records = plan
+        .cells
+        .iter()
+        .enumerate()
+        .filter_map(|(index, cell)| {
+            let Work::Evaluation(work) = &cell.work else { return None };
+            let results = results(work.attack.as_ref().map(|_| attacked(&work.place)));
+            let provenance = serde_json::from_value(json!({ "seconds": 0.5 })).unwrap();
+            let (kind, key, settings) = (cell.kind(), cell.key.clone(), cell.settings.clone());
+            Some((index, Record { kind, key, settings, results, provenance }))
+        })
+        .collect::<BTreeMap<_, _>>();
+    Outcome { records, failures: Vec::new(), cancelled: false, computed: 0 }
+}
+
+fn table(plan: &Plan, outcome: &Outcome) -> Table {
+    Table::new(plan, outcome, &Environment::detect(std::path::Path::new("."))).unwrap()
+}
+
+/// Softmax breaks 100 examples, best-arm 60 others, top2 some of softmax's.
+fn by_strategy(place: &Place) -> (usize, usize) {
+    match place.strategy.unwrap().as_str() {
+        "softmax" => (100, 100),
+        "best-arm" => (500, 60),
+        _ => (100, 40),
+    }
+}
+
+#[test]
+fn the_json_has_the_published_shape() {
+    let plan = plan(vec![0]);
+    let json = serde_json::to_value(table(&plan, &outcome(&plan, by_strategy))).unwrap();
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&json), ["item", "profile", "cells", "run"]);
+    assert_eq!((&json["item"], &json["profile"]), (&json!("table-1"), &json!("smoke")));
+    let cells = json["cells"].as_array().unwrap();
+    // One row, two classifiers, three columns.
+    assert_eq!(cells.len(), 6);
+    for cell in cells {
+        assert_eq!(
+            names(cell),
+            [
+                "dataset",
+                "model",
+                "norm",
+                "epsilon",
+                "classifier",
+                "attack",
+                "strategy",
+                "strategies",
+                "accuracy",
+                "union",
+                "n",
+                "low",
+                "high",
+                "published",
+                "ran"
+            ]
+        );
+        assert_eq!(names(&cell["ran"]), ["model", "width", "train_images", "test_images", "epochs", "seeds"]);
+        assert_eq!((&cell["dataset"], &cell["model"]), (&json!("mnist"), &json!("cnn2")));
+        assert_eq!((&cell["norm"], &cell["epsilon"]), (&json!("linf"), &json!("25/255")));
+        assert_eq!((&cell["n"], &cell["ran"]["model"]), (&json!(1000), &json!("cnn2-small")));
+    }
+    let places: Vec<_> = cells.iter().map(|c| (c["classifier"].as_str(), c["attack"].as_str())).collect();
+    for classifier in ["multiclass", "robin"] {
+        for attack in ["clean", "pgd10", "pgd20"] {
+            assert!(places.contains(&(Some(classifier), Some(attack))), "{places:?}");
+        }
+    }
+}
+
+#[test]
+fn robin_is_its_strongest_strategy_and_the_union_stands_beside_it() {
+    let plan = plan(vec![0]);
+    let table = table(&plan, &outcome(&plan, by_strategy));
+    let find = |classifier: &str, attack: &str| {
+        table.cells.iter().find(|cell| cell.classifier == classifier && cell.attack == attack).unwrap()
+    };
+    let robin = find("robin", "pgd10");
+    assert_eq!(robin.strategy.as_deref(), Some("softmax"));
+    assert_eq!(robin.accuracy, 0.88); // 20 wrong clean, 100 broken
+    assert_eq!(robin.union, 0.82); // and best-arm's 60
+    assert_eq!(
+        robin.strategies,
+        [("best-arm", 0.92), ("softmax", 0.88), ("top2", 0.94)].map(|(n, a)| (n.to_owned(), a)).into()
+    );
+    let interval = wilson(880, 1000);
+    assert_eq!((robin.low, robin.high), (interval.low, interval.high));
+    assert_eq!(robin.published, Some(0.959));
+
+    let clean = find("robin", "clean");
+    assert_eq!((clean.accuracy, clean.union, &clean.strategy), (0.98, 0.98, &None));
+    assert!(clean.strategies.is_empty());
+    let multiclass = find("multiclass", "pgd20");
+    assert_eq!((multiclass.accuracy, multiclass.union), (0.88, 0.88));
+    assert_eq!(multiclass.strategy.as_deref(), Some("softmax"));
+    assert_eq!(multiclass.published, Some(0.957));
+}
+
+#[test]
+fn several_seeds_give_the_strategy_that_is_strongest_on_average() {
+    let plan = plan(vec![0, 1]);
+    // Top2 is the strongest with seed 1, softmax over both.
+    let table = table(
+        &plan,
+        &outcome(&plan, |place| match (place.strategy.unwrap().as_str(), place.seed) {
+            ("softmax", 0) => (100, 200),
+            ("softmax", _) => (100, 100),
+            ("top2", 1) => (100, 120),
+            _ => (100, 50),
+        }),
+    );
+    let robin = table.cells.iter().find(|c| c.classifier == "robin" && c.attack == "pgd10").unwrap();
+    assert_eq!(robin.strategy.as_deref(), Some("softmax"));
+    let by_seed: Vec<_> = robin.ran.seeds.iter().map(|seed| (seed.seed, seed.accuracy, seed.union)).collect();
+    assert_eq!(by_seed, [(0, 0.78, 0.78), (1, 0.88, 0.86)]);
+    assert!((robin.accuracy - 0.83).abs() < 1e-12 && (robin.union - 0.82).abs() < 1e-12);
+    // Two values d apart have the standard deviation d / sqrt(2).
+    assert!((robin.spread().unwrap() - 0.1 / 2.0_f64.sqrt()).abs() < 1e-12);
+    assert_eq!(table.run.seeds, [0, 1]);
+}
+
+#[test]
+fn a_missing_result_leaves_its_number_out() {
+    let plan = plan(vec![0]);
+    let mut outcome = outcome(&plan, by_strategy);
+    let lost =
+        plan.cells.iter().position(|cell| cell.label.contains("robin pgd10") && cell.label.contains("top2"));
+    outcome.records.remove(&lost.unwrap());
+    let table = table(&plan, &outcome);
+    assert_eq!((table.cells.len(), table.run.missing), (5, 1));
+    assert!(!table.cells.iter().any(|cell| cell.classifier == "robin" && cell.attack == "pgd10"));
+}

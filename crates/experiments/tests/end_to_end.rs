@@ -1,0 +1,197 @@
+//! A tiny table from images to numbers: neither jobs, nor batch size, nor an interruption may move a bit.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use robin_core::CancelToken;
+use robin_experiments::record::{Kind, Record};
+use robin_experiments::{
+    Environment, Error, Observer, Options, Outcome, Plan, Preview, Profile, Request, Spec, State, Table,
+    Watched, reproduce,
+};
+
+/// Table 1's own spec with everything made tiny, the method included.
+fn plan() -> Plan {
+    let (_, text) = robin_experiments::ITEMS[0];
+    let replace = |text: String, from: &str, to: &str| {
+        assert!(text.contains(from), "{from:?} is not in the spec");
+        text.replace(from, to)
+    };
+    let text = [
+        ("{ cnn2 = \"cnn2-small\" }", "{ cnn2 = \"cnn2-small\" }\nwidth = 4\nepochs = 1"),
+        ("train_images = 2000\ntest_images = 1000", "train_images = 192\ntest_images = 24"),
+        ("training_set_images = 1000", "training_set_images = 16"),
+        ("batch_size = 128", "batch_size = 32"),
+        ("steps = 10,", "steps = 2,"),
+        ("steps = 20,", "steps = 3,"),
+    ]
+    .into_iter()
+    .fold(text.to_owned(), |text, (from, to)| replace(text, from, to));
+    let request = Request {
+        profile: Profile::Smoke,
+        rows: Some("linf".to_owned()),
+        seeds: None,
+        device: "cpu".parse().unwrap(),
+        data_dir: None,
+    };
+    Plan::new(&Spec::parse("table-1", &text).unwrap(), &request).unwrap()
+}
+
+fn environment() -> Environment {
+    Environment::detect(Path::new(env!("CARGO_MANIFEST_DIR")))
+}
+
+fn run(
+    folder: &Path,
+    jobs: usize,
+    batch_size: usize,
+    cancel: &CancelToken,
+    observer: &dyn Observer,
+) -> Outcome {
+    let environment = environment();
+    let options = Options { jobs: Some(jobs), batch_size, cancel, observer, environment: &environment };
+    reproduce(&plan(), folder, &options).unwrap().0
+}
+
+/// Everything that must not differ: the bytes of all records up to their provenance, and all weights.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut contents = BTreeMap::new();
+    for kind in [Kind::Network, Kind::Evaluation] {
+        for entry in fs::read_dir(folder.join(kind.folder())).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = fs::read(&path).unwrap();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                let text = String::from_utf8(bytes).unwrap();
+                bytes = text.split("\"provenance\"").next().unwrap().as_bytes().to_vec();
+            }
+            contents.insert(path.file_name().unwrap().to_str().unwrap().to_owned(), bytes);
+        }
+    }
+    contents
+}
+
+/// Asks for a stop when the n-th cell is finished.
+struct StopAfter<'a>(AtomicUsize, &'a CancelToken);
+
+impl Observer for StopAfter<'_> {
+    fn finished(&self, _: &Watched<'_>, _: f64) {
+        if self.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.1.cancel();
+        }
+    }
+}
+
+#[test]
+fn jobs_batch_size_and_interruption_move_no_bit() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let never = CancelToken::new();
+    let whole = run(folders[0].path(), 1, 24, &never, &());
+    assert!(whole.failures.is_empty() && !whole.cancelled, "{:?}", whole.failures);
+    assert_eq!(whole.computed, plan().cells.len());
+    let expected = contents(folders[0].path());
+    assert_eq!(expected.len(), 11 * 2 + 10);
+
+    let others = run(folders[1].path(), 2, 7, &never, &());
+    assert!(others.failures.is_empty(), "{:?}", others.failures);
+    assert!(contents(folders[1].path()) == expected, "jobs or batch size moved a result");
+
+    // Stopped among the networks, and again among the evaluations.
+    let mut computed = 0;
+    for stop_after in [3, 12] {
+        let cancel = CancelToken::new();
+        let part = run(folders[2].path(), 2, 24, &cancel, &StopAfter(AtomicUsize::new(stop_after), &cancel));
+        assert!(part.cancelled && part.failures.is_empty(), "{:?}", part.failures);
+        computed += part.computed;
+    }
+    let rest = run(folders[2].path(), 2, 24, &never, &());
+    assert!(!rest.cancelled);
+    assert_eq!(computed + rest.computed, plan().cells.len(), "a finished cell was run again");
+    assert!(contents(folders[2].path()) == expected, "an interruption moved a result");
+
+    // The table is complete, and made from records alone.
+    let again = run(folders[0].path(), 1, 24, &never, &());
+    assert_eq!(again.computed, 0);
+    let table = Table::new(&plan(), &again, &environment()).unwrap();
+    assert_eq!((table.cells.len(), table.run.missing), (6, 0));
+    assert!(table.run.seconds > 0.0);
+    for cell in &table.cells {
+        assert!((0.0..=1.0).contains(&cell.accuracy) && cell.union <= cell.accuracy && cell.n == 24);
+        assert!(cell.low <= cell.accuracy && cell.accuracy <= cell.high);
+    }
+    network_records_are_complete(&again);
+    states_follow_the_files(folders[0].path());
+    damage_is_found(folders[0].path());
+}
+
+fn network_records_are_complete(outcome: &Outcome) {
+    let networks: Vec<&Record> =
+        outcome.records.values().filter(|record| record.kind == Kind::Network).collect();
+    assert_eq!(networks.len(), 11);
+    for Record { results, provenance, .. } in networks {
+        assert_eq!(results["epochs"].as_array().map(Vec::len), Some(1), "{results}");
+        assert!(results["epochs"][0]["loss"].is_number(), "{results}");
+        for accuracy in ["clean", "worst"] {
+            assert_eq!(results["training_set"][accuracy]["n"], 16, "{results}");
+            assert!(results["training_set"][accuracy]["accuracy"].is_number(), "{results}");
+        }
+        assert_eq!(results["training_set_images"]["measured"], 16);
+        assert_eq!(results["training_set_images"]["trained_on"], 192);
+        for field in ["commit", "machine", "versions", "seconds", "finished"] {
+            assert!(provenance.contains_key(field), "{field}");
+        }
+    }
+}
+
+fn states_follow_the_files(folder: &Path) {
+    let plan = plan();
+    let preview = Preview::new(&plan, folder).unwrap();
+    assert!(preview.cells.iter().all(|(_, state)| *state == State::Done));
+    assert_eq!((preview.to_run, preview.seconds), (0, 0.0));
+    let empty = tempfile::tempdir().unwrap();
+    let preview = Preview::new(&plan, empty.path()).unwrap();
+    assert!(preview.cells.iter().all(|(_, state)| *state == State::Missing));
+    assert_eq!(preview.to_run, plan.cells.len());
+    assert!(preview.seconds > 0.0 && preview.bytes > 11 * 1000);
+}
+
+fn damage_is_found(folder: &Path) {
+    let plan = plan();
+    let environment = environment();
+    let never = CancelToken::new();
+    let attempt = || {
+        let options = Options {
+            jobs: Some(1),
+            batch_size: 24,
+            cancel: &never,
+            observer: &(),
+            environment: &environment,
+        };
+        reproduce(&plan, folder, &options).map(|(outcome, _)| outcome)
+    };
+    let last = plan.cells.last().unwrap();
+    let record = folder.join(last.kind().folder()).join(format!("{}.json", last.key));
+    let text = fs::read(&record).unwrap();
+    fs::write(&record, &text[..text.len() / 2]).unwrap();
+    let error = attempt().unwrap_err();
+    assert!(
+        matches!(error, Error::Damaged { .. }) && error.to_string().contains(last.key.as_str()),
+        "{error}"
+    );
+    assert_eq!(fs::read(&record).unwrap(), text[..text.len() / 2], "the damaged file was touched");
+    // As the message says: delete it, and only that cell is made again.
+    fs::remove_file(&record).unwrap();
+    assert_eq!(attempt().unwrap().computed, 1);
+
+    // Weights are looked at when something needs them, and only then.
+    let weights = folder.join("networks").join(format!("{}.safetensors", plan.cells[0].key));
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    assert_eq!(attempt().unwrap().computed, 0);
+    let evaluation = plan.cells.iter().find(|cell| cell.needs == [0]).unwrap();
+    fs::remove_file(folder.join("evaluations").join(format!("{}.json", evaluation.key))).unwrap();
+    let error = attempt().unwrap_err();
+    assert!(error.to_string().contains("SHA-256 of the weights"), "{error}");
+}

@@ -1,0 +1,124 @@
+//! `cargo xtask data`: the full data sets.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use robin_data::{DatasetName, FetchObserver, FileStatus, Source, SourceFailure};
+
+use crate::interrupt;
+
+/// What to do with which data set.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Get the files that are missing, checked by SHA-256; continues when run again.
+    #[command(after_help = "Example:\n  cargo xtask data fetch mnist --data-dir data")]
+    Fetch(Choice),
+    /// Check size and SHA-256 of every file.
+    #[command(after_help = "Example:\n  cargo xtask data verify mnist")]
+    Verify(Choice),
+    /// Say what is there: files, examples, classes.
+    #[command(after_help = "Example:\n  cargo xtask data info mnist --embedded")]
+    Info {
+        #[command(flatten)]
+        choice: Choice,
+        /// The subset inside the program instead of the full set.
+        #[arg(long)]
+        embedded: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Choice {
+    /// The data set: mnist or cifar10.
+    dataset: DatasetName,
+    /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Choice {
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        folder(self.data_dir.as_ref())
+    }
+}
+
+/// The data folder that was named, else the usual one.
+pub(crate) fn folder(named: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(robin_data::default_dir()?),
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.action {
+        Action::Fetch(choice) => fetch(choice),
+        Action::Verify(choice) => verify(choice),
+        Action::Info { choice, embedded } => info(choice, *embedded),
+    }
+}
+
+fn fetch(choice: &Choice) -> anyhow::Result<()> {
+    let folder = choice.folder()?;
+    let mut bar = Bar(ProgressBar::new(0));
+    let style = ProgressStyle::with_template("{msg} {bytes} of {total_bytes} {bytes_per_sec}")?;
+    bar.0.set_style(style);
+    bar.0.enable_steady_tick(Duration::from_millis(500));
+    let result = robin_data::fetch(choice.dataset, &folder, &mut bar, &interrupt::token()?);
+    bar.0.finish_and_clear();
+    result?;
+    print_files(&robin_data::verify(choice.dataset, &folder)?);
+    Ok(())
+}
+
+fn verify(choice: &Choice) -> anyhow::Result<()> {
+    let files = robin_data::verify(choice.dataset, &choice.folder()?)?;
+    print_files(&files);
+    match files.iter().filter(|file| !file.is_ok()).count() {
+        0 => Ok(()),
+        wrong => bail!("{wrong} of {} files of {} are missing or wrong", files.len(), choice.dataset),
+    }
+}
+
+fn info(choice: &Choice, embedded: bool) -> anyhow::Result<()> {
+    let source = if embedded { Source::Embedded } else { Source::Folder(choice.folder()?) };
+    let info = robin_data::info(choice.dataset, &source)?;
+    let [channels, height, width] = info.shape;
+    println!("{}: images {channels} x {height} x {width}, classes {}", info.name, info.classes.join(", "));
+    print_files(&info.files);
+    for split in &info.splits {
+        println!("{}: {} examples, SHA-256 {}", split.split, split.examples, split.sha256);
+        println!("  by class: {:?}", split.class_counts);
+    }
+    Ok(())
+}
+
+fn print_files(files: &[FileStatus]) {
+    for file in files {
+        println!("{}: {}", file.path.display(), file.state);
+    }
+}
+
+/// Shows what is being fetched; a failed source is worth a line, because the next one may be slower.
+struct Bar(ProgressBar);
+
+impl FetchObserver for Bar {
+    fn progress(&mut self, doing: &str, done: u64, total: Option<u64>) {
+        self.0.set_length(total.unwrap_or(done));
+        self.0.set_position(done);
+        self.0.set_message(doing.to_owned());
+    }
+
+    fn source_failed(&mut self, failure: &SourceFailure) {
+        self.0.suspend(|| eprintln!("{} did not deliver: {}", failure.source, failure.reason));
+    }
+}

@@ -1,0 +1,42 @@
+//! Exit codes: 0 done, 1 failed, 2 wrong usage (also clap's), 130 interrupted.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Prints an error with its causes, and says what the process returns.
+pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    eprintln!("error: {error:#}");
+    ExitCode::from(number(&error))
+}
+
+/// The exit code for `error`.
+pub(crate) fn number(error: &anyhow::Error) -> u8 {
+    let cancelled = |cause: &(dyn std::error::Error + 'static)| {
+        let experiments = cause.downcast_ref::<robin_experiments::Error>();
+        let data = cause.downcast_ref::<robin_data::Error>();
+        experiments.is_some_and(robin_experiments::Error::is_cancelled)
+            || matches!(data, Some(robin_data::Error::Cancelled))
+            || cause.is::<Interrupted>()
+    };
+    let usage = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref().is_some_and(robin_experiments::Error::is_usage)
+    };
+    match error {
+        error if error.chain().any(cancelled) => 130,
+        error if error.chain().any(usage) => 2,
+        _ => 1,
+    }
+}
+
+/// Work that was stopped by Ctrl-C or SIGTERM, and can be continued.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted; give the same command again to continue")
+    }
+}
+
+impl std::error::Error for Interrupted {}

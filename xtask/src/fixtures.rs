@@ -1,0 +1,33 @@
+//! `cargo xtask fixtures`: the data subset that is compiled in.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{data, root};
+
+/// Makes the subset from the full data sets, or compares.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cargo xtask fixtures --check --data-dir data")]
+pub(crate) struct Arguments {
+    /// Write nothing; fail if the files differ from what would be made.
+    #[arg(long)]
+    check: bool,
+    /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let data_dir = data::folder(arguments.data_dir.as_ref())?;
+    let fixtures = root().join("fixtures");
+    if arguments.check {
+        robin_data::embedded::check(&data_dir, &fixtures)?;
+        println!("the files in {} are what would be made", fixtures.display());
+        return Ok(());
+    }
+    for (file, sha256) in robin_data::embedded::generate(&data_dir, &fixtures)? {
+        println!("{sha256}  {file}");
+    }
+    Ok(())
+}

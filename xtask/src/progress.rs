@@ -1,0 +1,171 @@
+//! A run's progress on standard error: bars on a terminal, lines elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use robin_experiments::record::Kind;
+use robin_experiments::{Error, Observer, Plan, Progress, Watched, cost};
+use robin_report::table::duration;
+
+/// Resolution of the overall bar.
+const UNITS: f64 = 10_000.0;
+
+/// How much of all work each cell is, and how much of it is done.
+struct Share {
+    weights: Vec<f64>,
+    /// Fraction done of each cell that this run is to do.
+    fractions: Mutex<BTreeMap<usize, f64>>,
+}
+
+impl Share {
+    fn new(plan: &Plan) -> Self {
+        Self { weights: cost::weights(plan), fractions: Mutex::default() }
+    }
+
+    /// Names the cells that will be run.
+    fn begin(&self, missing: &[usize]) {
+        let none = missing.iter().map(|&index| (index, 0.0));
+        self.fractions.lock().unwrap_or_else(PoisonError::into_inner).extend(none);
+    }
+
+    /// Sets one cell's fraction; returns the share of this run's work that is done.
+    fn set(&self, index: usize, fraction: f64) -> f64 {
+        let mut fractions = self.fractions.lock().unwrap_or_else(PoisonError::into_inner);
+        fractions.insert(index, fraction);
+        let total: f64 = fractions.keys().map(|&index| self.weights[index]).sum();
+        let done: f64 = fractions.iter().map(|(&index, fraction)| self.weights[index] * fraction).sum();
+        done / total.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// How much of a cell is done.
+fn fraction(progress: &Progress) -> f64 {
+    let ratio = |done: usize, of: usize| done as f64 / of.max(1) as f64;
+    match *progress {
+        Progress::Step { epoch, epochs, step, steps, .. } => {
+            (epoch.saturating_sub(1) as f64 + ratio(step, steps)) / epochs.max(1) as f64
+        }
+        Progress::Epoch { epoch, epochs, .. } => ratio(epoch, epochs),
+        Progress::Examples { done, total, .. } => ratio(done, total),
+    }
+}
+
+fn words(progress: &Progress) -> String {
+    match *progress {
+        Progress::Step { epoch, epochs, step, steps, loss } => {
+            format!("epoch {epoch}/{epochs} step {step}/{steps} loss {loss:.4}")
+        }
+        Progress::Epoch { epoch, epochs, loss, accuracy } => {
+            format!("epoch {epoch}/{epochs} loss {loss:.4} accuracy {accuracy:.3}")
+        }
+        Progress::Examples { done, total, broken } => format!("{done}/{total} examples, {broken} broken"),
+    }
+}
+
+/// An overall bar with time left, and a line for each running cell.
+pub(crate) struct Bars {
+    share: Share,
+    bars: MultiProgress,
+    overall: ProgressBar,
+    running: Mutex<BTreeMap<usize, ProgressBar>>,
+}
+
+impl Bars {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let bars = MultiProgress::new();
+        let overall = bars.add(ProgressBar::new(UNITS as u64));
+        let style = "{bar:30} {percent}% of what is missing, {elapsed} gone, {eta} left  {msg}";
+        overall.set_style(ProgressStyle::with_template(style).expect("the template is a constant"));
+        Self { share: Share::new(plan), bars, overall, running: Mutex::default() }
+    }
+
+    fn set(&self, cell: &Watched<'_>, fraction: f64) {
+        self.overall.set_position((self.share.set(cell.index, fraction) * UNITS) as u64);
+    }
+
+    fn end(&self, cell: &Watched<'_>) {
+        if let Some(bar) = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&cell.index) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.overall.finish_and_clear();
+    }
+}
+
+impl Observer for Bars {
+    fn begin(&self, total: usize, missing: &[usize]) {
+        self.share.begin(missing);
+        self.overall.set_message(format!("{} of {total} cells to run", missing.len()));
+        self.overall.enable_steady_tick(Duration::from_millis(500));
+    }
+
+    fn started(&self, cell: &Watched<'_>) {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        bar.set_style(ProgressStyle::with_template("  {prefix}: {msg}").expect("the template is a constant"));
+        bar.set_prefix(cell.label.to_owned());
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(cell.index, bar);
+    }
+
+    fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
+        self.set(cell, fraction(progress));
+        if let Some(bar) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&cell.index) {
+            bar.set_message(words(progress));
+        }
+    }
+
+    fn finished(&self, cell: &Watched<'_>, _seconds: f64) {
+        self.set(cell, 1.0);
+        self.end(cell);
+    }
+
+    fn failed(&self, cell: &Watched<'_>, error: &Error) {
+        self.end(cell);
+        self.bars.suspend(|| eprintln!("failed: {}: {error}", cell.label));
+    }
+}
+
+/// One line per epoch and per finished cell.
+pub(crate) struct Lines {
+    share: Share,
+    begin: Instant,
+}
+
+impl Lines {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { share: Share::new(plan), begin: Instant::now() }
+    }
+}
+
+impl Observer for Lines {
+    fn begin(&self, total: usize, missing: &[usize]) {
+        self.share.begin(missing);
+        eprintln!("{} of {total} cells to run", missing.len());
+    }
+
+    fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
+        let done = 100.0 * self.share.set(cell.index, fraction(progress));
+        if matches!(progress, Progress::Epoch { .. }) {
+            eprintln!("[{done:3.0}%] {}: {}", cell.label, words(progress));
+        }
+    }
+
+    fn finished(&self, cell: &Watched<'_>, seconds: f64) {
+        let done = 100.0 * self.share.set(cell.index, 1.0);
+        let kind = match cell.kind {
+            Kind::Network => "trained",
+            Kind::Evaluation => "evaluated",
+        };
+        let gone = self.begin.elapsed().as_secs_f64();
+        eprintln!("[{done:3.0}%] {kind} {} in {}, {} gone", cell.label, duration(seconds), duration(gone));
+    }
+
+    fn failed(&self, cell: &Watched<'_>, error: &Error) {
+        eprintln!("failed: {}: {error}", cell.label);
+    }
+}

@@ -1,0 +1,184 @@
+//! `cargo xtask reproduce`: one item of the paper, from images to the table.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use robin_core::CancelToken;
+use robin_experiments::{
+    Device, Environment, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State,
+    Table, reproduce,
+};
+use robin_report::{markdown, table::duration};
+use serde_json::json;
+
+use crate::exit::Interrupted;
+use crate::progress::{Bars, Lines};
+use crate::{interrupt, root};
+
+/// What can be chosen; the defaults prove the whole path in minutes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask reproduce table-1\n  \
+    cargo xtask reproduce table-1 --profile quick --rows mnist/cnn2/linf --dry-run\n\n\
+    Interrupt it with Ctrl-C, and continue with the same command: finished cells are not run again.\n\
+    Exit codes: 0 done, 1 a cell failed, 2 wrong usage, 130 interrupted.")]
+pub(crate) struct Arguments {
+    /// Items of the paper, or `all`.
+    #[arg(required = true, value_name = "ITEM", value_parser = item)]
+    items: Vec<String>,
+    /// How much is done: smoke, quick or paper.
+    #[arg(long, default_value_t = Profile::Smoke)]
+    profile: Profile,
+    /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
+    #[arg(long, value_name = "FILTER")]
+    rows: Option<String>,
+    /// What does the arithmetic.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// Cells that run side by side [default: one per core]. Results do not depend on it.
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Examples evaluated together. Results do not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    batch: usize,
+    /// Root seeds, separated by commas [default: the profile's].
+    #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
+    seeds: Option<Vec<u64>>,
+    /// Folder of records, weights and tables.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Print what would be done and how long it would take, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the table as JSON, and nothing else, on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+fn item(name: &str) -> Result<String, Error> {
+    match name {
+        "all" => Ok(name.to_owned()),
+        _ => Spec::named(name).map(|spec| spec.item),
+    }
+}
+
+impl Arguments {
+    /// The plan of one item.
+    pub(crate) fn plan(&self, item: &str) -> Result<Plan, Error> {
+        let request = Request {
+            profile: self.profile,
+            rows: self.rows.clone(),
+            seeds: self.seeds.clone(),
+            device: self.device,
+            data_dir: self.data_dir.clone(),
+        };
+        Plan::new(&Spec::named(item)?, &request)
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let all = arguments.items.iter().any(|item| item == "all");
+    let items: Vec<&str> = match all {
+        true => ITEMS.iter().map(|(name, _)| *name).collect(),
+        false => arguments.items.iter().map(String::as_str).collect(),
+    };
+    // Every plan before the first epoch: a mistake in the last item must not cost a night.
+    let plans = items.into_iter().map(|item| arguments.plan(item)).collect::<Result<Vec<_>, _>>()?;
+    let cancel = interrupt::token()?;
+    let mut failed = 0;
+    for plan in &plans {
+        if arguments.dry_run {
+            preview(plan, arguments)?;
+        } else {
+            failed += reproduce_one(plan, arguments, &cancel)?;
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} cells failed; the same command tries them again");
+    }
+    Ok(())
+}
+
+/// Runs one plan, writes and prints its table; returns how many cells failed.
+fn reproduce_one(plan: &Plan, arguments: &Arguments, cancel: &CancelToken) -> anyhow::Result<usize> {
+    let environment = Environment::detect(root());
+    let observer: Box<dyn Observer> = match std::io::stderr().is_terminal() {
+        true => Box::new(Bars::new(plan)),
+        false => Box::new(Lines::new(plan)),
+    };
+    let options = Options {
+        jobs: arguments.jobs,
+        batch_size: arguments.batch,
+        cancel,
+        observer: observer.as_ref(),
+        environment: &environment,
+    };
+    let (outcome, writer) = reproduce(plan, &arguments.out, &options)?;
+    drop(observer);
+    if outcome.cancelled {
+        return Err(Interrupted.into());
+    }
+    let failed = outcome.failures.len();
+    let table = Table::new(plan, &outcome, &environment)?;
+    for (label, error) in outcome.failures {
+        eprintln!("failed: {label}: {:#}", anyhow::Error::from(error));
+    }
+    let as_json = serde_json::to_string_pretty(&table).context("cannot write the table as JSON")? + "\n";
+    let as_text = markdown(&table);
+    if failed == 0 {
+        let name = format!("{}-{}", plan.item, plan.profile);
+        writer.save_report(&format!("{name}.json"), &as_json)?;
+        let path = writer.save_report(&format!("{name}.md"), &as_text)?;
+        eprintln!("written to {} and .json, {} cells computed now", path.display(), outcome.computed);
+    }
+    print!("{}", if arguments.json { as_json } else { as_text });
+    Ok(failed)
+}
+
+fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
+    let preview = Preview::new(plan, &arguments.out)?;
+    let state = |state| match state {
+        State::Done => "done",
+        State::Stale => "stale",
+        State::Missing => "missing",
+    };
+    if arguments.json {
+        let cells: Vec<_> = preview
+            .cells
+            .iter()
+            .map(|(label, found)| json!({ "cell": label, "state": state(*found) }))
+            .collect();
+        let whole = json!({
+            "item": plan.item,
+            "profile": plan.profile.to_string(),
+            "cells": cells,
+            "to_run": preview.to_run,
+            "seconds": preview.seconds,
+            "bytes": preview.bytes,
+        });
+        println!("{}", serde_json::to_string_pretty(&whole)?);
+        return Ok(());
+    }
+    println!("{}, profile {}, device {}", plan.title, plan.profile, plan.device);
+    for row in &plan.rows {
+        let shrunk = if row.shrunk.is_empty() { "nothing shrunk".to_owned() } else { row.shrunk.join("; ") };
+        println!("{}: {shrunk}", row.row.label());
+    }
+    for (label, found) in &preview.cells {
+        println!("  {:<8} {label}", state(*found));
+    }
+    println!(
+        "{} cells, {} to run: about {} with all cores of this machine (each network timed on one batch just \
+         now), {:.1} MB at most",
+        preview.cells.len(),
+        preview.to_run,
+        duration(preview.seconds),
+        preview.bytes as f64 / 1e6,
+    );
+    Ok(())
+}

@@ -1,0 +1,81 @@
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::{Cli, Command, exit};
+
+fn refusal(arguments: &[&str]) -> clap::Error {
+    Cli::try_parse_from(["xtask"].iter().chain(arguments)).expect_err("these arguments are wrong")
+}
+
+/// What a user sees of an error that clap does not find.
+fn failure(arguments: &[&str]) -> (u8, String) {
+    let cli = Cli::try_parse_from(["xtask"].iter().chain(arguments)).expect("these arguments parse");
+    let Command::Reproduce(arguments) = cli.command else { panic!("not reproduce") };
+    let error = anyhow::Error::from(arguments.plan("table-1").expect_err("this has no plan"));
+    (exit::number(&error), format!("{error:#}"))
+}
+
+#[test]
+fn an_unknown_name_is_wrong_usage_and_lists_the_valid_ones() {
+    for (arguments, expected) in [
+        (&["reproduce", "table-9"][..], "(one of: table-1)"),
+        (&["reproduce", "table-1", "--profile", "huge"], "(one of: smoke, quick, paper)"),
+        (&["reproduce", "table-1", "--device", "tpu"], "cpu, or cuda:N"),
+        (&["data", "fetch", "svhn"], "(one of: mnist, cifar10)"),
+    ] {
+        let error = refusal(arguments);
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(expected), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_device_without_its_feature_names_the_feature() {
+    for device in ["cuda", "cuda:0"] {
+        let error = refusal(&["reproduce", "table-1", "--device", device]);
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("cargo feature `cuda`"), "{error}");
+    }
+}
+
+#[test]
+fn a_filter_without_a_match_lists_the_rows() {
+    let (code, message) = failure(&["reproduce", "table-1", "--rows", "resnet18"]);
+    assert_eq!(code, 2);
+    assert!(message.contains("mnist/cnn2/l2, mnist/cnn2/linf"), "{message}");
+}
+
+#[test]
+fn seeds_are_a_list_without_repetition() {
+    let (code, message) = failure(&["reproduce", "table-1", "--seeds", "0,1,0"]);
+    assert_eq!(code, 2);
+    assert!(message.contains("named twice"), "{message}");
+    assert_eq!(refusal(&["reproduce", "table-1", "--seeds", "zero"]).kind(), ErrorKind::ValueValidation);
+}
+
+#[test]
+fn work_that_fails_is_not_wrong_usage() {
+    let failed = robin_experiments::Error::Dependency { label: "a network".to_owned() };
+    assert_eq!(exit::number(&failed.into()), 1);
+    assert_eq!(exit::number(&robin_experiments::Error::Cancelled.into()), 130);
+    assert_eq!(exit::number(&exit::Interrupted.into()), 130);
+    assert_eq!(exit::number(&robin_data::Error::Cancelled.into()), 130);
+}
+
+#[test]
+fn every_command_has_an_example() {
+    fn visit(command: &clap::Command) {
+        let mut children = command.get_subcommands().filter(|child| child.get_name() != "help").peekable();
+        if children.peek().is_none() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                help.contains("Example") && help.contains("cargo xtask"),
+                "{}: {help}",
+                command.get_name()
+            );
+        }
+        children.for_each(visit);
+    }
+    Cli::command().debug_assert();
+    visit(&Cli::command());
+}
