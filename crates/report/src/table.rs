@@ -114,9 +114,9 @@ fn details(table: &Table) -> Grid {
         }
         grid.add_row(line);
     }
-    for column in 0..header.len() {
-        if matches!(header[column], "accuracy" | "n" | "published" | "union" | "spread")
-            && let Some(column) = grid.column_mut(column)
+    for (at, name) in header.iter().enumerate() {
+        if matches!(*name, "accuracy" | "n" | "published" | "union" | "spread")
+            && let Some(column) = grid.column_mut(at)
         {
             column.set_cell_alignment(CellAlignment::Right);
         }
