@@ -86,6 +86,8 @@ fn arm_loss(loss: Loss, score: f64, target: bool) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
+    use robin_testkit::{assert_close, golden};
+
     use super::*;
 
     #[test]
@@ -114,5 +116,17 @@ mod tests {
             assert!((value - (-size).exp()).abs() <= 1e-12 * value && (slope + value).abs() <= 1e-12 * value);
         }
         assert_eq!(arm_loss(Loss::Ce, 0.0, true), (std::f64::consts::LN_2, -0.5));
+    }
+
+    #[test]
+    fn values_and_slopes_are_pytorchs() {
+        let golden = golden("objectives");
+        for (name, target) in [("positive", true), ("negative", false)] {
+            let scores = golden.f32("binary.score");
+            let (values, slopes): (Vec<f64>, Vec<f64>) =
+                scores.iter().map(|&score| arm_loss(Loss::Ce, f64::from(score), target)).unzip();
+            assert_close(&values, &golden.f64(&format!("binary.{name}.float64")), 1e-15);
+            assert_close(&slopes, &golden.f64(&format!("binary.{name}_gradient.float64")), 1e-15);
+        }
     }
 }

@@ -1,1 +1,247 @@
+//! What every strategy in the list promises, and what each raises.
 
+use robin_attacks::{Config, Pgd, Start, StepSize};
+use robin_core::{
+    Adversarial, Attack, Budget, CancelToken, Classifier, ColumnTable, Columns, Misclassified, Norm,
+    Objective, Seed, Target, host,
+};
+use robin_testkit::{Linear, Probe, check_input_gradient};
+
+use super::*;
+use crate::OneVsAll;
+
+const SHAPE: [usize; 3] = [1, 2, 4];
+const PIXELS: usize = 8;
+
+/// `k` arms of one output; the same numbers as one linear classifier; a batch that it is right on.
+fn linear(k: usize, seed: u64) -> (OneVsAll, Linear, Batch) {
+    let mut stream = Seed::new(seed).root_stream();
+    let mut draw = |count: usize| (0..count).map(|_| stream.gaussian() as f32).collect::<Vec<_>>();
+    let (weights, bias) = (draw(k * PIXELS), draw(k));
+    let arms = weights
+        .chunks_exact(PIXELS)
+        .zip(&bias)
+        .map(|(row, &bias)| Box::new(Linear::new(row.to_vec(), vec![bias], SHAPE)) as Box<dyn Classifier>);
+    let aggregate = OneVsAll::new(arms.collect()).unwrap();
+    let whole = Linear::new(weights, bias, SHAPE);
+    let batch = whole.batch(20, Seed::new(seed));
+    (aggregate, whole, batch)
+}
+
+fn prepare(name: StrategyName, loss: Loss, model: &dyn Classifier, batch: &Batch) -> Vec<Box<dyn Objective>> {
+    let clean = model.scores(&batch.images, &Columns::All).unwrap();
+    name.build(loss).prepare(&clean, batch).unwrap()
+}
+
+fn perturb(pgd: &Pgd, model: &OneVsAll, objectives: &[Box<dyn Objective>], batch: &Batch) -> Adversarial {
+    let target = Target { model, judge: &Misclassified, cancel: &CancelToken::new() };
+    pgd.perturb(&target, objectives, batch, Seed::new(7)).unwrap()
+}
+
+fn pgd(budget: Budget) -> Pgd {
+    let step_size = StepSize::STANDARD.pixels(budget.epsilon, 10).unwrap();
+    Pgd { budget, steps: 10, step_size, restarts: 1, start: Start::UniformInBall }
+}
+
+fn budget(norm: Norm, epsilon: &str) -> Budget {
+    Budget { norm, epsilon: epsilon.parse().unwrap() }
+}
+
+#[test]
+fn names_go_every_way_and_an_unknown_one_lists_the_valid() {
+    for entry in STRATEGIES {
+        let text = entry.name.to_string();
+        assert_eq!(text.parse::<StrategyName>().unwrap(), entry.name);
+        assert_eq!(serde_json::to_string(&entry.name).unwrap(), format!("\"{text}\""));
+    }
+    let message = "worst-arm".parse::<StrategyName>().unwrap_err().to_string();
+    assert!(message.contains("\"worst-arm\"") && message.contains("softmax, best-arm, top2"), "{message}");
+}
+
+#[test]
+fn every_objective_has_a_true_gradient_through_the_aggregate() {
+    let (model, _, batch) = linear(4, 1);
+    for entry in STRATEGIES {
+        for loss in [Loss::Ce, Loss::Margin] {
+            for objective in prepare(entry.name, loss, &model, &batch) {
+                let agreement = check_input_gradient(&model, &*objective, &batch.images, Probe::F32).unwrap();
+                agreement.assert_median_within(1e-3);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_selection_is_the_same_objective_for_fewer_examples() {
+    let (model, _, batch) = linear(4, 2);
+    let rows = [11, 3, 4];
+    let part = batch.select(&rows).unwrap();
+    for entry in STRATEGIES {
+        for loss in [Loss::Ce, Loss::Margin] {
+            for objective in prepare(entry.name, loss, &model, &batch) {
+                let values = |objective: &dyn Objective, batch: &Batch| {
+                    let scores = model.scores(&batch.images, &objective.columns()).unwrap();
+                    objective.evaluate(&scores).unwrap().values
+                };
+                let whole = values(&*objective, &batch);
+                assert_eq!(values(&*objective.select(&rows), &part), rows.map(|row| whole[row]));
+            }
+        }
+    }
+}
+
+#[test]
+fn scores_that_cannot_carry_a_strategy_are_refused_by_its_name() {
+    let (_, _, batch) = linear(2, 3);
+    let batch = batch.select(&[0, 1]).unwrap();
+    for entry in STRATEGIES {
+        let refused = |scores: Vec<f32>, columns: usize, batch: &Batch| {
+            let rows = scores.len() / columns;
+            let scores = Scores::from_vec(scores, rows, columns).unwrap();
+            match entry.name.build(Loss::Ce).prepare(&scores, batch) {
+                Ok(_) => panic!("{} accepts it", entry.name),
+                Err(error) => error,
+            }
+        };
+        let message = refused(vec![0.0; 2], 1, &batch).to_string();
+        assert!(message.contains("[2, 1]") && message.contains(entry.name.as_str()), "{message}");
+        assert!(matches!(refused(vec![0.0; 6], 2, &batch), CoreError::Shape { .. }));
+        assert!(matches!(
+            refused(vec![0.0, 1.0, f32::NAN, 0.0], 2, &batch),
+            CoreError::NotFinite { example: 1, .. }
+        ));
+        let labelled = Batch { labels: vec![0, 2], ..batch.clone() };
+        assert!(matches!(refused(vec![0.0; 4], 2, &labelled), CoreError::Label { label: 2, .. }));
+    }
+}
+
+fn softplus(x: f64) -> f64 {
+    x.exp().ln_1p()
+}
+
+fn assert_values(objective: &dyn Objective, scores: &[f32], expected: &[f64]) {
+    let (n, width) = (expected.len(), scores.len() / expected.len());
+    let values = objective.evaluate(&Scores::from_vec(scores.to_vec(), n, width).unwrap()).unwrap().values;
+    robin_testkit::assert_close(&values, expected, 1e-6);
+}
+
+#[test]
+fn best_arm_raises_each_arms_own_loss() {
+    let (model, _, batch) = linear(3, 4);
+    let batch = Batch { labels: vec![1, 2], ..batch.select(&[0, 1]).unwrap() };
+    for (loss, right, wrong) in
+        [(Loss::Ce, softplus as fn(f64) -> f64, softplus as fn(f64) -> f64), (Loss::Margin, |x| x, |x| x)]
+    {
+        let objectives = prepare(StrategyName::BestArm, loss, &model, &batch);
+        assert_eq!(objectives.len(), 3);
+        for (column, objective) in objectives.iter().enumerate() {
+            assert_eq!(objective.columns(), Columns::One(column));
+            // b_j(1) = softplus(-s) for the right arm, b_j(0) = softplus(s) for every other.
+            let value = |label, s: f64| if column == label { right(-s) } else { wrong(s) };
+            assert_values(&**objective, &[1.5, -2.0], &[value(1, 1.5), value(2, -2.0)]);
+        }
+    }
+}
+
+#[test]
+fn top2_lowers_the_first_and_raises_the_second_of_the_clean_image() {
+    let (_, _, batch) = linear(4, 5);
+    let batch = batch.select(&[0, 1, 2]).unwrap();
+    let clean = [[0.5, 3.0, -1.0, 1.0], [-4.0, -2.0, -3.0, -2.0], [1.0, 1.0, 1.0, 1.0]].concat();
+    let clean = Scores::from_vec(clean, 3, 4).unwrap();
+    let objective = StrategyName::Top2.build(Loss::Ce).prepare(&clean, &batch).unwrap().remove(0);
+    // The lower class first on ties.
+    let columns = Columns::PerExample(ColumnTable { width: 2, indices: vec![1, 3, 1, 3, 0, 1] });
+    assert_eq!(objective.columns(), columns);
+    let scores = [3.0, 1.0, -2.0, -2.0, 0.0, 0.25];
+    let expected = |first: f64, second: f64| (softplus(-first) + softplus(second)) / 2.0;
+    assert_values(&*objective, &scores, &[expected(3.0, 1.0), expected(-2.0, -2.0), expected(0.0, 0.25)]);
+    let margin = StrategyName::Top2.build(Loss::Margin).prepare(&clean, &batch).unwrap().remove(0);
+    assert_values(&*margin, &scores, &[-1.0, 0.0, 0.125]);
+}
+
+#[test]
+fn softmax_is_the_loss_on_all_scores() {
+    let (model, whole, batch) = linear(5, 6);
+    for loss in [Loss::Ce, Loss::Margin] {
+        let objectives = prepare(StrategyName::Softmax, loss, &model, &batch);
+        assert_eq!(objectives.len(), 1);
+        let scores = whole.scores(&batch.images, &Columns::All).unwrap();
+        let plain = loss.against(batch.labels.clone()).evaluate(&scores).unwrap().values;
+        assert_eq!(objectives[0].evaluate(&scores).unwrap().values, plain);
+    }
+}
+
+/// Two linear arms are a linear classifier, and its worst case in the ball is known: SOFTMAX and, with the
+/// margin, TOP 2 end there (with cross-entropy TOP 2 weighs its two arms by their saturation). BEST ARM's attack on the right arm ends at that arm's own lowest score instead.
+#[test]
+fn strategies_reach_their_optima_on_linear_arms() {
+    let (model, whole, batch) = linear(2, 8);
+    let budget = budget(Norm::Linf, "0.1");
+    let clean = host::to_vec(&batch.images).unwrap();
+    for loss in [Loss::Ce, Loss::Margin] {
+        let optimal: &[StrategyName] = match loss {
+            Loss::Ce => &[StrategyName::Softmax],
+            Loss::Margin => &[StrategyName::Softmax, StrategyName::Top2],
+        };
+        for &name in optimal {
+            let found = perturb(&pgd(budget), &model, &prepare(name, loss, &model, &batch), &batch);
+            let found = host::to_vec(&found.last.images).unwrap();
+            for (row, &label) in batch.labels.iter().enumerate() {
+                let image = |values: &[f32]| values[row * PIXELS..(row + 1) * PIXELS].to_vec();
+                let expected = whole.worst_image(&image(&clean), label, budget);
+                robin_testkit::assert_close(&image(&found), &expected, 1e-6);
+            }
+        }
+        let arms = prepare(StrategyName::BestArm, loss, &model, &batch);
+        for (column, objective) in arms.iter().enumerate() {
+            let found = perturb(&pgd(budget), &model, std::slice::from_ref(objective), &batch).last.images;
+            let moved = |images| model.scores(images, &Columns::One(column)).unwrap().to_vec().unwrap();
+            let (before, after) = (moved(&batch.images), moved(&found));
+            let reach = after[0] - before[0];
+            for ((before, after), &label) in before.iter().zip(after).zip(&batch.labels) {
+                assert!((after < *before) == (label as usize == column), "only the right arm is lowered");
+                // Every example moves a linear score by epsilon times the same dual norm.
+                assert!(((after - before).abs() - reach.abs()).abs() < 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn best_arm_breaks_what_any_of_its_attacks_breaks() {
+    let (model, _, batch) = linear(4, 9);
+    for norm in [Norm::L2, Norm::Linf] {
+        let epsilon = if norm == Norm::L2 { "0.1" } else { "0.03" };
+        let attack = pgd(budget(norm, epsilon));
+        let objectives = prepare(StrategyName::BestArm, Loss::Ce, &model, &batch);
+        let joined = perturb(&attack, &model, &objectives, &batch);
+        let apart: Vec<Adversarial> = objectives
+            .iter()
+            .map(|one| perturb(&attack, &model, std::slice::from_ref(one), &batch))
+            .collect();
+        let mut kinds = [0, 0];
+        for row in 0..batch.len() {
+            let any = apart.iter().any(|found| found.worst.rulings[row].broken);
+            assert_eq!(joined.worst.rulings[row].broken, any, "{norm} {row}");
+            kinds[usize::from(any)] += 1;
+        }
+        assert!(kinds[0] > 0 && kinds[1] > 0, "{norm}: both verdicts are needed, {kinds:?}");
+    }
+}
+
+#[test]
+fn a_step_costs_the_arms_behind_it() {
+    let (model, _, batch) = linear(4, 10);
+    let attack =
+        Config::Pgd { steps: 3, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
+    let attack = attack.build(budget(Norm::Linf, "0.0001")).unwrap();
+    let target = Target { model: &model, judge: &Misclassified, cancel: &CancelToken::new() };
+    for (name, backward) in
+        [(StrategyName::Softmax, 12), (StrategyName::BestArm, 12), (StrategyName::Top2, 6)]
+    {
+        let objectives = prepare(name, Loss::Margin, &model, &batch);
+        let found = attack.perturb(&target, &objectives, &batch, Seed::new(1)).unwrap();
+        assert!(found.cost.iter().all(|cost| cost.backward == backward), "{name}: {:?}", found.cost);
+    }
+}
