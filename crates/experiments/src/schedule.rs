@@ -291,3 +291,6 @@ impl<'a> Board<'a> {
         Outcome { records: state.records, failures, cancelled, computed: state.computed }
     }
 }
+
+#[cfg(test)]
+mod tests;

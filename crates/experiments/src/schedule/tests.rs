@@ -1,0 +1,90 @@
+use serde_json::json;
+
+use super::*;
+use crate::plan::Request;
+use crate::{Profile, Spec};
+
+fn plan() -> Plan {
+    let request = Request {
+        profile: Profile::Smoke,
+        rows: None,
+        seeds: None,
+        device: "cpu".parse().unwrap(),
+        data_dir: None,
+    };
+    Plan::new(&Spec::named("table-1").unwrap(), &request).unwrap()
+}
+
+fn record(plan: &Plan, index: usize) -> Record {
+    let cell = &plan.cells[index];
+    Record {
+        kind: cell.kind(),
+        key: cell.key.clone(),
+        settings: cell.settings.clone(),
+        results: json!({}),
+        provenance: serde_json::Map::new(),
+    }
+}
+
+fn position(plan: &Plan, label: &str) -> usize {
+    plan.cells.iter().position(|cell| cell.label == label).unwrap()
+}
+
+#[test]
+fn a_failed_network_takes_along_what_needs_it_and_nothing_else() {
+    let plan = plan();
+    let all: BTreeSet<usize> = (0..plan.cells.len()).collect();
+    let board = Board::new(&plan, BTreeMap::new(), all);
+    let failing = position(&plan, "mnist/cnn2/l2 robin arm 3 seed 0");
+    let never = CancelToken::new();
+    let mut order = Vec::new();
+    while let Some(index) = board.take(&never) {
+        order.push(index);
+        let panic = Error::Panic { message: "on purpose".to_owned() };
+        board.put(index, if index == failing { Err(panic) } else { Ok(record(&plan, index)) });
+    }
+    assert!(order.is_sorted(), "cells are taken in order: {order:?}");
+    let outcome = board.into_outcome(false);
+    let robin_l2 = |label: &str| label.starts_with("mnist/cnn2/l2 robin") && !label.contains(" arm ");
+    let lost = plan.cells.iter().filter(|cell| robin_l2(&cell.label)).count();
+    assert_eq!(lost, 1 + 2 * 3);
+    assert_eq!(outcome.failures.len(), 1 + lost);
+    for (label, error) in &outcome.failures {
+        match error {
+            Error::Dependency { label: cause } => {
+                assert!(robin_l2(label) && cause == &plan.cells[failing].label, "{label}: {cause}");
+            }
+            _ => assert_eq!(label, &plan.cells[failing].label),
+        }
+    }
+    assert_eq!(outcome.records.len(), plan.cells.len() - outcome.failures.len());
+}
+
+#[test]
+fn an_evaluation_waits_for_all_of_its_networks() {
+    let plan = plan();
+    let clean = position(&plan, "mnist/cnn2/l2 robin clean seed 0");
+    let (first, rest) = plan.cells[clean].needs.split_first().unwrap();
+    let there = rest.iter().map(|&need| (need, record(&plan, need))).collect();
+    let board = Board::new(&plan, there, [*first, clean].into());
+    let never = CancelToken::new();
+    assert_eq!(board.take(&never), Some(*first));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| board.take(&never));
+        board.put(*first, Ok(record(&plan, *first)));
+        assert_eq!(waiting.join().unwrap(), Some(clean));
+    });
+}
+
+#[test]
+fn nothing_is_taken_after_a_stop() {
+    let plan = plan();
+    let board = Board::new(&plan, BTreeMap::new(), [0, 1].into());
+    let cancel = CancelToken::new();
+    assert_eq!(board.take(&cancel), Some(0));
+    cancel.cancel();
+    assert_eq!(board.take(&cancel), None);
+    board.put(0, Err(Error::Cancelled));
+    let outcome = board.into_outcome(true);
+    assert!(outcome.cancelled && outcome.failures.is_empty() && outcome.computed == 0);
+}
