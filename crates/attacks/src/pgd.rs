@@ -99,20 +99,20 @@ impl Pgd {
     ) -> Result<Run> {
         let columns = objective.columns();
         let mut images = start;
-        let mut best = Best { images: images.clone(), values: Vec::new(), iterates: Vec::new() };
+        let mut best = Best { images: images.clone(), values: Vec::new() };
         let mut zero_gradients = Vec::new();
-        for iterate in 0..self.steps {
+        for _ in 0..self.steps {
             target.cancel.check()?;
             let (values, gradient) = gradient(target.model, objective, &columns, &images)?;
             zero_gradients.resize(values.len(), 0);
-            best.offer(iterate, &values, &images);
+            best.offer(&values, &images);
             self.step(clean, &gradient, &mut images, |row| zero_gradients[row] += 1);
         }
         target.cancel.check()?;
         let scores = target.model.scores(&images.tensor()?, &columns)?;
         let last_values = objective.evaluate(&scores)?.values;
         zero_gradients.resize(last_values.len(), 0);
-        best.offer(self.steps, &last_values, &images);
+        best.offer(&last_values, &images);
         Ok(Run { best, last: images, last_values, zero_gradients })
     }
 }
@@ -157,20 +157,21 @@ impl Attack for Pgd {
                 let rows: Vec<usize> = open.iter().map(|&at| rows[at]).collect();
                 let labels: Vec<u32> = rows.iter().map(|&row| batch.labels[row]).collect();
                 let networks = target.model.networks(&objective.columns());
+                let starts = starts.select(&open);
                 let run =
-                    self.run(target, &*objective.select(&rows), &clean.select(&rows), starts.select(&open))?;
+                    self.run(target, &*objective.select(&rows), &clean.select(&rows), starts.clone())?;
                 let known = Known {
                     start: open.iter().map(|&at| start_rulings[at]).collect(),
                     last: target.judge(&run.last.tensor()?, &labels)?,
                 };
-                let best = run.judge_best(target, self.steps, &labels, &known)?;
+                let best = run.judge_best(target, &starts, &labels, &known)?;
                 for (at, &row) in rows.iter().enumerate() {
                     let cost = joined.cost_mut(row);
                     cost.forward += (self.steps as u32 + 1) * networks + judging;
                     cost.forward += if best[at].judged_apart { judging } else { 0 };
                     cost.backward += self.steps as u32 * networks;
                     cost.zero_gradients += run.zero_gradients[at];
-                    let start = (starts.row(open[at]), known.start[at]);
+                    let start = (starts.row(at), known.start[at]);
                     run.offer(&mut joined, row, at, start, best[at].ruling, known.last[at]);
                 }
             }
@@ -196,21 +197,17 @@ struct Best {
     images: Images,
     /// `[n]`, empty before the first offer.
     values: Vec<f32>,
-    /// Which iterate each one is: 0 the start, `steps` the final point.
-    iterates: Vec<usize>,
 }
 
 impl Best {
-    fn offer(&mut self, iterate: usize, values: &[f32], images: &Images) {
+    fn offer(&mut self, values: &[f32], images: &Images) {
         if self.values.is_empty() {
             self.values = values.to_vec();
-            self.iterates = vec![iterate; values.len()];
             return;
         }
         for (row, &value) in values.iter().enumerate() {
             if value > self.values[row] {
                 self.values[row] = value;
-                self.iterates[row] = iterate;
                 self.images.row_mut(row).copy_from_slice(images.row(row));
             }
         }
@@ -238,27 +235,29 @@ struct BestRuling {
 }
 
 impl Run {
-    /// Rulings on the best iterates. Where the best is the start or the final point, its ruling is known.
+    /// Rulings on the best iterates. Where the best image is the start or the final point, its ruling is known.
     fn judge_best(
         &self,
         target: &Target<'_>,
-        final_iterate: usize,
+        starts: &Images,
         labels: &[u32],
         known: &Known,
     ) -> Result<Vec<BestRuling>> {
-        let iterates = &self.best.iterates;
-        let mut best: Vec<BestRuling> = (0..labels.len())
-            .map(|row| {
-                let ruling = if iterates[row] == 0 { known.start[row] } else { known.last[row] };
-                BestRuling { ruling, judged_apart: false }
-            })
-            .collect();
-        let rows: Vec<usize> =
-            (0..labels.len()).filter(|&row| iterates[row] != 0 && iterates[row] != final_iterate).collect();
-        if !rows.is_empty() {
-            let images = self.best.images.select(&rows).into_tensor()?;
-            let labels: Vec<u32> = rows.iter().map(|&row| labels[row]).collect();
-            for (&row, ruling) in rows.iter().zip(target.judge(&images, &labels)?) {
+        let mut best: Vec<BestRuling> =
+            known.last.iter().map(|&ruling| BestRuling { ruling, judged_apart: false }).collect();
+        let mut apart = Vec::new();
+        for (row, best) in best.iter_mut().enumerate() {
+            let image = self.best.images.row(row);
+            if image == starts.row(row) {
+                best.ruling = known.start[row];
+            } else if image != self.last.row(row) {
+                apart.push(row);
+            }
+        }
+        if !apart.is_empty() {
+            let images = self.best.images.select(&apart).into_tensor()?;
+            let labels: Vec<u32> = apart.iter().map(|&row| labels[row]).collect();
+            for (&row, ruling) in apart.iter().zip(target.judge(&images, &labels)?) {
                 best[row] = BestRuling { ruling, judged_apart: true };
             }
         }
