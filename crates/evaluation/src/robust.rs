@@ -14,7 +14,7 @@ use crate::{Clean, CostTotals, Error, Outcome, Result, Robust};
 const DOUBTFUL_ZERO_GRADIENTS: f64 = 0.01;
 
 /// Attacks every example of `data` that is right when clean; one that is not counts as broken under every
-/// attack and is left alone. `clean` is [`crate::clean`]'s answer for the same model, judge and data.
+/// attack and is left alone. `clean` is [`crate::clean()`]'s answer for the same model, judge and data.
 ///
 /// Every perturbed image is checked against the attack's budget. An example's result depends on the seed and
 /// its place in the data set, not on the batch size.
