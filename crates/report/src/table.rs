@@ -134,7 +134,7 @@ fn footer(table: &Table) -> String {
         count => format!("{count} seeds"),
     };
     let mut text = format!(
-        "- profile {}: {shrunk}\n- {count} ({})\n- device {} on {}\n- {} of computing\n",
+        "- profile {}: {shrunk}\n- {count} ({})\n- device {} on {}\n- {} of computing, summed over cells\n",
         table.profile,
         seeds.join(", "),
         run.device,
