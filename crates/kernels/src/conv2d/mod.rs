@@ -3,10 +3,11 @@
 //! With zero padding, `y[i, j, o] = b[o] + sum over u, v, c of w[u, v, c, o] * x[i * s + u - p, j * s + v - p, c]`.
 //! Weights are kept as `[kernel * kernel * in, out]`, in the order `(u, v, c)` of the sum.
 
-pub mod im2col;
+pub mod implicit_gemm;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+pub mod weight_gradient;
 
 /// Sizes of one convolution: square kernel, one stride and one padding for both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,7 @@ impl Geometry {
     /// Calls `visit(position, tap row start, input start, length)` for every run of input values that one
     /// output position reads: `length` values of the input image from `input start` meet the taps from `tap
     /// row start`. Padding is left out.
+    #[inline(always)]
     fn for_each_run(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let ([height, width], [out_height, out_width]) = (self.input, self.output());
         let channels = self.in_channels;

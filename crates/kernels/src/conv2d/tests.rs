@@ -1,6 +1,6 @@
 //! Every implementation against the reference, the reference against finite differences.
 
-use super::{Geometry, im2col, reference};
+use super::{Geometry, implicit_gemm, reference, weight_gradient};
 
 /// Awkward sizes: one channel, sides that do not divide, strides, no padding, kernel as large as the image.
 fn geometries() -> Vec<Geometry> {
@@ -19,6 +19,9 @@ fn geometries() -> Vec<Geometry> {
         g([9, 7], 3, 5, 3, 1, 1),
         g([8, 9], 2, 3, 4, 2, 1),
         g([7, 8], 2, 3, 3, 2, 1),
+        g([14, 14], 16, 32, 5, 1, 2),
+        g([14, 14], 16, 32, 4, 2, 1),
+        g([6, 5], 9, 3, 3, 1, 0),
         g([5, 5], 2, 2, 1, 1, 0),
         g([5, 4], 3, 2, 1, 2, 0),
         g([3, 3], 2, 2, 3, 1, 0),
@@ -46,27 +49,45 @@ fn assert_close(found: &[f32], expected: &[f64], what: &str) {
 }
 
 #[test]
-fn im2col_agrees_with_the_reference() {
+fn implicit_gemm_agrees_with_the_reference() {
     for g in geometries() {
         let (x, w) = (noise(g.input_len(), 1), noise(g.taps() * g.out_channels, 2));
         let (b, dy) = (noise(g.out_channels, 3), noise(g.output_len(), 4));
-        let mut scratch = im2col::Scratch::default();
+        let packed = implicit_gemm::Packed::new(g, &w, &b);
+        let mut scratch = implicit_gemm::Scratch::default();
+        // Twice, so that what an image leaves in the scratch cannot reach the next one.
+        for _ in 0..2 {
+            let mut y = vec![f32::NAN; g.output_len()];
+            packed.forward(&x, &mut y, &mut scratch);
+            assert_close(&y, &reference::forward(&g, &wide(&w), &wide(&b), &wide(&x)), &format!("y {g:?}"));
 
-        let mut y = vec![f32::NAN; g.output_len()];
-        im2col::forward(&g, &w, &b, &x, &mut y, &mut scratch);
-        assert_close(&y, &reference::forward(&g, &wide(&w), &wide(&b), &wide(&x)), &format!("y {g:?}"));
+            let mut dx = vec![f32::NAN; g.input_len()];
+            packed.input_gradient(&dy, &mut dx, &mut scratch);
+            assert_close(&dx, &reference::input_gradient(&g, &wide(&w), &wide(&dy)), &format!("dx {g:?}"));
+        }
+    }
+}
 
-        let mut dx = vec![f32::NAN; g.input_len()];
-        im2col::input_gradient(&g, &w, &dy, &mut dx, &mut scratch);
-        assert_close(&dx, &reference::input_gradient(&g, &wide(&w), &wide(&dy)), &format!("dx {g:?}"));
-
-        let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; b.len()]);
-        im2col::add_weight_gradient(&g, &x, &dy, &mut dw, &mut db, &mut scratch);
-        assert_close(&dw, &reference::weight_gradient(&g, &wide(&x), &wide(&dy)), &format!("dw {g:?}"));
+#[test]
+fn the_weight_gradient_agrees_with_the_reference_and_adds() {
+    for g in geometries() {
+        let (x, dy) = (noise(g.input_len(), 1), noise(g.output_len(), 4));
+        let (mut dw, mut db) = (vec![0.0; g.taps() * g.out_channels], vec![0.0; g.out_channels]);
+        let mut scratch = weight_gradient::Scratch::default();
+        // Two images alike: the sum is twice one of them.
+        for _ in 0..2 {
+            weight_gradient::add(&g, &x, &dy, &mut dw, &mut db, &mut scratch);
+        }
+        let halves = |sum: &[f32]| sum.iter().map(|v| v / 2.0).collect::<Vec<_>>();
+        assert_close(
+            &halves(&dw),
+            &reference::weight_gradient(&g, &wide(&x), &wide(&dy)),
+            &format!("dw {g:?}"),
+        );
         let sums: Vec<f64> = (0..g.out_channels)
             .map(|o| dy.iter().skip(o).step_by(g.out_channels).map(|&d| f64::from(d)).sum())
             .collect();
-        assert_close(&db, &sums, &format!("db {g:?}"));
+        assert_close(&halves(&db), &sums, &format!("db {g:?}"));
     }
 }
 

@@ -3,11 +3,13 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 use robin_core::host;
-use robin_kernels::conv2d::im2col::{self, Scratch};
-use robin_kernels::linear::{BLOCK, blocked};
+use robin_kernels::conv2d::implicit_gemm::Scratch;
 use robin_kernels::{max_pool2d, relu};
 
 use super::stage::{Order, Program, Stage, reorder_rows};
+
+/// Images of a block. A fixed number: sums over examples are joined block by block.
+pub(super) const BLOCK: usize = 16;
 
 /// What a forward pass must keep for the way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(super) type Trace = Vec<BlockTrace>;
 
 /// What one block kept.
 pub(super) struct BlockTrace {
-    /// Real images in the block; the rest are padding.
+    /// Number of images; less than [`BLOCK`] in the last one.
     pub(super) images: usize,
     /// One entry for each stage.
     pub(super) saved: Vec<Saved>,
@@ -63,7 +65,7 @@ pub(super) fn forward(
     Ok((outputs.concat(), trace))
 }
 
-/// One block: `rows` holds its real images, channels last.
+/// One block: `rows` holds its images, channels last.
 fn forward_block(program: &Program, rows: &[f32], keep: Keep) -> (Vec<f32>, BlockTrace) {
     let images = rows.len() / program.graph.input_shape().iter().product::<usize>();
     let mut x = rows.to_vec();
@@ -79,10 +81,11 @@ fn forward_block(program: &Program, rows: &[f32], keep: Keep) -> (Vec<f32>, Bloc
                 }
                 Saved::Nothing
             }
-            Stage::Conv2d { geometry: g, weights, bias } => {
+            Stage::Conv2d(layer) => {
+                let g = layer.geometry();
                 let mut y = vec![0.0; images * g.output_len()];
                 for (x, y) in x.chunks_exact(g.input_len()).zip(y.chunks_exact_mut(g.output_len())) {
-                    im2col::forward(g, weights, bias, x, y, &mut scratch);
+                    layer.forward(x, y, &mut scratch);
                 }
                 keep_input(keep, std::mem::replace(&mut x, y))
             }
@@ -104,11 +107,9 @@ fn forward_block(program: &Program, rows: &[f32], keep: Keep) -> (Vec<f32>, Bloc
                 x = y;
                 if keep == Keep::Nothing { Saved::Nothing } else { Saved::Places(places) }
             }
-            Stage::Linear { geometry: g, weights, bias, .. } => {
-                x.resize(BLOCK * g.inputs, 0.0);
-                let mut y = vec![0.0; BLOCK * g.outputs];
-                blocked::forward(g, weights, bias, &x, &mut y);
-                y.truncate(images * g.outputs);
+            Stage::Linear { layer, .. } => {
+                let mut y = vec![0.0; images * layer.geometry().outputs];
+                layer.forward(&x, &mut y);
                 keep_input(keep, std::mem::replace(&mut x, y))
             }
         };
@@ -139,10 +140,11 @@ pub(super) fn input_gradient(
             }
             dy
         }
-        (Stage::Conv2d { geometry: g, weights, .. }, _) => {
+        (Stage::Conv2d(layer), _) => {
+            let g = layer.geometry();
             let mut dx = vec![0.0; images * g.input_len()];
             for (dy, dx) in dy.chunks_exact(g.output_len()).zip(dx.chunks_exact_mut(g.input_len())) {
-                im2col::input_gradient(g, weights, dy, dx, scratch);
+                layer.input_gradient(dy, dx, scratch);
             }
             dx
         }
@@ -158,11 +160,9 @@ pub(super) fn input_gradient(
             }
             dx
         }
-        (Stage::Linear { geometry: g, weights, .. }, _) => {
-            dy.resize(BLOCK * g.outputs, 0.0);
-            let mut dx = vec![0.0; BLOCK * g.inputs];
-            blocked::input_gradient(g, weights, &dy, &mut dx);
-            dx.truncate(images * g.inputs);
+        (Stage::Linear { layer, .. }, _) => {
+            let mut dx = vec![0.0; images * layer.geometry().inputs];
+            layer.input_gradient(&dy, &mut dx);
             dx
         }
         (Stage::Relu | Stage::MaxPool2d(_), _) => {

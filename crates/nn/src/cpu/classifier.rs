@@ -5,10 +5,9 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use robin_core::{Classifier, Columns, Pass, Result, Scores, host};
-use robin_kernels::conv2d::im2col::Scratch;
-use robin_kernels::linear::BLOCK;
+use robin_kernels::conv2d::implicit_gemm::Scratch;
 
-use super::block::{self, Keep, Trace};
+use super::block::{self, BLOCK, Keep, Trace};
 use super::stage::{Order, Program, reorder_rows};
 
 pub(super) struct CpuClassifier {

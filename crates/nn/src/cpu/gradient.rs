@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 use robin_core::host;
-use robin_kernels::conv2d::im2col::{self, Scratch};
-use robin_kernels::linear::{self, BLOCK, blocked};
+use robin_kernels::conv2d::{self, implicit_gemm};
+use robin_kernels::linear;
 
-use super::block::{self, BlockTrace, Saved, Trace};
+use super::block::{self, BLOCK, BlockTrace, Saved, Trace};
 use super::stage::{Order, Program, Stage, reorder_rows};
 use crate::Gradients;
 
@@ -50,23 +50,23 @@ pub(super) fn contributions(
 }
 
 fn back_through_block(program: &Program, trace: &BlockTrace, dy: &[f32]) -> BlockContribution {
-    let mut scratch = Scratch::default();
+    let mut scratch = implicit_gemm::Scratch::default();
+    let mut weight_scratch = conv2d::weight_gradient::Scratch::default();
     let mut dy = dy.to_vec();
     let mut contributions = Vec::with_capacity(program.stages.len());
     let first_to_learn =
-        program.stages.iter().position(|s| matches!(s, Stage::Conv2d { .. } | Stage::Linear { .. }));
+        program.stages.iter().position(|s| matches!(s, Stage::Conv2d(_) | Stage::Linear { .. }));
     for (at, (stage, saved)) in program.stages.iter().zip(&trace.saved).enumerate().rev() {
         contributions.push(match (stage, saved) {
-            (Stage::Conv2d { geometry: g, weights, bias }, Saved::Input(x)) => {
-                let (mut dw, mut db) = (vec![0.0; weights.len()], vec![0.0; bias.len()]);
+            (Stage::Conv2d(layer), Saved::Input(x)) => {
+                let g = layer.geometry();
+                let (mut dw, mut db) = zeros(g);
                 for (x, dy) in x.chunks_exact(g.input_len()).zip(dy.chunks_exact(g.output_len())) {
-                    im2col::add_weight_gradient(g, x, dy, &mut dw, &mut db, &mut scratch);
+                    conv2d::weight_gradient::add(g, x, dy, &mut dw, &mut db, &mut weight_scratch);
                 }
                 Contribution::Conv2d { weights: dw, bias: db }
             }
-            (Stage::Linear { geometry: g, .. }, Saved::Input(x)) => {
-                Contribution::Linear { x: x[..trace.images * g.inputs].to_vec(), dy: dy.clone() }
-            }
+            (Stage::Linear { .. }, Saved::Input(x)) => Contribution::Linear { x: x.clone(), dy: dy.clone() },
             _ => Contribution::Nothing,
         });
         if Some(at) == first_to_learn {
@@ -86,8 +86,9 @@ pub(super) fn join(program: &Program, blocks: &[BlockContribution]) -> Gradients
     for (at, stage) in program.stages.iter().enumerate() {
         let parts = blocks.iter().map(|block| &block[at]);
         match stage {
-            Stage::Conv2d { geometry, weights, bias } => {
-                let (mut dw, mut db) = (vec![0.0; weights.len()], vec![0.0; bias.len()]);
+            Stage::Conv2d(layer) => {
+                let geometry = layer.geometry();
+                let (mut dw, mut db) = zeros(geometry);
                 for part in parts {
                     if let Contribution::Conv2d { weights, bias } = part {
                         add(&mut dw, weights);
@@ -97,8 +98,8 @@ pub(super) fn join(program: &Program, blocks: &[BlockContribution]) -> Gradients
                 gradients.push(geometry.weights_to_torch(&dw));
                 gradients.push(db);
             }
-            Stage::Linear { geometry, flattened, .. } => {
-                let (dw, db) = join_linear(geometry, parts);
+            Stage::Linear { layer, flattened } => {
+                let (dw, db) = join_linear(layer.geometry(), parts);
                 gradients.push(match flattened {
                     Some(shape) => reorder_rows(&dw, *shape, Order::ChannelsFirst),
                     None => dw,
@@ -124,13 +125,18 @@ fn join_linear<'a>(
     }
     let mut dw = vec![0.0; g.outputs * g.inputs];
     dw.par_chunks_mut(PANEL * g.inputs).enumerate().for_each(|(panel, rows)| {
-        blocked::weight_gradient_rows(g, &all_x, &all_dy, panel * PANEL, rows);
+        linear::weight_gradient::rows(g, &all_x, &all_dy, panel * PANEL, rows);
     });
     let mut db = vec![0.0; g.outputs];
     for row in all_dy.chunks_exact(g.outputs) {
         add(&mut db, row);
     }
     (dw, db)
+}
+
+/// Weight and bias gradients of a convolution, before anything was added.
+fn zeros(g: &conv2d::Geometry) -> (Vec<f32>, Vec<f32>) {
+    (vec![0.0; g.taps() * g.out_channels], vec![0.0; g.out_channels])
 }
 
 fn add(sum: &mut [f32], part: &[f32]) {

@@ -1,8 +1,8 @@
 //! The executor `cpu`: our kernels with a backward pass of our own.
 //!
-//! Images are processed in blocks of [`robin_kernels::linear::BLOCK`], each block on one thread from the first
-//! layer to the last and back, so that no thread waits for another within a pass. Blocks are the unit of
-//! exactness too: partial sums of weight gradients are joined in the order of blocks, never of threads.
+//! Images are processed in blocks of `block::BLOCK`, each on one thread from the first layer to the last and
+//! back, so that no thread waits for another within a pass. Partial sums of weight gradients are joined in the
+//! order of blocks, never of threads.
 
 mod block;
 mod classifier;

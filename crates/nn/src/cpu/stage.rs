@@ -1,6 +1,7 @@
 //! A graph with its parameters, prepared for the kernels.
 
-use robin_kernels::{conv2d, linear, max_pool2d};
+use robin_kernels::conv2d::implicit_gemm;
+use robin_kernels::{linear::packed, max_pool2d};
 
 use crate::graph::Layer;
 use crate::{Graph, Parameters};
@@ -16,10 +17,10 @@ pub(super) struct Program {
 #[derive(Debug)]
 pub(super) enum Stage {
     Normalize { mean: Vec<f32>, std: Vec<f32> },
-    Conv2d { geometry: conv2d::Geometry, weights: Vec<f32>, bias: Vec<f32> },
+    Conv2d(implicit_gemm::Packed),
     Relu,
     MaxPool2d(max_pool2d::Geometry),
-    Linear { geometry: linear::Geometry, weights: Vec<f32>, bias: Vec<f32>, flattened: Option<[usize; 3]> },
+    Linear { layer: packed::Packed, flattened: Option<[usize; 3]> },
 }
 
 impl Program {
@@ -35,11 +36,10 @@ impl Program {
                 Layer::Normalize { name, .. } => {
                     Stage::Normalize { mean: values(name, "mean").clone(), std: values(name, "std").clone() }
                 }
-                Layer::Conv2d { name, geometry } => Stage::Conv2d {
-                    geometry: *geometry,
-                    weights: geometry.weights_from_torch(values(name, "weight")),
-                    bias: values(name, "bias").clone(),
-                },
+                Layer::Conv2d { name, geometry } => {
+                    let weights = geometry.weights_from_torch(values(name, "weight"));
+                    Stage::Conv2d(implicit_gemm::Packed::new(*geometry, &weights, values(name, "bias")))
+                }
                 Layer::Relu => Stage::Relu,
                 Layer::MaxPool2d(geometry) => Stage::MaxPool2d(*geometry),
                 Layer::Flatten(shape) => {
@@ -47,18 +47,15 @@ impl Program {
                     continue;
                 }
                 Layer::Linear { name, geometry } => {
-                    let flattened = flattened.take();
-                    let weights = values(name, "weight");
-                    let weights = match flattened {
-                        Some(shape) => reorder_rows(weights, shape, Order::ChannelsLast),
-                        None => weights.clone(),
+                    let (flattened, bias) = (flattened.take(), values(name, "bias"));
+                    let layer = match flattened {
+                        Some(shape) => {
+                            let weights = reorder_rows(values(name, "weight"), shape, Order::ChannelsLast);
+                            packed::Packed::new(*geometry, &weights, bias)
+                        }
+                        None => packed::Packed::new(*geometry, values(name, "weight"), bias),
                     };
-                    Stage::Linear {
-                        geometry: *geometry,
-                        weights,
-                        bias: values(name, "bias").clone(),
-                        flattened,
-                    }
+                    Stage::Linear { layer, flattened }
                 }
             });
         }
