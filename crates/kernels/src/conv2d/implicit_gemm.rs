@@ -80,21 +80,21 @@ impl Packed {
         match &self.backward {
             Backward::Turned(turned, panels) => convolve(turned, panels, Begin::Zero, dy, dx, scratch),
             Backward::Taps(panels) => {
-                assert_eq!(dx.len(), g.input_len(), "input gradient of {g:?}");
-                let Scratch { starts, taps, .. } = scratch;
+                let Scratch { padded, starts, taps } = scratch;
                 starts.clear();
                 starts.extend((0..g.positions()).map(|position| position * g.out_channels));
                 taps.resize(g.positions() * g.taps(), 0.0);
                 let rows = Rows { values: dy, starts, runs: 1, run_length: g.out_channels, run_stride: 0 };
                 multiply(rows, panels, Begin::Zero, taps);
-                dx.fill(0.0);
-                let all = g.taps();
-                g.for_each_run(|position, tap, to, length| {
-                    let from = position * all + tap;
-                    for (d, tap) in dx[to..to + length].iter_mut().zip(&taps[from..from + length]) {
-                        *d += tap;
-                    }
-                });
+                // Runs as short as a first layer's want their length known to the compiler.
+                match g.kernel * g.in_channels {
+                    3 => add_taps::<3>(g, taps, padded),
+                    4 => add_taps::<4>(g, taps, padded),
+                    5 => add_taps::<5>(g, taps, padded),
+                    9 => add_taps::<9>(g, taps, padded),
+                    _ => add_taps::<0>(g, taps, padded),
+                }
+                crop(g, padded, dx);
             }
         }
     }
@@ -109,15 +109,9 @@ fn convolve(
     scratch: &mut Scratch,
 ) {
     let Scratch { padded, starts, .. } = scratch;
-    let ([height, width], [out_height, out_width]) = (g.input, g.output());
-    let row_length = (width + 2 * g.padding) * g.in_channels;
-    assert_eq!(x.len(), g.input_len(), "input of {g:?}");
-    padded.clear();
-    padded.resize((height + 2 * g.padding) * row_length, 0.0);
-    let first = g.padding * row_length + g.padding * g.in_channels;
-    for (row, values) in x.chunks_exact(width * g.in_channels).enumerate() {
-        padded[first + row * row_length..][..values.len()].copy_from_slice(values);
-    }
+    let [out_height, out_width] = g.output();
+    let row_length = padded_row(g);
+    pad(g, x, padded);
     starts.clear();
     for i in 0..out_height {
         for j in 0..out_width {
@@ -132,6 +126,56 @@ fn convolve(
         run_stride: row_length,
     };
     multiply(rows, panels, begin, y);
+}
+
+/// Values of one row of the padded image.
+fn padded_row(g: &Geometry) -> usize {
+    (g.input[1] + 2 * g.padding) * g.in_channels
+}
+
+/// Where row `row` of the image lies in the padded one.
+fn inner_row(g: &Geometry, row: usize) -> std::ops::Range<usize> {
+    let start = (row + g.padding) * padded_row(g) + g.padding * g.in_channels;
+    start..start + g.input[1] * g.in_channels
+}
+
+fn zeroed(g: &Geometry, padded: &mut Vec<f32>) {
+    padded.clear();
+    padded.resize((g.input[0] + 2 * g.padding) * padded_row(g), 0.0);
+}
+
+fn pad(g: &Geometry, x: &[f32], padded: &mut Vec<f32>) {
+    assert_eq!(x.len(), g.input_len(), "input of {g:?}");
+    zeroed(g, padded);
+    for (row, values) in x.chunks_exact(g.input[1] * g.in_channels).enumerate() {
+        padded[inner_row(g, row)].copy_from_slice(values);
+    }
+}
+
+fn crop(g: &Geometry, padded: &[f32], dx: &mut [f32]) {
+    assert_eq!(dx.len(), g.input_len(), "input gradient of {g:?}");
+    for (row, values) in dx.chunks_exact_mut(g.input[1] * g.in_channels).enumerate() {
+        values.copy_from_slice(&padded[inner_row(g, row)]);
+    }
+}
+
+/// Adds each position's `taps` where they belong in the padded image. `RUN` is the length of a kernel row's
+/// values, or 0 for any length.
+fn add_taps<const RUN: usize>(g: &Geometry, taps: &[f32], padded: &mut Vec<f32>) {
+    zeroed(g, padded);
+    let [out_height, out_width] = g.output();
+    let (row_length, run) = (padded_row(g), if RUN > 0 { RUN } else { g.kernel * g.in_channels });
+    for i in 0..out_height {
+        for u in 0..g.kernel {
+            let row = &mut padded[(i * g.stride + u) * row_length..][..row_length];
+            for j in 0..out_width {
+                let from = &taps[(i * out_width + j) * g.taps() + u * run..][..run];
+                for (sum, tap) in row[j * g.stride * g.in_channels..][..run].iter_mut().zip(from) {
+                    *sum += tap;
+                }
+            }
+        }
+    }
 }
 
 /// Weights `[kernel, kernel, out, in]` of the convolution that goes back: the kernel turned by 180 degrees.

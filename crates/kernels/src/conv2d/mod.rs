@@ -93,7 +93,6 @@ impl Geometry {
     /// Calls `visit(position, tap row start, input start, length)` for every run of input values that one
     /// output position reads: `length` values of the input image from `input start` meet the taps from `tap
     /// row start`. Padding is left out.
-    #[inline(always)]
     fn for_each_run(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let ([height, width], [out_height, out_width]) = (self.input, self.output());
         let channels = self.in_channels;
