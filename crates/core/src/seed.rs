@@ -15,7 +15,7 @@ use crate::ExampleId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Purpose {
-    /// A network among several (arm number, or 0).
+    /// A network among several (index: 0 for a single one, c + 1 for the arm of class c).
     Network = 1,
     /// Initial weights (index: parameter).
     Initialisation = 2,

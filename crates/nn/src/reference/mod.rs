@@ -44,6 +44,22 @@ impl Weights {
         Ok(Self(tensors.map(|t| Ok((t.name.clone(), tensor(t, dtype)?))).collect::<Result<_>>()?))
     }
 
+    /// `values` (f64, all trained tensors one after the other) in place of the trained values of `like`: the
+    /// loss as a function of the weights, for finite differences.
+    ///
+    /// # Errors
+    /// As [`Weights::constant`].
+    pub fn wide(like: &Parameters, values: &[f64]) -> Result<Self> {
+        let mut weights = Self::constant(like, DType::F64)?;
+        let mut rest = values;
+        for (_, tensor) in &mut weights.0[..like.trained.len()] {
+            let (these, others) = rest.split_at(tensor.elem_count());
+            *tensor = Tensor::from_slice(these, tensor.shape(), &Device::Cpu)?;
+            rest = others;
+        }
+        Ok(weights)
+    }
+
     /// Tracked tensors for what is trained, and those variables in order.
     ///
     /// # Errors
