@@ -37,12 +37,16 @@ impl Geometry {
         height * width * self.channels
     }
 
+    /// From a window's first value to the one at `place` (row order) of the same channel.
+    fn offset(&self, place: usize) -> usize {
+        (place / self.window * self.input[1] + place % self.window) * self.channels
+    }
+
     /// Index in the input image of the value at `place` (row order) of the window behind output `at`.
     fn source(&self, at: usize, place: usize) -> usize {
         let (position, channel) = (at / self.channels, at % self.channels);
         let width = self.output()[1];
-        let row = position / width * self.window + place / self.window;
-        let column = position % width * self.window + place % self.window;
-        (row * self.input[1] + column) * self.channels + channel
+        let first = (position / width * self.input[1] + position % width) * self.window;
+        first * self.channels + channel + self.offset(place)
     }
 }

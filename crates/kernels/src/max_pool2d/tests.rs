@@ -10,6 +10,8 @@ fn geometries() -> Vec<Geometry> {
         g([7, 9], 2, 2),
         g([7, 7], 1, 3),
         g([3, 2], 5, 1),
+        g([9, 6], 11, 3),
+        g([6, 7], 16, 2),
         g([1, 1], 2, 2),
     ]
 }
@@ -46,4 +48,15 @@ fn the_first_largest_value_takes_the_whole_gradient() {
     assert_eq!(gradient([1.0, 2.0, 3.0, 4.0]), [0.0, 0.0, 0.0, 1.0]);
     assert_eq!(gradient([1.0, 1.0, 1.0, 1.0]), [1.0, 0.0, 0.0, 0.0]);
     assert_eq!(gradient([0.0, 2.0, 2.0, 1.0]), [0.0, 1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn nan_wins_wherever_it_stands() {
+    let g = Geometry { input: [2, 2], channels: 1, window: 2 };
+    for at in 0..4 {
+        let (mut x, mut y, mut places) = ([1.0, 2.0, 3.0, 4.0], [0.0], [0]);
+        x[at] = f32::NAN;
+        direct::forward(&g, &x, &mut y, &mut places);
+        assert!(y[0].is_nan() && usize::from(places[0]) == at, "{x:?}");
+    }
 }
