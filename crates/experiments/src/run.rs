@@ -20,7 +20,7 @@ use crate::{Error, Observer, Progress, Result, Watched};
 pub type Broken = Vec<bool>;
 
 /// What a cell's work may use.
-pub(crate) struct Session<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) executor: &'static dyn Executor,
     pub(crate) batch_size: usize,
     pub(crate) cancel: &'a CancelToken,
@@ -29,30 +29,30 @@ pub(crate) struct Session<'a> {
 }
 
 /// Trains a network and measures it on its training set: results, and the weights as safetensors.
-pub(crate) fn train(work: &NetworkWork, session: &Session<'_>) -> Result<(Value, Vec<u8>)> {
-    let _span = tracing::info_span!("train", cell = session.watched.label).entered();
+pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value, Vec<u8>)> {
+    let _span = tracing::info_span!("train", cell = context.watched.label).entered();
     let parameters = Parameters::initialise(&work.graph, work.seed);
     let mut network =
-        session.executor.network(&work.graph, parameters).map_err(Error::work("preparing the network"))?;
+        context.executor.network(&work.graph, parameters).map_err(Error::work("preparing the network"))?;
     let summary = robin_training::train(
         network.as_mut(),
         &work.data,
         &work.labels,
         &work.config,
         work.seed,
-        &mut Watcher(session),
-        session.cancel,
+        &mut Watcher(context),
+        context.cancel,
     )
     .map_err(Error::work("training"))?;
     let weights = network.parameters().to_safetensors().map_err(Error::work("writing the weights"))?;
 
     // Measured on what an evaluation will load, not on the network in memory.
-    let classifier = classifier(&work.graph, &weights, session)?;
+    let classifier = classifier(&work.graph, &weights, context)?;
     let measured = relabelled(&work.measured, &work.labels)?;
     let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
     let seed = work.seed.derive(Purpose::Evaluation, 0);
     let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
-    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, session)?;
+    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
     let training_set = summary_of(&clean, robust.as_ref());
     let results = json!({
         "weights_sha256": sha256(&weights),
@@ -68,12 +68,12 @@ pub(crate) fn train(work: &NetworkWork, session: &Session<'_>) -> Result<(Value,
 pub(crate) fn evaluate(
     work: &EvaluationWork,
     networks: &[(&Graph, Vec<u8>)],
-    session: &Session<'_>,
+    context: &Context<'_>,
 ) -> Result<Value> {
-    let _span = tracing::info_span!("evaluate", cell = session.watched.label).entered();
+    let _span = tracing::info_span!("evaluate", cell = context.watched.label).entered();
     let mut classifiers = networks
         .iter()
-        .map(|(graph, weights)| classifier(graph, weights, session))
+        .map(|(graph, weights)| classifier(graph, weights, context))
         .collect::<Result<Vec<_>>>()?;
     let model: Box<dyn Classifier> = match work.kind {
         ClassifierKind::Single => classifiers.pop().expect("a single classifier has one network"),
@@ -91,7 +91,7 @@ pub(crate) fn evaluate(
         .map_err(Error::work::<robin_attacks::Error>("preparing the attack"))?;
     let means: Option<Means<'_>> =
         attack.as_ref().map(|(attack, strategy)| (attack.as_ref(), strategy.as_ref()));
-    let (clean, robust) = measure(model.as_ref(), &work.data, means, work.seed, session)?;
+    let (clean, robust) = measure(model.as_ref(), &work.data, means, work.seed, context)?;
     let mut results = summary_of(&clean, robust.as_ref());
     results["clean_examples"] = to_json("clean results", &clean)?;
     results["robust_examples"] = to_json("robust results", &robust)?;
@@ -122,10 +122,10 @@ pub(crate) fn weights_sha256(record: &Record) -> Result<&str> {
     })
 }
 
-fn classifier(graph: &Graph, weights: &[u8], session: &Session<'_>) -> Result<Box<dyn Classifier>> {
-    let parameters = Parameters::from_safetensors(graph, weights, session.watched.label)
+fn classifier(graph: &Graph, weights: &[u8], context: &Context<'_>) -> Result<Box<dyn Classifier>> {
+    let parameters = Parameters::from_safetensors(graph, weights, context.watched.label)
         .map_err(Error::work("reading the weights"))?;
-    session.executor.classifier(graph, &parameters).map_err(Error::work("preparing the network"))
+    context.executor.classifier(graph, &parameters).map_err(Error::work("preparing the network"))
 }
 
 fn measure(
@@ -133,13 +133,13 @@ fn measure(
     data: &Dataset,
     means: Option<Means<'_>>,
     seed: Seed,
-    session: &Session<'_>,
+    context: &Context<'_>,
 ) -> Result<(Clean, Option<Robust>)> {
     let judge = Misclassified;
-    let mut watcher = Watcher(session);
+    let mut watcher = Watcher(context);
     let mut options = robin_evaluation::Options {
-        batch_size: session.batch_size,
-        cancel: session.cancel,
+        batch_size: context.batch_size,
+        cancel: context.cancel,
         observer: &mut watcher,
     };
     let clean = robin_evaluation::clean(model, &judge, data, &mut options)
@@ -198,7 +198,7 @@ fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {
 }
 
 /// Passes on what training and evaluation report.
-struct Watcher<'a>(&'a Session<'a>);
+struct Watcher<'a>(&'a Context<'a>);
 
 impl Watcher<'_> {
     fn tell(&self, progress: Progress) {

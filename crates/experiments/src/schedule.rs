@@ -13,7 +13,7 @@ use crate::environment::cores;
 use crate::observer::Watched;
 use crate::plan::{Cell, Plan, Work};
 use crate::record::{Kind, Record};
-use crate::run::{Session, evaluate, train};
+use crate::run::{Context, evaluate, train};
 use crate::store::{Store, Writer};
 use crate::{Environment, Error, Observer, Result, cost};
 
@@ -141,7 +141,7 @@ fn one(
     writer: &Writer,
     options: &Options<'_>,
 ) -> Result<Record> {
-    let session = Session {
+    let context = Context {
         executor: plan.device.executor(),
         batch_size: options.batch_size,
         cancel: options.cancel,
@@ -151,7 +151,7 @@ fn one(
     let begin = Instant::now();
     let (results, weights) = match &cell.work {
         Work::Network(work) => {
-            let (results, weights) = train(work, &session)?;
+            let (results, weights) = train(work, &context)?;
             (results, Some(weights))
         }
         Work::Evaluation(work) => {
@@ -164,7 +164,7 @@ fn one(
                 let bytes = writer.store().load_weights(&plan.cells[need].key, &expected)?;
                 networks.push((&network.graph, bytes));
             }
-            (evaluate(work, &networks, &session)?, None)
+            (evaluate(work, &networks, &context)?, None)
         }
     };
     let provenance = options.environment.provenance(json!({
