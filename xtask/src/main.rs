@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
+mod bench;
 mod data;
 mod exit;
 mod fixtures;
@@ -34,7 +35,9 @@ enum Command {
     Data(data::Arguments),
     /// Make or check the data subset inside the program.
     Fixtures(fixtures::Arguments),
-    /// Check what the compiler cannot: layering, file sizes, forbidden words.
+    /// Measure speed, alone or against PyTorch.
+    Bench(bench::Arguments),
+    /// Check what the compiler cannot: layering, file sizes, the map of the crates.
     #[command(after_help = "Example:\n  cargo xtask tidy")]
     Tidy,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Fixtures(arguments) => fixtures::run(&arguments),
         Command::Tidy => tidy::run(root()),

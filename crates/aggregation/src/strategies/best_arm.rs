@@ -7,7 +7,7 @@ use super::arm_loss::ArmLoss;
 use super::check;
 
 /// One attack per arm: the j-th raises `b_j(1[y = j])`, at the cost of one arm per step. An example is broken
-/// if any of the results misleads the aggregate (paper 6.1, BEST ARM).
+/// if any of the results misleads the aggregate (paper 4.2, BEST ARM).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BestArm {
     pub(super) loss: Loss,

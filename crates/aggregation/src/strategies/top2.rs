@@ -8,7 +8,7 @@ use super::arm_loss::ArmLoss;
 use super::check;
 
 /// Raises `(b_a1(1) + b_a2(0)) / 2` for the two highest arms a1, a2 on the clean image (the lower class first
-/// on a tie): lowers the first, raises the second (paper 6.1, TOP 2). Two arms run per example.
+/// on a tie): lowers the first, raises the second (paper 4.2, TOP 2). Two arms run per example.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Top2 {
     pub(super) loss: Loss,
