@@ -3,6 +3,42 @@
 //! Reading order: [`pgd`] (the attack of every table), [`config`] (how it is written in a spec), [`start`]
 //! (where it begins), [`objectives`] (what it raises on a plain classifier).
 //!
+//! To attack a network of your own, say how it scores; candle's autograd does the rest:
+//!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use robin_attacks::{Pgd, Start, objectives::CrossEntropy};
+//! use robin_core::*;
+//!
+//! struct MyNetwork {
+//!     weights: Tensor, // [c * h * w, classes]
+//! }
+//!
+//! impl Classifier for MyNetwork {
+//!     fn num_classes(&self) -> usize {
+//!         self.weights.dims()[1]
+//!     }
+//!
+//!     fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
+//!         assert_eq!(columns, &Columns::All, "only aggregates are asked for less");
+//!         Scores::new(images.flatten_from(1)?.matmul(&self.weights)?)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<()> {
+//! let model = MyNetwork { weights: Tensor::from_vec(vec![1.0_f32, -1.0, 0.5, 0.0], (2, 2), &Device::Cpu)? };
+//! let images = Tensor::full(0.5_f32, (1, 1, 1, 2), &Device::Cpu)?;
+//! let batch = Batch::new(images, vec![0], vec![ExampleId::first(0)])?;
+//! let budget = Budget { norm: Norm::Linf, epsilon: "8/255".parse()? };
+//! let pgd = Pgd { budget, steps: 10, step_size: 0.01, restarts: 1, start: Start::UniformInBall };
+//! let target = Target { model: &model, judge: &Misclassified, cancel: &CancelToken::new() };
+//! let objective: Box<dyn Objective> = Box::new(CrossEntropy::new(batch.labels.clone()));
+//! let found = pgd.perturb(&target, &[objective], &batch, Seed::new(0))?;
+//! budget.verify(&batch.images, &found.worst.images)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Invariant: an attack sees a classifier through `robin_core::Classifier` only. One that knew an
 //! architecture would be another threat model.
 

@@ -13,7 +13,11 @@ const CLASSES: usize = 10;
 
 fn tiny(entry: &Entry) -> (Graph, Parameters) {
     let graph = build(entry.name, Some(4), INPUT, CLASSES).unwrap();
-    let parameters = Parameters::initialise(&graph, Seed::new(3));
+    let mut parameters = Parameters::initialise(&graph, Seed::new(3));
+    // A normalisation that does something: mean 0.25, standard deviation 0.5.
+    for (buffer, value) in parameters.buffers.iter_mut().zip([0.25, 0.5]) {
+        buffer.values.fill(value);
+    }
     (graph, parameters)
 }
 
@@ -150,6 +154,24 @@ fn weight_gradients_do_not_depend_on_threads() {
             threads.install(|| weight_gradients(executor, graph, parameters, 40))
         };
         assert_eq!(with(1), with(3), "{} {}", graph.name(), executor.name());
+    });
+}
+
+#[test]
+fn several_batches_add_their_gradients() {
+    for_each(|graph, parameters, executor| {
+        let (all, rows) = (images(5), [[0, 1, 2].as_slice(), &[3, 4]]);
+        let parts = rows.map(|rows| host::select(&all, rows).unwrap());
+        let objectives = rows.map(|rows| CrossEntropy::new(rows.iter().map(|&row| labels(5)[row]).collect()));
+        let mut network = executor.network(graph, parameters.clone()).unwrap();
+        let mut loss = |scores: &[Scores]| {
+            let gradient = |(objective, scores): (&CrossEntropy, &Scores)| {
+                Ok(objective.evaluate(scores)?.score_gradient)
+            };
+            objectives.iter().zip(scores).map(gradient).collect()
+        };
+        let found = network.train_step(&[&parts[0], &parts[1]], &mut loss).unwrap().0.concat();
+        assert_close(&found, &weight_gradients(executor, graph, parameters, 5), 1e-5);
     });
 }
 
