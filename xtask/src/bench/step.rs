@@ -18,6 +18,7 @@ use super::pytorch;
 const WARM_UP: usize = 2;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cargo xtask bench step --model cnn2 --width 16 --threads 1 --json")]
 pub(crate) struct Arguments {
     /// Architecture, on MNIST-sized images with ten classes
     #[arg(long, default_value = "cnn2")]
