@@ -52,11 +52,6 @@ impl Parameters {
         self.trained.iter().chain(&self.buffers).find(|tensor| tensor.name == name)
     }
 
-    /// Number of trained values.
-    pub fn count(&self) -> usize {
-        self.trained.iter().map(|tensor| tensor.values.len()).sum()
-    }
-
     /// The bytes of a safetensors file with PyTorch's names; the same parameters give the same bytes.
     ///
     /// # Errors
