@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::vector::{Kernel, Vector, run};
+
 /// What the processor offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
@@ -41,5 +43,21 @@ impl Isa {
     /// Whether multiply-adds round once: then results are the same on every such machine.
     pub fn is_fused(self) -> bool {
         self != Isa::Portable || !cfg!(target_arch = "x86_64")
+    }
+
+    /// Vectors of a row of a product's tile.
+    pub(crate) fn panel_vectors(self) -> usize {
+        run(self, PanelVectors)
+    }
+}
+
+struct PanelVectors;
+
+impl Kernel for PanelVectors {
+    type Output = usize;
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) -> usize {
+        V::PANEL
     }
 }

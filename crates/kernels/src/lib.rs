@@ -2,20 +2,24 @@
 //!
 //! One folder per operation; each has its formula and geometry in `mod.rs`, a slow `reference.rs` that is the
 //! judge, and the fast implementations beside it. No autograd, no tensors, no threads here: a kernel works on
-//! one image, or on a block of rows of fixed size, and callers spread those over threads.
+//! some images of a [`layout`], and callers spread images over threads.
+//!
+//! Reading order: [`layout`] (how images lie in memory), `vector` (the one vector type), [`panels`] (products of
+//! rows with packed weights), [`finish`] (what becomes of the sums), then [`conv2d`].
 //!
 //! Invariant: the result of an image does not depend on its companions. Forward and backward products are
-//! chains of multiply-adds in one order ([`panels`]); sums over examples (weight gradients) are issued in shapes
-//! that follow from layer and batch size alone ([`product`]), never from the number of threads.
+//! chains of multiply-adds in one order ([`panels`]); sums over examples (weight gradients) are cut in blocks that
+//! follow from layer and batch size alone, never from the number of threads.
 
+pub mod aligned;
 pub mod conv2d;
+pub mod finish;
 pub mod isa;
-pub mod linear;
-pub mod max_pool2d;
+pub mod layout;
 pub mod panels;
-pub mod product;
-pub mod relu;
 mod vector;
 
+pub use vector::LANES;
+
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
-pub const NUMERICS: u32 = 1;
+pub const NUMERICS: u32 = 2;

@@ -1,194 +1,210 @@
-//! Convolution as a product of rows that lie in the padded image as they are: nothing is laid out.
+//! Convolution as a product of rows that lie in the image as they are: nothing is laid out or padded.
 //!
-//! The gradient on the image has two forms. With stride 1 it is again a convolution, of the output's gradient
-//! with the kernel turned around and its channels exchanged. Otherwise, and where the image has so few
-//! channels that panels would stay empty, each output position's gradient is multiplied with all taps and the
-//! products are added where they belong.
+//! The gradient on the input is again such a product. Input pixels fall into `stride^2` classes by what is left of
+//! their row and column over the stride; those of one class meet the same taps, of output pixels that lie side by
+//! side. So each class is a small convolution of stride 1 over the gradient, whose results lie `stride` pixels apart.
 
 use super::Geometry;
-use crate::panels::{Begin, PANEL, Panels, Rows, multiply};
+use crate::finish::{Finish, FinishRows};
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::panels::{Panels, Rows, multiply};
 
-/// A convolution with its weights packed for both directions.
+/// A convolution with its weights packed for one direction.
 #[derive(Debug)]
-pub struct Packed {
-    geometry: Geometry,
-    forward: Panels,
-    backward: Backward,
-    bias: Vec<f32>,
+pub struct ImplicitGemm {
+    parts: Vec<Part>,
+    /// Height, width and channels of what is read.
+    reads: [usize; 3],
+    /// Height, width and channels of what is written.
+    writes: [usize; 3],
+    /// Pixels from one result's reads to those of the next.
+    read_stride: usize,
+    /// Pixels from one result of a part to the next.
+    write_stride: usize,
 }
 
+/// One product: which pixels it makes, and from which.
 #[derive(Debug)]
-enum Backward {
-    /// A convolution with turned kernel.
-    Turned(Geometry, Panels),
-    /// All taps of each position.
-    Taps(Panels),
+struct Part {
+    /// First row and column that it makes.
+    first: [usize; 2],
+    /// Rows and columns that it makes.
+    count: [usize; 2],
+    /// Row and column of the first pixel that the first result reads; may lie before the image.
+    begin: [isize; 2],
+    /// Height and width of what a result reads; 0 where no tap meets these pixels.
+    taps: [usize; 2],
+    panels: Panels,
 }
 
-/// Room for one image; kept by a thread from image to image.
+/// Room for the rows of one call; kept by a thread from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    padded: Vec<f32>,
-    starts: Vec<usize>,
-    taps: Vec<f32>,
+    from: Vec<usize>,
+    to: Vec<usize>,
 }
 
-impl Packed {
-    /// Packs weights in this folder's order (`[kernel, kernel, in, out]`) and a bias `[out]`.
+/// Pixels that are multiplied together, at most: their inputs are to stay in the cache while all panels meet them.
+const ROWS: usize = 448;
+
+impl ImplicitGemm {
+    /// Packs weights in this folder's order (`[kernel, kernel, in, out]`) for the forward pass.
     ///
     /// # Panics
-    /// If a slice does not fit `geometry`.
-    pub fn new(geometry: Geometry, weights: &[f32], bias: &[f32]) -> Self {
-        let g = geometry;
-        assert_eq!(bias.len(), g.out_channels, "bias of {g:?}");
-        let turns = g.stride == 1 && g.padding < g.kernel && 2 * g.in_channels >= PANEL;
-        let backward = if turns {
-            let turned = Geometry {
-                input: g.output(),
-                in_channels: g.out_channels,
-                out_channels: g.in_channels,
-                padding: g.kernel - 1 - g.padding,
-                ..g
-            };
-            Backward::Turned(turned, Panels::pack(&turn(&g, weights), turned.taps(), turned.out_channels))
-        } else {
-            Backward::Taps(Panels::pack_transposed(weights, g.out_channels, g.taps()))
+    /// If the weights do not fit `g`.
+    pub fn forward(isa: Isa, g: &Geometry, weights: &[f32]) -> Self {
+        let [height, width] = g.output();
+        let part = Part {
+            first: [0, 0],
+            count: [height, width],
+            begin: [-(g.padding as isize); 2],
+            taps: [g.kernel; 2],
+            panels: Panels::pack(isa, weights, g.taps(), g.out_channels),
         };
-        let forward = Panels::pack(weights, g.taps(), g.out_channels);
-        Self { geometry, forward, backward, bias: bias.to_vec() }
+        Self {
+            parts: vec![part],
+            reads: [g.input[0], g.input[1], g.in_channels],
+            writes: [height, width, g.out_channels],
+            read_stride: g.stride,
+            write_stride: 1,
+        }
     }
 
-    /// The sizes.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
-    }
-
-    /// Writes the output `[h', w', out]` of one image `[h, w, in]`.
+    /// Packs the same weights for the gradient on the input.
     ///
     /// # Panics
-    /// If a slice does not fit.
-    pub fn forward(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
-        convolve(&self.geometry, &self.forward, Begin::Bias(&self.bias), x, y, scratch);
+    /// If the weights do not fit `g`.
+    pub fn backward(isa: Isa, g: &Geometry, weights: &[f32]) -> Self {
+        assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
+        let mut parts = Vec::new();
+        for row in 0..g.stride.min(g.input[0]) {
+            for column in 0..g.stride.min(g.input[1]) {
+                let classes = [Class::new(g, row), Class::new(g, column)];
+                let taps = [classes[0].taps.len(), classes[1].taps.len()];
+                let mut matrix = Vec::with_capacity(taps[0] * taps[1] * g.in_channels * g.out_channels);
+                for &u in &classes[0].taps {
+                    for &v in &classes[1].taps {
+                        let tap = &weights[(u * g.kernel + v) * g.in_channels * g.out_channels..];
+                        for o in 0..g.out_channels {
+                            matrix.extend((0..g.in_channels).map(|c| tap[c * g.out_channels + o]));
+                        }
+                    }
+                }
+                parts.push(Part {
+                    first: [row, column],
+                    count: [(g.input[0] - row).div_ceil(g.stride), (g.input[1] - column).div_ceil(g.stride)],
+                    begin: [classes[0].begin, classes[1].begin],
+                    taps,
+                    panels: Panels::pack(isa, &matrix, taps[0] * taps[1] * g.out_channels, g.in_channels),
+                });
+            }
+        }
+        let [height, width] = g.output();
+        Self {
+            parts,
+            reads: [height, width, g.out_channels],
+            writes: [g.input[0], g.input[1], g.in_channels],
+            read_stride: 1,
+            write_stride: g.stride,
+        }
     }
 
-    /// Writes the gradient on the image for the gradient `dy` on the output.
+    /// How wide a halo the images that are read must have.
+    pub fn halo(&self) -> usize {
+        let beyond = |part: &Part, side: usize| {
+            let before = -part.begin[side];
+            let last = part.begin[side] + ((part.count[side].max(1) - 1) * self.read_stride + part.taps[side]) as isize;
+            before.max(last - self.reads[side] as isize)
+        };
+        let widest = self.parts.iter().filter(|part| !part.is_empty()).flat_map(|p| [beyond(p, 0), beyond(p, 1)]).max();
+        widest.unwrap_or(0).max(0) as usize
+    }
+
+    /// Multiplies `images` images of `values`, which lie as `from` says, and finishes each result at its place of `to`.
     ///
     /// # Panics
-    /// If a slice does not fit.
-    pub fn input_gradient(&self, dy: &[f32], dx: &mut [f32], scratch: &mut Scratch) {
-        let g = &self.geometry;
-        match &self.backward {
-            Backward::Turned(turned, panels) => convolve(turned, panels, Begin::Zero, dy, dx, scratch),
-            Backward::Taps(panels) => {
-                let Scratch { padded, starts, taps } = scratch;
-                starts.clear();
-                starts.extend((0..g.positions()).map(|position| position * g.out_channels));
-                taps.resize(g.positions() * g.taps(), 0.0);
-                let rows = Rows { values: dy, starts, runs: 1, run_length: g.out_channels, run_stride: 0 };
-                multiply(rows, panels, Begin::Zero, taps);
-                // Runs as short as a first layer's want their length known to the compiler.
-                match g.kernel * g.in_channels {
-                    3 => add_taps::<3>(g, taps, padded),
-                    4 => add_taps::<4>(g, taps, padded),
-                    5 => add_taps::<5>(g, taps, padded),
-                    9 => add_taps::<9>(g, taps, padded),
-                    _ => add_taps::<0>(g, taps, padded),
-                }
-                crop(g, padded, dx);
+    /// If a layout or a slice does not fit.
+    pub fn run(
+        &self,
+        values: &[f32],
+        from: &Layout,
+        images: usize,
+        to: &Layout,
+        finish: &mut Finish<'_>,
+        scratch: &mut Scratch,
+    ) {
+        assert_eq!([from.height, from.width, from.channels], self.reads, "what is read");
+        assert_eq!([to.height, to.width, to.channels], self.writes, "what is written");
+        assert!(from.halo >= self.halo(), "{from:?} has a halo of less than {}", self.halo());
+        finish.check(to, images);
+        for part in &self.parts {
+            let count = images * part.count[0] * part.count[1];
+            let blocks = count.div_ceil(ROWS);
+            for block in 0..blocks {
+                let pixels = block * count / blocks..(block + 1) * count / blocks;
+                part.place(self, from, to, pixels, scratch);
+                // With no taps, every sum is 0.
+                let rows = Rows {
+                    values,
+                    starts: &scratch.from,
+                    runs: part.taps[0].min(part.panels.rows()),
+                    run_length: if part.is_empty() { 0 } else { part.taps[1] * from.channels },
+                    run_stride: from.row(),
+                };
+                let mut sink = FinishRows { finish, starts: &scratch.to, columns: &[] };
+                multiply(rows, &part.panels, &mut sink);
             }
         }
     }
 }
 
-fn convolve(
-    g: &Geometry,
-    panels: &Panels,
-    begin: Begin<'_>,
-    x: &[f32],
-    y: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let Scratch { padded, starts, .. } = scratch;
-    let [out_height, out_width] = g.output();
-    let row_length = padded_row(g);
-    pad(g, x, padded);
-    starts.clear();
-    for i in 0..out_height {
-        for j in 0..out_width {
-            starts.push((i * row_length + j * g.in_channels) * g.stride);
-        }
+impl Part {
+    fn is_empty(&self) -> bool {
+        self.taps.contains(&0)
     }
-    let rows = Rows {
-        values: padded,
-        starts,
-        runs: g.kernel,
-        run_length: g.kernel * g.in_channels,
-        run_stride: row_length,
-    };
-    multiply(rows, panels, begin, y);
-}
 
-/// Values of one row of the padded image.
-fn padded_row(g: &Geometry) -> usize {
-    (g.input[1] + 2 * g.padding) * g.in_channels
-}
-
-/// Where row `row` of the image lies in the padded one.
-fn inner_row(g: &Geometry, row: usize) -> std::ops::Range<usize> {
-    let start = (row + g.padding) * padded_row(g) + g.padding * g.in_channels;
-    start..start + g.input[1] * g.in_channels
-}
-
-fn zeroed(g: &Geometry, padded: &mut Vec<f32>) {
-    padded.clear();
-    padded.resize((g.input[0] + 2 * g.padding) * padded_row(g), 0.0);
-}
-
-fn pad(g: &Geometry, x: &[f32], padded: &mut Vec<f32>) {
-    assert_eq!(x.len(), g.input_len(), "input of {g:?}");
-    zeroed(g, padded);
-    for (row, values) in x.chunks_exact(g.input[1] * g.in_channels).enumerate() {
-        padded[inner_row(g, row)].copy_from_slice(values);
-    }
-}
-
-fn crop(g: &Geometry, padded: &[f32], dx: &mut [f32]) {
-    assert_eq!(dx.len(), g.input_len(), "input gradient of {g:?}");
-    for (row, values) in dx.chunks_exact_mut(g.input[1] * g.in_channels).enumerate() {
-        values.copy_from_slice(&padded[inner_row(g, row)]);
-    }
-}
-
-/// Adds each position's `taps` where they belong in the padded image. `RUN` is the length of a kernel row's
-/// values, or 0 for any length.
-fn add_taps<const RUN: usize>(g: &Geometry, taps: &[f32], padded: &mut Vec<f32>) {
-    zeroed(g, padded);
-    let [out_height, out_width] = g.output();
-    let (row_length, run) = (padded_row(g), if RUN > 0 { RUN } else { g.kernel * g.in_channels });
-    for i in 0..out_height {
-        for u in 0..g.kernel {
-            let row = &mut padded[(i * g.stride + u) * row_length..][..row_length];
-            for j in 0..out_width {
-                let from = &taps[(i * out_width + j) * g.taps() + u * run..][..run];
-                for (sum, tap) in row[j * g.stride * g.in_channels..][..run].iter_mut().zip(from) {
-                    *sum += tap;
-                }
-            }
+    /// Writes where the results number `pixels` are read from and go to.
+    fn place(
+        &self,
+        gemm: &ImplicitGemm,
+        from: &Layout,
+        to: &Layout,
+        pixels: std::ops::Range<usize>,
+        scratch: &mut Scratch,
+    ) {
+        let per_image = self.count[0] * self.count[1];
+        // An empty part reads nothing, and its beginning means nothing.
+        let begin = if self.is_empty() { [0, 0] } else { self.begin };
+        let first = begin.map(|begin| (begin + from.halo as isize) as usize);
+        scratch.from.clear();
+        scratch.to.clear();
+        for pixel in pixels {
+            let (image, within) = (pixel / per_image, pixel % per_image);
+            let (row, column) = (within / self.count[1], within % self.count[1]);
+            let read = [first[0] + row * gemm.read_stride, first[1] + column * gemm.read_stride];
+            scratch.from.push(image * from.image() + read[0] * from.row() + read[1] * from.channels);
+            let write = [self.first[0] + row * gemm.write_stride, self.first[1] + column * gemm.write_stride];
+            scratch.to.push(image * to.image() + to.pixel(write[0], write[1]));
         }
     }
 }
 
-/// Weights `[kernel, kernel, out, in]` of the convolution that goes back: the kernel turned by 180 degrees.
-fn turn(g: &Geometry, weights: &[f32]) -> Vec<f32> {
-    let area = g.kernel * g.kernel;
-    let mut turned = vec![0.0; weights.len()];
-    for tap in 0..area {
-        for c in 0..g.in_channels {
-            for o in 0..g.out_channels {
-                turned[((area - 1 - tap) * g.out_channels + o) * g.in_channels + c] =
-                    weights[(tap * g.in_channels + c) * g.out_channels + o];
-            }
-        }
+/// The input rows (or columns) `residue, residue + stride, ...`: which taps they meet, of which outputs.
+struct Class {
+    /// Taps in the order of the outputs that they belong to.
+    taps: Vec<usize>,
+    /// The first of those outputs, for the first row of the class.
+    begin: isize,
+}
+
+impl Class {
+    fn new(g: &Geometry, residue: usize) -> Self {
+        // Input row `r` meets tap `u` of output `(r + padding - u) / stride`, where that is whole.
+        let shifted = residue + g.padding;
+        let mut taps: Vec<usize> = (0..g.kernel).filter(|u| u % g.stride == shifted % g.stride).collect();
+        taps.reverse();
+        let begin = taps.first().map_or(0, |&u| (shifted as isize - u as isize) / g.stride as isize);
+        Self { taps, begin }
     }
-    turned
 }

@@ -2,12 +2,16 @@
 //!
 //! With zero padding, `y[i, j, o] = b[o] + sum over u, v, c of w[u, v, c, o] * x[i * s + u - p, j * s + v - p, c]`.
 //! Weights are kept as `[kernel * kernel * in, out]`, in the order `(u, v, c)` of the sum.
+//!
+//! Which implementation serves which layer: [`winograd`] stride 1 with kernels of 3 and 5, [`implicit_gemm`] everything
+//! else, [`few_channels`] the gradient on a network's images. All write through [`crate::finish`].
 
+pub mod few_channels;
 pub mod implicit_gemm;
 pub mod reference;
 #[cfg(test)]
 mod tests;
-pub mod weight_gradient;
+pub mod winograd;
 
 /// Sizes of one convolution: square kernel, one stride and one padding for both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,34 +93,39 @@ impl Geometry {
             }
         }
     }
+}
 
-    /// Calls `visit(position, tap row start, input start, length)` for every run of input values that one
-    /// output position reads: `length` values of the input image from `input start` meet the taps from `tap
-    /// row start`. Padding is left out.
-    fn for_each_run(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
-        let ([height, width], [out_height, out_width]) = (self.input, self.output());
-        let channels = self.in_channels;
-        for i in 0..out_height {
-            for j in 0..out_width {
-                let left = j * self.stride;
-                // Kernel columns whose input column exists.
-                let first = self.padding.saturating_sub(left);
-                let end = self.kernel.min((width + self.padding).saturating_sub(left));
-                if first >= end {
-                    continue;
-                }
-                for u in 0..self.kernel {
-                    let Some(row) = (i * self.stride + u).checked_sub(self.padding).filter(|&r| r < height)
-                    else {
-                        continue;
-                    };
-                    let column = left + first - self.padding;
-                    visit(
-                        i * out_width + j,
-                        (u * self.kernel + first) * channels,
-                        (row * width + column) * channels,
-                        (end - first) * channels,
-                    );
+/// Sizes and weights (`[kernel, kernel, out, in]`) of the convolution that pulls a gradient back through one of stride 1:
+/// the kernel turned by 180 degrees, its channels exchanged.
+///
+/// # Panics
+/// If the stride is not 1, the padding not less than the kernel, or the weights do not fit.
+pub fn turn(g: &Geometry, weights: &[f32]) -> (Geometry, Vec<f32>) {
+    assert!(g.stride == 1 && g.padding < g.kernel, "{g:?}");
+    assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
+    let turned = Geometry {
+        input: g.output(),
+        in_channels: g.out_channels,
+        out_channels: g.in_channels,
+        padding: g.kernel - 1 - g.padding,
+        ..*g
+    };
+    let (area, plane) = (g.kernel * g.kernel, g.in_channels * g.out_channels);
+    let mut values = vec![0.0; weights.len()];
+    for (tap, from) in weights.chunks_exact(plane).enumerate() {
+        transpose(from, g.in_channels, g.out_channels, &mut values[(area - 1 - tap) * plane..][..plane]);
+    }
+    (turned, values)
+}
+
+/// `to [columns, rows]` = the transpose of `from [rows, columns]`, in squares that stay in the cache.
+fn transpose(from: &[f32], rows: usize, columns: usize, to: &mut [f32]) {
+    const SIDE: usize = 16;
+    for top in (0..rows).step_by(SIDE) {
+        for left in (0..columns).step_by(SIDE) {
+            for row in top..rows.min(top + SIDE) {
+                for column in left..columns.min(left + SIDE) {
+                    to[column * rows + row] = from[row * columns + column];
                 }
             }
         }

@@ -1,0 +1,237 @@
+//! `V = B^T d B` for a block of tiles.
+
+use std::ops::Range;
+
+use super::transforms::{POINTS, input};
+use super::{Geometry, Tiling};
+use crate::finish::{Bits, Source};
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::vector::{Kernel, LANES, Vector, run};
+
+/// Panics if the source does not fit the geometry.
+pub(super) fn check(g: &Geometry, source: Source<'_>, from: &Layout, images: usize) {
+    let len = images * from.image();
+    let sides = match source {
+        Source::Dense(values) => {
+            assert!(values.len() >= len, "{images} images of {from:?}");
+            g.input
+        }
+        Source::Pooled(values, bits) => {
+            assert!(values.len() >= len && bits.len() >= len / LANES, "{images} images of {from:?}");
+            g.input.map(|side| side / 2)
+        }
+    };
+    let halo = match source {
+        Source::Dense(_) => g.padding,
+        Source::Pooled(..) => g.padding.div_ceil(2),
+    };
+    assert!([from.height, from.width] == sides && from.channels == g.in_channels, "{from:?} for {g:?}");
+    assert!(from.halo >= halo, "{from:?} for {g:?}");
+}
+
+/// Writes the transforms of `tiles`: product `e` of tile `t` begins at `e * stride + t * channels` of `v`.
+pub(super) fn transform(
+    isa: Isa,
+    tiling: &Tiling,
+    source: Source<'_>,
+    from: &Layout,
+    tiles: Range<usize>,
+    v: &mut [f32],
+    stride: usize,
+) {
+    run(isa, Input { tiling, source, from, tiles, v, stride });
+}
+
+struct Input<'a> {
+    tiling: &'a Tiling,
+    source: Source<'a>,
+    from: &'a Layout,
+    tiles: Range<usize>,
+    v: &'a mut [f32],
+    stride: usize,
+}
+
+impl Kernel for Input<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Self { tiling, source, from, tiles, v, stride } = self;
+        let first = tiles.start;
+        for tile in tiles {
+            let (image, row, column) = tiling.locate(tile);
+            let to = (tile - first) * from.channels;
+            // SAFETY: the instruction set by this function's contract; `check` compared the source with the
+            // geometry, and whoever calls `transform` gave `v` room for every tile.
+            unsafe {
+                match source {
+                    Source::Dense(values) => {
+                        let patch = Patch::new(tiling, from, values, image, row, column);
+                        if patch.exists[0] >= POINTS && patch.exists[1] >= POINTS {
+                            each_vector::<V>(&Inside(patch), from.channels, v, to, stride);
+                        } else {
+                            each_vector::<V>(&patch, from.channels, v, to, stride);
+                        }
+                    }
+                    Source::Pooled(values, bits) => {
+                        let windows = Windows::new(tiling, from, (values, bits), image, row, column);
+                        each_vector::<V>(&windows, from.channels, v, to, stride);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Transforms one tile, sixteen channels at a time.
+///
+/// # Safety
+/// The processor has the instruction set of `V`; `v` has room.
+#[inline(always)]
+unsafe fn each_vector<V: Vector>(tile: &impl Tile, channels: usize, v: &mut [f32], to: usize, stride: usize) {
+    for channel in (0..channels).step_by(LANES) {
+        // SAFETY: as this function's.
+        unsafe {
+            let mut columns = [[V::zero(); POINTS]; POINTS];
+            for c in 0..POINTS {
+                let mut column = [V::zero(); POINTS];
+                for (r, value) in column.iter_mut().enumerate() {
+                    *value = tile.load(r, c, channel);
+                }
+                let column = input(column);
+                for r in 0..POINTS {
+                    columns[r][c] = column[r];
+                }
+            }
+            for (r, row) in columns.into_iter().enumerate() {
+                for (c, value) in input(row).into_iter().enumerate() {
+                    value.store(v, (r * POINTS + c) * stride + to + channel);
+                }
+            }
+        }
+    }
+}
+
+/// The 6x6 inputs of a tile. (Not a closure: those cannot be made to be inlined.)
+trait Tile {
+    /// Sixteen channels of the input at row `r` and column `c`.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `V`.
+    unsafe fn load<V: Vector>(&self, r: usize, c: usize, channel: usize) -> V;
+}
+
+/// The inputs of a tile in a dense image, of which some may lie outside it and its halo.
+struct Patch<'a> {
+    values: &'a [f32],
+    /// Place of the first.
+    start: usize,
+    row: usize,
+    pixel: usize,
+    /// Rows and columns that lie in the image or its halo.
+    exists: [usize; 2],
+}
+
+impl<'a> Patch<'a> {
+    #[inline(always)]
+    fn new(
+        tiling: &Tiling,
+        from: &Layout,
+        values: &'a [f32],
+        image: usize,
+        row: usize,
+        column: usize,
+    ) -> Self {
+        // The halo is at least as wide as the padding.
+        let (row, column) = (row + from.halo - tiling.padding, column + from.halo - tiling.padding);
+        Self {
+            values,
+            start: image * from.image() + row * from.row() + column * from.channels,
+            row: from.row(),
+            pixel: from.channels,
+            exists: [
+                (from.height + 2 * from.halo).saturating_sub(row),
+                (from.width + 2 * from.halo).saturating_sub(column),
+            ],
+        }
+    }
+}
+
+impl Tile for Patch<'_> {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, r: usize, c: usize, channel: usize) -> V {
+        // SAFETY: as this function's; what is outside is not read.
+        unsafe {
+            if r < self.exists[0] && c < self.exists[1] {
+                V::load(self.values, self.start + r * self.row + c * self.pixel + channel)
+            } else {
+                V::zero()
+            }
+        }
+    }
+}
+
+/// A patch that lies inside.
+struct Inside<'a>(Patch<'a>);
+
+impl Tile for Inside<'_> {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, r: usize, c: usize, channel: usize) -> V {
+        // SAFETY: as this function's; every input exists.
+        unsafe { V::load(self.0.values, self.0.start + r * self.0.row + c * self.0.pixel + channel) }
+    }
+}
+
+/// The 6x6 gradients of a tile whose image was pooled: each is its window's gradient, if its bit is set.
+struct Windows<'a> {
+    values: &'a [f32],
+    bits: &'a [[Bits; 4]],
+    /// Place of the image.
+    image: usize,
+    row: usize,
+    pixel: usize,
+    /// Rows and columns of windows, halo included.
+    windows: [usize; 2],
+    /// Row and column of the first gradient, counted from the halo's first window.
+    first: [usize; 2],
+}
+
+impl<'a> Windows<'a> {
+    #[inline(always)]
+    fn new(
+        tiling: &Tiling,
+        from: &Layout,
+        (values, bits): (&'a [f32], &'a [[Bits; 4]]),
+        image: usize,
+        row: usize,
+        column: usize,
+    ) -> Self {
+        // Two gradients a window of the halo.
+        let before = 2 * from.halo - tiling.padding;
+        Self {
+            values,
+            bits,
+            image: image * from.image(),
+            row: from.row(),
+            pixel: from.channels,
+            windows: [from.height + 2 * from.halo, from.width + 2 * from.halo],
+            first: [row + before, column + before],
+        }
+    }
+}
+
+impl Tile for Windows<'_> {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, r: usize, c: usize, channel: usize) -> V {
+        let (row, column) = (self.first[0] + r, self.first[1] + c);
+        // SAFETY: as this function's; windows beyond the halo are not read, those in it hold zeros.
+        unsafe {
+            if row / 2 >= self.windows[0] || column / 2 >= self.windows[1] {
+                return V::zero();
+            }
+            let at = self.image + row / 2 * self.row + column / 2 * self.pixel + channel;
+            V::load(self.values, at).keep(self.bits.get_unchecked(at / LANES)[row % 2 * 2 + column % 2])
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Convolutions of stride 1 by Winograd's minimal filtering: 36 products for 16 outputs of a 3x3 kernel (144 done
+//! directly), or for 4 outputs of a 5x5 kernel (100).
+//!
+//! For each tile of 6x6 inputs, `Y = A^T [sum over channels of (G g G^T) * (B^T d B)] A`, `*` element by element
+//! ([`transforms`]). So a layer is: transform some tiles (`V`), 36 matrix products with weights that were transformed
+//! and packed once (`M`), transform back and finish while in registers. The gradient on the input is the same
+//! convolution with the kernel turned and its channels exchanged.
+
+mod input;
+mod output;
+mod transforms;
+mod weights;
+
+pub use output::Ending;
+
+use super::Geometry;
+use crate::aligned::Aligned;
+use crate::finish::Source;
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::panels::{Panels, Rows, Store, multiply};
+use crate::vector::LANES;
+use transforms::POINTS;
+
+/// Products of a tile.
+const PRODUCTS: usize = POINTS * POINTS;
+
+/// Values of `V` and `M` that a block of tiles may have: they are to stay in a second-level cache of 1 MB, beside the
+/// weights that stream through it.
+const BLOCK_VALUES: usize = 200_000;
+
+/// Tiles of a block: at least so many that reading the weights costs little beside using them.
+const TILES: std::ops::RangeInclusive<usize> = 42..=84;
+
+/// A convolution of stride 1 with its weights transformed and packed.
+#[derive(Debug)]
+pub struct Winograd {
+    isa: Isa,
+    geometry: Geometry,
+    products: Vec<Panels>,
+}
+
+/// Room for one block of tiles; kept by a thread from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    v: Aligned,
+    m: Aligned,
+    starts: Vec<usize>,
+}
+
+/// Whether this folder can compute a convolution (channels are whole vectors).
+pub fn supports(g: &Geometry) -> bool {
+    g.stride == 1
+        && matches!(g.kernel, 3 | 5)
+        && g.padding < g.kernel
+        && g.in_channels.is_multiple_of(LANES)
+        && g.out_channels.is_multiple_of(LANES)
+}
+
+impl Winograd {
+    /// Transforms and packs weights in the folder's order (`[kernel, kernel, in, out]`).
+    ///
+    /// # Panics
+    /// If [`supports`] says no, or the weights do not fit.
+    pub fn new(isa: Isa, geometry: Geometry, weights: &[f32]) -> Self {
+        assert!(supports(&geometry), "{geometry:?}");
+        Self { isa, geometry, products: weights::transform(isa, &geometry, weights) }
+    }
+
+    /// The sizes.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Convolves `images` images of `source`, which lie as `from` says, and finishes each output at its place of `to`
+    /// (the output's layout before pooling).
+    ///
+    /// # Panics
+    /// If a layout or a slice does not fit.
+    pub fn convolve(
+        &self,
+        source: Source<'_>,
+        from: &Layout,
+        images: usize,
+        to: &Layout,
+        ending: &mut Ending<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let (tiling, (c, k)) = (Tiling::new(&self.geometry), (from.channels, to.channels));
+        input::check(&self.geometry, source, from, images);
+        output::check(&self.geometry, ending, to, images);
+        let most = tiles_of_a_block(c, k);
+        let count = images * tiling.per_image();
+        // Odd numbers of cache lines from product to product, so that the 36 do not meet in one set of a cache.
+        let (v_stride, m_stride) = (odd_lines(most.min(count) * c), odd_lines(most.min(count) * k));
+        scratch.v.grow(PRODUCTS * v_stride);
+        scratch.m.grow(PRODUCTS * m_stride);
+        scratch.starts.clear();
+        scratch.starts.extend((0..most.min(count)).map(|tile| tile * c));
+        let blocks = count.div_ceil(most);
+        for block in 0..blocks {
+            let tiles = block * count / blocks..(block + 1) * count / blocks;
+            input::transform(self.isa, &tiling, source, from, tiles.clone(), &mut scratch.v, v_stride);
+            for (product, panels) in self.products.iter().enumerate() {
+                let v = &scratch.v[product * v_stride..][..tiles.len() * c];
+                let m = &mut scratch.m[product * m_stride..][..tiles.len() * k];
+                let rows = Rows::plain(v, &scratch.starts[..tiles.len()], c);
+                multiply(rows, panels, &mut Store { values: m, stride: k });
+            }
+            output::transform(self.isa, &tiling, &scratch.m, m_stride, tiles, to, ending);
+        }
+    }
+}
+
+fn tiles_of_a_block(c: usize, k: usize) -> usize {
+    (BLOCK_VALUES / (PRODUCTS * (c + k))).clamp(*TILES.start(), *TILES.end())
+}
+
+fn odd_lines(values: usize) -> usize {
+    (values / LANES | 1) * LANES
+}
+
+/// How an output image is cut into tiles.
+#[derive(Debug, Clone, Copy)]
+struct Tiling {
+    /// Outputs of a tile in each dimension.
+    side: usize,
+    /// Zeros before the first input.
+    padding: usize,
+    tiles: [usize; 2],
+    /// Height and width of the output.
+    output: [usize; 2],
+}
+
+impl Tiling {
+    fn new(g: &Geometry) -> Self {
+        let side = POINTS + 1 - g.kernel;
+        let output = g.output();
+        Self {
+            side,
+            padding: g.padding,
+            tiles: output.map(|length| length.div_ceil(side)),
+            output,
+        }
+    }
+
+    fn per_image(&self) -> usize {
+        self.tiles[0] * self.tiles[1]
+    }
+
+    /// Image of a tile, and the row and column of its first output.
+    #[inline(always)]
+    fn locate(&self, tile: usize) -> (usize, usize, usize) {
+        let (image, within) = (tile / self.per_image(), tile % self.per_image());
+        (image, within / self.tiles[1] * self.side, within % self.tiles[1] * self.side)
+    }
+}

@@ -1,0 +1,183 @@
+//! What becomes of a layer's sums on their way to memory: bias, another summand, rectifier, max pooling.
+//!
+//! Done while the sums are in registers, so that no activation is written only to be read and changed. What the
+//! backward pass needs is kept as bits: one for each rectified value, four for each pooled one.
+
+use crate::layout::Layout;
+use crate::panels::Sink;
+use crate::vector::{LANES, Vector};
+
+/// Bits of the pixels of [`Layout`]: 16 channels in one `u16` at the place of the vector divided by [`LANES`].
+pub type Bits = u16;
+
+/// The end of a layer, for values of one [`Layout`].
+pub struct Finish<'a> {
+    /// Where the values go, at their places in the layout.
+    pub output: &'a mut [f32],
+    /// One value a channel that is added first.
+    pub bias: Option<&'a [f32]>,
+    /// What is added next.
+    pub add: Add<'a>,
+    /// What happens last.
+    pub gate: Gate<'a>,
+}
+
+/// Another summand.
+pub enum Add<'a> {
+    /// None.
+    Nothing,
+    /// What the output holds.
+    Output,
+    /// Values of the same layout.
+    Values(&'a [f32]),
+}
+
+/// The last thing that happens to a value.
+pub enum Gate<'a> {
+    /// Nothing.
+    Open,
+    /// `max(x, 0)`; NaN stays NaN, so that a broken network does not look like a quiet one.
+    Rectify,
+    /// `max(x, 0)`, with a bit for each value above 0. The derivative at 0 is 0, as in PyTorch.
+    RectifyAndMark(&'a mut [Bits]),
+    /// 0 where the bit is not set: the way back through a rectifier.
+    Marked(&'a [Bits]),
+}
+
+impl Finish<'_> {
+    /// Finishes the vector of `channel..` that belongs at `place` of the output.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `V`; place and channel are those of a vector.
+    #[inline(always)]
+    pub(crate) unsafe fn put<V: Vector>(&mut self, place: usize, channel: usize, mut value: V) {
+        // SAFETY: as this function's.
+        unsafe {
+            if let Some(bias) = self.bias {
+                value = value.add(V::load(bias, channel));
+            }
+            match self.add {
+                Add::Nothing => {}
+                Add::Output => value = value.add(V::load(self.output, place)),
+                Add::Values(values) => value = value.add(V::load(values, place)),
+            }
+            match &mut self.gate {
+                Gate::Open => {}
+                // The order of the operands lets NaN through.
+                Gate::Rectify => value = V::zero().max(value),
+                Gate::RectifyAndMark(bits) => {
+                    *bits.get_unchecked_mut(place / LANES) = value.above(V::zero());
+                    value = V::zero().max(value);
+                }
+                Gate::Marked(bits) => value = value.keep(*bits.get_unchecked(place / LANES)),
+            }
+            value.store(self.output, place);
+        }
+    }
+
+    /// Panics if the slices are too short for `images` images of `layout`.
+    pub(crate) fn check(&self, layout: &Layout, images: usize) {
+        let len = images * layout.image();
+        assert!(self.output.len() >= len, "output of {images} images of {layout:?}");
+        assert!(self.bias.is_none_or(|bias| bias.len() >= layout.channels), "bias of {layout:?}");
+        if let Add::Values(values) = self.add {
+            assert!(values.len() >= len, "summand of {images} images of {layout:?}");
+        }
+        match &self.gate {
+            Gate::Open | Gate::Rectify => {}
+            Gate::RectifyAndMark(bits) => assert!(bits.len() >= len / LANES, "bits of {layout:?}"),
+            Gate::Marked(bits) => assert!(bits.len() >= len / LANES, "bits of {layout:?}"),
+        }
+    }
+}
+
+/// Rectifier and 2x2 max pooling in one, for pooled values of one [`Layout`].
+pub struct PooledFinish<'a> {
+    /// Where the pooled values go.
+    pub output: &'a mut [f32],
+    /// One value a channel that is added first.
+    pub bias: Option<&'a [f32]>,
+    /// For each vector of pooled values, the bits of the four places (row order) where the gradient goes: the first
+    /// largest, if it is above 0.
+    pub bits: Option<&'a mut [[Bits; 4]]>,
+}
+
+impl PooledFinish<'_> {
+    /// Finishes the window that becomes the vector of `channel..` at `place` of the output.
+    ///
+    /// # Safety
+    /// As [`Finish::put`].
+    #[inline(always)]
+    pub(crate) unsafe fn put<V: Vector>(&mut self, place: usize, channel: usize, mut window: [V; 4]) {
+        // SAFETY: as this function's.
+        unsafe {
+            let bias = match self.bias {
+                Some(bias) => V::load(bias, channel),
+                None => V::zero(),
+            };
+            // Bias first: its rounding can make a tie, whose gradient then goes to the first.
+            for value in &mut window {
+                *value = V::zero().max(value.add(bias));
+            }
+            let mut largest = window[0];
+            let mut bits = [largest.above(V::zero()), 0, 0, 0];
+            for place in 1..4 {
+                let larger = window[place].above(largest);
+                for earlier in &mut bits[..place] {
+                    *earlier &= !larger;
+                }
+                bits[place] = larger;
+                // NaN stays NaN, wherever it stands.
+                largest = largest.max(window[place]).add(nan_only(largest));
+            }
+            if let Some(all) = &mut self.bits {
+                *all.get_unchecked_mut(place / LANES) = bits;
+            }
+            largest.store(self.output, place);
+        }
+    }
+
+    /// Panics if the slices are too short for `images` images of `layout`.
+    pub(crate) fn check(&self, layout: &Layout, images: usize) {
+        let len = images * layout.image();
+        assert!(self.output.len() >= len, "output of {images} images of {layout:?}");
+        assert!(self.bias.is_none_or(|bias| bias.len() >= layout.channels), "bias of {layout:?}");
+        assert!(self.bits.as_ref().is_none_or(|bits| bits.len() >= len / LANES), "bits of {layout:?}");
+    }
+}
+
+/// NaN where `value` is NaN, 0 elsewhere.
+#[inline(always)]
+unsafe fn nan_only<V: Vector>(value: V) -> V {
+    // SAFETY: the caller's.
+    unsafe { value.keep(value.nan()) }
+}
+
+/// The gradient on a layer's output as the layer's backward pass reads it.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// Values of a layout.
+    Dense(&'a [f32]),
+    /// Gradients on pooled values, of the layout after pooling, and the bits of [`PooledFinish`].
+    Pooled(&'a [f32], &'a [[Bits; 4]]),
+}
+
+/// Finishes the rows of a product: row `r` lies at `starts[r]`, its vectors of columns at `columns` from there.
+pub(crate) struct FinishRows<'a, 'b> {
+    pub(crate) finish: &'a mut Finish<'b>,
+    pub(crate) starts: &'a [usize],
+    /// Where each vector of columns lies, from the row's start; side by side if empty.
+    pub(crate) columns: &'a [usize],
+}
+
+impl Sink for FinishRows<'_, '_> {
+    #[inline(always)]
+    unsafe fn put<V: Vector>(&mut self, row: usize, column: usize, sums: V) {
+        // SAFETY: as this function's; whoever made the sink gave it a start for every row.
+        unsafe {
+            let start = *self.starts.get_unchecked(row);
+            let along = if self.columns.is_empty() { column } else { *self.columns.get_unchecked(column / LANES) };
+            self.finish.put(start + along, column, sums);
+        }
+    }
+}
