@@ -194,9 +194,11 @@ impl<S: Sink> Multiply<'_, S> {
         unsafe {
             let mut sums = [[V::zero(); N]; M];
             for run in 0..runs {
-                let mut begins = [0; M];
+                // Pointers, not places: the compiler would add up places in vector registers and take them apart.
+                let mut begins = [values.as_ptr(); M];
                 for (begin, start) in begins.iter_mut().zip(&starts[row..row + M]) {
-                    *begin = start + run * run_stride;
+                    debug_assert!(start + run * run_stride + run_length <= values.len());
+                    *begin = begin.add(start + run * run_stride);
                 }
                 for k in 0..run_length {
                     let mut columns = [V::zero(); N];
@@ -205,7 +207,7 @@ impl<S: Sink> Multiply<'_, S> {
                     }
                     at += N * LANES;
                     for r in 0..M {
-                        let x = V::splat(value(values, begins[r] + k));
+                        let x = V::splat(*begins[r].add(k));
                         for v in 0..N {
                             sums[r][v] = x.mul_add(columns[v], sums[r][v]);
                         }
@@ -219,15 +221,4 @@ impl<S: Sink> Multiply<'_, S> {
             }
         }
     }
-}
-
-/// `values[at]`, checked in builds with debug assertions.
-///
-/// # Safety
-/// `at` lies in the slice.
-#[inline(always)]
-pub(crate) unsafe fn value(values: &[f32], at: usize) -> f32 {
-    debug_assert!(at < values.len(), "{at} of {}", values.len());
-    // SAFETY: as this function's.
-    unsafe { *values.get_unchecked(at) }
 }
