@@ -12,10 +12,13 @@
 //! follow from layer and batch size alone, never from the number of threads.
 
 pub mod aligned;
+pub mod avg_pool2d;
 pub mod conv2d;
 pub mod finish;
 pub mod isa;
 pub mod layout;
+pub mod linear;
+pub mod max_pool2d;
 pub mod panels;
 mod vector;
 

@@ -119,7 +119,7 @@ pub fn turn(g: &Geometry, weights: &[f32]) -> (Geometry, Vec<f32>) {
 }
 
 /// `to [columns, rows]` = the transpose of `from [rows, columns]`, in squares that stay in the cache.
-fn transpose(from: &[f32], rows: usize, columns: usize, to: &mut [f32]) {
+pub(crate) fn transpose(from: &[f32], rows: usize, columns: usize, to: &mut [f32]) {
     const SIDE: usize = 16;
     for top in (0..rows).step_by(SIDE) {
         for left in (0..columns).step_by(SIDE) {

@@ -1,57 +1,100 @@
 //! Products with weights that were packed once, for both directions.
+//!
+//! The input is read where it lies: an image of a [`Layout`] is one row of the product, in as many runs as the image
+//! has rows. So flattening moves nothing; the weights have their inputs in the image's order instead.
 
-use super::Geometry;
-use crate::panels::{Begin, Panels, Rows, multiply};
+use crate::finish::{Finish, FinishRows};
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::panels::{Panels, Rows, multiply};
+use crate::vector::LANES;
 
 /// A layer with its weights packed.
 #[derive(Debug)]
 pub struct Packed {
-    geometry: Geometry,
+    from: Layout,
+    to: Layout,
     forward: Panels,
     backward: Panels,
-    bias: Vec<f32>,
+    /// Where each vector of an image's inputs lies, from the image's first pixel.
+    columns: Vec<usize>,
+}
+
+/// Room for the rows of one call; kept by a thread from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    from: Vec<usize>,
+    to: Vec<usize>,
 }
 
 impl Packed {
-    /// Packs weights `[out, in]` and a bias `[out]`.
+    /// Packs weights `[height * width * channels, outputs]` (of `from`, in that order) for inputs that lie as `from` says.
     ///
     /// # Panics
-    /// If a slice does not fit `geometry`.
-    pub fn new(geometry: Geometry, weights: &[f32], bias: &[f32]) -> Self {
-        let Geometry { inputs, outputs } = geometry;
-        assert_eq!(bias.len(), outputs, "bias of {geometry:?}");
+    /// If the weights do not fit; if `from` has a halo and pixels that are no whole vectors, or `outputs` is no number
+    /// of whole vectors.
+    pub fn new(isa: Isa, from: Layout, outputs: usize, weights: &[f32]) -> Self {
+        let inputs = from.pixels() * from.channels;
+        assert_eq!(weights.len(), inputs * outputs, "weights from {from:?} to {outputs}");
+        assert!(outputs.is_multiple_of(LANES), "{outputs} outputs");
+        assert!(from.halo == 0 || from.channels.is_multiple_of(LANES), "{from:?}");
+        let mut transposed = vec![0.0; weights.len()];
+        crate::conv2d::transpose(weights, inputs, outputs, &mut transposed);
+        let run = from.width * from.channels;
+        let columns = (0..inputs).step_by(LANES).map(|input| {
+            // Without a halo the rows are one run.
+            if from.halo == 0 { input } else { input / run * from.row() + input % run }
+        });
         Self {
-            geometry,
-            forward: Panels::pack_transposed(weights, inputs, outputs),
-            backward: Panels::pack(weights, outputs, inputs),
-            bias: bias.to_vec(),
+            from,
+            to: Layout { height: 1, width: 1, channels: outputs, halo: 0 },
+            forward: Panels::pack(isa, weights, inputs, outputs),
+            backward: Panels::pack(isa, &transposed, outputs, inputs),
+            columns: columns.collect(),
         }
     }
 
-    /// The sizes.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
+    /// How the outputs lie.
+    pub fn to(&self) -> Layout {
+        self.to
     }
 
-    /// Writes the outputs `[n, out]` of `x` `[n, in]`.
+    /// Finishes the outputs of `images` images `x`.
     ///
     /// # Panics
     /// If a slice does not fit.
-    pub fn forward(&self, x: &[f32], y: &mut [f32]) {
-        rows_times(x, self.geometry.inputs, &self.forward, Begin::Bias(&self.bias), y);
+    pub fn forward(&self, x: &[f32], images: usize, finish: &mut Finish<'_>, scratch: &mut Scratch) {
+        finish.check(&self.to, images);
+        scratch.place(images, &self.from, &self.to);
+        let Layout { height, width, channels, .. } = self.from;
+        let rows = Rows {
+            values: x,
+            starts: &scratch.from,
+            runs: height,
+            run_length: width * channels,
+            run_stride: self.from.row(),
+        };
+        multiply(rows, &self.forward, &mut FinishRows { finish, starts: &scratch.to, columns: &[] });
     }
 
-    /// Writes the gradients `[n, in]` on `x` for the gradients `dy` `[n, out]`.
+    /// Finishes the gradients on the inputs of `images` images, for the gradients `dy` on their outputs.
     ///
     /// # Panics
     /// If a slice does not fit.
-    pub fn input_gradient(&self, dy: &[f32], dx: &mut [f32]) {
-        rows_times(dy, self.geometry.outputs, &self.backward, Begin::Zero, dx);
+    pub fn backward(&self, dy: &[f32], images: usize, finish: &mut Finish<'_>, scratch: &mut Scratch) {
+        finish.check(&self.from, images);
+        scratch.place(images, &self.from, &self.to);
+        let rows = Rows::plain(dy, &scratch.to, self.to.channels);
+        let mut sink = FinishRows { finish, starts: &scratch.from, columns: &self.columns };
+        multiply(rows, &self.backward, &mut sink);
     }
 }
 
-fn rows_times(x: &[f32], length: usize, panels: &Panels, begin: Begin<'_>, y: &mut [f32]) {
-    let starts: Vec<usize> = (0..x.len() / length).map(|row| row * length).collect();
-    let rows = Rows { values: x, starts: &starts, runs: 1, run_length: length, run_stride: 0 };
-    multiply(rows, panels, begin, y);
+impl Scratch {
+    fn place(&mut self, images: usize, from: &Layout, to: &Layout) {
+        self.from.clear();
+        self.from.extend((0..images).map(|image| image * from.image() + from.pixel(0, 0)));
+        self.to.clear();
+        self.to.extend((0..images).map(|image| image * to.image()));
+    }
 }
