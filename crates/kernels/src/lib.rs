@@ -11,6 +11,7 @@
 //! chains of multiply-adds in one order ([`panels`]); sums over examples (weight gradients) are cut in blocks that
 //! follow from layer and batch size alone, never from the number of threads.
 
+pub mod affine;
 pub mod aligned;
 pub mod avg_pool2d;
 pub mod conv2d;

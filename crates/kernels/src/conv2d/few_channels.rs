@@ -14,6 +14,15 @@ pub struct FewChannels {
     panels: Panels,
 }
 
+/// What happens with the values that stand in the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They are overwritten.
+    Write,
+    /// The gradient is added to them.
+    Add,
+}
+
 /// Room for one image; kept by a thread from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -34,7 +43,7 @@ impl FewChannels {
     }
 
     /// Writes the gradient on `images` images (layout `to`, halo included: what falls there is the padding's) for the
-    /// gradient `dy` on the output (layout `from`).
+    /// gradient `dy` on the output (layout `from`), or adds it to what stands there.
     ///
     /// # Panics
     /// If a layout or a slice does not fit.
@@ -45,6 +54,7 @@ impl FewChannels {
         images: usize,
         to: &Layout,
         dx: &mut [f32],
+        mode: Mode,
         scratch: &mut Scratch,
     ) {
         let g = &self.geometry;
@@ -55,7 +65,9 @@ impl FewChannels {
         scratch.taps.grow(from.width * columns);
         for image in 0..images {
             let dx = &mut dx[image * to.image()..][..to.image()];
-            dx.fill(0.0);
+            if mode == Mode::Write {
+                dx.fill(0.0);
+            }
             for row in 0..from.height {
                 scratch.starts.clear();
                 let start = image * from.image() + from.pixel(row, 0);

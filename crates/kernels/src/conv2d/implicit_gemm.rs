@@ -22,6 +22,7 @@ pub struct ImplicitGemm {
     read_stride: usize,
     /// Pixels from one result of a part to the next.
     write_stride: usize,
+    halo: usize,
 }
 
 /// One product: which pixels it makes, and from which.
@@ -68,6 +69,7 @@ impl ImplicitGemm {
             writes: [height, width, g.out_channels],
             read_stride: g.stride,
             write_stride: 1,
+            halo: forward_halo(g),
         }
     }
 
@@ -93,7 +95,7 @@ impl ImplicitGemm {
                 }
                 parts.push(Part {
                     first: [row, column],
-                    count: [(g.input[0] - row).div_ceil(g.stride), (g.input[1] - column).div_ceil(g.stride)],
+                    count: [Class::count(g, 0, row), Class::count(g, 1, column)],
                     begin: [classes[0].begin, classes[1].begin],
                     taps,
                     panels: Panels::pack(isa, &matrix, taps[0] * taps[1] * g.out_channels, g.in_channels),
@@ -107,18 +109,8 @@ impl ImplicitGemm {
             writes: [g.input[0], g.input[1], g.in_channels],
             read_stride: 1,
             write_stride: g.stride,
+            halo: backward_halo(g),
         }
-    }
-
-    /// How wide a halo the images that are read must have.
-    pub fn halo(&self) -> usize {
-        let beyond = |part: &Part, side: usize| {
-            let before = -part.begin[side];
-            let last = part.begin[side] + ((part.count[side].max(1) - 1) * self.read_stride + part.taps[side]) as isize;
-            before.max(last - self.reads[side] as isize)
-        };
-        let widest = self.parts.iter().filter(|part| !part.is_empty()).flat_map(|p| [beyond(p, 0), beyond(p, 1)]).max();
-        widest.unwrap_or(0).max(0) as usize
     }
 
     /// Multiplies `images` images of `values`, which lie as `from` says, and finishes each result at its place of `to`.
@@ -136,7 +128,7 @@ impl ImplicitGemm {
     ) {
         assert_eq!([from.height, from.width, from.channels], self.reads, "what is read");
         assert_eq!([to.height, to.width, to.channels], self.writes, "what is written");
-        assert!(from.halo >= self.halo(), "{from:?} has a halo of less than {}", self.halo());
+        assert!(from.halo >= self.halo, "{from:?} has a halo of less than {}", self.halo);
         finish.check(to, images);
         for part in &self.parts {
             let count = images * part.count[0] * part.count[1];
@@ -198,7 +190,36 @@ struct Class {
     begin: isize,
 }
 
+/// How wide a halo the input of a convolution must have for the forward pass.
+pub fn forward_halo(g: &Geometry) -> usize {
+    let outputs = g.output();
+    let beyond = |side: usize| (outputs[side].max(1) - 1) * g.stride + g.kernel;
+    let most = [0, 1].map(|side| beyond(side).saturating_sub(g.input[side] + g.padding));
+    most[0].max(most[1]).max(g.padding)
+}
+
+/// How wide a halo the gradient on the output must have for the backward pass.
+pub fn backward_halo(g: &Geometry) -> usize {
+    let mut widest = 0;
+    for side in 0..2 {
+        for residue in 0..g.stride.min(g.input[side]) {
+            let class = Class::new(g, residue);
+            if class.taps.is_empty() {
+                continue;
+            }
+            let end = class.begin + (Class::count(g, side, residue) - 1 + class.taps.len()) as isize;
+            widest = widest.max(-class.begin).max(end - g.output()[side] as isize);
+        }
+    }
+    widest as usize
+}
+
 impl Class {
+    /// Rows (side 0) or columns (side 1) of a class.
+    fn count(g: &Geometry, side: usize, residue: usize) -> usize {
+        (g.input[side] - residue).div_ceil(g.stride)
+    }
+
     fn new(g: &Geometry, residue: usize) -> Self {
         // Input row `r` meets tap `u` of output `(r + padding - u) / stride`, where that is whole.
         let shifted = residue + g.padding;

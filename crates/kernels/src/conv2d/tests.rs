@@ -128,7 +128,8 @@ fn all(isa: Isa, g: &Geometry, weights: &[f32], given: &[f32], backward: bool) -
     }
     if backward {
         let mut dx = vec![f32::NAN; IMAGES * to.image()];
-        FewChannels::new(isa, *g, weights).run(given, from, IMAGES, to, &mut dx, &mut few_channels::Scratch::default());
+        let (layer, mut scratch) = (FewChannels::new(isa, *g, weights), few_channels::Scratch::default());
+        layer.run(given, from, IMAGES, to, &mut dx, few_channels::Mode::Write, &mut scratch);
         found.push(("few_channels", dx));
     }
     found

@@ -1,29 +1,28 @@
 //! A frozen network: scores, and gradients on the images only.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
-use rayon::prelude::*;
 use robin_core::{Classifier, Columns, Pass, Result, Scores, host};
-use robin_kernels::conv2d::implicit_gemm::Scratch;
 
-use super::block::{self, BLOCK, Keep, Trace};
-use super::stage::{Order, Program, reorder_rows};
+use super::pass::{Frozen, Trace};
 
 pub(super) struct CpuClassifier {
-    program: Arc<Program>,
+    frozen: Arc<Frozen>,
+    /// Traces of passes that are over, for the next one to use again.
+    traces: Mutex<Vec<Trace>>,
 }
 
 impl CpuClassifier {
-    pub(super) fn new(program: Arc<Program>) -> Self {
-        Self { program }
+    pub(super) fn new(frozen: Arc<Frozen>) -> Self {
+        Self { frozen, traces: Mutex::default() }
     }
 
-    fn run(&self, images: &Tensor, columns: &Columns, keep: Keep) -> Result<(Scores, Trace)> {
+    fn run(&self, images: &Tensor, columns: &Columns, trace: Option<&mut Trace>) -> Result<Scores> {
         let classes = self.num_classes();
         columns.validate(classes)?;
-        let n = self.program.graph.image_count(images.dims()).map_err(robin_core::Error::from)?;
-        let (outputs, trace) = block::forward(&self.program, images, n, keep)?;
+        let n = self.frozen.program.graph.image_count(images.dims()).map_err(robin_core::Error::from)?;
+        let outputs = self.frozen.forward(&host::to_vec(images)?, trace);
         let chosen = match columns {
             Columns::All => outputs,
             _ => (0..n)
@@ -31,7 +30,7 @@ impl CpuClassifier {
                 .map(|(row, c)| outputs[row * classes + c])
                 .collect(),
         };
-        Ok((Scores::from_vec(chosen, n, columns.width(classes))?, trace))
+        Scores::from_vec(chosen, n, columns.width(classes))
     }
 }
 
@@ -47,21 +46,23 @@ fn chosen(columns: &Columns, row: usize) -> impl Iterator<Item = usize> + '_ {
 
 impl Classifier for CpuClassifier {
     fn num_classes(&self) -> usize {
-        self.program.graph.num_outputs()
+        self.frozen.program.graph.num_outputs()
     }
 
     fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
-        Ok(self.run(images, columns, Keep::Nothing)?.0)
+        self.run(images, columns, None)
     }
 
     fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> Result<Box<dyn Pass + 'a>> {
-        let (scores, trace) = self.run(images, columns, Keep::ForImages)?;
-        Ok(Box::new(CpuPass { program: &self.program, columns: columns.clone(), scores, trace }))
+        let spare = self.traces.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut trace = spare.unwrap_or_default();
+        let scores = self.run(images, columns, Some(&mut trace))?;
+        Ok(Box::new(CpuPass { classifier: self, columns: columns.clone(), scores, trace }))
     }
 }
 
 struct CpuPass<'a> {
-    program: &'a Program,
+    classifier: &'a CpuClassifier,
     columns: Columns,
     scores: Scores,
     trace: Trace,
@@ -73,7 +74,8 @@ impl Pass for CpuPass<'_> {
     }
 
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
-        let (n, classes) = (self.scores.len(), self.program.graph.num_outputs());
+        let frozen = &self.classifier.frozen;
+        let (n, classes) = (self.scores.len(), frozen.program.graph.num_outputs());
         let given = host::to_vec(score_gradient)?;
         let dy = match &self.columns {
             Columns::All => given,
@@ -88,23 +90,9 @@ impl Pass for CpuPass<'_> {
                 dy
             }
         };
-        let program = self.program;
-        let blocks: Vec<Vec<f32>> = self
-            .trace
-            .into_par_iter()
-            .enumerate()
-            .map(|(block, trace)| {
-                let rows = block * BLOCK * classes;
-                let mut gradient = dy[rows..rows + trace.images * classes].to_vec();
-                let mut scratch = Scratch::default();
-                for (stage, saved) in program.stages.iter().zip(&trace.saved).rev() {
-                    gradient = block::input_gradient(stage, saved, trace.images, gradient, &mut scratch);
-                }
-                gradient
-            })
-            .collect();
-        let shape @ [c, h, w] = program.graph.input_shape();
-        let values = reorder_rows(&blocks.concat(), shape, Order::ChannelsFirst);
-        Ok(Tensor::from_vec(values, (n, c, h, w), &Device::Cpu)?)
+        let gradient = frozen.backward(&self.trace, &dy);
+        self.classifier.traces.lock().unwrap_or_else(PoisonError::into_inner).push(self.trace);
+        let [c, h, w] = frozen.program.graph.input_shape();
+        Ok(Tensor::from_vec(gradient, (n, c, h, w), &Device::Cpu)?)
     }
 }

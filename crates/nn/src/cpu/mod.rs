@@ -1,13 +1,16 @@
 //! The executor `cpu`: our kernels with a backward pass of our own.
 //!
-//! Images are processed in blocks of `block::BLOCK`, each on one thread from the first layer to the last and
-//! back, so that no thread waits for another within a pass. Partial sums of weight gradients are joined in the
-//! order of blocks, never of threads.
+//! Reading order: `lower` (a graph as fused steps), `slots` (which buffer holds what when), `layers` (weights packed
+//! for the kernels), `apply` (one step), `pass` (a frozen network, chunk by chunk), then `training`.
 
-mod block;
+mod apply;
 mod classifier;
-mod gradient;
-mod stage;
+mod layers;
+mod lower;
+mod pass;
+mod pool_temp;
+mod slots;
+mod workspace;
 
 use std::sync::Arc;
 
@@ -16,9 +19,11 @@ use robin_core::{Classifier, Scores};
 
 use crate::executor::check;
 use crate::{Executor, Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
-use block::Keep;
 use classifier::CpuClassifier;
-use stage::Program;
+use layers::Norms;
+use lower::Program;
+use pass::Frozen;
+use slots::Slots;
 
 /// The executor `cpu`.
 #[derive(Debug, Clone, Copy)]
@@ -31,21 +36,34 @@ impl Executor for Cpu {
 
     fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>> {
         check(graph, parameters)?;
-        Ok(Box::new(CpuClassifier::new(Arc::new(Program::new(graph, parameters)?))))
+        let program = Arc::new(Program::new(graph));
+        let slots = Arc::new(Slots::new(&program));
+        Ok(Box::new(CpuClassifier::new(Arc::new(freeze(program, slots, parameters)))))
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
         check(graph, &parameters)?;
-        let program = Arc::new(Program::new(graph, &parameters)?);
-        Ok(Box::new(CpuNetwork { graph: graph.clone(), parameters, program }))
+        let program = Arc::new(Program::new(graph));
+        let slots = Arc::new(Slots::new(&program));
+        Ok(Box::new(CpuNetwork { parameters, program, slots }))
     }
 }
 
+fn freeze(program: Arc<Program>, slots: Arc<Slots>, parameters: &Parameters) -> Frozen {
+    let layers = layers::prepare(&program, parameters, Norms::Folded);
+    let normalize = program.normalize.as_ref().map(|name| {
+        ["mean", "std"].map(|part| {
+            let tensor = parameters.get(&format!("{name}.{part}"));
+            tensor.expect("parameters were checked against the graph").values.clone()
+        })
+    });
+    Frozen { program, slots, layers, normalize }
+}
+
 struct CpuNetwork {
-    graph: Graph,
     parameters: Parameters,
-    /// The present parameters as the kernels want them, shared with frozen classifiers.
     program: Arc<Program>,
+    slots: Arc<Slots>,
 }
 
 impl Network for CpuNetwork {
@@ -55,27 +73,14 @@ impl Network for CpuNetwork {
 
     fn update(&mut self, change: &mut dyn FnMut(&mut [NamedTensor])) {
         change(&mut self.parameters.trained);
-        let program = Program::new(&self.graph, &self.parameters);
-        self.program = Arc::new(program.expect("the graph was accepted before"));
     }
 
     fn freeze(&self) -> Result<Box<dyn Classifier>> {
-        Ok(Box::new(CpuClassifier::new(Arc::clone(&self.program))))
+        let frozen = freeze(Arc::clone(&self.program), Arc::clone(&self.slots), &self.parameters);
+        Ok(Box::new(CpuClassifier::new(Arc::new(frozen))))
     }
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {
-        let mut traces = Vec::with_capacity(batches.len());
-        let mut scores = Vec::with_capacity(batches.len());
-        for images in batches {
-            let n = self.graph.image_count(images.dims())?;
-            let (outputs, trace) = block::forward(&self.program, images, n, Keep::ForWeights)?;
-            scores.push(Scores::from_vec(outputs, n, self.graph.num_outputs())?);
-            traces.push(trace);
-        }
-        let mut contributions = Vec::new();
-        for (trace, score_gradient) in traces.into_iter().zip(loss(&scores)?) {
-            contributions.extend(gradient::contributions(&self.program, trace, &score_gradient)?);
-        }
-        Ok(gradient::join(&self.program, &contributions))
+        unimplemented!()
     }
 }

@@ -1,0 +1,229 @@
+//! One step forward or back, for some images that lie in buffers.
+
+use robin_kernels::conv2d::{few_channels, implicit_gemm, winograd};
+use robin_kernels::finish::{Add, Bits, Finish, Gate, PooledFinish, Source};
+use robin_kernels::isa::Isa;
+use robin_kernels::layout::Layout;
+use robin_kernels::linear::packed;
+use robin_kernels::{LANES, affine, avg_pool2d, max_pool2d};
+
+use super::layers::{Backward, Convolution, Direction, Layer};
+use super::lower::{Operation, Program, Step};
+
+/// Room of the kernels; one for each thread.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    winograd: winograd::Scratch,
+    product: implicit_gemm::Scratch,
+    few_channels: few_channels::Scratch,
+    linear: packed::Scratch,
+}
+
+/// What the way back needs of a step: signs and places, no activations.
+#[derive(Debug, Default)]
+pub(super) enum Marks {
+    #[default]
+    Nothing,
+    /// A bit for each rectified value.
+    Rectified(Vec<Bits>),
+    /// Four for each window.
+    Windows(Vec<[Bits; 4]>),
+    /// Where each maximum came from.
+    Places(Vec<u8>),
+}
+
+impl Marks {
+    /// Room for the marks of `step` on `images` images; what there is is used again.
+    pub(super) fn make_room(&mut self, step: &Step, to: &Layout, images: usize) {
+        let vectors = images * to.image() / LANES;
+        match (&step.operation, self) {
+            (Operation::MaxPool2d(_), Self::Places(places)) => places.resize(vectors * LANES, 0),
+            (operation, Self::Windows(windows)) if operation.is_pooled() => windows.resize(vectors, [0; 4]),
+            (operation, Self::Rectified(bits)) if step.relu && !operation.is_pooled() => bits.resize(vectors, 0),
+            (operation, marks) => {
+                *marks = match operation {
+                    Operation::MaxPool2d(_) => Self::Places(vec![0; vectors * LANES]),
+                    operation if operation.is_pooled() => Self::Windows(vec![[0; 4]; vectors]),
+                    _ if step.relu => Self::Rectified(vec![0; vectors]),
+                    _ => Self::Nothing,
+                }
+            }
+        }
+    }
+
+    pub(super) fn rectified(&self) -> &[Bits] {
+        match self {
+            Self::Rectified(bits) => bits,
+            _ => unreachable!("asked for the marks of a rectifier"),
+        }
+    }
+
+    /// The gradient on a step's output as its kernels read it.
+    pub(super) fn source<'a>(&'a self, gradient: &'a [f32]) -> Source<'a> {
+        match self {
+            Self::Windows(windows) => Source::Pooled(gradient, windows),
+            _ => Source::Dense(gradient),
+        }
+    }
+
+    /// The gate of a rectifier, which leaves marks if there is room for them.
+    fn rectifier(&mut self, relu: bool) -> Gate<'_> {
+        match self {
+            _ if !relu => Gate::Open,
+            Self::Rectified(bits) => Gate::RectifyAndMark(bits),
+            _ => Gate::Rectify,
+        }
+    }
+}
+
+/// A step, its parameters and the layouts around it.
+#[derive(Clone, Copy)]
+pub(super) struct Applied<'a> {
+    pub(super) program: &'a Program,
+    pub(super) step: &'a Step,
+    pub(super) layer: &'a Layer,
+}
+
+impl Applied<'_> {
+    fn from(&self) -> &Layout {
+        &self.program.layouts[self.step.input]
+    }
+
+    fn to(&self) -> &Layout {
+        &self.program.layouts[self.step.output]
+    }
+
+    /// Writes the step's output for `images` images `x`, and its marks where there is room for them.
+    pub(super) fn forward(
+        &self,
+        x: &[f32],
+        add: Option<&[f32]>,
+        images: usize,
+        output: &mut [f32],
+        marks: &mut Marks,
+        scratch: &mut Scratch,
+    ) {
+        let (isa, from, to, relu) = (Isa::detect(), self.from(), self.to(), self.step.relu);
+        let add = add.map_or(Add::Nothing, Add::Values);
+        match (&self.step.operation, self.layer) {
+            (Operation::Conv2d { pooled: true, geometry, .. }, Layer::Conv2d(layer)) => {
+                let bits = match marks {
+                    Marks::Windows(windows) => Some(windows.as_mut_slice()),
+                    _ => None,
+                };
+                let finish = PooledFinish { output, bias: layer.bias.as_deref(), bits };
+                let whole = self.program.before_pooling(geometry, self.step.output);
+                let Direction::Winograd(direction) = &layer.forward else {
+                    unreachable!("only these take pooling along")
+                };
+                let mut ending = winograd::Ending::Pooled(finish, *to);
+                direction.convolve(Source::Dense(x), from, images, &whole, &mut ending, &mut scratch.winograd);
+            }
+            (Operation::Conv2d { .. }, Layer::Conv2d(layer)) => {
+                let finish = Finish { output, bias: layer.bias.as_deref(), add, gate: marks.rectifier(relu) };
+                convolve(&layer.forward, Source::Dense(x), from, images, to, finish, scratch);
+            }
+            (Operation::BatchNorm2d { .. } | Operation::Normalize { .. }, Layer::Affine(affine)) => {
+                let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
+                affine.apply(isa, x, from, images, &mut finish);
+            }
+            (Operation::Linear { .. }, Layer::Linear { packed, bias }) => {
+                let mut finish = Finish { output, bias: Some(bias), add, gate: marks.rectifier(relu) };
+                packed.forward(x, images, &mut finish, &mut scratch.linear);
+            }
+            (Operation::MaxPool2d(g), _) => {
+                let places = match marks {
+                    Marks::Places(places) => Some(places.as_mut_slice()),
+                    _ => None,
+                };
+                super::pool_temp::max_f(g.window, x, from, images, to, output, places);
+            }
+            (Operation::AvgPool2d(g), _) => super::pool_temp::avg_f(g.window, x, from, images, to, output),
+            (Operation::Copy, _) => {
+                let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
+                affine::copy(isa, x, from, images, &mut finish);
+            }
+            _ => unreachable!("layers were prepared for these steps"),
+        }
+    }
+
+    /// Writes the gradient on the step's input for the gradient `dy` on its output (through its own marks already,
+    /// but for windows and places).
+    pub(super) fn backward(
+        &self,
+        dy: &[f32],
+        marks: &Marks,
+        images: usize,
+        dx: Finish<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let (isa, from, to) = (Isa::detect(), self.from(), self.to());
+        let mut dx = dx;
+        match (&self.step.operation, self.layer) {
+            (Operation::Conv2d { .. }, Layer::Conv2d(layer)) => {
+                layer.input_gradient(marks.source(dy), to, images, from, dx, scratch);
+            }
+            (Operation::BatchNorm2d { .. } | Operation::Normalize { .. }, Layer::Affine(affine)) => {
+                affine.input_gradient(isa, dy, from, images, &mut dx);
+            }
+            (Operation::Linear { .. }, Layer::Linear { packed, .. }) => {
+                packed.backward(dy, images, &mut dx, &mut scratch.linear);
+            }
+            (Operation::MaxPool2d(g), _) => {
+                let Marks::Places(places) = marks else { unreachable!("a pass that goes back kept places") };
+                super::pool_temp::max_b(g.window, dy, to, places, images, from, &mut dx);
+            }
+            (Operation::AvgPool2d(g), _) => {
+                super::pool_temp::avg_b(g.window, dy, to, images, from, &mut dx);
+            }
+            _ => unreachable!("copies go back by sharing, and layers were prepared for these steps"),
+        }
+    }
+}
+
+impl Convolution {
+    /// Hands the gradient `dy` on the output (layout `to`) back to the input (layout `from`).
+    pub(super) fn input_gradient(
+        &self,
+        dy: Source<'_>,
+        to: &Layout,
+        images: usize,
+        from: &Layout,
+        dx: Finish<'_>,
+        scratch: &mut Scratch,
+    ) {
+        match &self.backward {
+            Backward::Another(direction) => convolve(direction, dy, to, images, from, dx, scratch),
+            Backward::FewChannels(layer) => {
+                let Source::Dense(dy) = dy else { unreachable!("a first convolution takes no pooling along") };
+                let mode = match dx.add {
+                    Add::Output => few_channels::Mode::Add,
+                    _ => few_channels::Mode::Write,
+                };
+                layer.run(dy, to, images, from, dx.output, mode, &mut scratch.few_channels);
+            }
+        }
+    }
+}
+
+/// One convolution of `from` into `to`.
+pub(super) fn convolve(
+    direction: &Direction,
+    source: Source<'_>,
+    from: &Layout,
+    images: usize,
+    to: &Layout,
+    mut finish: Finish<'_>,
+    scratch: &mut Scratch,
+) {
+    match (direction, source) {
+        (Direction::Winograd(layer), source) => {
+            let mut ending = winograd::Ending::Pixels(finish);
+            layer.convolve(source, from, images, to, &mut ending, &mut scratch.winograd);
+        }
+        (Direction::Product(layer), Source::Dense(values)) => {
+            layer.run(values, from, images, to, &mut finish, &mut scratch.product);
+        }
+        (Direction::Product(_), Source::Pooled(..)) => unreachable!("only Winograd's take pooling along"),
+    }
+}

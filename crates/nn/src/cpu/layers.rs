@@ -1,0 +1,240 @@
+//! A program's parameters as the kernels want them.
+
+use rayon::prelude::*;
+use robin_kernels::aligned::Aligned;
+use robin_kernels::conv2d::few_channels::FewChannels;
+use robin_kernels::conv2d::implicit_gemm::ImplicitGemm;
+use robin_kernels::conv2d::winograd::{self, Winograd};
+use robin_kernels::conv2d::{self, Geometry};
+use robin_kernels::isa::Isa;
+use robin_kernels::layout::Layout;
+use robin_kernels::linear::{self, packed};
+use robin_kernels::LANES;
+use robin_kernels::affine::Affine;
+
+use super::lower::{INPUT, Operation, Program, Step};
+use crate::Parameters;
+use crate::graph::BATCH_NORM_EPSILON;
+
+/// One step's parameters, packed once.
+#[derive(Debug)]
+pub(super) enum Layer {
+    Conv2d(Box<Convolution>),
+    /// Multiplication and addition per channel.
+    Affine(Affine),
+    Linear {
+        packed: packed::Packed,
+        bias: Aligned,
+    },
+    /// The step has none.
+    Plain,
+}
+
+/// A convolution's weights for both directions.
+#[derive(Debug)]
+pub(super) struct Convolution {
+    pub(super) geometry: Geometry,
+    pub(super) forward: Direction,
+    pub(super) backward: Backward,
+    pub(super) bias: Option<Aligned>,
+}
+
+/// How a convolution is computed.
+#[derive(Debug)]
+pub(super) enum Direction {
+    Winograd(Winograd),
+    Product(ImplicitGemm),
+}
+
+/// How a gradient goes back through a convolution.
+#[derive(Debug)]
+pub(super) enum Backward {
+    Another(Direction),
+    /// To the input of the network.
+    FewChannels(FewChannels),
+}
+
+/// Whether batch norms after a convolution are part of its weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Norms {
+    /// With the running statistics: evaluation.
+    Folded,
+    /// Training: each batch has statistics of its own.
+    Apart,
+}
+
+/// Packs the parameters of every step.
+pub(super) fn prepare(program: &Program, parameters: &Parameters, norms: Norms) -> Vec<Layer> {
+    let isa = Isa::detect();
+    let source = Source { program, parameters };
+    program.steps.par_iter().map(|step| source.layer(isa, step, norms)).collect()
+}
+
+struct Source<'a> {
+    program: &'a Program,
+    parameters: &'a Parameters,
+}
+
+impl Source<'_> {
+    fn values(&self, name: &str, part: &str) -> &[f32] {
+        let tensor = self.parameters.get(&format!("{name}.{part}"));
+        &tensor.expect("parameters were checked against the graph").values
+    }
+
+    fn layer(&self, isa: Isa, step: &Step, norms: Norms) -> Layer {
+        match &step.operation {
+            Operation::Conv2d { name, geometry, given, bias, norm, .. } => {
+                let bias = bias.then(|| self.values(name, "bias"));
+                let norm = norm.as_ref().filter(|_| norms == Norms::Folded).map(|norm| self.affine(norm));
+                let folded = fold(self.values(name, "weight"), bias, norm.as_ref());
+                let input = (step.input == INPUT).then(|| self.program.layouts[INPUT]);
+                Layer::Conv2d(Box::new(Convolution::new(isa, *geometry, given, folded, input)))
+            }
+            Operation::BatchNorm2d { name } => Layer::Affine(self.affine(name)),
+            Operation::Normalize { name } => {
+                let (mean, std) = (self.values(name, "mean"), self.values(name, "std"));
+                let scale: Vec<f32> = std.iter().map(|std| 1.0 / std).collect();
+                let shift: Vec<f32> = mean.iter().zip(&scale).map(|(mean, scale)| -mean * scale).collect();
+                Layer::Affine(Affine::new(&scale, &shift))
+            }
+            Operation::Linear { name, geometry } => {
+                let (from, to) = (self.program.layouts[step.input], self.program.layouts[step.output]);
+                let bias = self.values(name, "bias");
+                let weights = linear_weights(geometry, &from, to.channels, self.values(name, "weight"));
+                let mut padded = Aligned::zeros(to.channels);
+                padded[..bias.len()].copy_from_slice(bias);
+                Layer::Linear { packed: packed::Packed::new(isa, from, to.channels, &weights), bias: padded }
+            }
+            Operation::MaxPool2d(_) | Operation::AvgPool2d(_) | Operation::Copy => Layer::Plain,
+        }
+    }
+
+    /// A batch norm with its running statistics.
+    fn affine(&self, name: &str) -> Affine {
+        let [weight, bias, mean, variance] =
+            ["weight", "bias", "running_mean", "running_var"].map(|part| self.values(name, part));
+        let scale: Vec<f32> =
+            weight.iter().zip(variance).map(|(w, v)| w / (v + BATCH_NORM_EPSILON).sqrt()).collect();
+        let shift: Vec<f32> = bias.iter().zip(mean).zip(&scale).map(|((b, m), a)| b - m * a).collect();
+        Affine::new(&scale, &shift)
+    }
+}
+
+impl Convolution {
+    /// `input`: the layout of the network's input, if that is what is read.
+    fn new(isa: Isa, geometry: Geometry, given: &Geometry, folded: Folded<'_>, input: Option<Layout>) -> Self {
+        let weights = convolution_weights(&geometry, given, &folded);
+        let tight = input.is_some_and(|input| !input.channels.is_multiple_of(LANES));
+        let backward = if tight {
+            Backward::FewChannels(FewChannels::new(isa, geometry, &weights))
+        } else if winograd::supports(&geometry) {
+            let (turned, weights) = conv2d::turn(&geometry, &weights);
+            Backward::Another(Direction::Winograd(Winograd::new(isa, turned, &weights)))
+        } else {
+            Backward::Another(Direction::Product(ImplicitGemm::backward(isa, &geometry, &weights)))
+        };
+        let forward = if winograd::supports(&geometry) {
+            Direction::Winograd(Winograd::new(isa, geometry, &weights))
+        } else {
+            Direction::Product(ImplicitGemm::forward(isa, &geometry, &weights))
+        };
+        let bias = folded.bias.map(|bias| {
+            let mut padded = Aligned::zeros(geometry.out_channels);
+            padded[..bias.len()].copy_from_slice(&bias);
+            padded
+        });
+        Self { geometry, forward, backward, bias }
+    }
+}
+
+/// A convolution's parameters in PyTorch's order, with a factor for each output channel.
+struct Folded<'a> {
+    weights: &'a [f32],
+    scale: Option<Vec<f32>>,
+    bias: Option<Vec<f32>>,
+}
+
+/// `norm(conv(x)) = scale (w x + bias) + shift`, as a convolution with other weights and bias.
+fn fold<'a>(weights: &'a [f32], bias: Option<&[f32]>, norm: Option<&Affine>) -> Folded<'a> {
+    let Some(norm) = norm else { return Folded { weights, scale: None, bias: bias.map(<[f32]>::to_vec) } };
+    let (scale, shift) = (norm.scale(), norm.shift());
+    let bias = match bias {
+        Some(bias) => bias.iter().zip(scale).zip(shift).map(|((b, a), s)| b * a + s).collect(),
+        None => shift.to_vec(),
+    };
+    Folded { weights, scale: Some(scale.to_vec()), bias: Some(bias) }
+}
+
+/// PyTorch's `[out, in, kernel, kernel]` as `[kernel, kernel, in, out]`, with channels filled up by zeros.
+fn convolution_weights(g: &Geometry, given: &Geometry, folded: &Folded<'_>) -> Vec<f32> {
+    let mut ours = vec![0.0; g.taps() * g.out_channels];
+    for_each_weight(g, given, |torch, at| ours[at] = folded.weights[torch]);
+    if let Some(scale) = &folded.scale {
+        for row in ours.chunks_exact_mut(g.out_channels) {
+            row.iter_mut().zip(scale).for_each(|(weight, scale)| *weight *= scale);
+        }
+    }
+    ours
+}
+
+/// The inverse of [`convolution_weights`] without a scale, for gradients.
+pub(super) fn convolution_weights_to_torch(g: &Geometry, given: &Geometry, ours: &[f32]) -> Vec<f32> {
+    let mut torch = vec![0.0; given.taps() * given.out_channels];
+    for_each_weight(g, given, |at, from| torch[at] = ours[from]);
+    torch
+}
+
+/// Calls `visit(place in PyTorch's tensor, place in ours)` for every weight.
+fn for_each_weight(g: &Geometry, given: &Geometry, mut visit: impl FnMut(usize, usize)) {
+    let area = g.kernel * g.kernel;
+    // Sixteen outputs at a time: their lines are touched once.
+    for first in (0..given.out_channels).step_by(LANES) {
+        for c in 0..given.in_channels {
+            for tap in 0..area {
+                let ours = (tap * g.in_channels + c) * g.out_channels;
+                for o in first..given.out_channels.min(first + LANES) {
+                    visit((o * given.in_channels + c) * area + tap, ours + o);
+                }
+            }
+        }
+    }
+}
+
+/// PyTorch's `[out, (c, h, w)]` as `[(h, w, c), out]` of a layout, with channels filled up by zeros.
+fn linear_weights(g: &linear::Geometry, from: &Layout, outputs: usize, torch: &[f32]) -> Vec<f32> {
+    let mut ours = vec![0.0; from.pixels() * from.channels * outputs];
+    for_each_linear_weight(g, from, outputs, |at, to| ours[to] = torch[at]);
+    ours
+}
+
+/// The inverse of [`linear_weights`], for gradients.
+pub(super) fn linear_weights_to_torch(
+    g: &linear::Geometry,
+    from: &Layout,
+    outputs: usize,
+    ours: &[f32],
+) -> Vec<f32> {
+    let mut torch = vec![0.0; g.inputs * g.outputs];
+    for_each_linear_weight(g, from, outputs, |to, at| torch[to] = ours[at]);
+    torch
+}
+
+/// Calls `visit(place in PyTorch's tensor, place in ours)` for every weight.
+fn for_each_linear_weight(
+    g: &linear::Geometry,
+    from: &Layout,
+    outputs: usize,
+    mut visit: impl FnMut(usize, usize),
+) {
+    let (pixels, given) = (from.pixels(), g.inputs / from.pixels());
+    for first in (0..g.outputs).step_by(LANES) {
+        for c in 0..given {
+            for pixel in 0..pixels {
+                for o in first..g.outputs.min(first + LANES) {
+                    let ours = (pixel * from.channels + c) * outputs + o;
+                    visit(o * g.inputs + c * pixels + pixel, ours);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Buffers that a thread keeps from pass to pass, so that a step allocates nothing once it has run.
+
+use std::cell::RefCell;
+
+use robin_kernels::aligned::Aligned;
+use robin_kernels::layout::Layout;
+
+use super::apply::Scratch;
+
+/// One thread's buffers.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    /// The layouts that the slots were made for.
+    layouts: Vec<Layout>,
+    pub(super) slots: Vec<Aligned>,
+    pub(super) scratch: Scratch,
+}
+
+thread_local! {
+    static WORKSPACE: RefCell<Workspace> = RefCell::default();
+}
+
+/// Calls `work` with this thread's buffers, whose slots have room for `images` images of `layouts`. The slots' halos are
+/// zero, and must stay so.
+pub(super) fn with<R>(layouts: &[Layout], images: usize, work: impl FnOnce(&mut Workspace) -> R) -> R {
+    WORKSPACE.with_borrow_mut(|workspace| {
+        if workspace.layouts != layouts {
+            // Another network: its halos lie elsewhere.
+            workspace.slots = layouts.iter().map(|layout| Aligned::zeros(images * layout.image())).collect();
+            workspace.layouts = layouts.to_vec();
+        }
+        for (slot, layout) in workspace.slots.iter_mut().zip(layouts) {
+            slot.grow(images * layout.image());
+        }
+        work(workspace)
+    })
+}
