@@ -66,4 +66,38 @@ impl Layout {
             pixel.copy_from_slice(&image[from..from + given]);
         }
     }
+
+    /// Makes the halo of one image zero again.
+    ///
+    /// # Panics
+    /// If the slice is shorter than an image.
+    pub fn clear_halo(&self, image: &mut [f32]) {
+        let (row, side) = (self.row(), self.halo * self.channels);
+        image[..self.halo * row].fill(0.0);
+        for inner in image[self.halo * row..][..self.height * row].chunks_exact_mut(row) {
+            inner[..side].fill(0.0);
+            inner[row - side..].fill(0.0);
+        }
+        image[(self.halo + self.height) * row..self.image()].fill(0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_go_in_and_come_out_and_the_halo_is_what_is_left() {
+        let layout = Layout { height: 2, width: 3, channels: 5, halo: 2 };
+        let pixels: Vec<f32> = (1..=24).map(|i| i as f32).collect();
+        let mut image = vec![9.0; layout.image()];
+        layout.fill(&pixels, 4, &mut image);
+        layout.clear_halo(&mut image);
+        let mut found = vec![0.0; 24];
+        layout.read(&image, 4, &mut found);
+        assert_eq!(found, pixels);
+        // The fifth channel of six pixels was not given.
+        let nines = image.iter().filter(|value| **value == 9.0).count();
+        assert_eq!((nines, image.iter().filter(|value| **value == 0.0).count()), (7, image.len() - 30));
+    }
 }

@@ -42,8 +42,8 @@ impl FewChannels {
         Self { geometry, panels: Panels::pack(isa, &transposed, outputs, taps) }
     }
 
-    /// Writes the gradient on `images` images (layout `to`, halo included: what falls there is the padding's) for the
-    /// gradient `dy` on the output (layout `from`), or adds it to what stands there.
+    /// Writes the gradient on `images` images (layout `to`) for the gradient `dy` on the output (layout `from`), or adds it to
+    /// what stands there.
     ///
     /// # Panics
     /// If a layout or a slice does not fit.
@@ -84,6 +84,8 @@ impl FewChannels {
                     _ => self.add::<0>(&scratch.taps, to, origin, dx),
                 }
             }
+            // What fell there is the padding's.
+            to.clear_halo(dx);
         }
     }
 
