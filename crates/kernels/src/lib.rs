@@ -14,12 +14,14 @@
 pub mod affine;
 pub mod aligned;
 pub mod avg_pool2d;
+pub mod bias_gradient;
 pub mod conv2d;
 pub mod finish;
 pub mod isa;
 pub mod layout;
 pub mod linear;
 pub mod max_pool2d;
+mod outer;
 pub mod panels;
 mod vector;
 

@@ -11,6 +11,7 @@ pub mod implicit_gemm;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+pub mod weight_gradient;
 pub mod winograd;
 
 /// Sizes of one convolution: square kernel, one stride and one padding for both sides.

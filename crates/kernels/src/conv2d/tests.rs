@@ -3,7 +3,7 @@
 use super::few_channels::{self, FewChannels};
 use super::implicit_gemm::{self, ImplicitGemm};
 use super::winograd::{self, Ending, Winograd};
-use super::{Geometry, reference, turn};
+use super::{Geometry, reference, turn, weight_gradient};
 use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
 use crate::isa::Isa;
 use crate::layout::Layout;
@@ -57,7 +57,10 @@ fn assert_close(found: &[f32], expected: &[f64], bound: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(1e-30_f64, |m, v| m.max(v.abs()));
     for (at, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f64::from(*f) - e).abs() <= bound * scale, "{what}[{at}]: {f} instead of {e} (scale {scale})");
+        assert!(
+            (f64::from(*f) - e).abs() <= bound * scale,
+            "{what}[{at}]: {f} instead of {e} (scale {scale})"
+        );
     }
 }
 
@@ -110,7 +113,13 @@ fn winograd(isa: Isa, g: &Geometry, weights: &[f32], x: &[f32], from: &Layout, t
 }
 
 /// Outputs (`backward`: gradients on the input) of every implementation that can compute them.
-fn all(isa: Isa, g: &Geometry, weights: &[f32], given: &[f32], backward: bool) -> Vec<(&'static str, Vec<f32>)> {
+fn all(
+    isa: Isa,
+    g: &Geometry,
+    weights: &[f32],
+    given: &[f32],
+    backward: bool,
+) -> Vec<(&'static str, Vec<f32>)> {
     let [x, y] = layouts(g);
     let (from, to) = if backward { (&y, &x) } else { (&x, &y) };
     let mut found = Vec::new();
@@ -145,18 +154,79 @@ fn every_implementation_agrees_with_the_reference_on_every_instruction_set() {
             for (name, y) in all(isa, &g, &weights, &place(&x_layout, &xs), false) {
                 let bound = if name == "winograd" { WINOGRAD } else { DIRECT };
                 for (at, x) in xs.iter().enumerate() {
-                    let expected = reference::forward(&g, &wide(&weights), &vec![0.0; g.out_channels], &wide(x));
-                    assert_close(&image(&y_layout, &y, at), &expected, bound, &format!("{name} y {isa:?} {g:?}"));
+                    let expected =
+                        reference::forward(&g, &wide(&weights), &vec![0.0; g.out_channels], &wide(x));
+                    assert_close(
+                        &image(&y_layout, &y, at),
+                        &expected,
+                        bound,
+                        &format!("{name} y {isa:?} {g:?}"),
+                    );
                 }
             }
             for (name, dx) in all(isa, &g, &weights, &place(&y_layout, &dys), true) {
                 let bound = if name == "winograd" { WINOGRAD } else { DIRECT };
                 for (at, dy) in dys.iter().enumerate() {
                     let expected = reference::input_gradient(&g, &wide(&weights), &wide(dy));
-                    assert_close(&image(&x_layout, &dx, at), &expected, bound, &format!("{name} dx {isa:?} {g:?}"));
+                    assert_close(
+                        &image(&x_layout, &dx, at),
+                        &expected,
+                        bound,
+                        &format!("{name} dx {isa:?} {g:?}"),
+                    );
                 }
             }
         }
+    }
+}
+
+/// The gradient on the weights from all images, task by task.
+fn weight_gradient(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], images: usize, dw: &mut [f32]) {
+    let [from, to] = layouts(g);
+    let mut scratch = weight_gradient::Scratch::default();
+    let mut tasks = weight_gradient::tasks(g);
+    // In any order.
+    tasks.reverse();
+    for rows in tasks {
+        let slice = &mut dw[rows.start * g.out_channels..rows.end * g.out_channels];
+        weight_gradient::accumulate(isa, g, x, &from, dy, &to, images, rows, slice, &mut scratch);
+    }
+}
+
+#[test]
+fn weight_gradients_agree_with_the_reference_and_add_up() {
+    for g in geometries() {
+        let [from, to] = layouts(&g);
+        let (xs, dys) = (images(&from, 1), images(&to, 4));
+        let (x, dy) = (place(&from, &xs), place(&to, &dys));
+        let mut expected = vec![0.0; g.taps() * g.out_channels];
+        for (x, dy) in xs.iter().zip(&dys) {
+            let part = reference::weight_gradient(&g, &wide(x), &wide(dy));
+            expected.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        let mut fused = Vec::new();
+        for isa in Isa::available() {
+            let mut dw = vec![0.0; expected.len()];
+            weight_gradient(isa, &g, &x, &dy, IMAGES, &mut dw);
+            assert_close(&dw, &expected, DIRECT, &format!("dw {isa:?} {g:?}"));
+            if isa.is_fused() {
+                fused.push(dw);
+            }
+            let mut dw = vec![0.0; expected.len()];
+            weight_gradient(isa, &g, &x, &dy, 1, &mut dw);
+            weight_gradient(isa, &g, &x[from.image()..], &dy[to.image()..], IMAGES - 1, &mut dw);
+            assert_close(&dw, &expected, DIRECT, &format!("dw in parts {isa:?} {g:?}"));
+        }
+        assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{g:?}");
+    }
+}
+
+#[test]
+fn tasks_are_the_rows_of_a_weight_gradient_in_order() {
+    for g in geometries() {
+        let tasks = weight_gradient::tasks(&g);
+        assert!(tasks.iter().all(|rows| !rows.is_empty() && rows.len() <= 56));
+        assert_eq!(tasks.into_iter().flatten().collect::<Vec<_>>(), (0..g.taps()).collect::<Vec<_>>());
     }
 }
 
@@ -171,12 +241,16 @@ fn results_depend_on_nothing_but_the_image() {
         let Some(&isa) = fused.first() else { return };
         let judge = all(isa, &g, &weights, &place(&from, &xs), false);
         for &other in &fused[1..] {
-            for ((name, expected), (_, found)) in judge.iter().zip(all(other, &g, &weights, &place(&from, &xs), false)) {
+            for ((name, expected), (_, found)) in
+                judge.iter().zip(all(other, &g, &weights, &place(&from, &xs), false))
+            {
                 assert!(*expected == found, "{name} {other:?} {g:?}");
             }
         }
         let turned: Vec<Vec<f32>> = xs.iter().rev().cloned().collect();
-        for ((name, expected), (_, found)) in judge.iter().zip(all(isa, &g, &weights, &place(&from, &turned), false)) {
+        for ((name, expected), (_, found)) in
+            judge.iter().zip(all(isa, &g, &weights, &place(&from, &turned), false))
+        {
             for at in 0..IMAGES {
                 assert_eq!(image(&to, &found, IMAGES - 1 - at), image(&to, expected, at), "{name} {g:?}");
             }
@@ -282,7 +356,6 @@ fn pooling_on_the_way_gives_the_gradient_to_the_first_largest() {
         }
     }
 }
-
 
 /// The convolution is linear in `x` and in `w`, so the differences are exact up to rounding.
 #[test]

@@ -4,6 +4,7 @@ pub mod packed;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+pub mod weight_gradient;
 
 /// Sizes of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Packed products against the reference, and the promise that rows do not see each other.
 
-use super::{Geometry, packed, reference};
+use super::{Geometry, packed, reference, weight_gradient};
 use crate::finish::{Add, Finish, Gate};
 use crate::isa::Isa;
 use crate::layout::Layout;
@@ -48,8 +48,9 @@ fn packed_products_agree_with_the_reference_wherever_the_row_stands() {
         for outputs in [16, 48, 112] {
             let g = Geometry { inputs: from.pixels() * from.channels, outputs };
             let weights = noise(g.inputs * g.outputs, 1);
-            let torch: Vec<f64> =
-                (0..weights.len()).map(|at| f64::from(weights[at % g.inputs * outputs + at / g.inputs])).collect();
+            let torch: Vec<f64> = (0..weights.len())
+                .map(|at| f64::from(weights[at % g.inputs * outputs + at / g.inputs]))
+                .collect();
             let xs: Vec<Vec<f32>> = (0..ROWS).map(|row| noise(g.inputs, 3 + row)).collect();
             let dys: Vec<Vec<f32>> = (0..ROWS).map(|row| noise(outputs, 90 + row)).collect();
             for isa in Isa::available() {
@@ -57,7 +58,8 @@ fn packed_products_agree_with_the_reference_wherever_the_row_stands() {
                 let to = layer.to();
                 let run = |xs: &[Vec<f32>], dys: &[Vec<f32>]| {
                     let mut scratch = packed::Scratch::default();
-                    let (mut y, mut dx) = (vec![0.0; xs.len() * to.image()], vec![0.0; xs.len() * from.image()]);
+                    let (mut y, mut dx) =
+                        (vec![0.0; xs.len() * to.image()], vec![0.0; xs.len() * from.image()]);
                     let finish = |output| Finish { output, bias: None, add: Add::Nothing, gate: Gate::Open };
                     layer.forward(&place(&from, xs), xs.len(), &mut finish(&mut y), &mut scratch);
                     layer.backward(&place(&to, dys), xs.len(), &mut finish(&mut dx), &mut scratch);
@@ -78,6 +80,59 @@ fn packed_products_agree_with_the_reference_wherever_the_row_stands() {
                     assert_eq!(alone_dx, image);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn weight_gradients_agree_with_the_reference_and_add_up() {
+    for from in layouts() {
+        for outputs in [16, 48, 112] {
+            let g = Geometry { inputs: from.pixels() * from.channels, outputs };
+            let xs: Vec<Vec<f32>> = (0..ROWS).map(|row| noise(g.inputs, 3 + row)).collect();
+            let dys: Vec<Vec<f32>> = (0..ROWS).map(|row| noise(outputs, 90 + row)).collect();
+            let (x, dy) = (place(&from, &xs), dys.concat());
+            // The reference has weights `[out, in]`.
+            let mut expected = vec![0.0; g.inputs * outputs];
+            for (x, dy) in xs.iter().zip(&dys) {
+                for (at, part) in reference::weight_gradient(&g, &wide(x), &wide(dy)).into_iter().enumerate()
+                {
+                    expected[at % g.inputs * outputs + at / g.inputs] += part;
+                }
+            }
+            let mut fused = Vec::new();
+            for isa in Isa::available() {
+                let run = |cut: usize| {
+                    let mut dw = vec![0.0; expected.len()];
+                    let mut scratch = weight_gradient::Scratch::default();
+                    for rows in weight_gradient::tasks(&from) {
+                        let slice = &mut dw[rows.start * outputs..rows.end * outputs];
+                        for (first, end) in [(0, cut), (cut, ROWS)] {
+                            let (x, dy) = (&x[first * from.image()..], &dy[first * outputs..]);
+                            let (rows, images) = (rows.clone(), end - first);
+                            weight_gradient::accumulate(
+                                isa,
+                                x,
+                                &from,
+                                dy,
+                                outputs,
+                                images,
+                                rows,
+                                slice,
+                                &mut scratch,
+                            );
+                        }
+                    }
+                    dw
+                };
+                let dw = run(ROWS);
+                assert_close(&dw, &expected, &format!("dw {from:?} {outputs} {isa:?}"));
+                assert_close(&run(7), &expected, &format!("dw in parts {from:?} {outputs} {isa:?}"));
+                if isa.is_fused() {
+                    fused.push(dw);
+                }
+            }
+            assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{from:?} {outputs}");
         }
     }
 }

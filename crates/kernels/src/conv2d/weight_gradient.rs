@@ -1,0 +1,78 @@
+//! Gradient on a convolution's weights as a sum of outer products that lie in the images as they are:
+//! `dw[u, v, c, o] = sum over images and i, j of x[i * s + u - p, j * s + v - p, c] * dy[i, j, o]`.
+//!
+//! The weights of one kernel row `u` are rows of `dw` that lie side by side, and so do the inputs that they meet. That
+//! is how the gradient is cut into [`tasks`], each of which reads all images and writes some rows.
+
+use std::ops::Range;
+
+use super::Geometry;
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::outer::{self, Operand};
+
+/// Rows of `dw` of a task, at most: a few tiles, so that a task's inputs and sums stay in a second-level cache while
+/// the gradients stream through it, and there are tasks for many threads.
+const ROWS: usize = 56;
+
+/// Room for the rows of one call; kept by a thread from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    x: Vec<usize>,
+    dy: Vec<usize>,
+}
+
+/// The rows of `dw` `[kernel * kernel * in, out]`, cut into pieces that can be computed apart, in any order.
+pub fn tasks(g: &Geometry) -> Vec<Range<usize>> {
+    let run = g.kernel * g.in_channels;
+    outer::pieces(g.kernel, run, ROWS)
+}
+
+/// Adds the sum over `images` images to the rows `rows` (one of [`tasks`]) of the gradient on the weights, which are
+/// `dw` `[rows, out]`, from the inputs `x` (layout `from`, its halo at least the padding) and the gradients `dy` on the
+/// outputs (layout `to`).
+///
+/// Sums are cut into blocks of pixels that follow from the number of pixels alone.
+///
+/// # Panics
+/// If a layout or a slice does not fit, the output channels are no whole vectors, or the rows are not of one kernel
+/// row.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "two images with their layouts, and the part that is wanted of the result"
+)]
+pub fn accumulate(
+    isa: Isa,
+    g: &Geometry,
+    x: &[f32],
+    from: &Layout,
+    dy: &[f32],
+    to: &Layout,
+    images: usize,
+    rows: Range<usize>,
+    dw: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    assert!([from.height, from.width] == g.input && from.channels == g.in_channels, "{from:?} for {g:?}");
+    assert!([to.height, to.width] == g.output() && to.channels == g.out_channels, "{to:?} for {g:?}");
+    assert!(from.halo >= g.padding, "{from:?} for {g:?}");
+    assert!(x.len() >= images * from.image() && dy.len() >= images * to.image(), "{images} images of {g:?}");
+    let run = g.kernel * g.in_channels;
+    let (u, first) = (rows.start / run, rows.start % run);
+    assert!(rows.end <= g.taps() && first + rows.len() <= run, "rows {rows:?} of {g:?}");
+    assert_eq!(dw.len(), rows.len() * g.out_channels, "rows {rows:?} of {g:?}");
+    scratch.x.clear();
+    scratch.dy.clear();
+    for image in 0..images {
+        for i in 0..to.height {
+            let row = i * g.stride + u + from.halo - g.padding;
+            let x = image * from.image() + row * from.row() + (from.halo - g.padding) * from.channels + first;
+            let dy = image * to.image() + to.pixel(i, 0);
+            scratch.x.extend((0..to.width).map(|j| x + j * g.stride * from.channels));
+            scratch.dy.extend((0..to.width).map(|j| dy + j * to.channels));
+        }
+    }
+    let x = Operand { values: x, starts: &scratch.x, length: rows.len() };
+    let dy = Operand { values: dy, starts: &scratch.dy, length: g.out_channels };
+    outer::add(isa, x, dy, dw, g.out_channels);
+}

@@ -1,0 +1,93 @@
+//! One training step: forward with each batch's own statistics, back to the gradients of all weights.
+//!
+//! A batch is cut into chunks of a fixed number of images, each with buffers of its own. Layers are run one after the
+//! other, each on all chunks side by side, since batch norm needs the whole batch in between. What is summed over
+//! images is joined in their order, so no result depends on the number of threads.
+
+mod back;
+mod chunk;
+mod forward;
+mod sums;
+
+use candle_core::Tensor;
+use robin_core::{Scores, host};
+
+use super::layers::{self, Layer, Norms};
+use super::lower::Program;
+use super::slots::Slots;
+use crate::{Error, Gradients, LossFn, Parameters, Result};
+use chunk::Chunk;
+use robin_kernels::batch_norm::Statistics;
+use sums::Sums;
+
+/// Images of a chunk. A fixed number: sums over images are joined chunk by chunk.
+const CHUNK: usize = 16;
+
+/// Buffers that a network keeps from step to step.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    batches: Vec<Vec<Chunk>>,
+}
+
+/// What a training step looks at.
+struct Training<'a> {
+    program: &'a Program,
+    slots: &'a Slots,
+    layers: Vec<Layer>,
+    parameters: &'a Parameters,
+    normalize: Option<[Vec<f32>; 2]>,
+}
+
+/// A batch on its way.
+struct Batch<'a> {
+    images: usize,
+    chunks: &'a mut [Chunk],
+    /// Of the batch norm in each step, if there is one.
+    statistics: Vec<Option<Statistics>>,
+}
+
+/// Runs one step. The running statistics in `parameters` move only if nothing fails.
+pub(super) fn step(
+    program: &Program,
+    slots: &Slots,
+    parameters: &mut Parameters,
+    buffers: &mut Buffers,
+    batches: &[&Tensor],
+    loss: &mut LossFn<'_>,
+) -> Result<Gradients> {
+    let training = Training {
+        program,
+        slots,
+        layers: layers::prepare(program, parameters, Norms::Apart),
+        parameters,
+        normalize: super::normalization(program, parameters),
+    };
+    buffers.batches.resize_with(batches.len(), Vec::new);
+    let mut on_their_way = Vec::with_capacity(batches.len());
+    let mut scores = Vec::with_capacity(batches.len());
+    for (images, chunks) in batches.iter().zip(&mut buffers.batches) {
+        let n = program.graph.image_count(images.dims())?;
+        chunks.resize_with(n.div_ceil(CHUNK), Chunk::default);
+        let mut batch = Batch { images: n, chunks, statistics: Vec::new() };
+        let outputs = training.forward(&host::to_vec(images)?, &mut batch)?;
+        scores.push(Scores::from_vec(outputs, n, program.graph.num_outputs())?);
+        on_their_way.push(batch);
+    }
+    let score_gradients = loss(&scores)?;
+    let mut sums = Sums::new(&training);
+    for (batch, gradient) in on_their_way.iter_mut().zip(score_gradients) {
+        training.back(&host::to_vec(&gradient)?, batch, &mut sums);
+    }
+    let gradients = sums.finish(&training);
+    let statistics: Vec<_> = on_their_way.into_iter().map(|batch| batch.statistics).collect();
+    forward::move_running_statistics(program, &statistics, parameters);
+    Ok(gradients)
+}
+
+/// How many values of a channel a batch norm must see at least for a variance.
+fn check_variance(graph: &str, name: &str, values: usize) -> Result<()> {
+    if values >= 2 {
+        return Ok(());
+    }
+    Err(Error::BatchNorm { graph: graph.to_owned(), layer: name.to_owned(), values })
+}
