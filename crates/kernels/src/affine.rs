@@ -2,7 +2,7 @@
 //! statistics that no convolution can take into its weights, a sum of two branches, a rectifier alone.
 
 use crate::aligned::Aligned;
-use crate::finish::Finish;
+use crate::finish::{Bits, Finish};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::{Kernel, LANES, Vector, run};
@@ -58,6 +58,64 @@ impl Affine {
 /// If a slice does not fit the layout.
 pub fn copy(isa: Isa, x: &[f32], layout: &Layout, images: usize, finish: &mut Finish<'_>) {
     each(isa, x, None, None, layout, images, finish);
+}
+
+/// Writes the gradients of a pooling that was taken along ([`crate::finish::PooledFinish`]) to their places: `pooled`
+/// (layout `from`) to `dense` (layout `to`), 0 elsewhere.
+///
+/// # Panics
+/// If a slice does not fit its layout, or the layouts each other.
+pub fn unpool(
+    isa: Isa,
+    (pooled, bits): (&[f32], &[[Bits; 4]]),
+    from: &Layout,
+    images: usize,
+    to: &Layout,
+    dense: &mut [f32],
+) {
+    assert!(to.channels.is_multiple_of(LANES) && from.channels == to.channels, "{from:?} {to:?}");
+    assert_eq!([from.height, from.width], [to.height / 2, to.width / 2], "{from:?} {to:?}");
+    let len = images * from.image();
+    assert!(pooled.len() >= len && bits.len() >= len / LANES, "{images} images of {from:?}");
+    assert!(dense.len() >= images * to.image(), "{images} images of {to:?}");
+    run(isa, Unpool { pooled, bits, from, images, to, dense });
+}
+
+struct Unpool<'a> {
+    pooled: &'a [f32],
+    bits: &'a [[Bits; 4]],
+    from: &'a Layout,
+    images: usize,
+    to: &'a Layout,
+    dense: &'a mut [f32],
+}
+
+impl Kernel for Unpool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Self { pooled, bits, from, images, to, dense } = self;
+        for image in 0..images {
+            for row in 0..to.height {
+                for column in 0..to.width {
+                    let at = image * to.image() + to.pixel(row, column);
+                    let exists = row / 2 < from.height && column / 2 < from.width;
+                    for channel in (0..to.channels).step_by(LANES) {
+                        // SAFETY: the instruction set by this function's contract; `unpool` checked every slice.
+                        unsafe {
+                            let mut value = V::zero();
+                            if exists {
+                                let from = image * from.image() + from.pixel(row / 2, column / 2) + channel;
+                                value = V::load(pooled, from).keep(bits[from / LANES][row % 2 * 2 + column % 2]);
+                            }
+                            value.store(dense, at + channel);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn each(

@@ -1,6 +1,7 @@
 //! Average pooling without overlap: window and stride are one number, which divides both sides of the image, so
 //! that every value has the same weight. (candle 0.11.1's gradient is wrong on other sides; never use it.)
 
+pub mod direct;
 pub mod reference;
 #[cfg(test)]
 mod tests;

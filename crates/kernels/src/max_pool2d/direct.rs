@@ -1,88 +1,163 @@
-//! Pooling window by window, channels side by side in registers.
+//! Pooling window by window, sixteen channels side by side.
 
 use super::Geometry;
+use crate::finish::{Bits, Finish};
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::vector::{Kernel, LANES, Vector, run};
 
-/// Channels that are compared together; what is left over goes one by one.
-const LANES: usize = 8;
-
-/// Writes the output of one image and the places of the maxima (one byte each).
+/// Writes the maxima of `images` images `x` (layout `from`) to `y` (layout `to`), and where they came from: `window^2` bits
+/// for each vector of `y`, place by place in row order.
 ///
 /// # Panics
-/// If a slice does not fit `geometry`.
-pub fn forward(g: &Geometry, x: &[f32], y: &mut [f32], places: &mut [u8]) {
-    assert_eq!((x.len(), y.len(), places.len()), (g.input_len(), g.output_len(), g.output_len()), "{g:?}");
-    let whole = g.channels - g.channels % LANES;
-    for_each_window(g, |at, start| {
-        for channel in (0..whole).step_by(LANES) {
-            maxima::<LANES>(g, &x[start + channel..], &mut y[at + channel..], &mut places[at + channel..]);
-        }
-        for channel in whole..g.channels {
-            maxima::<1>(g, &x[start + channel..], &mut y[at + channel..], &mut places[at + channel..]);
-        }
-    });
+/// If a layout or a slice does not fit `g`.
+#[allow(clippy::too_many_arguments, reason = "two images with their layouts")]
+pub fn forward(
+    isa: Isa,
+    g: &Geometry,
+    x: &[f32],
+    from: &Layout,
+    images: usize,
+    to: &Layout,
+    y: &mut [f32],
+    places: Option<&mut [Bits]>,
+) {
+    check(g, from, to);
+    assert!(x.len() >= images * from.image() && y.len() >= images * to.image(), "{images} images of {g:?}");
+    let enough = |places: &&mut [Bits]| places.len() >= images * to.image() / LANES * g.area();
+    assert!(places.as_ref().is_none_or(enough), "places of {images} images of {g:?}");
+    run(isa, Forward { g, x, from, images, to, y, places });
 }
 
-/// The maxima of `L` channels of one window, and their places. The slices begin at the window's first channel.
-#[inline(always)]
-fn maxima<const L: usize>(g: &Geometry, x: &[f32], y: &mut [f32], places: &mut [u8]) {
-    let mut best = *x.first_chunk::<L>().expect("a window lies in its image");
-    // As wide as the values, so that both are selected by one mask.
-    let mut best_place = [0_u32; L];
-    for place in 1..g.window * g.window {
-        let values = x[g.offset(place)..].first_chunk::<L>().expect("a window lies in its image");
-        for lane in 0..L {
-            // NaN wins, as in PyTorch: a broken network must not look like a quiet one.
-            let larger = values[lane] > best[lane] || values[lane].is_nan();
-            best[lane] = if larger { values[lane] } else { best[lane] };
-            best_place[lane] = if larger { place as u32 } else { best_place[lane] };
-        }
-    }
-    y[..L].copy_from_slice(&best);
-    places[..L].copy_from_slice(&best_place.map(|place| place as u8));
-}
-
-/// Writes the gradient on the image for the gradient `dy` on the output.
+/// Hands the gradient on every input pixel to `finish` (layout `to`), for the gradients `dy` (layout `from`) on the maxima: 0
+/// where a pixel is not its window's maximum, or in no window.
 ///
 /// # Panics
-/// If a slice does not fit `geometry`.
-pub fn input_gradient(g: &Geometry, places: &[u8], dy: &[f32], dx: &mut [f32]) {
-    assert_eq!((dx.len(), dy.len(), places.len()), (g.input_len(), g.output_len(), g.output_len()), "{g:?}");
-    let whole = g.channels - g.channels % LANES;
-    if g.output().map(|side| side * g.window) != g.input {
-        // Rows and columns that fill no window.
-        dx.fill(0.0);
-    }
-    for_each_window(g, |at, start| {
-        for channel in (0..whole).step_by(LANES) {
-            spread::<LANES>(g, &places[at + channel..], &dy[at + channel..], &mut dx[start + channel..]);
-        }
-        for channel in whole..g.channels {
-            spread::<1>(g, &places[at + channel..], &dy[at + channel..], &mut dx[start + channel..]);
-        }
-    });
+/// If a layout or a slice does not fit `g`.
+#[allow(clippy::too_many_arguments, reason = "two images with their layouts")]
+pub fn input_gradient(
+    isa: Isa,
+    g: &Geometry,
+    dy: &[f32],
+    from: &Layout,
+    places: &[Bits],
+    images: usize,
+    to: &Layout,
+    finish: &mut Finish<'_>,
+) {
+    check(g, to, from);
+    assert!(dy.len() >= images * from.image(), "{images} images of {g:?}");
+    assert!(places.len() >= images * from.image() / LANES * g.area(), "places of {images} images of {g:?}");
+    finish.check(to, images);
+    run(isa, Backward { g, dy, from, places, images, to, finish });
 }
 
-/// Writes `L` channels of one window: the gradient at the maximum's place, 0 at the others.
-#[inline(always)]
-fn spread<const L: usize>(g: &Geometry, places: &[u8], dy: &[f32], dx: &mut [f32]) {
-    let places = places.first_chunk::<L>().expect("an output for each window").map(u32::from);
-    let dy = dy.first_chunk::<L>().expect("an output for each window");
-    for place in 0..g.window * g.window {
-        let dx = dx[g.offset(place)..].first_chunk_mut::<L>().expect("a window lies in its image");
-        for lane in 0..L {
-            dx[lane] = if places[lane] == place as u32 { dy[lane] } else { 0.0 };
+fn check(g: &Geometry, input: &Layout, output: &Layout) {
+    assert!(g.channels.is_multiple_of(LANES), "{g:?}");
+    assert!([input.height, input.width] == g.input && input.channels == g.channels, "{input:?} for {g:?}");
+    assert!([output.height, output.width] == g.output() && output.channels == g.channels, "{output:?} for {g:?}");
+}
+
+struct Forward<'a> {
+    g: &'a Geometry,
+    x: &'a [f32],
+    from: &'a Layout,
+    images: usize,
+    to: &'a Layout,
+    y: &'a mut [f32],
+    places: Option<&'a mut [Bits]>,
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(mut self) {
+        let Self { g, from, to, .. } = self;
+        for image in 0..self.images {
+            for row in 0..to.height {
+                for column in 0..to.width {
+                    let start = image * from.image() + from.pixel(row * g.window, column * g.window);
+                    let at = image * to.image() + to.pixel(row, column);
+                    for channel in (0..to.channels).step_by(LANES) {
+                        // SAFETY: the instruction set by this function's contract; `forward` checked every slice.
+                        unsafe { self.window::<V>(start + channel, at + channel) }
+                    }
+                }
+            }
         }
     }
 }
 
-/// Calls `visit(first output value, first input value)` for every window.
-#[inline(always)]
-fn for_each_window(g: &Geometry, mut visit: impl FnMut(usize, usize)) {
-    let [height, width] = g.output();
-    for i in 0..height {
-        for j in 0..width {
-            let start = (i * g.window * g.input[1] + j * g.window) * g.channels;
-            visit((i * width + j) * g.channels, start);
+impl Forward<'_> {
+    /// The maxima of the sixteen windows that begin at `start`, which go to `at`.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `V`; the places are those of vectors.
+    #[inline(always)]
+    unsafe fn window<V: Vector>(&mut self, start: usize, at: usize) {
+        let area = self.g.area();
+        // SAFETY: as this function's.
+        unsafe {
+            let mut largest = V::load(self.x, start);
+            if let Some(places) = &mut self.places {
+                places[at / LANES * area] = u16::MAX;
+            }
+            for place in 1..area {
+                let (row, column) = (place / self.g.window, place % self.g.window);
+                let value = V::load(self.x, start + row * self.from.row() + column * self.from.channels);
+                // NaN wins, as in PyTorch: a broken network must not look like a quiet one.
+                let kept = largest.nan();
+                let larger = value.above(largest) | value.nan() & !kept;
+                if let Some(places) = &mut self.places {
+                    let places = &mut places[at / LANES * area..][..=place];
+                    places[..place].iter_mut().for_each(|earlier| *earlier &= !larger);
+                    places[place] = larger;
+                }
+                largest = largest.keep(!larger).add(value.keep(larger));
+            }
+            largest.store(self.y, at);
+        }
+    }
+}
+
+struct Backward<'a, 'b> {
+    g: &'a Geometry,
+    dy: &'a [f32],
+    from: &'a Layout,
+    places: &'a [Bits],
+    images: usize,
+    to: &'a Layout,
+    finish: &'a mut Finish<'b>,
+}
+
+impl Kernel for Backward<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Self { g, dy, from, places, images, to, finish } = self;
+        for image in 0..images {
+            for row in 0..to.height {
+                for column in 0..to.width {
+                    let at = image * to.image() + to.pixel(row, column);
+                    let (window_row, window_column) = (row / g.window, column / g.window);
+                    let exists = window_row < from.height && window_column < from.width;
+                    let place = row % g.window * g.window + column % g.window;
+                    for channel in (0..to.channels).step_by(LANES) {
+                        // SAFETY: the instruction set by this function's contract; `input_gradient` checked every
+                        // slice.
+                        unsafe {
+                            let mut value = V::zero();
+                            if exists {
+                                let from = image * from.image() + from.pixel(window_row, window_column) + channel;
+                                value = V::load(dy, from).keep(places[from / LANES * g.area() + place]);
+                            }
+                            finish.put(at + channel, channel, value);
+                        }
+                    }
+                }
+            }
         }
     }
 }

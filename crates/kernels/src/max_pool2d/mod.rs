@@ -16,7 +16,7 @@ pub struct Geometry {
     pub input: [usize; 2],
     /// Channels.
     pub channels: usize,
-    /// Side of the window, and stride; at most 16, so that a place in the window fits a byte.
+    /// Side of the window, and stride; at most 16.
     pub window: usize,
 }
 
@@ -35,6 +35,11 @@ impl Geometry {
     pub fn output_len(&self) -> usize {
         let [height, width] = self.output();
         height * width * self.channels
+    }
+
+    /// Values of one window.
+    pub fn area(&self) -> usize {
+        self.window * self.window
     }
 
     /// From a window's first value to the one at `place` (row order) of the same channel.

@@ -28,8 +28,8 @@ pub(super) enum Marks {
     Rectified(Vec<Bits>),
     /// Four for each window.
     Windows(Vec<[Bits; 4]>),
-    /// Where each maximum came from.
-    Places(Vec<u8>),
+    /// A bit for each place of each window.
+    Places(Vec<Bits>),
 }
 
 impl Marks {
@@ -37,12 +37,12 @@ impl Marks {
     pub(super) fn make_room(&mut self, step: &Step, to: &Layout, images: usize) {
         let vectors = images * to.image() / LANES;
         match (&step.operation, self) {
-            (Operation::MaxPool2d(_), Self::Places(places)) => places.resize(vectors * LANES, 0),
+            (Operation::MaxPool2d(g), Self::Places(places)) => places.resize(vectors * g.area(), 0),
             (operation, Self::Windows(windows)) if operation.is_pooled() => windows.resize(vectors, [0; 4]),
             (operation, Self::Rectified(bits)) if step.relu && !operation.is_pooled() => bits.resize(vectors, 0),
             (operation, marks) => {
                 *marks = match operation {
-                    Operation::MaxPool2d(_) => Self::Places(vec![0; vectors * LANES]),
+                    Operation::MaxPool2d(g) => Self::Places(vec![0; vectors * g.area()]),
                     operation if operation.is_pooled() => Self::Windows(vec![[0; 4]; vectors]),
                     _ if step.relu => Self::Rectified(vec![0; vectors]),
                     _ => Self::Nothing,
@@ -67,7 +67,7 @@ impl Marks {
     }
 
     /// The gate of a rectifier, which leaves marks if there is room for them.
-    fn rectifier(&mut self, relu: bool) -> Gate<'_> {
+    pub(super) fn rectifier(&mut self, relu: bool) -> Gate<'_> {
         match self {
             _ if !relu => Gate::Open,
             Self::Rectified(bits) => Gate::RectifyAndMark(bits),
@@ -136,9 +136,9 @@ impl Applied<'_> {
                     Marks::Places(places) => Some(places.as_mut_slice()),
                     _ => None,
                 };
-                super::pool_temp::max_f(g.window, x, from, images, to, output, places);
+                max_pool2d::direct::forward(isa, g, x, from, images, to, output, places);
             }
-            (Operation::AvgPool2d(g), _) => super::pool_temp::avg_f(g.window, x, from, images, to, output),
+            (Operation::AvgPool2d(g), _) => avg_pool2d::direct::forward(isa, g, x, from, images, to, output),
             (Operation::Copy, _) => {
                 let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
                 affine::copy(isa, x, from, images, &mut finish);
@@ -171,10 +171,10 @@ impl Applied<'_> {
             }
             (Operation::MaxPool2d(g), _) => {
                 let Marks::Places(places) = marks else { unreachable!("a pass that goes back kept places") };
-                super::pool_temp::max_b(g.window, dy, to, places, images, from, &mut dx);
+                max_pool2d::direct::input_gradient(isa, g, dy, to, places, images, from, &mut dx);
             }
             (Operation::AvgPool2d(g), _) => {
-                super::pool_temp::avg_b(g.window, dy, to, images, from, &mut dx);
+                avg_pool2d::direct::input_gradient(isa, g, dy, to, images, from, &mut dx);
             }
             _ => unreachable!("copies go back by sharing, and layers were prepared for these steps"),
         }

@@ -8,14 +8,14 @@ mod classifier;
 mod layers;
 mod lower;
 mod pass;
-mod pool_temp;
 mod slots;
+mod training;
 mod workspace;
 
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use robin_core::{Classifier, Scores};
+use robin_core::Classifier;
 
 use crate::executor::check;
 use crate::{Executor, Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
@@ -45,25 +45,30 @@ impl Executor for Cpu {
         check(graph, &parameters)?;
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
-        Ok(Box::new(CpuNetwork { parameters, program, slots }))
+        Ok(Box::new(CpuNetwork { parameters, program, slots, buffers: training::Buffers::default() }))
     }
 }
 
 fn freeze(program: Arc<Program>, slots: Arc<Slots>, parameters: &Parameters) -> Frozen {
     let layers = layers::prepare(&program, parameters, Norms::Folded);
-    let normalize = program.normalize.as_ref().map(|name| {
-        ["mean", "std"].map(|part| {
-            let tensor = parameters.get(&format!("{name}.{part}"));
-            tensor.expect("parameters were checked against the graph").values.clone()
-        })
-    });
+    let normalize = normalization(&program, parameters);
     Frozen { program, slots, layers, normalize }
+}
+
+/// Mean and standard deviation of each input channel, if the network begins by normalising.
+fn normalization(program: &Program, parameters: &Parameters) -> Option<[Vec<f32>; 2]> {
+    let name = program.normalize.as_ref()?;
+    Some(["mean", "std"].map(|part| {
+        let tensor = parameters.get(&format!("{name}.{part}"));
+        tensor.expect("parameters were checked against the graph").values.clone()
+    }))
 }
 
 struct CpuNetwork {
     parameters: Parameters,
     program: Arc<Program>,
     slots: Arc<Slots>,
+    buffers: training::Buffers,
 }
 
 impl Network for CpuNetwork {
@@ -81,6 +86,7 @@ impl Network for CpuNetwork {
     }
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {
-        unimplemented!()
+        let Self { parameters, program, slots, buffers } = self;
+        training::step(program, slots, parameters, buffers, batches, loss)
     }
 }

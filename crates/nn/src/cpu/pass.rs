@@ -91,10 +91,7 @@ impl Frozen {
                 buffers[to] = output;
             }
             let (layout, output) = (program.layouts[program.output], &buffers[slots.values[program.output]]);
-            let outputs = program.graph.num_outputs();
-            for (scores, row) in scores.chunks_exact_mut(outputs).zip(output.chunks_exact(layout.image())) {
-                scores.copy_from_slice(&row[..outputs]);
-            }
+            read_scores(output, &layout, program.graph.num_outputs(), scores);
         });
     }
 
@@ -115,12 +112,7 @@ impl Frozen {
         let count = score_gradient.len() / outputs;
         workspace::with(&slots.layouts, count, |Workspace { slots: buffers, scratch, .. }| {
             let layout = program.layouts[program.output];
-            let output = &mut buffers[slots.output_gradient];
-            for (row, given) in output.chunks_exact_mut(layout.image()).zip(score_gradient.chunks_exact(outputs)) {
-                // Columns that fill up a vector belong to no score.
-                row.fill(0.0);
-                row[..outputs].copy_from_slice(given);
-            }
+            write_score_gradient(score_gradient, outputs, &layout, &mut buffers[slots.output_gradient]);
             for back in &slots.back {
                 match back {
                     BackStep::Through { step, from, to, add, marks: through } => {
@@ -144,8 +136,24 @@ impl Frozen {
     }
 }
 
+/// Scores `[n, outputs]` out of their layout.
+pub(super) fn read_scores(values: &[f32], layout: &Layout, outputs: usize, scores: &mut [f32]) {
+    for (scores, row) in scores.chunks_exact_mut(outputs).zip(values.chunks_exact(layout.image())) {
+        scores.copy_from_slice(&row[..outputs]);
+    }
+}
+
+/// The gradient `[n, outputs]` on scores into their layout.
+pub(super) fn write_score_gradient(given: &[f32], outputs: usize, layout: &Layout, to: &mut [f32]) {
+    for (row, given) in to.chunks_exact_mut(layout.image()).zip(given.chunks_exact(outputs)) {
+        // Columns that fill up a vector belong to no score.
+        row.fill(0.0);
+        row[..outputs].copy_from_slice(given);
+    }
+}
+
 /// Calls `work` with the other buffers and a finish into slot `to`.
-fn write(
+pub(super) fn write(
     buffers: &mut [Aligned],
     to: Slot,
     add: Summand,

@@ -69,6 +69,16 @@ impl Slots {
         }
     }
 
+    /// Slots that hold gradients at some time.
+    pub(super) fn used_on_the_way_back(&self) -> Vec<Slot> {
+        let mut used = vec![self.output_gradient];
+        for back in &self.back {
+            let (BackStep::Through { to, .. } | BackStep::Sum { to, .. }) = back;
+            used.push(*to);
+        }
+        used
+    }
+
     /// Values that all slots hold for one image.
     pub(super) fn len_of_image(&self) -> usize {
         self.layouts.iter().map(Layout::image).sum()

@@ -35,3 +35,8 @@ pub(super) fn with<R>(layouts: &[Layout], images: usize, work: impl FnOnce(&mut 
         work(workspace)
     })
 }
+
+/// Calls `work` with this thread's scratch alone.
+pub(super) fn with_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
+    WORKSPACE.with_borrow_mut(|workspace| work(&mut workspace.scratch))
+}

@@ -15,7 +15,7 @@ use robin_core::{Scores, host};
 use super::layers::{self, Layer, Norms};
 use super::lower::Program;
 use super::slots::Slots;
-use crate::{Error, Gradients, LossFn, Parameters, Result};
+use crate::{Gradients, LossFn, Parameters, Result};
 use chunk::Chunk;
 use robin_kernels::batch_norm::Statistics;
 use sums::Sums;
@@ -82,12 +82,4 @@ pub(super) fn step(
     let statistics: Vec<_> = on_their_way.into_iter().map(|batch| batch.statistics).collect();
     forward::move_running_statistics(program, &statistics, parameters);
     Ok(gradients)
-}
-
-/// How many values of a channel a batch norm must see at least for a variance.
-fn check_variance(graph: &str, name: &str, values: usize) -> Result<()> {
-    if values >= 2 {
-        return Ok(());
-    }
-    Err(Error::BatchNorm { graph: graph.to_owned(), layer: name.to_owned(), values })
 }

@@ -1,0 +1,154 @@
+//! The way forward, layer by layer.
+
+use rayon::prelude::*;
+use robin_kernels::batch_norm::{self, Statistics};
+use robin_kernels::finish::{Add, Finish, Gate, PooledFinish, Source};
+use robin_kernels::isa::Isa;
+
+use super::super::apply::{Applied, Marks, convolve};
+use super::super::layers::Layer;
+use super::super::lower::{INPUT, Operation, Program, Step};
+use super::super::pass::{read_images, read_scores};
+use super::super::workspace::with_scratch;
+use super::chunk::{Chunk, inner_layout};
+use super::{Batch, CHUNK, Training};
+use crate::graph::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM};
+use crate::{Error, Parameters, Result};
+
+impl Training<'_> {
+    /// Scores `[n, k]` of `images` `[n, c, h, w]`; all that the way back needs stays in `batch`.
+    pub(super) fn forward(&self, images: &[f32], batch: &mut Batch<'_>) -> Result<Vec<f32>> {
+        let shape = self.program.graph.input_shape();
+        let length = shape.iter().product::<usize>();
+        batch.chunks.par_iter_mut().zip(images.par_chunks(CHUNK * length)).for_each(|(chunk, images)| {
+            chunk.make_room(self.program, self.slots, images.len() / length);
+            let layout = &self.program.layouts[INPUT];
+            read_images(images, shape, self.normalize.as_ref(), layout, &mut chunk.values[INPUT]);
+        });
+        for (at, step) in self.program.steps.iter().enumerate() {
+            let statistics = self.step_forward(at, step, batch)?;
+            batch.statistics.push(statistics);
+        }
+        let outputs = self.program.graph.num_outputs();
+        let layout = &self.program.layouts[self.program.output];
+        let mut scores = vec![0.0; batch.images * outputs];
+        for (chunk, scores) in batch.chunks.iter().zip(scores.chunks_mut(CHUNK * outputs)) {
+            read_scores(&chunk.values[self.program.output], layout, outputs, scores);
+        }
+        Ok(scores)
+    }
+
+    fn step_forward(&self, at: usize, step: &Step, batch: &mut Batch<'_>) -> Result<Option<Statistics>> {
+        let norm = match &step.operation {
+            Operation::Conv2d { norm: Some(norm), .. } => norm,
+            Operation::BatchNorm2d { name } => name,
+            _ => {
+                batch.chunks.par_iter_mut().for_each(|chunk| self.without_norm(at, step, chunk));
+                return Ok(None);
+            }
+        };
+        batch.chunks.par_iter_mut().for_each(|chunk| self.convolve_bare(at, step, chunk));
+        let layout = self.normed_layout(step);
+        let pixels = batch.images * layout.pixels();
+        if pixels < 2 {
+            let (graph, layer) = (self.program.graph.name().to_owned(), norm.clone());
+            return Err(Error::BatchStatistics { graph, layer });
+        }
+        let parts: Vec<_> = batch
+            .chunks
+            .par_iter()
+            .map(|chunk| batch_norm::moments(Isa::detect(), normed(at, step, chunk), &layout, chunk.images))
+            .collect();
+        let [weight, bias] = ["weight", "bias"].map(|part| {
+            let tensor = self.parameters.get(&format!("{norm}.{part}"));
+            tensor.expect("parameters were checked against the graph").values.as_slice()
+        });
+        let statistics = Statistics::of_batch(&parts, weight, bias, BATCH_NORM_EPSILON);
+        batch.chunks.par_iter_mut().for_each(|chunk| self.normalize(at, step, &statistics, chunk));
+        Ok(Some(statistics))
+    }
+
+    /// How the values lie that a step's batch norm sees.
+    pub(super) fn normed_layout(&self, step: &Step) -> robin_kernels::layout::Layout {
+        inner_layout(self.program, step).unwrap_or(self.program.layouts[step.input])
+    }
+
+    /// A step that sees one image at a time.
+    fn without_norm(&self, at: usize, step: &Step, chunk: &mut Chunk) {
+        let applied = Applied { program: self.program, step, layer: &self.layers[at] };
+        let mut output = std::mem::take(&mut chunk.values[step.output]);
+        let add = step.add.map(|add| &*chunk.values[add]);
+        let x = &chunk.values[step.input];
+        with_scratch(|scratch| {
+            applied.forward(x, add, chunk.images, &mut output, &mut chunk.marks[at], scratch);
+        });
+        chunk.values[step.output] = output;
+    }
+
+    /// The convolution before a batch norm.
+    fn convolve_bare(&self, at: usize, step: &Step, chunk: &mut Chunk) {
+        let Layer::Conv2d(layer) = &self.layers[at] else { return };
+        let (from, to) = (&self.program.layouts[step.input], self.normed_layout(step));
+        let (x, output) = (Source::Dense(&chunk.values[step.input]), &mut *chunk.inner[at]);
+        let finish = Finish { output, bias: layer.bias.as_deref(), add: Add::Nothing, gate: Gate::Open };
+        with_scratch(|scratch| convolve(&layer.forward, x, from, chunk.images, &to, finish, scratch));
+    }
+
+    /// Batch norm with known statistics, and the rest of the step.
+    fn normalize(&self, at: usize, step: &Step, statistics: &Statistics, chunk: &mut Chunk) {
+        let (isa, layout, to) = (Isa::detect(), self.normed_layout(step), &self.program.layouts[step.output]);
+        let mut output = std::mem::take(&mut chunk.values[step.output]);
+        let mut marks = std::mem::take(&mut chunk.marks[at]);
+        let y = normed(at, step, chunk);
+        match &mut marks {
+            Marks::Windows(windows) => {
+                let mut finish = PooledFinish { output: &mut output, bias: None, bits: Some(windows) };
+                batch_norm::normalize_pooled(isa, y, &layout, chunk.images, statistics, to, &mut finish);
+            }
+            marks => {
+                let add = step.add.map_or(Add::Nothing, |add| Add::Values(&chunk.values[add]));
+                let gate = marks.rectifier(step.relu);
+                let mut finish = Finish { output: &mut output, bias: None, add, gate };
+                batch_norm::normalize(isa, y, &layout, chunk.images, statistics, &mut finish);
+            }
+        }
+        chunk.values[step.output] = output;
+        chunk.marks[at] = marks;
+    }
+}
+
+/// What a step's batch norm sees.
+pub(super) fn normed<'a>(at: usize, step: &Step, chunk: &'a Chunk) -> &'a [f32] {
+    match step.operation {
+        Operation::Conv2d { .. } => &chunk.inner[at],
+        _ => &chunk.values[step.input],
+    }
+}
+
+/// Moves the running statistics towards those of each batch, in order, as PyTorch does.
+pub(super) fn move_running_statistics(
+    program: &Program,
+    batches: &[Vec<Option<Statistics>>],
+    parameters: &mut Parameters,
+) {
+    for statistics in batches {
+        for (step, statistics) in program.steps.iter().zip(statistics) {
+            let (Operation::Conv2d { norm: Some(name), .. } | Operation::BatchNorm2d { name }, Some(statistics)) =
+                (&step.operation, statistics)
+            else {
+                continue;
+            };
+            for (part, found) in
+                [("running_mean", statistics.mean()), ("running_var", statistics.unbiased_variance())]
+            {
+                let name = format!("{name}.{part}");
+                let buffer = parameters.buffers.iter_mut().find(|buffer| buffer.name == name);
+                let running = &mut buffer.expect("parameters were checked against the graph").values;
+                let momentum = f64::from(BATCH_NORM_MOMENTUM);
+                for (running, found) in running.iter_mut().zip(found) {
+                    *running = ((1.0 - momentum) * f64::from(*running) + momentum * found) as f32;
+                }
+            }
+        }
+    }
+}
