@@ -2,6 +2,7 @@
 
 use super::few_channels::{self, FewChannels};
 use super::implicit_gemm::{self, ImplicitGemm};
+use super::winograd::weight_gradient::WeightGradient;
 use super::winograd::{self, Ending, Winograd};
 use super::{Geometry, reference, turn, weight_gradient};
 use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
@@ -227,6 +228,79 @@ fn tasks_are_the_rows_of_a_weight_gradient_in_order() {
         let tasks = weight_gradient::tasks(&g);
         assert!(tasks.iter().all(|rows| !rows.is_empty() && rows.len() <= 56));
         assert_eq!(tasks.into_iter().flatten().collect::<Vec<_>>(), (0..g.taps()).collect::<Vec<_>>());
+    }
+}
+
+/// The gradient on the weights by Winograd's transforms, `step` images at a time.
+fn winograd_weight_gradient(
+    isa: Isa,
+    g: &Geometry,
+    x: &[f32],
+    dy: &[f32],
+    images: usize,
+    step: usize,
+) -> Vec<f32> {
+    let [from, to] = layouts(g);
+    let mut sums = WeightGradient::new(isa, *g);
+    let mut scratch = winograd::weight_gradient::Scratch::default();
+    let [v_image, z_image] = sums.transformed();
+    for first in (0..images).step_by(step) {
+        let end = images.min(first + step);
+        let (mut v, mut z) =
+            (vec![f32::NAN; (end - first) * v_image], vec![f32::NAN; (end - first) * z_image]);
+        // Image by image, as threads would.
+        for ((image, v), z) in (first..end).zip(v.chunks_exact_mut(v_image)).zip(z.chunks_exact_mut(z_image))
+        {
+            sums.transform(x, &from, dy, &to, image..image + 1, v, z);
+        }
+        for product in sums.products_mut().iter_mut().rev() {
+            product.accumulate(&v, &z, end - first, &mut scratch);
+        }
+    }
+    let dw = sums.finish();
+    sums.clear();
+    assert!(sums.finish().iter().all(|dw| *dw == 0.0));
+    dw
+}
+
+#[test]
+fn winograd_weight_gradients_agree_with_the_reference() {
+    let cases = geometries().into_iter().filter(winograd::supports).map(|g| (g, IMAGES));
+    // Errors do not grow with the number of images.
+    let many = [geometry([8, 8], 16, 16, [3, 1, 1]), geometry([7, 6], 16, 16, [5, 1, 2])].map(|g| (g, 128));
+    for (g, count) in cases.chain(many) {
+        let [from, to] = layouts(&g);
+        let draw = |layout: &Layout, salt: usize| -> Vec<Vec<f32>> {
+            (0..count).map(|image| noise(layout.pixels() * layout.channels, salt + 10 * image)).collect()
+        };
+        let (xs, dys) = (draw(&from, 1), draw(&to, 4));
+        let (x, dy) = (place(&from, &xs), place(&to, &dys));
+        let mut expected = vec![0.0; g.taps() * g.out_channels];
+        for (x, dy) in xs.iter().zip(&dys) {
+            let part = reference::weight_gradient(&g, &wide(x), &wide(dy));
+            expected.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        let mut fused = Vec::new();
+        for isa in Isa::available() {
+            for step in [1, 2, 50] {
+                let dw = winograd_weight_gradient(isa, &g, &x, &dy, count, step);
+                assert_close(&dw, &expected, WINOGRAD, &format!("dw by {step} {isa:?} {g:?}"));
+                if isa.is_fused() && step == 2 {
+                    fused.push(dw);
+                }
+            }
+        }
+        assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{g:?}");
+    }
+}
+
+#[test]
+fn blocks_of_images_follow_from_the_geometry_and_fit_16_megabytes() {
+    for (side, channels, images) in [(32, [64, 128], 9), (8, [256, 512], 37), (224, [64, 64], 1)] {
+        let sums =
+            WeightGradient::new(Isa::detect(), geometry([side, side], channels[0], channels[1], [3, 1, 1]));
+        assert_eq!(sums.images(), images);
+        assert!(images == 1 || images * sums.transformed().iter().sum::<usize>() * 4 <= 16 << 20);
     }
 }
 

@@ -4,11 +4,13 @@
 //! For each tile of 6x6 inputs, `Y = A^T [sum over channels of (G g G^T) * (B^T d B)] A`, `*` element by element
 //! ([`transforms`]). So a layer is: transform some tiles (`V`), 36 matrix products with weights that were transformed
 //! and packed once (`M`), transform back and finish while in registers. The gradient on the input is the same
-//! convolution with the kernel turned and its channels exchanged.
+//! convolution with the kernel turned and its channels exchanged; that on the weights has a file of its own,
+//! [`weight_gradient`].
 
 mod input;
 mod output;
 mod transforms;
+pub mod weight_gradient;
 mod weights;
 
 pub use output::Ending;
@@ -136,12 +138,7 @@ impl Tiling {
     fn new(g: &Geometry) -> Self {
         let side = POINTS + 1 - g.kernel;
         let output = g.output();
-        Self {
-            side,
-            padding: g.padding,
-            tiles: output.map(|length| length.div_ceil(side)),
-            output,
-        }
+        Self { side, padding: g.padding, tiles: output.map(|length| length.div_ceil(side)), output }
     }
 
     fn per_image(&self) -> usize {

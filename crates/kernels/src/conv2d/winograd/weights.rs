@@ -71,12 +71,12 @@ impl Transform<'_> {
     }
 }
 
-/// The sum of `values` times `factors`, without those that are 0.
+/// The sum of `values` times `factors`.
 ///
 /// # Safety
 /// The processor has the instruction set of `V`.
 #[inline(always)]
-unsafe fn weighted<V: Vector, const K: usize>(values: [V; K], factors: &[f32]) -> V {
+pub(super) unsafe fn weighted<V: Vector, const K: usize>(values: [V; K], factors: &[f32]) -> V {
     // SAFETY: as this function's.
     unsafe {
         let mut sum = V::zero();
