@@ -37,7 +37,10 @@ pub(crate) struct Arguments {
     /// What does the arithmetic.
     #[arg(long, default_value = "cpu")]
     device: Device,
-    /// Cells that run side by side [default: one per core]. Results do not depend on it.
+    /// Threads that compute [default: one per core]. Results do not depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Cells that run side by side, at most one per thread [default: that]. Results do not depend on it.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Examples evaluated together. Results do not depend on it.
@@ -112,6 +115,7 @@ fn reproduce_one(plan: &Plan, arguments: &Arguments, cancel: &CancelToken) -> an
         false => Box::new(Lines::new(plan)),
     };
     let options = Options {
+        threads: arguments.threads,
         jobs: arguments.jobs,
         batch_size: arguments.batch,
         cancel,

@@ -1,4 +1,5 @@
-//! A tiny table from images to numbers: neither jobs, nor batch size, nor an interruption may move a bit.
+//! A tiny table from images to numbers: neither threads, nor jobs, nor batch size, nor an interruption may
+//! move a bit.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,13 +46,20 @@ fn environment() -> Environment {
 
 fn run(
     folder: &Path,
-    jobs: usize,
+    (threads, jobs): (usize, usize),
     batch_size: usize,
     cancel: &CancelToken,
     observer: &dyn Observer,
 ) -> Outcome {
     let environment = environment();
-    let options = Options { jobs: Some(jobs), batch_size, cancel, observer, environment: &environment };
+    let options = Options {
+        threads: Some(threads),
+        jobs: Some(jobs),
+        batch_size,
+        cancel,
+        observer,
+        environment: &environment,
+    };
     reproduce(&plan(), folder, &options).unwrap().0
 }
 
@@ -84,34 +92,38 @@ impl Observer for StopAfter<'_> {
 }
 
 #[test]
-fn jobs_batch_size_and_interruption_move_no_bit() {
-    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+fn threads_jobs_batch_size_and_interruption_move_no_bit() {
+    let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
     let never = CancelToken::new();
-    let whole = run(folders[0].path(), 1, 24, &never, &());
+    let whole = run(folders[0].path(), (1, 1), 24, &never, &());
     assert!(whole.failures.is_empty() && !whole.cancelled, "{:?}", whole.failures);
     assert_eq!(whole.computed, plan().cells.len());
     let expected = contents(folders[0].path());
     assert_eq!(expected.len(), 11 * 2 + 10);
 
-    let others = run(folders[1].path(), 2, 7, &never, &());
-    assert!(others.failures.is_empty(), "{:?}", others.failures);
-    assert!(contents(folders[1].path()) == expected, "jobs or batch size moved a result");
+    // As many jobs as threads, and threads that only help.
+    for (folder, threads, jobs) in [(&folders[1], 2, 2), (&folders[2], 4, 3)] {
+        let others = run(folder.path(), (threads, jobs), 7, &never, &());
+        assert!(others.failures.is_empty(), "{:?}", others.failures);
+        assert!(contents(folder.path()) == expected, "threads, jobs or batch size moved a result");
+    }
 
     // Stopped among the networks, and again among the evaluations.
     let mut computed = 0;
     for stop_after in [3, 12] {
         let cancel = CancelToken::new();
-        let part = run(folders[2].path(), 2, 24, &cancel, &StopAfter(AtomicUsize::new(stop_after), &cancel));
+        let part =
+            run(folders[3].path(), (2, 2), 24, &cancel, &StopAfter(AtomicUsize::new(stop_after), &cancel));
         assert!(part.cancelled && part.failures.is_empty(), "{:?}", part.failures);
         computed += part.computed;
     }
-    let rest = run(folders[2].path(), 2, 24, &never, &());
+    let rest = run(folders[3].path(), (2, 2), 24, &never, &());
     assert!(!rest.cancelled);
     assert_eq!(computed + rest.computed, plan().cells.len(), "a finished cell was run again");
-    assert!(contents(folders[2].path()) == expected, "an interruption moved a result");
+    assert!(contents(folders[3].path()) == expected, "an interruption moved a result");
 
     // The table is complete, and made from records alone.
-    let again = run(folders[0].path(), 1, 24, &never, &());
+    let again = run(folders[0].path(), (1, 1), 24, &never, &());
     assert_eq!(again.computed, 0);
     let table = Table::new(&plan(), &again, &environment()).unwrap();
     assert_eq!((table.cells.len(), table.run.missing), (6, 0));
@@ -162,6 +174,7 @@ fn damage_is_found(folder: &Path) {
     let never = CancelToken::new();
     let attempt = || {
         let options = Options {
+            threads: None,
             jobs: Some(1),
             batch_size: 24,
             cancel: &never,
