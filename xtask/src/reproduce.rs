@@ -7,15 +7,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use robin_core::CancelToken;
 use robin_experiments::{
-    Device, Environment, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State,
-    Table, reproduce,
+    Device, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table, reproduce,
 };
 use robin_report::{markdown, table::duration};
 use serde_json::json;
 
 use crate::exit::Interrupted;
 use crate::progress::{Bars, Lines};
-use crate::{interrupt, root};
+use crate::{environment, interrupt};
 
 /// What can be chosen; the defaults prove the whole path in minutes.
 #[derive(Debug, Args)]
@@ -109,7 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Runs one plan, writes and prints its table; returns how many cells failed.
 fn reproduce_one(plan: &Plan, arguments: &Arguments, cancel: &CancelToken) -> anyhow::Result<usize> {
-    let environment = Environment::detect(root());
+    let environment = environment();
     let observer: Box<dyn Observer> = match std::io::stderr().is_terminal() {
         true => Box::new(Bars::new(plan)),
         false => Box::new(Lines::new(plan)),

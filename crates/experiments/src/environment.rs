@@ -1,9 +1,8 @@
 //! Where results come from: commit, machine, versions, time. Written beside results, never into a key.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use robin_kernels::isa::Isa;
 use serde_json::{Map, Value, json};
 
 /// The same for all cells of a run.
@@ -14,17 +13,23 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Looks at this machine, and at the git checkout that holds `folder`, if any.
-    pub fn detect(folder: &Path) -> Self {
+    /// Looks at this machine. `commit` is that of the sources of the running program, `None` if unknown.
+    pub fn detect(commit: Option<&str>) -> Self {
         let machine = machine();
         let value = json!({
-            "commit": commit(folder),
+            "commit": commit,
             "machine": machine,
+            "instructions": format!("{:?}", Isa::detect()).to_lowercase(),
             "versions": versions(),
             "optimised": !cfg!(debug_assertions),
         });
         let Value::Object(fields) = value else { unreachable!("an object was written") };
         Self { fields, machine }
+    }
+
+    /// Commit, machine, instruction set and versions, for measurements that are no cells.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
     }
 
     /// Processor, cores and system.
@@ -40,18 +45,6 @@ impl Environment {
         }
         fields.insert("finished".to_owned(), Value::String(utc_now()));
         fields
-    }
-}
-
-fn commit(folder: &Path) -> Value {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    match (git(&["rev-parse", "HEAD"]), git(&["status", "--porcelain", "--untracked-files=no"])) {
-        (Some(commit), Some(changes)) if changes.is_empty() => Value::String(commit),
-        (Some(commit), _) => Value::String(format!("{commit} with changes")),
-        (None, _) => Value::Null,
     }
 }
 

@@ -41,7 +41,7 @@ fn plan() -> Plan {
 }
 
 fn environment() -> Environment {
-    Environment::detect(Path::new(env!("CARGO_MANIFEST_DIR")))
+    Environment::detect(Some("a commit"))
 }
 
 fn run(
@@ -150,7 +150,8 @@ fn network_records_are_complete(outcome: &Outcome) {
         }
         assert_eq!(results["training_set_images"]["measured"], 16);
         assert_eq!(results["training_set_images"]["trained_on"], 192);
-        for field in ["commit", "machine", "versions", "seconds", "finished"] {
+        assert_eq!(provenance["commit"], "a commit");
+        for field in ["machine", "instructions", "versions", "seconds", "finished"] {
             assert!(provenance.contains_key(field), "{field}");
         }
     }
