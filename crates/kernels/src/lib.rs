@@ -8,6 +8,7 @@
 //! chains of multiply-adds in one order ([`panels`]); sums over examples (weight gradients) are issued in shapes
 //! that follow from layer and batch size alone ([`product`]), never from the number of threads.
 
+pub mod avg_pool2d;
 pub mod conv2d;
 pub mod isa;
 pub mod linear;

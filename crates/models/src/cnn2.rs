@@ -1,7 +1,7 @@
 //! Madry's MNIST network (Madry et al. 2018, `MadryLab/mnist_challenge`): two 5x5 convolutions with max
 //! pooling and one hidden layer. The paper says only "2-layer CNN, CNN-2"; this is the likeliest reading.
 
-use robin_nn::{Convolution, GraphBuilder};
+use robin_nn::{Bias, Convolution, GraphBuilder};
 
 use crate::Entry;
 
@@ -14,7 +14,7 @@ pub(crate) const ENTRY: Entry = Entry {
 };
 
 fn layers(graph: GraphBuilder, width: usize, num_classes: usize) -> GraphBuilder {
-    let same = |channels| Convolution { channels, kernel: 5, stride: 1, padding: 2 };
+    let same = |channels| Convolution { channels, kernel: 5, stride: 1, padding: 2, bias: Bias::Learned };
     graph
         .conv2d("conv1", same(width))
         .relu()

@@ -1,7 +1,7 @@
 //! The small MNIST network of Wong and Kolter 2018 (also in `locuslab/fast_adversarial`): two strided 4x4
 //! convolutions and one hidden layer.
 
-use robin_nn::{Convolution, GraphBuilder};
+use robin_nn::{Bias, Convolution, GraphBuilder};
 
 use crate::Entry;
 
@@ -15,7 +15,7 @@ pub(crate) const ENTRY: Entry = Entry {
 };
 
 fn layers(graph: GraphBuilder, width: usize, num_classes: usize) -> GraphBuilder {
-    let halving = |channels| Convolution { channels, kernel: 4, stride: 2, padding: 1 };
+    let halving = |channels| Convolution { channels, kernel: 4, stride: 2, padding: 1, bias: Bias::Learned };
     graph
         .conv2d("conv1", halving(width))
         .relu()

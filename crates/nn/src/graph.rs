@@ -1,17 +1,60 @@
-//! An architecture as data: a chain of layers with known shapes.
+//! An architecture as data: a directed graph of layers with known shapes.
 
-use robin_kernels::{conv2d, linear, max_pool2d};
+mod builder;
+#[cfg(test)]
+mod tests;
+
+use robin_kernels::{avg_pool2d, conv2d, linear, max_pool2d};
 
 use crate::{Error, Result};
+pub use builder::GraphBuilder;
 
-/// A network's architecture: layers in order, shapes checked when it was built.
+/// A network's architecture: layers, each after those it reads, shapes checked when it was built.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
     name: String,
     input: [usize; 3],
     outputs: usize,
-    layers: Vec<Layer>,
+    nodes: Vec<Node>,
+    /// Shape at each node's output.
+    shapes: Vec<Vec<usize>>,
+    output: Point,
+    initialisation: Initialisation,
 }
+
+/// A layer and what it reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What is computed.
+    pub layer: Layer,
+    /// From where: one point for every layer but [`Layer::Add`], which has two. All come before this node.
+    pub inputs: Vec<Point>,
+}
+
+/// A place where values flow: the images, or the output of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Point(usize);
+
+impl Point {
+    /// What the network is given.
+    pub const IMAGES: Self = Self(0);
+
+    /// The output of node number `index`.
+    pub const fn of(index: usize) -> Self {
+        Self(index + 1)
+    }
+
+    /// The node whose output this is; none for the images.
+    pub const fn node(self) -> Option<usize> {
+        self.0.checked_sub(1)
+    }
+}
+
+/// Added to a variance before its square root (PyTorch's default).
+pub const BATCH_NORM_EPSILON: f32 = 1e-5;
+
+/// Weight of a batch's own statistics when the running ones are updated (PyTorch's default).
+pub const BATCH_NORM_MOMENTUM: f32 = 0.1;
 
 /// One layer. Names are those of PyTorch's `state_dict`, without `.weight` and `.bias`.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,17 +67,35 @@ pub enum Layer {
         /// `[c, h, w]`.
         shape: [usize; 3],
     },
-    /// Convolution with bias; `NAME.weight` `[out, in, kernel, kernel]`, `NAME.bias` `[out]`.
+    /// Convolution; `NAME.weight` `[out, in, kernel, kernel]`, and perhaps `NAME.bias` `[out]`.
     Conv2d {
         /// Prefix of the parameters.
         name: String,
         /// Sizes.
         geometry: conv2d::Geometry,
+        /// Whether there is `NAME.bias`.
+        bias: bool,
+    },
+    /// `(x - mean) / sqrt(variance + BATCH_NORM_EPSILON) * weight + bias` per channel; `NAME.weight` and
+    /// `NAME.bias` `[c]`, buffers `NAME.running_mean` and `NAME.running_var` `[c]`.
+    ///
+    /// In evaluation mean and variance are the running ones. In training they are the batch's own, the variance
+    /// divided by the number of values; the running ones then move towards them by [`BATCH_NORM_MOMENTUM`],
+    /// with the variance divided by the number of values less one. As in PyTorch.
+    BatchNorm2d {
+        /// Prefix of the parameters and buffers.
+        name: String,
+        /// `[c, h, w]`.
+        shape: [usize; 3],
     },
     /// `max(x, 0)`.
     Relu,
     /// Max pooling without overlap.
     MaxPool2d(max_pool2d::Geometry),
+    /// Average pooling without overlap, over windows that fill the image.
+    AvgPool2d(avg_pool2d::Geometry),
+    /// The sum of two inputs of one shape.
+    Add,
     /// `[c, h, w]` to `[c * h * w]`, in that order.
     Flatten([usize; 3]),
     /// Fully connected layer; `NAME.weight` `[out, in]`, `NAME.bias` `[out]`.
@@ -57,6 +118,27 @@ pub struct Convolution {
     pub stride: usize,
     /// Zeros on each side.
     pub padding: usize,
+    /// Whether a number is learned that is added to each channel.
+    pub bias: Bias,
+}
+
+/// Whether a convolution has a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bias {
+    /// One number per output channel.
+    Learned,
+    /// None: what follows, a batch norm most often, would take it away again.
+    None,
+}
+
+/// How the weights of an architecture begin. Batch norm begins at weight 1 and bias 0 in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initialisation {
+    /// PyTorch's default: convolutions and linear layers by [`Initial::Uniform`].
+    PyTorch,
+    /// That of TRADES' `WideResNet`: convolutions normal with variance `2 / (kernel^2 * out)`, biases of linear
+    /// layers 0, the rest PyTorch's.
+    HeFanOut,
 }
 
 /// A tensor that a graph needs.
@@ -79,14 +161,21 @@ pub enum Initial {
         /// Inputs of one output.
         fan_in: usize,
     },
-    /// A buffer: stored, never trained.
+    /// Trained; normal with mean 0.
+    Normal {
+        /// Standard deviation.
+        std: f32,
+    },
+    /// Trained; one number everywhere.
+    Constant(f32),
+    /// A buffer: stored, never trained by a gradient.
     Buffer(f32),
 }
 
 impl Graph {
     /// Begins an architecture for images `[c, h, w]`.
     pub fn builder(name: impl Into<String>, input: [usize; 3]) -> GraphBuilder {
-        GraphBuilder { name: name.into(), input, shape: input.to_vec(), layers: Vec::new(), fault: None }
+        GraphBuilder::new(name.into(), input)
     }
 
     /// The architecture's name, for messages.
@@ -104,34 +193,62 @@ impl Graph {
         self.outputs
     }
 
-    /// The layers in order.
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
+    /// The layers, each after those that it reads. Every one is read by another, or is the output.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
-    /// All tensors in layer order, weight before bias.
+    /// `[c, h, w]`, or `[features]` after flattening, of one image's values at `point`.
+    ///
+    /// # Panics
+    /// If the graph has no such point.
+    pub fn shape(&self, point: Point) -> &[usize] {
+        match point.node() {
+            Some(node) => &self.shapes[node],
+            None => &self.input,
+        }
+    }
+
+    /// Where the scores are.
+    pub fn output(&self) -> Point {
+        self.output
+    }
+
+    /// All tensors in the order of nodes; of a layer, weight before bias before buffers.
     pub fn tensors(&self) -> Vec<TensorSpec> {
+        let he = self.initialisation == Initialisation::HeFanOut;
         let mut specs = Vec::new();
-        for layer in &self.layers {
+        for node in &self.nodes {
             let mut add = |name: &str, part: &str, shape: Vec<usize>, initial| {
                 specs.push(TensorSpec { name: format!("{name}.{part}"), shape, initial });
             };
-            match layer {
+            match &node.layer {
                 Layer::Normalize { name, shape } => {
                     add(name, "mean", vec![shape[0]], Initial::Buffer(0.0));
                     add(name, "std", vec![shape[0]], Initial::Buffer(1.0));
                 }
-                Layer::Conv2d { name, geometry: g } => {
-                    let initial = Initial::Uniform { fan_in: g.taps() };
-                    add(name, "weight", vec![g.out_channels, g.in_channels, g.kernel, g.kernel], initial);
-                    add(name, "bias", vec![g.out_channels], initial);
+                Layer::Conv2d { name, geometry: g, bias } => {
+                    let uniform = Initial::Uniform { fan_in: g.taps() };
+                    let fan_out = g.kernel * g.kernel * g.out_channels;
+                    let normal = Initial::Normal { std: (2.0 / fan_out as f32).sqrt() };
+                    let shape = vec![g.out_channels, g.in_channels, g.kernel, g.kernel];
+                    add(name, "weight", shape, if he { normal } else { uniform });
+                    if *bias {
+                        add(name, "bias", vec![g.out_channels], uniform);
+                    }
+                }
+                Layer::BatchNorm2d { name, shape } => {
+                    add(name, "weight", vec![shape[0]], Initial::Constant(1.0));
+                    add(name, "bias", vec![shape[0]], Initial::Constant(0.0));
+                    add(name, "running_mean", vec![shape[0]], Initial::Buffer(0.0));
+                    add(name, "running_var", vec![shape[0]], Initial::Buffer(1.0));
                 }
                 Layer::Linear { name, geometry: g } => {
-                    let initial = Initial::Uniform { fan_in: g.inputs };
-                    add(name, "weight", vec![g.outputs, g.inputs], initial);
-                    add(name, "bias", vec![g.outputs], initial);
+                    let uniform = Initial::Uniform { fan_in: g.inputs };
+                    add(name, "weight", vec![g.outputs, g.inputs], uniform);
+                    add(name, "bias", vec![g.outputs], if he { Initial::Constant(0.0) } else { uniform });
                 }
-                Layer::Relu | Layer::MaxPool2d(_) | Layer::Flatten(_) => {}
+                Layer::Relu | Layer::MaxPool2d(_) | Layer::AvgPool2d(_) | Layer::Add | Layer::Flatten(_) => {}
             }
         }
         specs
@@ -146,171 +263,5 @@ impl Graph {
             [n, shape @ ..] if *shape == self.input => Ok(*n),
             _ => Err(Error::Images { graph: self.name.clone(), found: found.to_vec(), expected: self.input }),
         }
-    }
-}
-
-const NO_IMAGE: &str = "it takes images [c, h, w]";
-
-/// Adds layers one after the other; the first layer that does not fit is reported by
-/// [`GraphBuilder::build`].
-#[derive(Debug)]
-pub struct GraphBuilder {
-    name: String,
-    input: [usize; 3],
-    shape: Vec<usize>,
-    layers: Vec<Layer>,
-    fault: Option<Error>,
-}
-
-impl GraphBuilder {
-    /// Adds input normalisation per channel.
-    pub fn normalize(self, name: &str) -> Self {
-        match self.image() {
-            Some(shape) => self.push(Layer::Normalize { name: name.to_owned(), shape }, shape.to_vec()),
-            None => self.fail(name, NO_IMAGE),
-        }
-    }
-
-    /// Adds a convolution with bias.
-    pub fn conv2d(self, name: &str, settings: Convolution) -> Self {
-        let Some([in_channels, height, width]) = self.image() else { return self.fail(name, NO_IMAGE) };
-        let Convolution { channels, kernel, stride, padding } = settings;
-        if channels == 0 || kernel == 0 || stride == 0 {
-            return self.fail(name, format!("{channels} channels, kernel {kernel}, stride {stride}"));
-        }
-        let geometry = conv2d::Geometry {
-            input: [height, width],
-            in_channels,
-            out_channels: channels,
-            kernel,
-            stride,
-            padding,
-        };
-        match geometry.output() {
-            [0, _] | [_, 0] => self.fail(name, format!("kernel {kernel} is larger than the padded image")),
-            [h, w] => self.push(Layer::Conv2d { name: name.to_owned(), geometry }, vec![channels, h, w]),
-        }
-    }
-
-    /// Adds a rectifier.
-    pub fn relu(self) -> Self {
-        let shape = self.shape.clone();
-        self.push(Layer::Relu, shape)
-    }
-
-    /// Adds max pooling with window and stride `window` (1 to 16).
-    pub fn max_pool2d(self, window: usize) -> Self {
-        let Some([channels, height, width]) = self.image() else { return self.fail("max_pool2d", NO_IMAGE) };
-        if window == 0 || window > 16 || height < window || width < window {
-            return self.fail("max_pool2d", format!("window {window}"));
-        }
-        let geometry = max_pool2d::Geometry { input: [height, width], channels, window };
-        let [h, w] = geometry.output();
-        self.push(Layer::MaxPool2d(geometry), vec![channels, h, w])
-    }
-
-    /// Flattens images to rows, in the order c, h, w.
-    pub fn flatten(self) -> Self {
-        match self.image() {
-            Some(shape) => self.push(Layer::Flatten(shape), vec![shape.iter().product()]),
-            None => self.fail("flatten", NO_IMAGE),
-        }
-    }
-
-    /// Adds a fully connected layer with bias.
-    pub fn linear(self, name: &str, outputs: usize) -> Self {
-        let &[inputs] = self.shape.as_slice() else {
-            return self.fail(name, "a linear layer takes flattened images");
-        };
-        if outputs == 0 {
-            return self.fail(name, "0 outputs");
-        }
-        let geometry = linear::Geometry { inputs, outputs };
-        self.push(Layer::Linear { name: name.to_owned(), geometry }, vec![outputs])
-    }
-
-    /// The finished architecture.
-    ///
-    /// # Errors
-    /// [`Error::Layer`] for the first layer that does not fit, or if the last one gives no scores.
-    pub fn build(mut self) -> Result<Graph> {
-        if self.fault.is_none() && !matches!(self.layers.last(), Some(Layer::Linear { .. })) {
-            self = self.fail("the last one", "a classifier ends in a linear layer");
-        }
-        match self.fault {
-            Some(fault) => Err(fault),
-            None => {
-                let Self { name, input, shape, layers, .. } = self;
-                Ok(Graph { name, input, outputs: shape[0], layers })
-            }
-        }
-    }
-
-    fn image(&self) -> Option<[usize; 3]> {
-        self.shape.as_slice().try_into().ok()
-    }
-
-    fn push(mut self, layer: Layer, shape: Vec<usize>) -> Self {
-        if self.fault.is_none() {
-            self.layers.push(layer);
-            self.shape = shape;
-        }
-        self
-    }
-
-    fn fail(mut self, layer: &str, reason: impl Into<String>) -> Self {
-        if self.fault.is_none() {
-            self.fault = Some(Error::Layer {
-                graph: self.name.clone(),
-                layer: layer.to_owned(),
-                input: self.shape.clone(),
-                reason: reason.into(),
-            });
-        }
-        self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAME_5X5: Convolution = Convolution { channels: 4, kernel: 5, stride: 1, padding: 2 };
-
-    #[test]
-    fn shapes_flow_and_tensors_are_named_as_in_pytorch() {
-        let graph = Graph::builder("toy", [1, 8, 6])
-            .normalize("normalize")
-            .conv2d("conv1", SAME_5X5)
-            .relu()
-            .max_pool2d(2)
-            .flatten()
-            .linear("fc", 3)
-            .build()
-            .unwrap();
-        assert_eq!(graph.num_outputs(), 3);
-        let names: Vec<_> = graph.tensors().into_iter().map(|t| (t.name, t.shape)).collect();
-        let expected: [(&str, &[usize]); 6] = [
-            ("normalize.mean", &[1]),
-            ("normalize.std", &[1]),
-            ("conv1.weight", &[4, 1, 5, 5]),
-            ("conv1.bias", &[4]),
-            ("fc.weight", &[3, 48]),
-            ("fc.bias", &[3]),
-        ];
-        assert_eq!(names, expected.map(|(name, shape)| (name.to_owned(), shape.to_vec())));
-    }
-
-    #[test]
-    fn the_first_misfit_is_named() {
-        let message = |builder: GraphBuilder| builder.build().unwrap_err().to_string();
-        let toy = || Graph::builder("toy", [1, 4, 4]);
-        let narrow = Convolution { channels: 2, kernel: 7, stride: 1, padding: 1 };
-        assert!(message(toy().conv2d("conv1", narrow).flatten().linear("fc", 2)).contains("conv1"));
-        assert!(message(toy().linear("fc", 2)).contains("flattened"));
-        assert!(message(toy().flatten().max_pool2d(2).linear("fc", 2)).contains("max_pool2d"));
-        assert!(message(toy().max_pool2d(5).flatten().linear("fc", 2)).contains("window 5"));
-        assert!(message(toy().flatten().linear("fc", 0)).contains("0 outputs"));
-        assert!(message(toy().relu()).contains("ends in a linear layer"));
     }
 }

@@ -15,7 +15,7 @@ pub mod reference;
 
 pub use error::{Error, Result};
 pub use executor::{EXECUTORS, Executor, executor};
-pub use graph::{Convolution, Graph, GraphBuilder};
+pub use graph::{Bias, Convolution, Graph, GraphBuilder, Initialisation};
 pub use network::{Gradients, LossFn, Network};
 pub use parameters::{NamedTensor, Parameters};
 

@@ -32,19 +32,26 @@ impl Parameters {
         let mut parameters = Self { trained: Vec::new(), buffers: Vec::new() };
         for (index, TensorSpec { name, shape, initial }) in graph.tensors().into_iter().enumerate() {
             let count = shape.iter().product();
-            match initial {
-                Initial::Buffer(value) => {
-                    parameters.buffers.push(NamedTensor { name, shape, values: vec![value; count] });
-                }
+            let mut stream = seed.derive(Purpose::Initialisation, index as u64).root_stream();
+            let values = match initial {
                 Initial::Uniform { fan_in } => {
                     let bound = 1.0 / (fan_in as f32).sqrt();
-                    let mut stream = seed.derive(Purpose::Initialisation, index as u64).root_stream();
-                    let values = (0..count).map(|_| bound * stream.symmetric()).collect();
-                    parameters.trained.push(NamedTensor { name, shape, values });
+                    (0..count).map(|_| bound * stream.symmetric()).collect()
                 }
-            }
+                Initial::Normal { std } => (0..count).map(|_| std * stream.gaussian() as f32).collect(),
+                Initial::Constant(value) | Initial::Buffer(value) => vec![value; count],
+            };
+            parameters.of_kind(initial).push(NamedTensor { name, shape, values });
         }
         parameters
+    }
+
+    /// The list that a tensor which begins as `initial` belongs to.
+    fn of_kind(&mut self, initial: Initial) -> &mut Vec<NamedTensor> {
+        match initial {
+            Initial::Uniform { .. } | Initial::Normal { .. } | Initial::Constant(_) => &mut self.trained,
+            Initial::Buffer(_) => &mut self.buffers,
+        }
     }
 
     /// The tensor called `name`, trained or buffer.
@@ -109,10 +116,7 @@ impl Parameters {
                 faults.push(format!("{name}[{at}] is {}", values[at]));
             }
             let tensor = NamedTensor { name: name.clone(), shape: shape.clone(), values };
-            match initial {
-                Initial::Buffer(_) => parameters.buffers.push(tensor),
-                Initial::Uniform { .. } => parameters.trained.push(tensor),
-            }
+            parameters.of_kind(*initial).push(tensor);
         }
         let mut extra: Vec<&str> = found.names().into_iter().collect();
         extra.sort_unstable();

@@ -31,12 +31,12 @@ impl Executor for Cpu {
 
     fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>> {
         check(graph, parameters)?;
-        Ok(Box::new(CpuClassifier::new(Arc::new(Program::new(graph, parameters)))))
+        Ok(Box::new(CpuClassifier::new(Arc::new(Program::new(graph, parameters)?))))
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
         check(graph, &parameters)?;
-        let program = Arc::new(Program::new(graph, &parameters));
+        let program = Arc::new(Program::new(graph, &parameters)?);
         Ok(Box::new(CpuNetwork { graph: graph.clone(), parameters, program }))
     }
 }
@@ -55,7 +55,8 @@ impl Network for CpuNetwork {
 
     fn update(&mut self, change: &mut dyn FnMut(&mut [NamedTensor])) {
         change(&mut self.parameters.trained);
-        self.program = Arc::new(Program::new(&self.graph, &self.parameters));
+        let program = Program::new(&self.graph, &self.parameters);
+        self.program = Arc::new(program.expect("the graph was accepted before"));
     }
 
     fn freeze(&self) -> Result<Box<dyn Classifier>> {

@@ -3,8 +3,8 @@
 use robin_kernels::conv2d::implicit_gemm;
 use robin_kernels::{linear::packed, max_pool2d};
 
-use crate::graph::Layer;
-use crate::{Graph, Parameters};
+use crate::graph::{Layer, Node, Point};
+use crate::{Error, Graph, Parameters, Result};
 
 /// The stages of a graph with the present parameters.
 #[derive(Debug)]
@@ -24,19 +24,23 @@ pub(super) enum Stage {
 }
 
 impl Program {
-    pub(super) fn new(graph: &Graph, parameters: &Parameters) -> Self {
+    /// # Errors
+    /// [`Error::Layer`] for a graph that is no chain, and for a layer that has no kernel yet.
+    pub(super) fn new(graph: &Graph, parameters: &Parameters) -> Result<Self> {
         let values = |name: &str, part: &str| {
             let tensor = parameters.get(&format!("{name}.{part}"));
             &tensor.expect("parameters were checked against the graph").values
         };
         let mut flattened = None;
         let mut stages = Vec::new();
-        for layer in graph.layers() {
-            stages.push(match layer {
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let before = index.checked_sub(1).map_or(Point::IMAGES, Point::of);
+            stages.push(match &node.layer {
+                _ if node.inputs != [before] => return Err(unsupported(graph, node)),
                 Layer::Normalize { name, .. } => {
                     Stage::Normalize { mean: values(name, "mean").clone(), std: values(name, "std").clone() }
                 }
-                Layer::Conv2d { name, geometry } => {
+                Layer::Conv2d { name, geometry, bias: true } => {
                     let weights = geometry.weights_from_torch(values(name, "weight"));
                     Stage::Conv2d(implicit_gemm::Packed::new(*geometry, &weights, values(name, "bias")))
                 }
@@ -57,9 +61,21 @@ impl Program {
                     };
                     Stage::Linear { layer, flattened }
                 }
+                Layer::Conv2d { .. } | Layer::BatchNorm2d { .. } | Layer::AvgPool2d(_) | Layer::Add => {
+                    return Err(unsupported(graph, node));
+                }
             });
         }
-        Self { graph: graph.clone(), stages }
+        Ok(Self { graph: graph.clone(), stages })
+    }
+}
+
+fn unsupported(graph: &Graph, node: &Node) -> Error {
+    Error::Layer {
+        graph: graph.name().to_owned(),
+        layer: format!("{:?}", node.layer),
+        input: graph.shape(node.inputs[0]).to_vec(),
+        reason: "the executor cpu cannot run it yet".to_owned(),
     }
 }
 

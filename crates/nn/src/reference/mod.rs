@@ -93,27 +93,37 @@ fn tensor(named: &NamedTensor, dtype: DType) -> Result<Tensor> {
 /// [`Error::Images`] if the images do not fit the graph.
 pub fn forward(graph: &Graph, weights: &Weights, images: &Tensor) -> Result<Tensor> {
     graph.image_count(images.dims())?;
-    let mut x = images.clone();
-    for layer in graph.layers() {
-        x = match layer {
+    let mut values = vec![images.clone()];
+    for node in graph.nodes() {
+        let x = &values[node.inputs[0].node().map_or(0, |node| node + 1)];
+        let y = match &node.layer {
             Layer::Normalize { name, shape } => {
                 let per_channel = |part| weights.get(name, part).reshape((1, shape[0], 1, 1));
                 x.broadcast_sub(&per_channel("mean")?)?.broadcast_div(&per_channel("std")?)?
             }
-            Layer::Conv2d { name, geometry: g } => {
+            Layer::Conv2d { name, geometry: g, bias: true } => {
                 let bias = weights.get(name, "bias").reshape((1, g.out_channels, 1, 1))?;
                 x.conv2d(weights.get(name, "weight"), g.padding, g.stride, 1, 1)?.broadcast_add(&bias)?
             }
             // candle's own relu has derivative 1 at 0; PyTorch and we have 0.
-            Layer::Relu => (&x * x.gt(0.0)?.to_dtype(x.dtype())?)?,
+            Layer::Relu => (x * x.gt(0.0)?.to_dtype(x.dtype())?)?,
             Layer::MaxPool2d(geometry) => x.contiguous()?.apply_op1(max_pool2d::MaxPool2d(*geometry))?,
             Layer::Flatten(_) => x.flatten_from(1)?,
             Layer::Linear { name, .. } => {
                 x.matmul(&weights.get(name, "weight").t()?)?.broadcast_add(weights.get(name, "bias"))?
             }
+            other => {
+                return Err(Error::Layer {
+                    graph: graph.name().to_owned(),
+                    layer: format!("{other:?}"),
+                    input: graph.shape(node.inputs[0]).to_vec(),
+                    reason: "the executor reference cannot run it yet".to_owned(),
+                });
+            }
         };
+        values.push(y);
     }
-    Ok(x)
+    Ok(values.swap_remove(graph.output().node().map_or(0, |node| node + 1)))
 }
 
 struct ReferenceClassifier {
