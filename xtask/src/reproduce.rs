@@ -144,7 +144,7 @@ fn reproduce_one(plan: &Plan, arguments: &Arguments, cancel: &CancelToken) -> an
 }
 
 fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
-    let preview = Preview::new(plan, &arguments.out)?;
+    let preview = Preview::new(plan, &arguments.out, arguments.threads)?;
     let state = |state| match state {
         State::Done => "done",
         State::Stale => "stale",
@@ -162,6 +162,7 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
             "cells": cells,
             "to_run": preview.to_run,
             "seconds": preview.seconds,
+            "threads": preview.threads,
             "bytes": preview.bytes,
         });
         println!("{}", serde_json::to_string_pretty(&whole)?);
@@ -176,11 +177,12 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         println!("  {:<8} {label}", state(*found));
     }
     println!(
-        "{} cells, {} to run: about {} with all cores of this machine (each network timed on one batch just \
-         now), {:.1} MB at most",
+        "{} cells, {} to run: about {} on {} threads (passes of attack and training timed just now on one batch \
+         of each network, every thread busy), {:.1} MB at most",
         preview.cells.len(),
         preview.to_run,
         duration(preview.seconds),
+        preview.threads,
         preview.bytes as f64 / 1e6,
     );
     Ok(())

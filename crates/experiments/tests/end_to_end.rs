@@ -32,7 +32,7 @@ fn plan() -> Plan {
     .fold(text.to_owned(), |text, (from, to)| replace(text, from, to));
     let request = Request {
         profile: Profile::Smoke,
-        rows: Some("linf".to_owned()),
+        rows: Some("mnist/cnn2/linf".to_owned()),
         seeds: None,
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -159,11 +159,11 @@ fn network_records_are_complete(outcome: &Outcome) {
 
 fn states_follow_the_files(folder: &Path) {
     let plan = plan();
-    let preview = Preview::new(&plan, folder).unwrap();
+    let preview = Preview::new(&plan, folder, Some(2)).unwrap();
     assert!(preview.cells.iter().all(|(_, state)| *state == State::Done));
     assert_eq!((preview.to_run, preview.seconds), (0, 0.0));
     let empty = tempfile::tempdir().unwrap();
-    let preview = Preview::new(&plan, empty.path()).unwrap();
+    let preview = Preview::new(&plan, empty.path(), Some(2)).unwrap();
     assert!(preview.cells.iter().all(|(_, state)| *state == State::Missing));
     assert_eq!(preview.to_run, plan.cells.len());
     assert!(preview.seconds > 0.0 && preview.bytes > 11 * 1000);
