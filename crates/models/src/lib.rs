@@ -1,11 +1,17 @@
 //! Architectures: one file each, a function that builds a [`Graph`]; and the list of them.
 //!
-//! To add one: a file with a [`Entry`], and its line in [`MODELS`]. The contract tests find it there.
+//! To add one: a file with an [`Entry`], and its line in [`MODELS`]. The contract tests find it there.
 //!
 //! Invariant: a model names layers; it knows no executor, no kernel, no data set and no attack.
 
 mod cnn2;
 mod cnn2_small;
+mod myrtle;
+mod preact_resnet18;
+mod resnet;
+mod resnet18;
+mod resnet50;
+mod wide_resnet_28_10;
 
 use robin_nn::{Graph, GraphBuilder};
 
@@ -13,7 +19,15 @@ use robin_nn::{Graph, GraphBuilder};
 pub const NUMERICS: u32 = 1;
 
 /// Every architecture.
-pub static MODELS: &[Entry] = &[cnn2::ENTRY, cnn2_small::ENTRY];
+pub static MODELS: &[Entry] = &[
+    cnn2::ENTRY,
+    cnn2_small::ENTRY,
+    myrtle::ENTRY,
+    resnet18::ENTRY,
+    resnet50::ENTRY,
+    preact_resnet18::ENTRY,
+    wide_resnet_28_10::ENTRY,
+];
 
 /// An architecture in the list.
 pub struct Entry {

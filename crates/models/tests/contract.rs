@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use robin_attacks::objectives::CrossEntropy;
 use robin_core::{Classifier, ColumnTable, Columns, Objective, Purpose, Scores, Seed, host};
 use robin_models::{Entry, MODELS, build};
-use robin_nn::reference::{self, Weights};
+use robin_nn::reference::{self, Mode, Weights};
 use robin_nn::{EXECUTORS, Executor, Graph, Parameters, executor};
 use robin_testkit::{Probe, assert_close, check_input_gradient, gradcheck};
 
@@ -76,7 +76,7 @@ fn the_references_input_gradient_is_true_in_f64() {
             robin_testkit::output_weights(CLASSES, Seed::new(1)).into_iter().map(f64::from).collect();
         let upstream = Tensor::from_vec(upstream, (1, CLASSES), &Device::Cpu).unwrap();
         let value = |image: &Tensor| {
-            let outputs = reference::forward(&graph, &weights, image).unwrap();
+            let outputs = reference::forward(&graph, &weights, image, Mode::Evaluation).unwrap();
             (outputs * &upstream).unwrap().sum_all().unwrap()
         };
         let point: Vec<f64> = host::to_vec(&images(1)).unwrap().into_iter().map(f64::from).collect();
@@ -100,7 +100,7 @@ fn weight_gradients_are_true_on_every_executor() {
         let wide_images = images(2).to_dtype(DType::F64).unwrap();
         let loss = |values: &[f64]| -> f64 {
             let weights = Weights::wide(parameters, values).unwrap();
-            let outputs = reference::forward(graph, &weights, &wide_images).unwrap();
+            let outputs = reference::forward(graph, &weights, &wide_images, Mode::Training).unwrap();
             let rows: Vec<Vec<f64>> = outputs.to_vec2().unwrap();
             let cross_entropy = |(row, label): (&Vec<f64>, u32)| {
                 row.iter().map(|z| z.exp()).sum::<f64>().ln() - row[label as usize]

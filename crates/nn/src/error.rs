@@ -48,6 +48,16 @@ pub enum Error {
         /// `[c, h, w]`.
         expected: [usize; 3],
     },
+    /// A training step in which a batch norm sees less than two values per channel.
+    #[error(
+        "{graph}: batch norm {layer} has less than two values per channel, and so no variance: more images"
+    )]
+    BatchStatistics {
+        /// The architecture.
+        graph: String,
+        /// The layer.
+        layer: String,
+    },
     /// A name that no executor has.
     #[error("executor {name:?} is unknown (one of: {})", valid.join(", "))]
     UnknownExecutor {

@@ -30,7 +30,11 @@ pub trait Network: Send {
 
     /// Forward on each batch `[n, c, h, w]`, then the loss, then the gradients of all weights.
     ///
+    /// Batch norm normalises each batch with that batch's own statistics, and gradients flow through them. The
+    /// running statistics, which [`Network::freeze`] uses, move once per batch, in the order of batches, as
+    /// [`crate::graph::Layer::BatchNorm2d`] says. After an error they are what they were.
+    ///
     /// # Errors
-    /// If the images do not fit, or the loss fails.
+    /// If the images do not fit, a batch norm sees less than two values per channel, or the loss fails.
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients>;
 }

@@ -132,6 +132,22 @@ impl GraphBuilder {
         self.push(Layer::AvgPool2d(geometry), vec![channels, h, w])
     }
 
+    /// Adds average pooling of the whole image, which must be square: one value per channel.
+    pub fn global_avg_pool2d(self) -> Self {
+        match self.image() {
+            Some([_, height, width]) if height == width => self.avg_pool2d(height),
+            _ => self.fail("global_avg_pool2d", "it takes square images"),
+        }
+    }
+
+    /// Adds max pooling of the whole image, which must be square: one value per channel.
+    pub fn global_max_pool2d(self) -> Self {
+        match self.image() {
+            Some([_, height, width]) if height == width => self.max_pool2d(height),
+            _ => self.fail("global_max_pool2d", "it takes square images"),
+        }
+    }
+
     /// Adds the output at `point` to that at the cursor; both have one shape.
     #[allow(clippy::should_implement_trait, reason = "it adds a layer, as every method here")]
     pub fn add(self, point: Point) -> Self {

@@ -1,14 +1,21 @@
 //! The reference executor: candle operations and candle's autograd, with our own operations where candle's
 //! gradients are wrong. Slow and plain; it judges the other executors, in f32 and in f64.
+//!
+//! [`forward()`] is a graph's definition; [`kinks`] says which images lie where its gradient jumps.
 
+mod forward;
+pub mod kinks;
 mod max_pool2d;
+mod weights;
 
 use candle_core::{DType, Device, Tensor, Var};
 use robin_core::{Classifier, Columns, Pass, Scores, host};
 
 use crate::executor::check;
-use crate::graph::Layer;
+use crate::graph::{BATCH_NORM_MOMENTUM, Layer};
 use crate::{Error, Executor, Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
+pub use forward::{Activations, Mode, activations, batch_statistics, forward};
+pub use weights::Weights;
 
 /// The executor `reference`.
 #[derive(Debug, Clone, Copy)]
@@ -31,101 +38,6 @@ impl Executor for Reference {
     }
 }
 
-/// Parameters as tensors of one type, by name.
-pub struct Weights(Vec<(String, Tensor)>);
-
-impl Weights {
-    /// Tensors that are not tracked.
-    ///
-    /// # Errors
-    /// [`Error::Tensor`] if a tensor's shape does not hold its values.
-    pub fn constant(parameters: &Parameters, dtype: DType) -> Result<Self> {
-        let tensors = parameters.trained.iter().chain(&parameters.buffers);
-        Ok(Self(tensors.map(|t| Ok((t.name.clone(), tensor(t, dtype)?))).collect::<Result<_>>()?))
-    }
-
-    /// `values` (f64, all trained tensors one after the other) in place of the trained values of `like`: the
-    /// loss as a function of the weights, for finite differences.
-    ///
-    /// # Errors
-    /// As [`Weights::constant`].
-    pub fn wide(like: &Parameters, values: &[f64]) -> Result<Self> {
-        let mut weights = Self::constant(like, DType::F64)?;
-        let mut rest = values;
-        for (_, tensor) in &mut weights.0[..like.trained.len()] {
-            let (these, others) = rest.split_at(tensor.elem_count());
-            *tensor = Tensor::from_slice(these, tensor.shape(), &Device::Cpu)?;
-            rest = others;
-        }
-        Ok(weights)
-    }
-
-    /// Tracked tensors for what is trained, and those variables in order.
-    ///
-    /// # Errors
-    /// As [`Weights::constant`].
-    pub fn tracked(parameters: &Parameters, dtype: DType) -> Result<(Self, Vec<Var>)> {
-        let mut weights = Self::constant(parameters, dtype)?;
-        let mut variables = Vec::new();
-        for (_, tensor) in &mut weights.0[..parameters.trained.len()] {
-            let variable = Var::from_tensor(tensor)?;
-            *tensor = variable.as_tensor().clone();
-            variables.push(variable);
-        }
-        Ok((weights, variables))
-    }
-
-    fn get(&self, layer: &str, part: &str) -> &Tensor {
-        let found = self.0.iter().find(|(name, _)| {
-            name.strip_suffix(part).and_then(|prefix| prefix.strip_suffix('.')) == Some(layer)
-        });
-        &found.expect("parameters were checked against the graph").1
-    }
-}
-
-fn tensor(named: &NamedTensor, dtype: DType) -> Result<Tensor> {
-    Ok(Tensor::from_slice(&named.values, named.shape.as_slice(), &Device::Cpu)?.to_dtype(dtype)?)
-}
-
-/// Outputs `[n, k]` of `images` `[n, c, h, w]`, in the weights' type, tracked by candle.
-///
-/// # Errors
-/// [`Error::Images`] if the images do not fit the graph.
-pub fn forward(graph: &Graph, weights: &Weights, images: &Tensor) -> Result<Tensor> {
-    graph.image_count(images.dims())?;
-    let mut values = vec![images.clone()];
-    for node in graph.nodes() {
-        let x = &values[node.inputs[0].node().map_or(0, |node| node + 1)];
-        let y = match &node.layer {
-            Layer::Normalize { name, shape } => {
-                let per_channel = |part| weights.get(name, part).reshape((1, shape[0], 1, 1));
-                x.broadcast_sub(&per_channel("mean")?)?.broadcast_div(&per_channel("std")?)?
-            }
-            Layer::Conv2d { name, geometry: g, bias: true } => {
-                let bias = weights.get(name, "bias").reshape((1, g.out_channels, 1, 1))?;
-                x.conv2d(weights.get(name, "weight"), g.padding, g.stride, 1, 1)?.broadcast_add(&bias)?
-            }
-            // candle's own relu has derivative 1 at 0; PyTorch and we have 0.
-            Layer::Relu => (x * x.gt(0.0)?.to_dtype(x.dtype())?)?,
-            Layer::MaxPool2d(geometry) => x.contiguous()?.apply_op1(max_pool2d::MaxPool2d(*geometry))?,
-            Layer::Flatten(_) => x.flatten_from(1)?,
-            Layer::Linear { name, .. } => {
-                x.matmul(&weights.get(name, "weight").t()?)?.broadcast_add(weights.get(name, "bias"))?
-            }
-            other => {
-                return Err(Error::Layer {
-                    graph: graph.name().to_owned(),
-                    layer: format!("{other:?}"),
-                    input: graph.shape(node.inputs[0]).to_vec(),
-                    reason: "the executor reference cannot run it yet".to_owned(),
-                });
-            }
-        };
-        values.push(y);
-    }
-    Ok(values.swap_remove(graph.output().node().map_or(0, |node| node + 1)))
-}
-
 struct ReferenceClassifier {
     graph: Graph,
     weights: Weights,
@@ -139,7 +51,8 @@ impl ReferenceClassifier {
     }
 
     fn outputs(&self, image: &Tensor, columns: &Columns, row: usize) -> robin_core::Result<Tensor> {
-        let all = forward(&self.graph, &self.weights, image).map_err(robin_core::Error::from)?;
+        let all =
+            forward(&self.graph, &self.weights, image, Mode::Evaluation).map_err(robin_core::Error::from)?;
         Ok(match columns {
             Columns::All => all,
             Columns::One(column) => all.narrow(1, *column, 1)?,
@@ -223,21 +136,50 @@ impl Network for ReferenceNetwork {
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {
         let (weights, variables) = Weights::tracked(&self.parameters, DType::F32)?;
-        let outputs = batches
+        let passes = batches
             .iter()
-            .map(|images| forward(&self.graph, &weights, images))
+            .map(|images| activations(&self.graph, &weights, images, Mode::Training))
             .collect::<Result<Vec<_>>>()?;
-        let scores =
-            outputs.iter().map(|o| Scores::new(o.detach())).collect::<robin_core::Result<Vec<_>>>()?;
+        let scores = passes
+            .iter()
+            .map(|pass| Scores::new(pass.outputs().detach()))
+            .collect::<robin_core::Result<Vec<_>>>()?;
         let mut total = Tensor::zeros((), DType::F32, &Device::Cpu)?;
-        for (outputs, gradient) in outputs.iter().zip(loss(&scores)?) {
-            total = (total + (outputs * gradient)?.sum_all()?)?;
+        for (pass, gradient) in passes.iter().zip(loss(&scores)?) {
+            total = (total + (pass.outputs() * gradient)?.sum_all()?)?;
         }
         let gradients = total.backward()?;
         let of = |variable: &Var| {
             let gradient = gradients.get(variable).ok_or(Error::Core(robin_core::Error::GraphCut))?;
             Ok(host::to_vec(gradient)?)
         };
-        Ok(Gradients(variables.iter().map(of).collect::<Result<_>>()?))
+        let gradients = Gradients(variables.iter().map(of).collect::<Result<_>>()?);
+        for pass in &passes {
+            update_running_statistics(&self.graph, &mut self.parameters, pass)?;
+        }
+        Ok(gradients)
     }
+}
+
+/// Moves the running statistics of every batch norm towards those of one batch.
+fn update_running_statistics(graph: &Graph, parameters: &mut Parameters, pass: &Activations) -> Result<()> {
+    for node in graph.nodes() {
+        let Layer::BatchNorm2d { name, shape } = &node.layer else { continue };
+        let x = pass.at(node.inputs[0]);
+        let (mean, variance) = batch_statistics(x)?;
+        let count = (x.elem_count() / shape[0]) as f64;
+        let momentum = f64::from(BATCH_NORM_MOMENTUM);
+        for (part, found, factor) in
+            [("running_mean", mean, 1.0), ("running_var", variance, count / (count - 1.0))]
+        {
+            let name = format!("{name}.{part}");
+            let buffer = parameters.buffers.iter_mut().find(|buffer| buffer.name == name);
+            let running = &mut buffer.expect("parameters were checked against the graph").values;
+            for (running, found) in running.iter_mut().zip(host::to_vec(&found.detach())?) {
+                let moved = (1.0 - momentum) * f64::from(*running) + momentum * factor * f64::from(found);
+                *running = moved as f32;
+            }
+        }
+    }
+    Ok(())
 }
