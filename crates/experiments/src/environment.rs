@@ -27,18 +27,13 @@ impl Environment {
         Self { fields, machine }
     }
 
-    /// Commit, machine, instruction set and versions, for measurements that are no cells.
-    pub fn fields(&self) -> &Map<String, Value> {
-        &self.fields
-    }
-
     /// Processor, cores and system.
     pub fn machine(&self) -> &str {
         &self.machine
     }
 
-    /// Provenance of one cell.
-    pub(crate) fn provenance(&self, extra: Value) -> Map<String, Value> {
+    /// Provenance of one cell or measurement: what is known here, `extra`, and the time.
+    pub fn provenance(&self, extra: Value) -> Map<String, Value> {
         let mut fields = self.fields.clone();
         if let Value::Object(extra) = extra {
             fields.extend(extra);

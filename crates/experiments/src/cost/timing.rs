@@ -27,7 +27,7 @@ pub(super) struct Timing {
     pub(super) attack: f64,
     /// A forward pass with the gradient on the weights, for one example.
     pub(super) training: f64,
-    /// Preparing the weights for an attack.
+    /// Preparing new weights for an attack.
     pub(super) freeze: f64,
 }
 
@@ -58,7 +58,11 @@ fn one_thread(executor: &dyn Executor, work: &NetworkWork) -> Result<Timing> {
     let examples = batch.len() as f64;
     let objective = Loss::Ce.against(batch.labels.clone());
 
-    let freeze = best(|| network.freeze().map(drop).map_err(failed()))?;
+    // An executor may prepare new weights when they come or when they are asked for.
+    let freeze = best(|| {
+        network.update(&mut |_| ());
+        network.freeze().map(drop).map_err(failed())
+    })?;
     let model = network.freeze().map_err(failed())?;
     let attack = best(|| {
         let pass = model.forward(&batch.images, &Columns::All)?;
