@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use robin_attacks::objectives::CrossEntropy;
-use robin_core::{Columns, Objective, Scores, host};
+use robin_core::{Columns, Objective, Scores, Seed, host};
 use robin_models::build;
 use robin_nn::{EXECUTORS, Gradients, Graph, NamedTensor, Parameters};
 use robin_testkit::{Golden, assert_close, golden};
@@ -51,6 +51,83 @@ fn agrees_with_pytorch(name: &str) {
     }
 }
 
+/// The golden weights, with normalisation and running statistics.
+fn all_parameters(golden: &Golden, graph: &Graph) -> Parameters {
+    let mut parameters = Parameters::initialise(graph, Seed::new(0));
+    let names = golden.under("weights.");
+    let tensors = || parameters.trained.iter().chain(&parameters.buffers).map(|tensor| &tensor.name);
+    assert!(tensors().count() == names.len() && tensors().all(|name| names.contains(name)), "{names:?}");
+    for tensor in parameters.trained.iter_mut().chain(&mut parameters.buffers) {
+        let name = format!("weights.{}", tensor.name);
+        assert_eq!(golden.shape(&name), tensor.shape, "{name}");
+        tensor.values = golden.f32(&name);
+    }
+    parameters
+}
+
+/// Evaluation mode with the running statistics, then one training step: logits, gradients and where the
+/// statistics go. `tolerance` is that of the step, whose sums over a batch cancel in deep networks.
+fn agrees_with_pytorch_in_both_modes(name: &str, width: usize, tolerance: f64) {
+    let golden = golden(name);
+    let graph = build(name, Some(width), [3, 32, 32], 10).unwrap();
+    let (images, labels) = (golden.tensor("images"), golden.integers("labels"));
+    let objective = CrossEntropy::new(labels);
+    for executor in EXECUTORS {
+        let parameters = all_parameters(&golden, &graph);
+        let model = executor.classifier(&graph, &parameters).unwrap();
+        let pass = model.forward(&images, &Columns::All).unwrap();
+        assert_close(&pass.scores().to_vec().unwrap(), &golden.f64("logits.float64"), 5e-6);
+        let evaluation = objective.evaluate(pass.scores()).unwrap();
+        let dx = host::to_vec(&pass.input_gradient(&evaluation.score_gradient).unwrap()).unwrap();
+        assert_close(&dx, &golden.f32("input_gradient"), 5e-6);
+
+        let mut network = executor.network(&graph, parameters).unwrap();
+        let mut loss = |scores: &[Scores]| -> robin_core::Result<Vec<Tensor>> {
+            assert_close(&scores[0].to_vec().unwrap(), &golden.f64("training.logits.float64"), tolerance);
+            let evaluation = objective.evaluate(&scores[0])?;
+            let mean = evaluation.values.iter().sum::<f32>() / 3.0;
+            assert_close(&[mean], &golden.f64("loss.float64"), 1e-5);
+            Ok(vec![(evaluation.score_gradient / 3.0)?])
+        };
+        let Gradients(gradients) = network.train_step(&[&images], &mut loss).unwrap();
+        let largest = gradients.iter().flatten().fold(0.0_f32, |largest, g| largest.max(g.abs()));
+        for (gradient, tensor) in gradients.iter().zip(&network.parameters().trained) {
+            agrees_with_golden(&golden, &tensor.name, gradient, tolerance, largest);
+        }
+        for buffer in &network.parameters().buffers {
+            if !buffer.name.starts_with("normalize.") {
+                let expected = golden.f32(&format!("after.{}", buffer.name));
+                assert_close(&buffer.values, &expected, 5e-6);
+            }
+        }
+    }
+}
+
+/// One tensor's gradient against PyTorch's; large ones are stored as three sums.
+fn agrees_with_golden(golden: &Golden, name: &str, gradient: &[f32], tolerance: f64, largest: f32) {
+    let whole = format!("gradient.{name}");
+    let (found, expected) = if golden.names().contains(&whole) {
+        (gradient.iter().map(|&g| f64::from(g)).collect(), golden.f32(&whole))
+    } else {
+        (weighted_sums(gradient), golden.f32(&format!("{whole}.sums")))
+    };
+    if expected.iter().all(|&expected| expected == 0.0) {
+        // The bias of a convolution before a batch norm moves nothing; what is left is rounding.
+        assert!(gradient.iter().all(|g| g.abs() < 1e-5 * largest), "{name}: {gradient:?}");
+    } else {
+        assert_close(&found, &expected, tolerance);
+    }
+}
+
+/// As `weighted_sums` of the script that made the goldens.
+fn weighted_sums(values: &[f32]) -> Vec<f64> {
+    let sum = |weight: fn(f64) -> f64| -> f64 {
+        values.iter().enumerate().map(|(at, &value)| weight(at as f64) * f64::from(value)).sum()
+    };
+    let norm = values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    vec![sum(f64::cos), sum(f64::sin), norm]
+}
+
 #[test]
 fn cnn2_agrees_with_pytorch() {
     agrees_with_pytorch("cnn2");
@@ -59,4 +136,29 @@ fn cnn2_agrees_with_pytorch() {
 #[test]
 fn cnn2_small_agrees_with_pytorch() {
     agrees_with_pytorch("cnn2-small");
+}
+
+#[test]
+fn myrtle_agrees_with_pytorch() {
+    agrees_with_pytorch_in_both_modes("myrtle", 4, 1e-5);
+}
+
+#[test]
+fn resnet18_agrees_with_pytorch() {
+    agrees_with_pytorch_in_both_modes("resnet18", 2, 3e-5);
+}
+
+#[test]
+fn resnet50_agrees_with_pytorch() {
+    agrees_with_pytorch_in_both_modes("resnet50", 2, 2e-4);
+}
+
+#[test]
+fn preact_resnet18_agrees_with_pytorch() {
+    agrees_with_pytorch_in_both_modes("preact-resnet18", 2, 1e-5);
+}
+
+#[test]
+fn wide_resnet_28_10_agrees_with_pytorch() {
+    agrees_with_pytorch_in_both_modes("wide-resnet-28-10", 1, 3e-5);
 }
