@@ -15,6 +15,10 @@ use robin_experiments::{
 
 /// Table 1's own spec with everything made tiny, the method included.
 fn plan() -> Plan {
+    plan_of("mnist/cnn2/linf")
+}
+
+fn plan_of(rows: &str) -> Plan {
     let (_, text) = robin_experiments::ITEMS[0];
     let replace = |text: String, from: &str, to: &str| {
         assert!(text.contains(from), "{from:?} is not in the spec");
@@ -23,6 +27,10 @@ fn plan() -> Plan {
     let text = [
         ("{ cnn2 = \"cnn2-small\" }", "{ cnn2 = \"cnn2-small\" }\nwidth = 4\nepochs = 1"),
         ("train_images = 2000\ntest_images = 1000", "train_images = 192\ntest_images = 24"),
+        (
+            "width = 4\nepochs = 2\ntrain_images = 256\ntest_images = 50",
+            "width = 2\nepochs = 1\ntrain_images = 96\ntest_images = 8",
+        ),
         ("training_set_images = 1000", "training_set_images = 16"),
         ("batch_size = 128", "batch_size = 32"),
         ("steps = 10,", "steps = 2,"),
@@ -32,7 +40,7 @@ fn plan() -> Plan {
     .fold(text.to_owned(), |text, (from, to)| replace(text, from, to));
     let request = Request {
         profile: Profile::Smoke,
-        rows: Some("mnist/cnn2/linf".to_owned()),
+        rows: Some(rows.to_owned()),
         seeds: None,
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -45,6 +53,17 @@ fn environment() -> Environment {
 }
 
 fn run(
+    folder: &Path,
+    sizes: (usize, usize),
+    batch_size: usize,
+    cancel: &CancelToken,
+    observer: &dyn Observer,
+) -> Outcome {
+    run_plan(&plan(), folder, sizes, batch_size, cancel, observer)
+}
+
+fn run_plan(
+    plan: &Plan,
     folder: &Path,
     (threads, jobs): (usize, usize),
     batch_size: usize,
@@ -60,7 +79,7 @@ fn run(
         observer,
         environment: &environment,
     };
-    reproduce(&plan(), folder, &options).unwrap().0
+    reproduce(plan, folder, &options).unwrap().0
 }
 
 /// Everything that must not differ: the bytes of all records up to their provenance, and all weights.
@@ -135,6 +154,21 @@ fn threads_jobs_batch_size_and_interruption_move_no_bit() {
     network_records_are_complete(&again);
     states_follow_the_files(folders[0].path());
     damage_is_found(folders[0].path());
+}
+
+/// Colour, batch norm, normalisation, random crops and balanced batches: what MNIST's rows do without.
+#[test]
+fn a_cifar_row_comes_to_its_table_with_any_number_of_threads() {
+    let plan = plan_of("cifar10/myrtle/l2");
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let never = CancelToken::new();
+    let alone = run_plan(&plan, folders[0].path(), (1, 1), 8, &never, &());
+    assert!(alone.failures.is_empty(), "{:?}", alone.failures);
+    let table = Table::new(&plan, &alone, &environment()).unwrap();
+    assert_eq!((table.cells.len(), table.run.missing), (6, 0));
+    let others = run_plan(&plan, folders[1].path(), (3, 2), 3, &never, &());
+    assert!(others.failures.is_empty(), "{:?}", others.failures);
+    assert!(contents(folders[0].path()) == contents(folders[1].path()), "threads moved a result");
 }
 
 fn network_records_are_complete(outcome: &Outcome) {

@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Architectures, separated by commas [default: all]
     #[arg(long, value_name = "M", value_delimiter = ',')]
     model: Vec<String>,
+    /// Channels of the first convolution [default: the model's own]
+    #[arg(long, value_name = "W")]
+    width: Option<usize>,
     /// Threads [default: one per core]
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
@@ -38,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let models = if arguments.model.is_empty() { all() } else { arguments.model.clone() };
     let mut cases = Vec::new();
     for model in &models {
-        let graph = robin_models::build(model, None, dataset_of(model)?.shape(), 10)?;
+        let graph = robin_models::build(model, arguments.width, dataset_of(model)?.shape(), 10)?;
         for (name, sizes) in layer_cases(&graph) {
             if !cases.iter().any(|(_, known)| *known == sizes) {
                 cases.push((format!("{model} {name}"), sizes));
