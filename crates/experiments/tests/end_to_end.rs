@@ -28,7 +28,7 @@ fn plan_of(rows: &str) -> Plan {
         ("{ cnn2 = \"cnn2-small\" }", "{ cnn2 = \"cnn2-small\" }\nwidth = 4\nepochs = 1"),
         ("train_images = 2000\ntest_images = 1000", "train_images = 192\ntest_images = 24"),
         (
-            "width = 4\nepochs = 2\ntrain_images = 256\ntest_images = 50",
+            "width = 4\nepochs = 2\ntrain_images = 512\ntest_images = 50",
             "width = 2\nepochs = 1\ntrain_images = 96\ntest_images = 8",
         ),
         ("training_set_images = 1000", "training_set_images = 16"),

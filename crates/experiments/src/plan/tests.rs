@@ -80,12 +80,12 @@ fn cifar_networks_are_normalised_and_their_arms_balanced() {
     let request = Request { rows: Some("cifar10/resnet50/l2".to_owned()), ..request() };
     let plan = Plan::new(&Spec::parse("table-1", TEXT).unwrap(), &request).unwrap();
     let ran = &plan.rows[0].ran;
-    assert_eq!((ran.width, ran.epochs, ran.train_images, ran.test_images), (4, 1, 128, 10));
+    assert_eq!((ran.width, ran.epochs, ran.train_images, ran.test_images), (4, 1, 128, 20));
     for cell in &plan.cells {
         let Work::Network(work) = &cell.work else { continue };
         let balanced = work.config.sampling == Sampling::Balanced;
         assert_eq!(balanced, cell.label.contains(" arm "), "{}", cell.label);
-        assert_eq!(work.measured.len(), 10);
+        assert_eq!(work.measured.len(), 20);
         assert_eq!(work.parameters().get("normalize.mean").unwrap().values, [0.4914, 0.4822, 0.4465]);
         assert_eq!(work.parameters().get("normalize.std").unwrap().values, [0.2470, 0.2435, 0.2616]);
         assert_eq!(cell.settings["model"]["normalize"]["std"][0], 0.247);
