@@ -24,7 +24,7 @@ fn width(entry: &Entry) -> usize {
     match entry.name {
         "wide-resnet-28-10" => 1,
         "resnet50" => 4,
-        _ => 8,
+        _ => 8_usize.next_multiple_of(entry.width_step),
     }
 }
 

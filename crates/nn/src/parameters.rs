@@ -133,6 +133,7 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Bias, Convolution, Initialisation};
 
     fn graph(outputs: usize) -> Graph {
         Graph::builder("toy", [1, 2, 2])
@@ -167,6 +168,48 @@ mod tests {
         let other = Parameters::initialise(&graph(3), Seed::new(2));
         assert_ne!(parameters.trained, other.trained);
         assert_eq!(parameters.get("normalize.std").unwrap().values, [1.0]);
+    }
+
+    #[test]
+    fn wide_resnets_begin_normal_with_variance_two_over_fan_out() {
+        let conv = Convolution { channels: 50, kernel: 3, stride: 1, padding: 1, bias: Bias::None };
+        let graph = Graph::builder("wide", [20, 4, 4]).initialisation(Initialisation::HeFanOut);
+        let graph = graph.conv2d("conv", conv).batch_norm2d("bn").flatten().linear("fc", 2).build().unwrap();
+        let parameters = Parameters::initialise(&graph, Seed::new(1));
+        let weight = &parameters.get("conv.weight").unwrap().values;
+        let moment = |power| weight.iter().map(|v| v.powi(power)).sum::<f32>() / weight.len() as f32;
+        // 9000 values, so 5 standard errors of the variance are about 8%, of the kurtosis (3) about 0.3.
+        let variance = moment(2);
+        assert!((variance / (2.0 / 450.0) - 1.0).abs() < 0.08, "{variance}");
+        assert!((moment(4) / variance.powi(2) - 3.0).abs() < 0.3);
+        assert_eq!(parameters.get("fc.bias").unwrap().values, [0.0; 2]);
+        assert_eq!(parameters.get("bn.weight").unwrap().values, [1.0; 50]);
+        let buffers: Vec<&str> = parameters.buffers.iter().map(|buffer| buffer.name.as_str()).collect();
+        assert_eq!(buffers, ["bn.running_mean", "bn.running_var"]);
+    }
+
+    #[test]
+    fn pytorchs_counters_are_accepted_and_ignored() {
+        let graph = Graph::builder("toy", [1, 2, 2]).batch_norm2d("bn").flatten().linear("fc", 2);
+        let graph = graph.build().unwrap();
+        let parameters = Parameters::initialise(&graph, Seed::new(1));
+        let count = 7_i64.to_le_bytes();
+        let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = parameters
+            .trained
+            .iter()
+            .chain(&parameters.buffers)
+            .map(|t| {
+                (t.name.clone(), t.shape.clone(), t.values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            })
+            .collect();
+        let mut views = Vec::new();
+        for (name, shape, bytes) in &bytes {
+            views.push((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+        }
+        let counter = TensorView::new(Dtype::I64, vec![], &count).unwrap();
+        views.push(("bn.num_batches_tracked".to_owned(), counter));
+        let file = serialize(views, None).unwrap();
+        assert_eq!(Parameters::from_safetensors(&graph, &file, "torch").unwrap(), parameters);
     }
 
     #[test]

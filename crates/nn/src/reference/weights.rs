@@ -11,7 +11,7 @@ impl Weights {
     /// Tensors that are not tracked.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if a tensor's shape does not hold its values.
+    /// [`crate::Error::Tensor`] if a tensor's shape does not hold its values.
     pub fn constant(parameters: &Parameters, dtype: DType) -> Result<Self> {
         let tensors = parameters.trained.iter().chain(&parameters.buffers);
         Ok(Self(tensors.map(|t| Ok((t.name.clone(), tensor(t, dtype)?))).collect::<Result<_>>()?))
