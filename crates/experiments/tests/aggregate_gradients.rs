@@ -31,8 +31,7 @@ fn batch() -> Batch {
 
 #[test]
 fn gradients_through_the_aggregate_are_true_and_the_executors_agree() {
-    // The contract tests of models have the deep ones; here one of each kind of layer is enough.
-    for model in MODELS.iter().filter(|model| matches!(model.name, "cnn2" | "cnn2-small" | "myrtle")) {
+    for model in MODELS {
         for strategy in STRATEGIES {
             for loss in [Loss::Ce, Loss::Margin] {
                 let mut found = Vec::new();
