@@ -26,6 +26,7 @@ pub(super) fn compare(
     let mut pairs = Vec::new();
     let mut ratios = Vec::new();
     for number in 1..=options.pairs {
+        eprintln!("pair {number} of {}...", options.pairs);
         let mut ours = Command::new(std::env::current_exe()?);
         ours.args(["bench", what, "--json", "--executor", &options.executor]);
         ours.args(["--dataset", &subject.data.name().to_string()]);
