@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use robin_aggregation::StrategyName;
 use robin_nn::Graph;
+use robin_nn::graph::Layer;
 use robin_training::Method;
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ pub fn weights(plan: &Plan) -> Vec<f64> {
     let rough = Timing { attack: 1.0, training: 1.5, freeze: 0.0 };
     let networks = |cell: &Cell| cell.needs.len().max(1);
     let size = |cell: &Cell| match &cell.work {
-        Work::Network(work) => parameters(&work.graph) as f64,
+        Work::Network(work) => products(&work.graph),
         Work::Evaluation(_) => 0.0,
     };
     let each = |cell: &Cell| match cell.needs.first() {
@@ -46,6 +47,16 @@ fn weights_bytes(cell: &Cell) -> u64 {
         Work::Network(work) => 4 * parameters(&work.graph),
         Work::Evaluation(_) => 0,
     }
+}
+
+/// Multiplications of one forward pass, for one example.
+fn products(graph: &Graph) -> f64 {
+    let of = |layer: &Layer| match layer {
+        Layer::Conv2d { geometry: g, .. } => g.positions() * g.taps() * g.out_channels,
+        Layer::Linear { geometry: g, .. } => g.inputs * g.outputs,
+        _ => 0,
+    };
+    graph.nodes().iter().map(|node| of(&node.layer) as f64).sum()
 }
 
 fn parameters(graph: &Graph) -> u64 {

@@ -39,3 +39,9 @@ fn a_strategy_costs_the_arms_that_it_needs() {
     assert_eq!(of("softmax") - of("top2"), 1000.0 * 8.0 * 10.0);
     assert_eq!(of("softmax"), of("best-arm"));
 }
+
+#[test]
+fn a_network_weighs_what_its_layers_multiply() {
+    let graph = robin_models::build("cnn2-small", Some(16), [1, 28, 28], 10).unwrap();
+    assert_eq!(products(&graph), (196 * 16 * 16 + 49 * 256 * 32 + 1568 * 100 + 100 * 10) as f64);
+}
