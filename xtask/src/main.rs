@@ -17,6 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use robin_experiments::Environment;
 use tracing_subscriber::EnvFilter;
 
 /// Adversarial robustness of one-vs-all classifiers: the paper's tables, and the project's chores.
@@ -53,6 +54,12 @@ fn main() -> ExitCode {
         Command::Fixtures(arguments) => fixtures::run(&arguments),
         Command::Tidy => tidy::run(root()),
     })
+}
+
+/// This machine, and the commit of this program's sources (`build.rs` asks git for it; a tarball has none).
+fn environment() -> Environment {
+    let commit = env!("ROBIN_COMMIT");
+    Environment::detect((!commit.is_empty()).then_some(commit))
 }
 
 /// The workspace's folder.

@@ -7,15 +7,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use robin_core::CancelToken;
 use robin_experiments::{
-    Device, Environment, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State,
-    Table, reproduce,
+    Device, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table, reproduce,
 };
 use robin_report::{markdown, table::duration};
 use serde_json::json;
 
 use crate::exit::Interrupted;
 use crate::progress::{Bars, Lines};
-use crate::{interrupt, root};
+use crate::{environment, interrupt};
 
 /// What can be chosen; the defaults prove the whole path in minutes.
 #[derive(Debug, Args)]
@@ -37,7 +36,10 @@ pub(crate) struct Arguments {
     /// What does the arithmetic.
     #[arg(long, default_value = "cpu")]
     device: Device,
-    /// Cells that run side by side [default: one per core]. Results do not depend on it.
+    /// Threads that compute [default: one per core]. Results do not depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Cells that run side by side, at most one per thread [default: that]. Results do not depend on it.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Examples evaluated together. Results do not depend on it.
@@ -106,12 +108,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Runs one plan, writes and prints its table; returns how many cells failed.
 fn reproduce_one(plan: &Plan, arguments: &Arguments, cancel: &CancelToken) -> anyhow::Result<usize> {
-    let environment = Environment::detect(root());
+    let environment = environment();
     let observer: Box<dyn Observer> = match std::io::stderr().is_terminal() {
         true => Box::new(Bars::new(plan)),
         false => Box::new(Lines::new(plan)),
     };
     let options = Options {
+        threads: arguments.threads,
         jobs: arguments.jobs,
         batch_size: arguments.batch,
         cancel,
@@ -141,7 +144,7 @@ fn reproduce_one(plan: &Plan, arguments: &Arguments, cancel: &CancelToken) -> an
 }
 
 fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
-    let preview = Preview::new(plan, &arguments.out)?;
+    let preview = Preview::new(plan, &arguments.out, arguments.threads)?;
     let state = |state| match state {
         State::Done => "done",
         State::Stale => "stale",
@@ -159,6 +162,7 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
             "cells": cells,
             "to_run": preview.to_run,
             "seconds": preview.seconds,
+            "threads": preview.threads,
             "bytes": preview.bytes,
         });
         println!("{}", serde_json::to_string_pretty(&whole)?);
@@ -173,11 +177,12 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         println!("  {:<8} {label}", state(*found));
     }
     println!(
-        "{} cells, {} to run: about {} with all cores of this machine (each network timed on one batch just \
-         now), {:.1} MB at most",
+        "{} cells, {} to run: about {} on {} threads (passes of attack and training timed just now on one batch \
+         of each network, every thread busy), {:.1} MB at most",
         preview.cells.len(),
         preview.to_run,
         duration(preview.seconds),
+        preview.threads,
         preview.bytes as f64 / 1e6,
     );
     Ok(())

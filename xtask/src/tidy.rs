@@ -66,11 +66,12 @@ impl Files {
         while let Some(folder) = folders.pop() {
             for entry in sorted_entries(&folder)? {
                 let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                // In a linked worktree `.git` is a file, which names the place of the main one.
+                if [".git", "target", "results", ".venv", "__pycache__"].contains(&name.as_str()) {
+                    continue;
+                }
                 if entry.is_dir() {
-                    let made = ["target", ".git", "results", ".venv", "__pycache__"];
-                    if !made.contains(&name.as_str()) {
-                        folders.push(entry);
-                    }
+                    folders.push(entry);
                     continue;
                 }
                 let path = entry.strip_prefix(root).expect("entries lie below the root");
@@ -136,6 +137,7 @@ mod tests {
             ("xtask/Cargo.toml", b"[package]"),
             ("Cargo.toml", b"[workspace]"),
             ("target/debug/made.rs", b""),
+            (".git", b"gitdir: elsewhere"),
             ("fixtures/golden/layers.safetensors", b"\xff\xfe"),
         ] {
             let path = root.join(path);
@@ -148,6 +150,7 @@ mod tests {
         assert_eq!(files.members(), ["core", "xtask"]);
         assert_eq!(files.goldens(), ["layers"]);
         assert_eq!(files.text("Cargo.toml"), Some("[workspace]"));
+        assert_eq!(files.text(".git"), None);
         assert_eq!(files.text("fixtures/golden/layers.safetensors"), None, "no text");
     }
 }

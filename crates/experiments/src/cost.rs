@@ -1,18 +1,20 @@
 //! What a plan will take, before it is begun: space, and time on this machine.
 
+mod timing;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use robin_aggregation::StrategyName;
-use robin_attacks::Loss;
-use robin_core::{Columns, ExampleId};
-use robin_data::{Dataset, LabelMap};
-use robin_nn::{Graph, Parameters};
+use robin_nn::Graph;
+use robin_nn::graph::Layer;
+use robin_training::Method;
 use serde_json::Value;
 
+use crate::Result;
 use crate::plan::{Cell, NetworkWork, Plan, Work};
+use crate::schedule::pool;
 use crate::spec::ClassifierKind;
-use crate::{Error, Result};
+use timing::Timing;
 
 /// Room for a record, and for the files that replace one another when reports are written.
 const RECORD_BYTES: u64 = 64 << 10;
@@ -25,16 +27,19 @@ pub(crate) fn bytes(plan: &Plan, missing: &BTreeSet<usize>) -> u64 {
 
 /// Relative amount of work of every cell, for progress bars.
 pub fn weights(plan: &Plan) -> Vec<f64> {
+    // Of the three products of a training pass (forward, back to the layer's input, back to its weights) a pass
+    // of an attack has two.
+    let rough = Timing { attack: 1.0, training: 1.5, freeze: 0.0 };
     let networks = |cell: &Cell| cell.needs.len().max(1);
     let size = |cell: &Cell| match &cell.work {
-        Work::Network(work) => parameters(&work.graph) as f64,
+        Work::Network(work) => products(&work.graph),
         Work::Evaluation(_) => 0.0,
     };
     let each = |cell: &Cell| match cell.needs.first() {
         Some(&need) => size(&plan.cells[need]),
         None => size(cell),
     };
-    plan.cells.iter().map(|cell| each(cell) * passes(&cell.work, networks(cell) as f64)).collect()
+    plan.cells.iter().map(|cell| each(cell) * rough.of(amount(&cell.work, networks(cell) as f64))).collect()
 }
 
 fn weights_bytes(cell: &Cell) -> u64 {
@@ -44,17 +49,30 @@ fn weights_bytes(cell: &Cell) -> u64 {
     }
 }
 
+/// Multiplications of one forward pass, for one example.
+fn products(graph: &Graph) -> f64 {
+    let of = |layer: &Layer| match layer {
+        Layer::Conv2d { geometry: g, .. } => g.positions() * g.taps() * g.out_channels,
+        Layer::Linear { geometry: g, .. } => g.inputs * g.outputs,
+        _ => 0,
+    };
+    graph.nodes().iter().map(|node| of(&node.layer) as f64).sum()
+}
+
 fn parameters(graph: &Graph) -> u64 {
     graph.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum()
 }
 
-/// Seconds that the `missing` cells take with all cores of this machine, from timing each architecture on
-/// one batch now.
+/// Seconds that the `missing` cells take on `threads` threads, every one of them busy with a network of its own.
+/// The passes of an attack and of training are timed apart, in just that way, for each architecture: so the
+/// estimate knows what threads take from one another, but not that the last cell may be alone. It is an upper
+/// bound where examples are wrong when clean, because these are not attacked.
 ///
 /// # Errors
 /// If an architecture cannot be run.
-pub(crate) fn seconds(plan: &Plan, missing: &BTreeSet<usize>) -> Result<f64> {
-    let mut timed: BTreeMap<(String, u64), f64> = BTreeMap::new();
+pub(crate) fn seconds(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) -> Result<f64> {
+    let pool = pool(threads)?;
+    let mut timed: BTreeMap<(String, u64), Timing> = BTreeMap::new();
     let mut total = 0.0;
     for &index in missing {
         let cell = &plan.cells[index];
@@ -75,31 +93,46 @@ pub(crate) fn seconds(plan: &Plan, missing: &BTreeSet<usize>) -> Result<f64> {
         let each = match timed.get(&kind) {
             Some(&each) => each,
             None => {
-                let each = time(plan, first)?;
+                let each = Timing::measure(plan.device.executor(), first, &pool)?;
                 timed.insert(kind, each);
                 each
             }
         };
-        total += each * passes(&cell.work, networks.len() as f64);
+        total += each.of(amount(&cell.work, networks.len() as f64));
     }
     Ok(total)
 }
 
-/// Forward and backward passes through one network for one example.
-fn passes(work: &Work, networks: f64) -> f64 {
+/// Work for networks of one architecture.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Amount {
+    /// Forward passes with the gradient on the images, for one example.
+    attack: f64,
+    /// Forward passes with the gradient on the weights, for one example.
+    training: f64,
+    /// Networks prepared for an attack.
+    freeze: f64,
+}
+
+/// The work of one cell, whose classifier is made of `networks`.
+fn amount(work: &Work, networks: f64) -> Amount {
     // A forward pass alone is about half as much work as one with the gradient on the images.
     const FORWARD: f64 = 0.5;
-    // A training step also has the gradient on the weights.
-    const TRAINING: f64 = 1.5;
     match work {
         Work::Network(work) => {
-            let attack = match &work.config.method {
-                robin_training::Method::Standard {} => 0.0,
-                // Half of the examples on average, while the share rises from 0 to 1.
-                robin_training::Method::PgdAt { steps, .. } => 0.5 * *steps as f64,
+            let config = &work.config;
+            let batches = (work.data.len() / config.batch_size) as f64;
+            let training = batches * (config.batch_size * config.epochs) as f64;
+            let (attacked, freeze) = match &config.method {
+                Method::Standard {} => (0.0, 0.0),
+                Method::PgdAt { steps, proportion, .. } => {
+                    let count = |epoch| proportion.count(epoch, config.epochs, config.batch_size);
+                    let attacked: usize = (0..config.epochs).map(count).sum();
+                    (batches * (attacked * steps) as f64, batches * config.epochs as f64)
+                }
             };
-            let training = (work.data.len() * work.config.epochs) as f64 * (TRAINING + attack);
-            training + work.measured.len() as f64 * (FORWARD + steps(&work.attack.attack))
+            let measured = work.measured.len() as f64 * (FORWARD + steps(&work.attack.attack));
+            Amount { attack: attacked + measured, training, freeze }
         }
         Work::Evaluation(work) => {
             let clean = FORWARD * networks;
@@ -110,7 +143,7 @@ fn passes(work: &Work, networks: f64) -> f64 {
                 };
                 arms * steps(&attack.spec.attack) + 3.0 * clean
             });
-            work.data.len() as f64 * (clean + attacked)
+            Amount { attack: work.data.len() as f64 * (clean + attacked), ..Amount::default() }
         }
     }
 }
@@ -122,28 +155,5 @@ fn steps(attack: &robin_attacks::Config) -> f64 {
     number("steps") * number("restarts") * number("candidates")
 }
 
-/// Seconds for one example's forward and backward pass, in a batch on all cores.
-fn time(plan: &Plan, work: &NetworkWork) -> Result<f64> {
-    let classifier = plan
-        .device
-        .executor()
-        .classifier(&work.graph, &Parameters::initialise(&work.graph, work.seed))
-        .map_err(Error::work("preparing a network"))?;
-    let batch = first_batch(&work.data, &work.labels)?;
-    let objective = Loss::Ce.against(batch.labels.clone());
-    let mut best = f64::INFINITY;
-    for _ in 0..3 {
-        let begin = Instant::now();
-        let failed = || Error::work::<robin_core::Error>("timing a network");
-        let pass = classifier.forward(&batch.images, &Columns::All).map_err(failed())?;
-        let gradient = objective.evaluate(pass.scores()).map_err(failed())?.score_gradient;
-        pass.input_gradient(&gradient).map_err(failed())?;
-        best = best.min(begin.elapsed().as_secs_f64());
-    }
-    Ok(best / batch.len() as f64)
-}
-
-fn first_batch(data: &Dataset, labels: &LabelMap) -> Result<robin_core::Batch> {
-    let ids: Vec<ExampleId> = (0..data.len().min(128) as u32).map(ExampleId::first).collect();
-    data.batch(&ids, labels).map_err(Error::work("loading a batch"))
-}
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,8 @@
 //! Where results come from: commit, machine, versions, time. Written beside results, never into a key.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use robin_kernels::isa::Isa;
 use serde_json::{Map, Value, json};
 
 /// The same for all cells of a run.
@@ -14,12 +13,13 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Looks at this machine, and at the git checkout that holds `folder`, if any.
-    pub fn detect(folder: &Path) -> Self {
+    /// Looks at this machine. `commit` is that of the sources of the running program, `None` if unknown.
+    pub fn detect(commit: Option<&str>) -> Self {
         let machine = machine();
         let value = json!({
-            "commit": commit(folder),
+            "commit": commit,
             "machine": machine,
+            "instructions": format!("{:?}", Isa::detect()).to_lowercase(),
             "versions": versions(),
             "optimised": !cfg!(debug_assertions),
         });
@@ -32,26 +32,14 @@ impl Environment {
         &self.machine
     }
 
-    /// Provenance of one cell.
-    pub(crate) fn provenance(&self, extra: Value) -> Map<String, Value> {
+    /// Provenance of one cell or measurement: what is known here, `extra`, and the time.
+    pub fn provenance(&self, extra: Value) -> Map<String, Value> {
         let mut fields = self.fields.clone();
         if let Value::Object(extra) = extra {
             fields.extend(extra);
         }
         fields.insert("finished".to_owned(), Value::String(utc_now()));
         fields
-    }
-}
-
-fn commit(folder: &Path) -> Value {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    match (git(&["rev-parse", "HEAD"]), git(&["status", "--porcelain", "--untracked-files=no"])) {
-        (Some(commit), Some(changes)) if changes.is_empty() => Value::String(commit),
-        (Some(commit), _) => Value::String(format!("{commit} with changes")),
-        (None, _) => Value::Null,
     }
 }
 

@@ -152,7 +152,7 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// The rayon pool of a job could not be started.
+    /// The pool of a run could not be started.
     #[error("cannot start {threads} worker threads")]
     Threads {
         /// How many.

@@ -10,13 +10,13 @@ use std::path::PathBuf;
 use robin_aggregation::StrategyName;
 use robin_core::{Budget, Seed};
 use robin_data::{Dataset, LabelMap};
-use robin_nn::Graph;
+use robin_nn::{Graph, Parameters};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::key::Key;
 use crate::record::Kind;
-use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, Row, Spec};
+use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, Normalize, Row, Spec};
 use crate::{Device, Profile, Result};
 
 /// What the user asks for.
@@ -133,6 +133,8 @@ pub enum Work {
 pub struct NetworkWork {
     /// The architecture.
     pub graph: Graph,
+    /// What its first layer does to the images; `None` = nothing.
+    pub normalize: Option<Normalize>,
     /// Training images.
     pub data: Dataset,
     /// What it tells apart.
@@ -147,6 +149,21 @@ pub struct NetworkWork {
     pub attack: AttackSpec,
     /// Its budget.
     pub budget: Budget,
+}
+
+impl NetworkWork {
+    /// The network's parameters before training.
+    pub fn parameters(&self) -> Parameters {
+        let mut parameters = Parameters::initialise(&self.graph, self.seed);
+        if let Some(Normalize { mean, std }) = &self.normalize {
+            for (name, values) in [("normalize.mean", mean), ("normalize.std", std)] {
+                let buffer = parameters.buffers.iter_mut().find(|buffer| buffer.name == name);
+                let buffer = buffer.expect("every model begins with this layer");
+                buffer.values = values.iter().map(|&value| value as f32).collect();
+            }
+        }
+        parameters
+    }
 }
 
 /// A classifier to be evaluated.

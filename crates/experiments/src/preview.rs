@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::environment::cores;
 use crate::record::Kind;
 use crate::schedule::present;
 use crate::store::Store;
-use crate::{Plan, Result, cost};
+use crate::{Error, Plan, Result, cost};
 
 /// Whether a cell's result is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,18 +27,25 @@ pub struct Preview {
     pub cells: Vec<(String, State)>,
     /// How many cells would be run: a missing network that no missing evaluation needs is not.
     pub to_run: usize,
-    /// Estimate for them with all cores of this machine, timed just now.
+    /// Estimate for them, timed just now with a network on each thread.
     pub seconds: f64,
+    /// Threads of the estimate.
+    pub threads: usize,
     /// Estimate of what they would write.
     pub bytes: u64,
 }
 
 impl Preview {
-    /// Compares `plan` with what is below `folder`, and times each architecture on one batch.
+    /// Compares `plan` with what is below `folder`, and times each architecture on one batch for each of
+    /// `threads` threads (`None` = one per core).
     ///
     /// # Errors
-    /// [`crate::Error::Damaged`] for a record that is not what was written.
-    pub fn new(plan: &Plan, folder: &Path) -> Result<Self> {
+    /// [`Error::Damaged`] for a record that is not what was written, [`Error::Zero`] without a thread.
+    pub fn new(plan: &Plan, folder: &Path, threads: Option<usize>) -> Result<Self> {
+        let threads = threads.unwrap_or_else(cores);
+        if threads == 0 {
+            return Err(Error::Zero { option: "--threads" });
+        }
         let store = Store::new(folder);
         let found = present(plan, &store)?;
         let known: BTreeSet<(String, String, String)> = [Kind::Network, Kind::Evaluation]
@@ -67,7 +75,8 @@ impl Preview {
         Ok(Self {
             cells,
             to_run: found.missing.len(),
-            seconds: cost::seconds(plan, &found.missing)?,
+            seconds: cost::seconds(plan, &found.missing, threads)?,
+            threads,
             bytes: cost::bytes(plan, &found.missing),
         })
     }

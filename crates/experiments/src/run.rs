@@ -31,9 +31,10 @@ pub(crate) struct Context<'a> {
 /// Trains a network and measures it on its training set: results, and the weights as safetensors.
 pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value, Vec<u8>)> {
     let _span = tracing::info_span!("train", cell = context.watched.label).entered();
-    let parameters = Parameters::initialise(&work.graph, work.seed);
-    let mut network =
-        context.executor.network(&work.graph, parameters).map_err(Error::work("preparing the network"))?;
+    let mut network = context
+        .executor
+        .network(&work.graph, work.parameters())
+        .map_err(Error::work("preparing the network"))?;
     let summary = robin_training::train(
         network.as_mut(),
         &work.data,

@@ -1,10 +1,14 @@
 //! All cells of a plan: what is there is kept, the rest is run side by side.
+//!
+//! One pool of threads does everything. The first threads of it are jobs: each takes one cell after the other,
+//! and runs it to its end on that thread. A thread without a cell helps the cells that run, so that arms run
+//! side by side, one per core, while there are several, and the last one has all cores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use robin_core::CancelToken;
 use serde_json::json;
@@ -19,7 +23,9 @@ use crate::{Environment, Error, Observer, Result, cost};
 
 /// How a plan is run. Nothing here moves a result.
 pub struct Options<'a> {
-    /// Cells that run side by side; `None` = one per core.
+    /// Threads of the pool that all cells share; `None` = one per core. No more than these ever compute.
+    pub threads: Option<usize>,
+    /// Cells that run side by side, never more than threads; `None` = one per thread.
     pub jobs: Option<usize>,
     /// Examples that are evaluated together.
     pub batch_size: usize,
@@ -50,7 +56,9 @@ pub struct Outcome {
 /// Before the first epoch: options that make no sense, a folder that cannot be used, a damaged record. Cells
 /// that fail later are in the outcome.
 pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(Outcome, Writer)> {
-    for (option, value) in [("--jobs", options.jobs.unwrap_or(1)), ("--batch", options.batch_size)] {
+    let threads = options.threads.unwrap_or_else(cores);
+    let jobs = options.jobs.unwrap_or(threads);
+    for (option, value) in [("--threads", threads), ("--jobs", jobs), ("--batch", options.batch_size)] {
         if value == 0 {
             return Err(Error::Zero { option });
         }
@@ -60,22 +68,22 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
     let writer = store.open(cost::bytes(plan, &missing))?;
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
 
-    let jobs = options.jobs.unwrap_or_else(cores).min(missing.len()).max(1);
-    let threads = (cores() / jobs).max(1);
     let board = Board::new(plan, records, missing);
-    std::thread::scope(|scope| -> Result<()> {
-        let mut pools = Vec::new();
-        for _ in 0..jobs {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pools.push(pool.map_err(|source| Error::Threads { threads, source })?);
+    let pool = pool(threads)?;
+    // Broadcast puts each loop on its own thread. Cells handed to the pool as tasks could be stolen by a thread
+    // that only waits for a part of its own cell, which would then stand still until the stolen one is done.
+    pool.broadcast(|thread| {
+        if thread.index() < jobs {
+            work(plan, &board, &writer, options);
         }
-        for pool in pools {
-            let (board, writer) = (&board, &writer);
-            scope.spawn(move || pool.install(|| work(plan, board, writer, options)));
-        }
-        Ok(())
-    })?;
+    });
     Ok((board.into_outcome(options.cancel.is_cancelled()), writer))
+}
+
+/// The threads that all work of a run shares.
+pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|source| Error::Threads { threads, source })
 }
 
 /// What is on disk and what is not.
@@ -212,9 +220,25 @@ impl<'a> Board<'a> {
         Self { plan, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Every change of the state is a single insertion or removal, so a panic leaves it whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes the time until the state may have changed; a thread of the pool helps the running cells meanwhile.
+    fn wait<'s>(&'s self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        // Short, because a change while the lock is released is not noticed otherwise.
+        const NAP: Duration = Duration::from_millis(1);
+        if rayon::current_thread_index().is_none() {
+            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        let helped = rayon::yield_now() == Some(rayon::Yield::Executed);
+        let state = self.lock();
+        if helped {
+            return state;
+        }
+        self.changed.wait_timeout(state, NAP).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// The first cell that can be run; waits while the running ones may make another possible.
@@ -239,7 +263,7 @@ impl<'a> Board<'a> {
             if state.waiting.is_empty() || state.running == 0 {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state);
         }
     }
 

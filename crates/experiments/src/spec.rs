@@ -89,6 +89,19 @@ pub struct Recipe {
     pub sampling: Sampling,
     /// Batches of one-vs-all arms.
     pub arm_sampling: Sampling,
+    /// What the networks' first layer does; without it images stay as they are.
+    #[serde(default)]
+    pub normalize: Option<Normalize>,
+}
+
+/// Input normalisation `(x - mean) / std` per channel, `x` in `[0, 1]`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalize {
+    /// `[c]`.
+    pub mean: Vec<f64>,
+    /// `[c]`, above 0.
+    pub std: Vec<f64>,
 }
 
 impl Recipe {
@@ -222,6 +235,9 @@ pub struct ProfileSpec {
     pub training_set_images: usize,
     /// By data set.
     pub datasets: BTreeMap<DatasetName, Shrink>,
+    /// By the row's architecture; goes before what is said of the data set.
+    #[serde(default)]
+    pub models: BTreeMap<String, Shrink>,
 }
 
 /// Where a profile takes its images from.
@@ -234,7 +250,7 @@ pub enum DataPlace {
     Folder,
 }
 
-/// What a profile shrinks for one data set; what is absent stays as the row has it.
+/// What a profile shrinks for one data set or architecture; what is absent stays as the row has it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shrink {
@@ -249,4 +265,22 @@ pub struct Shrink {
     pub train_images: Option<usize>,
     /// The first so many test images.
     pub test_images: Option<usize>,
+    /// At most so many training images for the accuracy on the training set, in place of the profile's number.
+    pub training_set_images: Option<usize>,
+}
+
+impl Shrink {
+    /// This, where `special` says nothing.
+    pub fn with(&self, special: &Self) -> Self {
+        let mut models = self.models.clone();
+        models.extend(special.models.clone());
+        Self {
+            models,
+            width: special.width.or(self.width),
+            epochs: special.epochs.or(self.epochs),
+            train_images: special.train_images.or(self.train_images),
+            test_images: special.test_images.or(self.test_images),
+            training_set_images: special.training_set_images.or(self.training_set_images),
+        }
+    }
 }

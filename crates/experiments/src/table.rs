@@ -7,7 +7,7 @@ use robin_data::DatasetName;
 use robin_evaluation::wilson;
 use serde::Serialize;
 
-use crate::plan::{Place, Plan, Ran, Work};
+use crate::plan::{Place, Plan, PlannedRow, Ran, Work};
 use crate::run::{Broken, broken};
 use crate::{Environment, Outcome, Profile, Result};
 
@@ -32,7 +32,7 @@ pub struct Run {
     pub title: String,
     /// Whether the numbers can be held against the published ones.
     pub comparable: bool,
-    /// What the profile shrank, in words, each thing once.
+    /// What the profile shrank, in words, one text for each data set and architecture.
     pub shrunk: Vec<String>,
     /// Root seeds.
     pub seeds: Vec<u64>,
@@ -136,9 +136,10 @@ impl Table {
             }
         }
         let mut shrunk: Vec<String> = Vec::new();
-        for line in plan.rows.iter().flat_map(|row| &row.shrunk) {
-            if !shrunk.contains(line) {
-                shrunk.push(line.clone());
+        for PlannedRow { row, shrunk: what, .. } in plan.rows.iter().filter(|row| !row.shrunk.is_empty()) {
+            let line = format!("{}/{}: {}", row.dataset, row.model, what.join(", "));
+            if !shrunk.contains(&line) {
+                shrunk.push(line);
             }
         }
         let run = Run {

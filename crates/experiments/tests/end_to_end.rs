@@ -1,4 +1,5 @@
-//! A tiny table from images to numbers: neither jobs, nor batch size, nor an interruption may move a bit.
+//! A tiny table from images to numbers: neither threads, nor jobs, nor batch size, nor an interruption may
+//! move a bit.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +15,10 @@ use robin_experiments::{
 
 /// Table 1's own spec with everything made tiny, the method included.
 fn plan() -> Plan {
+    plan_of("mnist/cnn2/linf")
+}
+
+fn plan_of(rows: &str) -> Plan {
     let (_, text) = robin_experiments::ITEMS[0];
     let replace = |text: String, from: &str, to: &str| {
         assert!(text.contains(from), "{from:?} is not in the spec");
@@ -22,6 +27,10 @@ fn plan() -> Plan {
     let text = [
         ("{ cnn2 = \"cnn2-small\" }", "{ cnn2 = \"cnn2-small\" }\nwidth = 4\nepochs = 1"),
         ("train_images = 2000\ntest_images = 1000", "train_images = 192\ntest_images = 24"),
+        (
+            "width = 4\nepochs = 2\ntrain_images = 512\ntest_images = 50",
+            "width = 2\nepochs = 1\ntrain_images = 96\ntest_images = 8",
+        ),
         ("training_set_images = 1000", "training_set_images = 16"),
         ("batch_size = 128", "batch_size = 32"),
         ("steps = 10,", "steps = 2,"),
@@ -31,7 +40,7 @@ fn plan() -> Plan {
     .fold(text.to_owned(), |text, (from, to)| replace(text, from, to));
     let request = Request {
         profile: Profile::Smoke,
-        rows: Some("linf".to_owned()),
+        rows: Some(rows.to_owned()),
         seeds: None,
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -40,19 +49,37 @@ fn plan() -> Plan {
 }
 
 fn environment() -> Environment {
-    Environment::detect(Path::new(env!("CARGO_MANIFEST_DIR")))
+    Environment::detect(Some("a commit"))
 }
 
 fn run(
     folder: &Path,
-    jobs: usize,
+    sizes: (usize, usize),
+    batch_size: usize,
+    cancel: &CancelToken,
+    observer: &dyn Observer,
+) -> Outcome {
+    run_plan(&plan(), folder, sizes, batch_size, cancel, observer)
+}
+
+fn run_plan(
+    plan: &Plan,
+    folder: &Path,
+    (threads, jobs): (usize, usize),
     batch_size: usize,
     cancel: &CancelToken,
     observer: &dyn Observer,
 ) -> Outcome {
     let environment = environment();
-    let options = Options { jobs: Some(jobs), batch_size, cancel, observer, environment: &environment };
-    reproduce(&plan(), folder, &options).unwrap().0
+    let options = Options {
+        threads: Some(threads),
+        jobs: Some(jobs),
+        batch_size,
+        cancel,
+        observer,
+        environment: &environment,
+    };
+    reproduce(plan, folder, &options).unwrap().0
 }
 
 /// Everything that must not differ: the bytes of all records up to their provenance, and all weights.
@@ -84,34 +111,38 @@ impl Observer for StopAfter<'_> {
 }
 
 #[test]
-fn jobs_batch_size_and_interruption_move_no_bit() {
-    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+fn threads_jobs_batch_size_and_interruption_move_no_bit() {
+    let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
     let never = CancelToken::new();
-    let whole = run(folders[0].path(), 1, 24, &never, &());
+    let whole = run(folders[0].path(), (1, 1), 24, &never, &());
     assert!(whole.failures.is_empty() && !whole.cancelled, "{:?}", whole.failures);
     assert_eq!(whole.computed, plan().cells.len());
     let expected = contents(folders[0].path());
     assert_eq!(expected.len(), 11 * 2 + 10);
 
-    let others = run(folders[1].path(), 2, 7, &never, &());
-    assert!(others.failures.is_empty(), "{:?}", others.failures);
-    assert!(contents(folders[1].path()) == expected, "jobs or batch size moved a result");
+    // As many jobs as threads, and threads that only help.
+    for (folder, threads, jobs) in [(&folders[1], 2, 2), (&folders[2], 4, 3)] {
+        let others = run(folder.path(), (threads, jobs), 7, &never, &());
+        assert!(others.failures.is_empty(), "{:?}", others.failures);
+        assert!(contents(folder.path()) == expected, "threads, jobs or batch size moved a result");
+    }
 
     // Stopped among the networks, and again among the evaluations.
     let mut computed = 0;
     for stop_after in [3, 12] {
         let cancel = CancelToken::new();
-        let part = run(folders[2].path(), 2, 24, &cancel, &StopAfter(AtomicUsize::new(stop_after), &cancel));
+        let part =
+            run(folders[3].path(), (2, 2), 24, &cancel, &StopAfter(AtomicUsize::new(stop_after), &cancel));
         assert!(part.cancelled && part.failures.is_empty(), "{:?}", part.failures);
         computed += part.computed;
     }
-    let rest = run(folders[2].path(), 2, 24, &never, &());
+    let rest = run(folders[3].path(), (2, 2), 24, &never, &());
     assert!(!rest.cancelled);
     assert_eq!(computed + rest.computed, plan().cells.len(), "a finished cell was run again");
-    assert!(contents(folders[2].path()) == expected, "an interruption moved a result");
+    assert!(contents(folders[3].path()) == expected, "an interruption moved a result");
 
     // The table is complete, and made from records alone.
-    let again = run(folders[0].path(), 1, 24, &never, &());
+    let again = run(folders[0].path(), (1, 1), 24, &never, &());
     assert_eq!(again.computed, 0);
     let table = Table::new(&plan(), &again, &environment()).unwrap();
     assert_eq!((table.cells.len(), table.run.missing), (6, 0));
@@ -123,6 +154,21 @@ fn jobs_batch_size_and_interruption_move_no_bit() {
     network_records_are_complete(&again);
     states_follow_the_files(folders[0].path());
     damage_is_found(folders[0].path());
+}
+
+/// Colour, batch norm, normalisation, random crops and balanced batches: what MNIST's rows do without.
+#[test]
+fn a_cifar_row_comes_to_its_table_with_any_number_of_threads() {
+    let plan = plan_of("cifar10/myrtle/l2");
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let never = CancelToken::new();
+    let alone = run_plan(&plan, folders[0].path(), (1, 1), 8, &never, &());
+    assert!(alone.failures.is_empty(), "{:?}", alone.failures);
+    let table = Table::new(&plan, &alone, &environment()).unwrap();
+    assert_eq!((table.cells.len(), table.run.missing), (6, 0));
+    let others = run_plan(&plan, folders[1].path(), (3, 2), 3, &never, &());
+    assert!(others.failures.is_empty(), "{:?}", others.failures);
+    assert!(contents(folders[0].path()) == contents(folders[1].path()), "threads moved a result");
 }
 
 fn network_records_are_complete(outcome: &Outcome) {
@@ -138,7 +184,8 @@ fn network_records_are_complete(outcome: &Outcome) {
         }
         assert_eq!(results["training_set_images"]["measured"], 16);
         assert_eq!(results["training_set_images"]["trained_on"], 192);
-        for field in ["commit", "machine", "versions", "seconds", "finished"] {
+        assert_eq!(provenance["commit"], "a commit");
+        for field in ["machine", "instructions", "versions", "seconds", "finished"] {
             assert!(provenance.contains_key(field), "{field}");
         }
     }
@@ -146,11 +193,11 @@ fn network_records_are_complete(outcome: &Outcome) {
 
 fn states_follow_the_files(folder: &Path) {
     let plan = plan();
-    let preview = Preview::new(&plan, folder).unwrap();
+    let preview = Preview::new(&plan, folder, Some(2)).unwrap();
     assert!(preview.cells.iter().all(|(_, state)| *state == State::Done));
     assert_eq!((preview.to_run, preview.seconds), (0, 0.0));
     let empty = tempfile::tempdir().unwrap();
-    let preview = Preview::new(&plan, empty.path()).unwrap();
+    let preview = Preview::new(&plan, empty.path(), Some(2)).unwrap();
     assert!(preview.cells.iter().all(|(_, state)| *state == State::Missing));
     assert_eq!(preview.to_run, plan.cells.len());
     assert!(preview.seconds > 0.0 && preview.bytes > 11 * 1000);
@@ -162,6 +209,7 @@ fn damage_is_found(folder: &Path) {
     let never = CancelToken::new();
     let attempt = || {
         let options = Options {
+            threads: None,
             jobs: Some(1),
             batch_size: 24,
             cancel: &never,

@@ -127,15 +127,18 @@ fn details(table: &Table) -> Grid {
 
 fn footer(table: &Table) -> String {
     let run = &table.run;
-    let shrunk = if run.shrunk.is_empty() { "nothing shrunk".to_owned() } else { run.shrunk.join("; ") };
+    let profile = table.profile;
+    let shrunk = match run.shrunk.is_empty() {
+        true => format!("- profile {profile}: nothing shrunk\n"),
+        false => run.shrunk.iter().map(|line| format!("- profile {profile} shrank {line}\n")).collect(),
+    };
     let seeds: Vec<String> = run.seeds.iter().map(u64::to_string).collect();
     let count = match seeds.len() {
         1 => "1 seed".to_owned(),
         count => format!("{count} seeds"),
     };
     let mut text = format!(
-        "- profile {}: {shrunk}\n- {count} ({})\n- device {} on {}\n- {} of computing, summed over cells\n",
-        table.profile,
+        "{shrunk}- {count} ({})\n- device {} on {}\n- {} of computing, summed over cells\n",
         seeds.join(", "),
         run.device,
         run.machine,

@@ -1,15 +1,28 @@
 //! `cargo xtask bench`: how fast this machine is, alone or against PyTorch.
+//!
+//! `subject` says what is run, `repeats` how often, `output` what becomes of the numbers; `step`, `eval`, `arms`
+//! and `layers` do the work, and `pytorch` has it done by another program in turn.
 
+mod arms;
+mod eval;
+mod layers;
+mod options;
+mod output;
 mod pytorch;
+mod repeats;
 mod step;
+mod subject;
+#[cfg(test)]
+mod tests;
 
 use clap::{Args, Subcommand};
 
 /// Measures speed. Idle machine, please: every other load shows in the numbers.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo xtask bench step --model cnn2\n  \
-    cargo xtask bench step --model cnn2 --against pytorch --python .venv/bin/python")]
+    cargo xtask bench step --model myrtle\n  \
+    cargo xtask bench step --model cnn2 --against pytorch --python .venv/bin/python --save crates/kernels/benchmarks\n  \
+    cargo xtask bench layers --model resnet18")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     what: What,
@@ -19,10 +32,16 @@ pub(crate) struct Arguments {
 enum What {
     /// One adversarial training step: PGD-10 (l2) on the whole batch, then SGD
     Step(step::Arguments),
+    /// PGD-20 (l2) on a batch of images, against a trained network
+    Eval(eval::Arguments),
+    /// Convolutions and linear layers one by one: forward, gradient on the input, gradient on the weights
+    Layers(layers::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.what {
         What::Step(arguments) => step::run(arguments),
+        What::Eval(arguments) => eval::run(arguments),
+        What::Layers(arguments) => layers::run(arguments),
     }
 }

@@ -1,56 +1,91 @@
-//! The same step in PyTorch, in turn with ours.
+//! The same work in PyTorch, in turn with ours, each in a process of its own.
 
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
-use super::step::{Arguments, line};
+use super::options::Options;
+use super::output::{Unit, line};
+use super::subject::Subject;
 use crate::root;
 
-/// Runs ours and theirs `pairs` times, each in a process of its own.
-pub(super) fn compare(arguments: &Arguments) -> anyhow::Result<(Value, String)> {
+/// Runs `bench WHAT` and its counterpart `--pairs` times. Both take the same options, `more` among them.
+pub(super) fn compare(
+    what: &str,
+    options: &Options,
+    subject: &Subject,
+    more: &[String],
+    unit: Unit,
+) -> anyhow::Result<(Value, String)> {
+    ensure!(options.pairs > 0, "--pairs is 0, it must be at least 1");
+    // The faster layout is looked for once, in a process of its own: the slower one may need more memory.
+    let trial = measurement(theirs(what, options, subject, &["--trial"]), options, subject, more)?;
+    let layout = trial["layout"].as_str().context("a trial without a layout")?;
     let mut text = Vec::new();
     let mut pairs = Vec::new();
     let mut ratios = Vec::new();
-    for number in 1..=arguments.pairs.max(1) {
-        let (ours, theirs) = (ours(arguments)?, theirs(arguments)?);
+    for number in 1..=options.pairs {
+        eprintln!("pair {number} of {}...", options.pairs);
+        let mut ours = Command::new(std::env::current_exe()?);
+        ours.args(["bench", what, "--json", "--executor", &options.executor]);
+        ours.args(["--dataset", &subject.data.name().to_string()]);
+        let ours = measurement(ours, options, subject, more)?;
+        let theirs = theirs(what, options, subject, &["--layout", layout]);
+        let theirs = measurement(theirs, options, subject, more)?;
+
         let seconds = |result: &Value| {
-            result["seconds_per_step"]["median"].as_f64().context("a measurement without seconds_per_step")
+            let median = result[unit.field()]["median"].as_f64();
+            median.with_context(|| format!("a measurement without {}", unit.field()))
         };
         let ratio = seconds(&theirs)? / seconds(&ours)?;
-        text.push(line(&format!("pair {number}, ROBIN"), &ours));
-        text.push(line(&format!("pair {number}, PyTorch"), &theirs));
+        text.push(line(&format!("pair {number}, ROBIN"), unit, &ours));
+        text.push(line(&format!("pair {number}, PyTorch"), unit, &theirs));
         text.push(format!("pair {number}: {ratio:.2} times as fast as PyTorch"));
         ratios.push(ratio);
         pairs.push(json!({ "robin": ours, "pytorch": theirs, "ratio": ratio }));
     }
-    ratios.sort_by(f64::total_cmp);
-    let median = ratios[ratios.len() / 2];
+    let median = median(&mut ratios);
     text.push(format!("median of {} pairs: {median:.2}", ratios.len()));
     Ok((json!({ "pairs": pairs, "ratio": median }), text.join("\n")))
 }
 
-fn ours(arguments: &Arguments) -> anyhow::Result<Value> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["bench", "step", "--json", "--executor", &arguments.executor]);
-    measurement(command, arguments)
+/// The script that does the same work.
+fn theirs(what: &str, options: &Options, subject: &Subject, arguments: &[&str]) -> Command {
+    let [channels, side, _] = subject.data.shape();
+    let mut command = Command::new(&options.python);
+    command.arg(root().join("fixtures/pytorch/bench.py")).arg(what).args(arguments);
+    for (option, value) in [("--channels", channels.to_string()), ("--side", side.to_string())] {
+        command.args([option, &value]);
+    }
+    command.args(["--epsilon", &subject.budget.epsilon.get().to_string()]);
+    command.env("OMP_NUM_THREADS", subject.threads.to_string()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
 
-fn theirs(arguments: &Arguments) -> anyhow::Result<Value> {
-    let mut command = Command::new(&arguments.python);
-    command.arg(root().join("fixtures/pytorch/bench_step.py"));
-    measurement(command, arguments)
+/// The middle value, of an even number the mean of the middle two.
+pub(super) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }
 
-/// What a program with the options of `bench step` prints.
-fn measurement(mut command: Command, arguments: &Arguments) -> anyhow::Result<Value> {
-    let entry = robin_models::find(&arguments.model)?;
-    let width = arguments.width.unwrap_or(entry.default_width);
-    command.args(["--model", &arguments.model]);
-    let numbers = [("--width", width), ("--batch", arguments.batch), ("--threads", arguments.threads())];
+/// What a program with the options of `bench` prints.
+fn measurement(
+    mut command: Command,
+    options: &Options,
+    subject: &Subject,
+    more: &[String],
+) -> anyhow::Result<Value> {
+    command.args(["--model", &subject.model]).args(more);
+    let numbers = [
+        ("--width", Some(subject.width)),
+        ("--batch", Some(subject.batch)),
+        ("--threads", Some(subject.threads)),
+        ("--repeat", options.repeat),
+    ];
     for (option, number) in numbers {
-        command.args([option, &number.to_string()]);
+        command.args(number.iter().flat_map(|number| [option.to_owned(), number.to_string()]));
     }
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::resolve::{Loader, Resolved, resolve, section};
 use super::{Cell, EvaluationWork, NetworkWork, Place, Plan, PlannedAttack, Request, Work};
 use crate::key::Key;
-use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, DataPlace, Row, Spec};
+use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, DataPlace, Normalize, Row, Spec};
 use crate::{Error, Result};
 
 /// Resolves `spec`: the body of [`Plan::new`].
@@ -120,7 +120,12 @@ impl Builder<'_> {
                 self.fault(&recipe, &format!("balanced sampling needs 2 classes, there are {outputs}"))
             );
         }
-        let settings = json!({
+        let normalize = row.recipe.normalize.clone();
+        if let Some(normalize) = &normalize {
+            check_normalize(normalize, row.train.shape()[0])
+                .map_err(|reason| self.fault(&recipe, &reason))?;
+        }
+        let mut settings = json!({
             "kind": "network",
             "model": {
                 "name": row.planned.ran.model,
@@ -150,9 +155,13 @@ impl Builder<'_> {
                 "experiments": crate::NUMERICS,
             },
         });
+        // Left out where there is none, so that the keys of such networks are what they always were.
+        if let Some(normalize) = &normalize {
+            settings["model"]["normalize"] = json("normalisation", normalize)?;
+        }
         let seed = Seed::new(root).derive(Purpose::Network, address);
         let (data, measured) = (row.train.clone(), row.measured.clone());
-        let work = NetworkWork { graph, data, labels, config, seed, measured, attack, budget };
+        let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack, budget };
         Ok(self.add(label, settings, Vec::new(), Work::Network(Box::new(work))))
     }
 
@@ -277,6 +286,24 @@ fn check_seeds(seeds: &[u64]) -> Result<()> {
         return Ok(());
     };
     Err(Error::Seeds { given: seeds.to_vec(), reason })
+}
+
+/// One value for each channel, and no division by zero.
+fn check_normalize(Normalize { mean, std }: &Normalize, channels: usize) -> Result<(), String> {
+    if mean.len() != channels || std.len() != channels {
+        return Err(format!(
+            "normalize has {} means and {} deviations, the images {channels} channels",
+            mean.len(),
+            std.len()
+        ));
+    }
+    let legal =
+        mean.iter().all(|mean| mean.is_finite()) && std.iter().all(|std| *std > 0.0 && std.is_finite());
+    if legal {
+        Ok(())
+    } else {
+        Err(format!("normalize: mean {mean:?}, std {std:?}: finite numbers, std > 0"))
+    }
 }
 
 /// What TOML's types cannot say about columns and classifiers.

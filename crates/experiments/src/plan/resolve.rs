@@ -87,13 +87,21 @@ pub(super) fn resolve<'a>(
         fault(format!("row {}", row.label()), format!("no recipe {:?} (one of: {names})", row.recipe))
     })?;
     let section = section(spec, profile);
-    let shrink = match section {
-        None => Shrink::default(),
-        Some(section) => section.datasets.get(&row.dataset).cloned().ok_or_else(|| {
-            fault(format!("[{profile}]"), format!("says nothing about data set {}", row.dataset))
-        })?,
+    let (shrink, place) = match section {
+        None => (Shrink::default(), String::new()),
+        Some(section) => {
+            let general = section.datasets.get(&row.dataset).ok_or_else(|| {
+                fault(format!("[{profile}]"), format!("says nothing about data set {}", row.dataset))
+            })?;
+            let place = format!("[{profile}.datasets.{}]", row.dataset);
+            match section.models.get(&row.model) {
+                None => (general.clone(), place),
+                Some(special) => {
+                    (general.with(special), format!("{place} with [{profile}.models.{}]", row.model))
+                }
+            }
+        }
     };
-    let place = format!("[{profile}.datasets.{}]", row.dataset);
 
     let mut shrunk = Vec::new();
     let mut smaller = |what: &str, asked: Option<usize>, full: usize| match asked {
@@ -144,7 +152,8 @@ pub(super) fn resolve<'a>(
     };
     let train = take(&all_train, train_images, "train")?;
     let test = take(&all_test, test_images, "test")?;
-    let limit = section.map_or(train.len(), |section| section.training_set_images.clamp(1, train.len()));
+    let limit = shrink.training_set_images.or(section.map(|section| section.training_set_images));
+    let limit = limit.map_or(train.len(), |limit| limit.clamp(1, train.len()));
     let measured = take(&train, limit, "training set")?;
     let ran = Ran { model: model.clone(), width, train_images, test_images, epochs };
     Ok(Resolved { planned: PlannedRow { row: row.clone(), ran, shrunk }, recipe, train, test, measured })

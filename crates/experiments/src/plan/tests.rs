@@ -1,15 +1,18 @@
 use std::collections::BTreeSet;
 
+use robin_data::{DatasetName, Sampling};
+
 use crate::plan::{Plan, Request, Work};
 use crate::record::Kind;
 use crate::{Error, Profile, Spec};
 
 const TEXT: &str = include_str!("../../specs/table-1.toml");
 
+/// The MNIST rows.
 fn request() -> Request {
     Request {
         profile: Profile::Smoke,
-        rows: None,
+        rows: Some("mnist".to_owned()),
         seeds: None,
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -46,6 +49,62 @@ fn the_mnist_rows_are_22_networks_and_18_evaluations() {
 }
 
 #[test]
+fn the_table_has_the_papers_eight_rows() {
+    let spec = Spec::parse("table-1", TEXT).unwrap();
+    let labels: Vec<String> = spec.rows.iter().map(|row| row.label()).collect();
+    let expected = ["cifar10/myrtle", "cifar10/resnet18", "cifar10/resnet50", "mnist/cnn2"]
+        .iter()
+        .flat_map(|row| ["l2", "linf"].map(|norm| format!("{row}/{norm}")));
+    assert_eq!(labels, expected.collect::<Vec<_>>());
+    for row in &spec.rows {
+        let recipe = &spec.recipes[&row.recipe];
+        let (epochs, milestones, crop, arms) = match (row.dataset, row.model.as_str()) {
+            (DatasetName::Mnist, _) => (20, vec![10], 0, Sampling::Plain),
+            (_, "resnet50") => (150, vec![50, 100], 4, Sampling::Balanced),
+            _ => (80, vec![40], 4, Sampling::Balanced),
+        };
+        assert_eq!((recipe.epochs, recipe.crop_padding, recipe.arm_sampling), (epochs, crop, arms));
+        assert_eq!((recipe.sampling, recipe.batch_size), (Sampling::Plain, 128));
+        let config = recipe.config(row.budget(), epochs, recipe.sampling);
+        let falls = |epoch: &usize| config.learning_rate_at(*epoch) < config.learning_rate_at(*epoch - 1);
+        assert_eq!((1..epochs).filter(falls).collect::<Vec<_>>(), milestones, "{}", row.label());
+        assert_eq!(recipe.normalize.is_some(), row.dataset == DatasetName::Cifar10);
+        for classifier in ["multiclass", "robin"] {
+            assert_eq!(row.published[classifier].len(), 4, "{}", row.label());
+        }
+    }
+}
+
+#[test]
+fn cifar_networks_are_normalised_and_their_arms_balanced() {
+    let request = Request { rows: Some("cifar10/resnet50/l2".to_owned()), ..request() };
+    let plan = Plan::new(&Spec::parse("table-1", TEXT).unwrap(), &request).unwrap();
+    let ran = &plan.rows[0].ran;
+    assert_eq!((ran.width, ran.epochs, ran.train_images, ran.test_images), (4, 1, 128, 20));
+    for cell in &plan.cells {
+        let Work::Network(work) = &cell.work else { continue };
+        let balanced = work.config.sampling == Sampling::Balanced;
+        assert_eq!(balanced, cell.label.contains(" arm "), "{}", cell.label);
+        assert_eq!(work.measured.len(), 20);
+        assert_eq!(work.parameters().get("normalize.mean").unwrap().values, [0.4914, 0.4822, 0.4465]);
+        assert_eq!(work.parameters().get("normalize.std").unwrap().values, [0.2470, 0.2435, 0.2616]);
+        assert_eq!(cell.settings["model"]["normalize"]["std"][0], 0.247);
+    }
+}
+
+#[test]
+fn a_normalisation_fits_the_images() {
+    for (from, to, part) in [
+        ("mean = [0.4914, 0.4822, 0.4465]", "mean = [0.5]", "1 means and 3 deviations"),
+        ("0.2435, 0.2616]", "0.2435, 0.0]", "std > 0"),
+    ] {
+        let request = Request { rows: Some("cifar10/myrtle".to_owned()), ..request() };
+        let error = Plan::new(&Spec::parse("table-1", &changed(from, to)).unwrap(), &request).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
 fn smoke_is_what_the_specification_says_and_names_what_it_shrank() {
     let plan = plan_of(TEXT).unwrap();
     let ran = &plan.rows[0].ran;
@@ -77,7 +136,7 @@ fn keys_do_not_move_with_what_decides_no_number() {
     // A filter leaves the keys of the rows that it keeps alone.
     let filtered = Plan::new(
         &Spec::parse("table-1", TEXT).unwrap(),
-        &Request { rows: Some("linf".to_owned()), ..request() },
+        &Request { rows: Some("mnist/cnn2/linf".to_owned()), ..request() },
     )
     .unwrap();
     assert_eq!(keys(&plan, Kind::Network)[11..], keys(&filtered, Kind::Network));
@@ -133,7 +192,7 @@ fn the_key_has_data_executor_and_the_numerics_of_every_crate_involved() {
 fn arms_and_seeds_begin_at_addresses_of_their_own() {
     let plan = Plan::new(
         &Spec::parse("table-1", TEXT).unwrap(),
-        &Request { seeds: Some(vec![3, 4]), rows: Some("l2".to_owned()), ..request() },
+        &Request { seeds: Some(vec![3, 4]), rows: Some("mnist/cnn2/l2".to_owned()), ..request() },
     )
     .unwrap();
     let seeds: BTreeSet<String> = plan
@@ -191,7 +250,9 @@ fn what_does_not_shrink_is_refused_with_both_numbers() {
 #[test]
 fn mistakes_are_found_before_training() {
     let reason = |from: &str, to: &str| plan_of(&changed(from, to)).unwrap_err().to_string();
-    assert!(reason("recipe = \"mnist\"", "recipe = \"minst\"").contains("one of: mnist"));
+    assert!(
+        reason("recipe = \"mnist\"", "recipe = \"minst\"").contains("one of: cifar10, cifar10-long, mnist")
+    );
     assert!(reason("cnn2-small\" }", "cnn3\" }").contains("cnn2-small"));
     assert!(reason("learning_rate = 0.1", "learning_rate = -1.0").contains("learning_rate is -1"));
     assert!(reason("steps = 20, restarts", "steps = 0, restarts").contains("steps"));

@@ -7,7 +7,7 @@ use crate::{Profile, Spec};
 fn plan() -> Plan {
     let request = Request {
         profile: Profile::Smoke,
-        rows: None,
+        rows: Some("mnist".to_owned()),
         seeds: None,
         device: "cpu".parse().unwrap(),
         data_dir: None,

@@ -50,7 +50,7 @@ fn outcome(plan: &Plan, attacked: impl Fn(&Place) -> (usize, usize)) -> Outcome 
 }
 
 fn table(plan: &Plan, outcome: &Outcome) -> Table {
-    Table::new(plan, outcome, &Environment::detect(std::path::Path::new("."))).unwrap()
+    Table::new(plan, outcome, &Environment::detect(None)).unwrap()
 }
 
 /// Softmax breaks 100 examples, best-arm 60 others, top2 some of softmax's.

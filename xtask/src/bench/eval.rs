@@ -1,0 +1,82 @@
+//! Seconds of PGD on a batch, against a network in evaluation mode.
+
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use robin_attacks::{Config, Loss, Start, StepSize};
+use robin_core::{CancelToken, ExampleId, Judge, Seed, Target};
+use robin_data::LabelMap;
+use serde_json::Value;
+
+use super::options::Options;
+use super::output::{Unit, line, peak_rss_bytes, publish, summary};
+use super::pytorch;
+use super::repeats::Repeats;
+use super::subject::Subject;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cargo xtask bench eval --model myrtle --steps 20 --against pytorch")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// Images that are attacked together
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    batch: usize,
+    /// Steps of the attack
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    steps: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let Arguments { options, batch, steps } = arguments;
+    ensure!(*steps > 0, "--steps is 0, it must be at least 1");
+    let subject = Subject::new(options, *batch)?;
+    let name = format!("eval-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads);
+    let (suffix, mut result, text) = match options.against {
+        Some(_) => {
+            let steps = ["--steps".to_owned(), steps.to_string()];
+            let (result, text) = pytorch::compare("eval", options, &subject, &steps, Unit::Batch)?;
+            ("-pytorch", result, text)
+        }
+        None => {
+            let result = measure(&subject, *steps, Repeats { asked: options.repeat })?;
+            let text = line(&format!("{} on {}", subject.model, options.executor), Unit::Batch, &result);
+            ("", result, text)
+        }
+    };
+    result["settings"] = subject.settings();
+    result["settings"]["steps"] = (*steps).into();
+    publish(&options.output, &(name + suffix), result, &text)
+}
+
+fn measure(subject: &Subject, steps: usize, repeats: Repeats) -> anyhow::Result<Value> {
+    let labels = LabelMap::Identity;
+    let (graph, parameters) = subject.network(&labels, 0)?;
+    let model = subject.executor.classifier(&graph, &parameters)?;
+    let (step_size, start) = (StepSize::STANDARD, Start::UniformInBall);
+    let attack = Config::Pgd { steps, restarts: 1, step_size, start }.build(subject.budget)?;
+    let ids: Vec<ExampleId> = (0..subject.batch as u32).map(ExampleId::first).collect();
+    let batch = subject.data.batch(&ids, &labels)?;
+    let objectives = vec![Loss::Ce.against(batch.labels.clone())];
+    let target = Target { model: &*model, judge: &Indulgent, cancel: &CancelToken::new() };
+    let mut seconds = Vec::new();
+    subject.pool()?.install(|| {
+        while !repeats.enough(&seconds) {
+            let start = Instant::now();
+            attack.perturb(&target, &objectives, &batch, Seed::new(0)).context("the attack failed")?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        anyhow::Ok(())
+    })?;
+    Ok(summary(Unit::Batch, &seconds, subject.batch, peak_rss_bytes()))
+}
+
+/// Calls nothing broken: every image costs the whole attack, whatever the fresh weights make of it.
+struct Indulgent;
+
+impl Judge for Indulgent {
+    fn broken(&self, _prediction: u32, _label: u32) -> bool {
+        false
+    }
+}

@@ -1,0 +1,60 @@
+//! What `bench step` and `bench eval` have in common on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use robin_data::DatasetName;
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Options {
+    /// Architecture, with ten classes
+    #[arg(long, value_name = "M", default_value = "cnn2")]
+    pub(super) model: String,
+    /// Built-in images: mnist or cifar10 [default: what the paper trains the model on, else cifar10]
+    #[arg(long, value_name = "NAME")]
+    pub(super) dataset: Option<DatasetName>,
+    /// Channels of the first convolution [default: the model's own]
+    #[arg(long, value_name = "W")]
+    pub(super) width: Option<usize>,
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "T")]
+    pub(super) threads: Option<usize>,
+    /// Executor: cpu or reference
+    #[arg(long, value_name = "E", default_value = "cpu")]
+    pub(super) executor: String,
+    /// Measured repetitions after the warm-up [default: 30 seconds, but at least 3 and at most 15; 2 if slow]
+    #[arg(long, value_name = "R")]
+    pub(super) repeat: Option<usize>,
+    /// Has another program do the same work in turn, and prints the ratio pair by pair
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) against: Option<Against>,
+    /// Interpreter that has the packages of fixtures/pytorch/requirements.txt
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub(super) python: PathBuf,
+    /// Pairs, with --against
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(super) pairs: usize,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+/// What becomes of the numbers.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Output {
+    /// Also writes the JSON into this folder, under a name that says what was measured
+    #[arg(long, value_name = "DIR")]
+    pub(super) save: Option<PathBuf>,
+    /// Prints JSON only
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Against {
+    Pytorch,
+}
+
+/// `asked`, or one thread per core.
+pub(super) fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}

@@ -1,0 +1,105 @@
+//! Numbers as JSON, as text, and as a record in a folder.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::options::Output;
+use super::repeats::Repeats;
+use crate::environment;
+
+/// The unit of a repetition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Step,
+    Batch,
+}
+
+impl Unit {
+    /// The field of its seconds.
+    pub(super) fn field(self) -> &'static str {
+        match self {
+            Unit::Step => "seconds_per_step",
+            Unit::Batch => "seconds_per_batch",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Unit::Step => "step",
+            Unit::Batch => "batch",
+        }
+    }
+}
+
+/// The numbers that are printed for a program; `all` are the seconds of its repetitions, warm-up first.
+pub(super) fn summary(unit: Unit, all: &[f64], batch: usize, peak_rss_bytes: Option<u64>) -> Value {
+    let mut seconds = Repeats::measured(all).to_vec();
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    json!({
+        unit.field(): { "median": median, "min": seconds[0] },
+        "images_per_second": batch as f64 / median,
+        "peak_rss_bytes": peak_rss_bytes,
+        "repetitions": seconds.len(),
+    })
+}
+
+/// One measurement in words.
+pub(super) fn line(name: &str, unit: Unit, result: &Value) -> String {
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let seconds = &result[unit.field()];
+    format!(
+        "{name}: {:.4} s per {} (median of {}; best {:.4}), {:.0} images per second, peak memory {:.0} MB",
+        number(&seconds["median"]),
+        unit.word(),
+        result["repetitions"],
+        number(&seconds["min"]),
+        number(&result["images_per_second"]),
+        number(&result["peak_rss_bytes"]) / 1e6,
+    )
+}
+
+/// Prints `result` or `text`, and keeps the result as `NAME.json` if a folder is given.
+pub(super) fn publish(output: &Output, name: &str, mut result: Value, text: &str) -> anyhow::Result<()> {
+    let provenance = environment().provenance(json!({ "command": command(std::env::args()) }));
+    result["provenance"] = Value::Object(provenance);
+    let json = serde_json::to_string_pretty(&result)? + "\n";
+    if let Some(folder) = &output.save {
+        save(folder, name, &json)?;
+    }
+    print!("{}", if output.json { json } else { format!("{text}\n") });
+    Ok(())
+}
+
+fn save(folder: &Path, name: &str, json: &str) -> anyhow::Result<()> {
+    let path = folder.join(format!("{name}.json"));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&path, json))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("written to {}", path.display());
+    Ok(())
+}
+
+/// The command that was given, without the paths that mean something on this machine only.
+pub(super) fn command(arguments: impl Iterator<Item = String>) -> String {
+    let mut words = vec!["cargo xtask".to_owned()];
+    let mut arguments = arguments.skip(1);
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--python" | "--save" => drop(arguments.next()),
+            "--json" => {}
+            _ if word.starts_with("--python=") || word.starts_with("--save=") => {}
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
+}
+
+/// The most memory that this process has held; known on Linux only.
+pub(super) fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
