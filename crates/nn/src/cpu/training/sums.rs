@@ -3,6 +3,8 @@
 use rayon::prelude::*;
 use robin_kernels::aligned::Aligned;
 use robin_kernels::batch_norm::Means;
+use robin_kernels::conv2d::winograd::weight_gradient::{self, WeightGradient};
+use robin_kernels::conv2d::winograd;
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::{bias_gradient, conv2d, linear};
@@ -63,22 +65,32 @@ impl Sums {
         let inner = inner_layout(program, step);
         let to = inner.unwrap_or(program.layouts[step.output]);
         let Sum { weights, bias, .. } = &mut self.0[at];
-        for chunk in chunks {
-            let dy = if inner.is_some() { &chunk.inner[at] } else { &chunk.gradients[from] };
-            let given = Given { x: &chunk.values[step.input], from: x, dy, to: &to, images: chunk.images };
-            match &step.operation {
-                Operation::Conv2d { geometry, norm, bias: has_bias, .. } => {
-                    given.add_convolution(geometry, weights);
-                    // Before a batch norm a bias moves nothing: its gradient is 0.
-                    if *has_bias && norm.is_none() {
-                        bias_gradient::accumulate(Isa::detect(), dy, &to, chunk.images, bias);
-                    }
+        let given: Vec<Given<'_>> = chunks
+            .iter()
+            .map(|chunk| {
+                let dy = if inner.is_some() { &chunk.inner[at] } else { &chunk.gradients[from] };
+                Given { x: &chunk.values[step.input], from: x, dy, to: &to, images: chunk.images }
+            })
+            .collect();
+        let has_bias = match &step.operation {
+            Operation::Conv2d { geometry, norm, bias, .. } => {
+                if winograd::supports(geometry) {
+                    add_winograd(geometry, &given, weights);
+                } else {
+                    given.iter().for_each(|given| given.add_convolution(geometry, weights));
                 }
-                Operation::Linear { .. } => {
-                    given.add_linear(weights);
-                    bias_gradient::accumulate(Isa::detect(), dy, &to, chunk.images, bias);
-                }
-                _ => {}
+                // Before a batch norm a bias moves nothing: its gradient is 0.
+                *bias && norm.is_none()
+            }
+            Operation::Linear { .. } => {
+                given.iter().for_each(|given| given.add_linear(weights));
+                true
+            }
+            _ => false,
+        };
+        if has_bias {
+            for given in &given {
+                bias_gradient::accumulate(Isa::detect(), given.dy, &to, given.images, bias);
             }
         }
     }
@@ -156,6 +168,30 @@ impl Given<'_> {
             );
         });
     }
+}
+
+/// The products of transformed inputs and gradients, some images at a time: these are transformed side by side, then
+/// the 36 products are taken side by side.
+fn add_winograd(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32]) {
+    let mut gradient = WeightGradient::new(Isa::detect(), *g);
+    let [v_image, z_image] = gradient.transformed();
+    let together = gradient.images();
+    let (mut v, mut z) = (Aligned::zeros(together * v_image), Aligned::zeros(together * z_image));
+    for &Given { x, from, dy, to, images } in chunks {
+        for first in (0..images).step_by(together) {
+            let count = together.min(images - first);
+            let (v, z) = (&mut v[..count * v_image], &mut z[..count * z_image]);
+            let each = v.par_chunks_exact_mut(v_image).zip(z.par_chunks_exact_mut(z_image)).enumerate();
+            each.for_each(|(image, (v, z))| {
+                let image = first + image;
+                gradient.transform(x, from, dy, to, image..image + 1, v, z);
+            });
+            gradient.products_mut().par_iter_mut().for_each(|product| {
+                product.accumulate(v, z, count, &mut weight_gradient::Scratch::default());
+            });
+        }
+    }
+    weights.iter_mut().zip(gradient.finish()).for_each(|(sum, part)| *sum += part);
 }
 
 /// Each task with its rows of a matrix of `columns` columns.
