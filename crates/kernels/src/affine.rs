@@ -118,7 +118,11 @@ impl Kernel for Unpool<'_> {
     }
 }
 
-fn each(
+/// Hands `scale * x + shift` (1 and 0 where there is none) to `finish` for every pixel of `images` images.
+///
+/// # Panics
+/// If a slice does not fit the layout.
+pub(crate) fn each(
     isa: Isa,
     x: &[f32],
     scale: Option<&[f32]>,

@@ -44,7 +44,12 @@ pub enum Gate<'a> {
     Marked(&'a [Bits]),
 }
 
-impl Finish<'_> {
+impl<'a> Finish<'a> {
+    /// The values as they are.
+    pub fn open(output: &'a mut [f32]) -> Self {
+        Self { output, bias: None, add: Add::Nothing, gate: Gate::Open }
+    }
+
     /// Finishes the vector of `channel..` that belongs at `place` of the output.
     ///
     /// # Safety

@@ -14,6 +14,7 @@
 pub mod affine;
 pub mod aligned;
 pub mod avg_pool2d;
+pub mod batch_norm;
 pub mod bias_gradient;
 pub mod conv2d;
 pub mod finish;

@@ -8,6 +8,7 @@
 
 pub mod few_channels;
 pub mod implicit_gemm;
+pub mod packed;
 pub mod reference;
 #[cfg(test)]
 mod tests;

@@ -101,15 +101,11 @@ fn image(layout: &Layout, buffer: &[f32], image: usize) -> Vec<f32> {
     pixels
 }
 
-fn open(output: &mut [f32]) -> Finish<'_> {
-    Finish { output, bias: None, add: Add::Nothing, gate: Gate::Open }
-}
-
 fn winograd(isa: Isa, g: &Geometry, weights: &[f32], x: &[f32], from: &Layout, to: &Layout) -> Vec<f32> {
     let mut y = vec![0.0; IMAGES * to.image()];
     let mut scratch = winograd::Scratch::default();
     let layer = Winograd::new(isa, *g, weights);
-    layer.convolve(Source::Dense(x), from, IMAGES, to, &mut Ending::Pixels(open(&mut y)), &mut scratch);
+    layer.convolve(Source::Dense(x), from, IMAGES, to, &mut Ending::Pixels(Finish::open(&mut y)), &mut scratch);
     y
 }
 
@@ -129,7 +125,7 @@ fn all(
         let layer = if backward { ImplicitGemm::backward } else { ImplicitGemm::forward }(isa, g, weights);
         let mut output = vec![0.0; IMAGES * to.image()];
         let mut scratch = implicit_gemm::Scratch::default();
-        layer.run(given, from, IMAGES, to, &mut open(&mut output), &mut scratch);
+        layer.run(given, from, IMAGES, to, &mut Finish::open(&mut output), &mut scratch);
         found.push(("implicit_gemm", output));
     }
     if winograd::supports(g) {
@@ -424,7 +420,7 @@ fn pooling_on_the_way_gives_the_gradient_to_the_first_largest() {
             let expected = winograd(isa, &turned, &back, &unpooled, &to, &from);
             let mut dx = vec![0.0; IMAGES * from.image()];
             let source = Source::Pooled(&dy, &bits);
-            let mut ending = Ending::Pixels(open(&mut dx));
+            let mut ending = Ending::Pixels(Finish::open(&mut dx));
             layer.convolve(source, &pooled, IMAGES, &from, &mut ending, &mut scratch);
             assert_eq!(dx, expected, "{isa:?} {g:?}");
         }

@@ -1,21 +1,18 @@
 //! One step forward or back, for some images that lie in buffers.
 
-use robin_kernels::conv2d::{few_channels, implicit_gemm, winograd};
 use robin_kernels::finish::{Add, Bits, Finish, Gate, PooledFinish, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::linear::packed;
-use robin_kernels::{LANES, affine, avg_pool2d, max_pool2d};
+use robin_kernels::{LANES, affine, avg_pool2d, conv2d, max_pool2d};
 
-use super::layers::{Backward, Convolution, Direction, Layer};
+use super::layers::Layer;
 use super::lower::{Operation, Program, Step};
 
 /// Room of the kernels; one for each thread.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    winograd: winograd::Scratch,
-    product: implicit_gemm::Scratch,
-    few_channels: few_channels::Scratch,
+    pub(super) conv2d: conv2d::packed::Scratch,
     linear: packed::Scratch,
 }
 
@@ -113,15 +110,11 @@ impl Applied<'_> {
                 };
                 let finish = PooledFinish { output, bias: layer.bias.as_deref(), bits };
                 let whole = self.program.before_pooling(geometry, self.step.output);
-                let Direction::Winograd(direction) = &layer.forward else {
-                    unreachable!("only these take pooling along")
-                };
-                let mut ending = winograd::Ending::Pooled(finish, *to);
-                direction.convolve(Source::Dense(x), from, images, &whole, &mut ending, &mut scratch.winograd);
+                layer.packed.forward_pooled(x, from, images, &whole, to, finish, &mut scratch.conv2d);
             }
             (Operation::Conv2d { .. }, Layer::Conv2d(layer)) => {
                 let finish = Finish { output, bias: layer.bias.as_deref(), add, gate: marks.rectifier(relu) };
-                convolve(&layer.forward, Source::Dense(x), from, images, to, finish, scratch);
+                layer.packed.forward(x, from, images, to, finish, &mut scratch.conv2d);
             }
             (Operation::BatchNorm2d { .. } | Operation::Normalize { .. }, Layer::Affine(affine)) => {
                 let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
@@ -154,14 +147,13 @@ impl Applied<'_> {
         dy: &[f32],
         marks: &Marks,
         images: usize,
-        dx: Finish<'_>,
+        mut dx: Finish<'_>,
         scratch: &mut Scratch,
     ) {
         let (isa, from, to) = (Isa::detect(), self.from(), self.to());
-        let mut dx = dx;
         match (&self.step.operation, self.layer) {
             (Operation::Conv2d { .. }, Layer::Conv2d(layer)) => {
-                layer.input_gradient(marks.source(dy), to, images, from, dx, scratch);
+                layer.packed.input_gradient(marks.source(dy), to, images, from, dx, &mut scratch.conv2d);
             }
             (Operation::BatchNorm2d { .. } | Operation::Normalize { .. }, Layer::Affine(affine)) => {
                 affine.input_gradient(isa, dy, from, images, &mut dx);
@@ -178,52 +170,5 @@ impl Applied<'_> {
             }
             _ => unreachable!("copies go back by sharing, and layers were prepared for these steps"),
         }
-    }
-}
-
-impl Convolution {
-    /// Hands the gradient `dy` on the output (layout `to`) back to the input (layout `from`).
-    pub(super) fn input_gradient(
-        &self,
-        dy: Source<'_>,
-        to: &Layout,
-        images: usize,
-        from: &Layout,
-        dx: Finish<'_>,
-        scratch: &mut Scratch,
-    ) {
-        match &self.backward {
-            Backward::Another(direction) => convolve(direction, dy, to, images, from, dx, scratch),
-            Backward::FewChannels(layer) => {
-                let Source::Dense(dy) = dy else { unreachable!("a first convolution takes no pooling along") };
-                let mode = match dx.add {
-                    Add::Output => few_channels::Mode::Add,
-                    _ => few_channels::Mode::Write,
-                };
-                layer.run(dy, to, images, from, dx.output, mode, &mut scratch.few_channels);
-            }
-        }
-    }
-}
-
-/// One convolution of `from` into `to`.
-pub(super) fn convolve(
-    direction: &Direction,
-    source: Source<'_>,
-    from: &Layout,
-    images: usize,
-    to: &Layout,
-    mut finish: Finish<'_>,
-    scratch: &mut Scratch,
-) {
-    match (direction, source) {
-        (Direction::Winograd(layer), source) => {
-            let mut ending = winograd::Ending::Pixels(finish);
-            layer.convolve(source, from, images, to, &mut ending, &mut scratch.winograd);
-        }
-        (Direction::Product(layer), Source::Dense(values)) => {
-            layer.run(values, from, images, to, &mut finish, &mut scratch.product);
-        }
-        (Direction::Product(_), Source::Pooled(..)) => unreachable!("only Winograd's take pooling along"),
     }
 }

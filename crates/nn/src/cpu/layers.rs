@@ -2,19 +2,16 @@
 
 use rayon::prelude::*;
 use robin_kernels::aligned::Aligned;
-use robin_kernels::conv2d::few_channels::FewChannels;
-use robin_kernels::conv2d::implicit_gemm::ImplicitGemm;
-use robin_kernels::conv2d::winograd::{self, Winograd};
 use robin_kernels::conv2d::{self, Geometry};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::linear::{self, packed};
 use robin_kernels::LANES;
 use robin_kernels::affine::Affine;
+use robin_kernels::batch_norm::Statistics;
 
-use super::lower::{INPUT, Operation, Program, Step};
+use super::lower::{Operation, Program, Step};
 use crate::Parameters;
-use crate::graph::BATCH_NORM_EPSILON;
 
 /// One step's parameters, packed once.
 #[derive(Debug)]
@@ -33,25 +30,8 @@ pub(super) enum Layer {
 /// A convolution's weights for both directions.
 #[derive(Debug)]
 pub(super) struct Convolution {
-    pub(super) geometry: Geometry,
-    pub(super) forward: Direction,
-    pub(super) backward: Backward,
+    pub(super) packed: conv2d::packed::Packed,
     pub(super) bias: Option<Aligned>,
-}
-
-/// How a convolution is computed.
-#[derive(Debug)]
-pub(super) enum Direction {
-    Winograd(Winograd),
-    Product(ImplicitGemm),
-}
-
-/// How a gradient goes back through a convolution.
-#[derive(Debug)]
-pub(super) enum Backward {
-    Another(Direction),
-    /// To the input of the network.
-    FewChannels(FewChannels),
 }
 
 /// Whether batch norms after a convolution are part of its weights.
@@ -87,8 +67,7 @@ impl Source<'_> {
                 let bias = bias.then(|| self.values(name, "bias"));
                 let norm = norm.as_ref().filter(|_| norms == Norms::Folded).map(|norm| self.affine(norm));
                 let folded = fold(self.values(name, "weight"), bias, norm.as_ref());
-                let input = (step.input == INPUT).then(|| self.program.layouts[INPUT]);
-                Layer::Conv2d(Box::new(Convolution::new(isa, *geometry, given, folded, input)))
+                Layer::Conv2d(Box::new(Convolution::new(isa, geometry, given, folded)))
             }
             Operation::BatchNorm2d { name } => Layer::Affine(self.affine(name)),
             Operation::Normalize { name } => {
@@ -101,9 +80,8 @@ impl Source<'_> {
                 let (from, to) = (self.program.layouts[step.input], self.program.layouts[step.output]);
                 let bias = self.values(name, "bias");
                 let weights = linear_weights(geometry, &from, to.channels, self.values(name, "weight"));
-                let mut padded = Aligned::zeros(to.channels);
-                padded[..bias.len()].copy_from_slice(bias);
-                Layer::Linear { packed: packed::Packed::new(isa, from, to.channels, &weights), bias: padded }
+                let packed = packed::Packed::new(isa, from, to.channels, &weights);
+                Layer::Linear { packed, bias: padded(bias, to.channels) }
             }
             Operation::MaxPool2d(_) | Operation::AvgPool2d(_) | Operation::Copy => Layer::Plain,
         }
@@ -113,38 +91,24 @@ impl Source<'_> {
     fn affine(&self, name: &str) -> Affine {
         let [weight, bias, mean, variance] =
             ["weight", "bias", "running_mean", "running_var"].map(|part| self.values(name, part));
-        let scale: Vec<f32> =
-            weight.iter().zip(variance).map(|(w, v)| w / (v + BATCH_NORM_EPSILON).sqrt()).collect();
-        let shift: Vec<f32> = bias.iter().zip(mean).zip(&scale).map(|((b, m), a)| b - m * a).collect();
-        Affine::new(&scale, &shift)
+        let statistics = Statistics::frozen(weight, bias, mean, variance);
+        Affine::new(&statistics.scale, &statistics.shift)
     }
 }
 
 impl Convolution {
-    /// `input`: the layout of the network's input, if that is what is read.
-    fn new(isa: Isa, geometry: Geometry, given: &Geometry, folded: Folded<'_>, input: Option<Layout>) -> Self {
-        let weights = convolution_weights(&geometry, given, &folded);
-        let tight = input.is_some_and(|input| !input.channels.is_multiple_of(LANES));
-        let backward = if tight {
-            Backward::FewChannels(FewChannels::new(isa, geometry, &weights))
-        } else if winograd::supports(&geometry) {
-            let (turned, weights) = conv2d::turn(&geometry, &weights);
-            Backward::Another(Direction::Winograd(Winograd::new(isa, turned, &weights)))
-        } else {
-            Backward::Another(Direction::Product(ImplicitGemm::backward(isa, &geometry, &weights)))
-        };
-        let forward = if winograd::supports(&geometry) {
-            Direction::Winograd(Winograd::new(isa, geometry, &weights))
-        } else {
-            Direction::Product(ImplicitGemm::forward(isa, &geometry, &weights))
-        };
-        let bias = folded.bias.map(|bias| {
-            let mut padded = Aligned::zeros(geometry.out_channels);
-            padded[..bias.len()].copy_from_slice(&bias);
-            padded
-        });
-        Self { geometry, forward, backward, bias }
+    fn new(isa: Isa, g: &Geometry, given: &Geometry, folded: Folded<'_>) -> Self {
+        let bias = folded.bias.as_ref().map(|bias| padded(bias, g.out_channels));
+        let weights = convolution_weights(g, given, &folded);
+        Self { packed: conv2d::packed::Packed::new(isa, *g, &weights), bias }
     }
+}
+
+/// Values with zeros behind them.
+pub(super) fn padded(values: &[f32], len: usize) -> Aligned {
+    let mut padded = Aligned::zeros(len);
+    padded[..values.len()].copy_from_slice(values);
+    padded
 }
 
 /// A convolution's parameters in PyTorch's order, with a factor for each output channel.

@@ -102,11 +102,6 @@ impl Program {
         program
     }
 
-    /// Whether step `step` reads the network's input.
-    pub(super) fn reads_input(&self, step: &Step) -> bool {
-        step.input == INPUT
-    }
-
     /// How the output of a convolution lies before pooling.
     pub(super) fn before_pooling(&self, geometry: &conv2d::Geometry, output: ValueId) -> Layout {
         let [height, width] = geometry.output();

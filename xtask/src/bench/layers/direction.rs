@@ -1,11 +1,17 @@
 //! One layer in one direction: the only place of the bench that names kernels.
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use robin_kernels::conv2d::{self, implicit_gemm, weight_gradient};
-use robin_kernels::linear;
+use robin_kernels::conv2d::packed::Scratch;
+use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
+use robin_kernels::conv2d::{self, implicit_gemm, weight_gradient, winograd};
+use robin_kernels::finish::{Finish, Source};
+use robin_kernels::isa::Isa;
+use robin_kernels::layout::Layout;
+use robin_kernels::{LANES, linear};
 
 use super::Sizes;
 
@@ -42,63 +48,107 @@ pub(super) fn time_direction(sizes: &Sizes, batch: usize, direction: Direction) 
     }
 }
 
-fn convolution(g: conv2d::Geometry, batch: usize, direction: Direction) -> f64 {
-    let (w, b) = (noise(g.taps() * g.out_channels), noise(g.out_channels));
-    let (mut x, mut y) = (noise(batch * g.input_len()), noise(batch * g.output_len()));
-    let layer = implicit_gemm::Packed::new(g, &w, &b);
-    let (inputs, outputs) = (BLOCK * g.input_len(), BLOCK * g.output_len());
+fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f64 {
+    let isa = Isa::detect();
+    let whole = |channels: usize| channels.next_multiple_of(LANES);
+    let first = given.in_channels < LANES;
+    let in_channels = if first { given.in_channels } else { whole(given.in_channels) };
+    let g = conv2d::Geometry { in_channels, out_channels: whole(given.out_channels), ..given };
+    let halo = implicit_gemm::forward_halo(&g).max(implicit_gemm::backward_halo(&g));
+    let [height, width] = g.output();
+    let from = Layout { height: g.input[0], width: g.input[1], channels: g.in_channels, halo };
+    let to = Layout { height, width, channels: g.out_channels, halo };
+    let weights = noise(g.taps() * g.out_channels);
+    let (mut x, mut y) = (noise(batch * from.image()), noise(batch * to.image()));
+    let layer = conv2d::packed::Packed::new(isa, g, &weights);
+    let blocks = (BLOCK * from.image(), BLOCK * to.image());
     match direction {
         Direction::Forward => fastest(|| {
-            x.par_chunks(inputs).zip(y.par_chunks_mut(outputs)).for_each(|(x, y)| {
-                let mut scratch = implicit_gemm::Scratch::default();
-                for (x, y) in x.chunks_exact(g.input_len()).zip(y.chunks_exact_mut(g.output_len())) {
-                    layer.forward(x, y, &mut scratch);
-                }
+            x.par_chunks(blocks.0).zip(y.par_chunks_mut(blocks.1)).for_each_init(Scratch::default, |scratch, (x, y)| {
+                layer.forward(x, &from, x.len() / from.image(), &to, Finish::open(y), scratch);
             });
         }),
         Direction::InputGradient => fastest(|| {
-            x.par_chunks_mut(inputs).zip(y.par_chunks(outputs)).for_each(|(dx, dy)| {
-                let mut scratch = implicit_gemm::Scratch::default();
-                for (dx, dy) in dx.chunks_exact_mut(g.input_len()).zip(dy.chunks_exact(g.output_len())) {
-                    layer.input_gradient(dy, dx, &mut scratch);
-                }
+            let rows = x.par_chunks_mut(blocks.0).zip(y.par_chunks(blocks.1));
+            rows.for_each_init(Scratch::default, |scratch, (dx, dy)| {
+                let images = dy.len() / to.image();
+                layer.input_gradient(Source::Dense(dy), &to, images, &from, Finish::open(dx), scratch);
             });
         }),
-        Direction::WeightGradient => fastest(|| {
-            let parts = x.par_chunks(inputs).zip(y.par_chunks(outputs)).map(|(x, dy)| {
-                let mut scratch = weight_gradient::Scratch::default();
-                let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; b.len()]);
-                for (x, dy) in x.chunks_exact(g.input_len()).zip(dy.chunks_exact(g.output_len())) {
-                    weight_gradient::add(&g, x, dy, &mut dw, &mut db, &mut scratch);
+        Direction::WeightGradient if winograd::supports(&g) => {
+            let mut gradient = WeightGradient::new(isa, g);
+            let [v_image, z_image] = gradient.transformed();
+            let together = gradient.images().min(batch);
+            let (mut v, mut z) = (noise(together * v_image), noise(together * z_image));
+            fastest(|| {
+                for first in (0..batch).step_by(together) {
+                    let count = together.min(batch - first);
+                    let each = v.par_chunks_exact_mut(v_image).zip(z.par_chunks_exact_mut(z_image)).take(count);
+                    each.enumerate().for_each(|(image, (v, z))| {
+                        gradient.transform(&x, &from, &y, &to, first + image..first + image + 1, v, z);
+                    });
+                    gradient.products_mut().par_iter_mut().for_each(|product| {
+                        product.accumulate(&v, &z, count, &mut winograd::weight_gradient::Scratch::default());
+                    });
                 }
-                dw
-            });
-            black_box(parts.collect::<Vec<_>>());
-        }),
+                black_box(gradient.finish());
+            })
+        }
+        Direction::WeightGradient => {
+            let mut dw = weights;
+            fastest(|| {
+                let pieces = cut(&mut dw, weight_gradient::tasks(&g), g.out_channels);
+                pieces.into_par_iter().for_each_init(weight_gradient::Scratch::default, |scratch, (rows, dw)| {
+                    weight_gradient::accumulate(isa, &g, &x, &from, &y, &to, batch, rows, dw, scratch);
+                });
+            })
+        }
     }
 }
 
 fn fully_connected(g: linear::Geometry, batch: usize, direction: Direction) -> f64 {
-    let (w, b) = (noise(g.inputs * g.outputs), noise(g.outputs));
-    let (mut x, mut y) = (noise(batch * g.inputs), noise(batch * g.outputs));
-    let layer = linear::packed::Packed::new(g, &w, &b);
+    let isa = Isa::detect();
+    let (inputs, outputs) = (g.inputs.next_multiple_of(LANES), g.outputs.next_multiple_of(LANES));
+    let from = Layout { height: 1, width: 1, channels: inputs, halo: 0 };
+    let weights = noise(inputs * outputs);
+    let (mut x, mut y) = (noise(batch * inputs), noise(batch * outputs));
+    let layer = linear::packed::Packed::new(isa, from, outputs, &weights);
+    let block = 4 * BLOCK;
     match direction {
         Direction::Forward => fastest(|| {
-            let rows = x.par_chunks(BLOCK * g.inputs).zip(y.par_chunks_mut(BLOCK * g.outputs));
-            rows.for_each(|(x, y)| layer.forward(x, y));
+            let rows = x.par_chunks(block * inputs).zip(y.par_chunks_mut(block * outputs));
+            rows.for_each_init(linear::packed::Scratch::default, |scratch, (x, y)| {
+                layer.forward(x, x.len() / inputs, &mut Finish::open(y), scratch);
+            });
         }),
         Direction::InputGradient => fastest(|| {
-            let rows = x.par_chunks_mut(BLOCK * g.inputs).zip(y.par_chunks(BLOCK * g.outputs));
-            rows.for_each(|(dx, dy)| layer.input_gradient(dy, dx));
+            let rows = x.par_chunks_mut(block * inputs).zip(y.par_chunks(block * outputs));
+            rows.for_each_init(linear::packed::Scratch::default, |scratch, (dx, dy)| {
+                layer.backward(dy, dy.len() / outputs, &mut Finish::open(dx), scratch);
+            });
         }),
         Direction::WeightGradient => {
-            let mut dw = vec![0.0; w.len()];
+            let mut dw = weights;
             fastest(|| {
-                let parts = dw.par_chunks_mut(BLOCK * g.inputs).enumerate();
-                parts.for_each(|(part, dw)| linear::weight_gradient::rows(&g, &x, &y, part * BLOCK, dw));
+                let pieces = cut(&mut dw, linear::weight_gradient::tasks(&from), outputs);
+                let scratch = linear::weight_gradient::Scratch::default;
+                pieces.into_par_iter().for_each_init(scratch, |scratch, (rows, dw)| {
+                    linear::weight_gradient::accumulate(isa, &x, &from, &y, outputs, batch, rows, dw, scratch);
+                });
             })
         }
     }
+}
+
+/// Each task with its rows of a matrix of `columns` columns.
+fn cut(mut matrix: &mut [f32], tasks: Vec<Range<usize>>, columns: usize) -> Vec<(Range<usize>, &mut [f32])> {
+    let mut pieces = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let (piece, rest) = matrix.split_at_mut(task.len() * columns);
+        pieces.push((task, piece));
+        matrix = rest;
+    }
+    pieces
 }
 
 /// Seconds of the fastest of at least three runs, a fifth of a second long together.

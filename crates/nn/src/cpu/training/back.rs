@@ -1,8 +1,8 @@
 //! The way back, layer by layer.
 
 use rayon::prelude::*;
-use robin_kernels::batch_norm::{self, Statistics};
-use robin_kernels::finish::Source;
+use robin_kernels::batch_norm::{self, Slopes, Statistics};
+use robin_kernels::finish::{Finish, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::affine;
@@ -16,7 +16,7 @@ use super::super::workspace::with_scratch;
 use super::chunk::Chunk;
 use super::forward::normed;
 use super::sums::Sums;
-use super::{Batch, CHUNK, Training};
+use super::{Batch, CHUNK, Normed, Training};
 
 /// One step of the way back: where its gradients are and go.
 #[derive(Clone, Copy)]
@@ -56,21 +56,23 @@ impl Training<'_> {
 
     fn through(&self, through: Through, batch: &mut Batch<'_>, sums: &mut Sums) {
         let (at, step) = (through.step, &self.program.steps[through.step]);
-        if let Some(statistics) = &batch.statistics[at] {
+        if let Some(Normed { statistics, .. }) = &batch.norms[at] {
             let to = &self.program.layouts[step.output];
             let layout = self.normed_layout(step);
-            let parts: Vec<_> = batch
+            let parts: Vec<batch_norm::Sums> = batch
                 .chunks
                 .par_iter()
                 .map(|chunk| {
-                    let gradient = chunk.marks[at].source(&chunk.gradients[through.from]);
+                    let gradient = (chunk.marks[at].source(&chunk.gradients[through.from]), to);
                     let y = normed(at, step, chunk);
-                    batch_norm::reduce(Isa::detect(), gradient, to, y, &layout, chunk.images, statistics)
+                    batch_norm::reduce(Isa::detect(), gradient, y, &layout, chunk.images, statistics)
                 })
                 .collect();
-            let means = batch_norm::Means::of_batch(&parts);
-            sums.add_norm(at, &means);
-            batch.chunks.par_iter_mut().for_each(|chunk| self.through_norm(through, &layout, statistics, &means, chunk));
+            let mut all = batch_norm::Sums::none(layout.channels);
+            parts.iter().for_each(|part| all.join(part));
+            sums.add_norm(at, &all);
+            let norm = (statistics, &Slopes::of(&all, statistics));
+            batch.chunks.par_iter_mut().for_each(|chunk| self.through_norm(through, &layout, norm, chunk));
             if matches!(step.operation, Operation::BatchNorm2d { .. }) {
                 return;
             }
@@ -93,24 +95,23 @@ impl Training<'_> {
         &self,
         through: Through,
         layout: &Layout,
-        statistics: &Statistics,
-        means: &batch_norm::Means,
+        norm: (&Statistics, &Slopes),
         chunk: &mut Chunk,
     ) {
         let (at, isa) = (through.step, Isa::detect());
         let step = &self.program.steps[at];
         let to = &self.program.layouts[step.output];
         if let Operation::Conv2d { .. } = step.operation {
-            let gradient = chunk.marks[at].source(&chunk.gradients[through.from]);
-            let inner = &mut chunk.inner[at];
-            batch_norm::input_gradient_in_place(isa, gradient, to, inner, layout, chunk.images, statistics, means);
+            let gradient = (chunk.marks[at].source(&chunk.gradients[through.from]), to);
+            let mut inner = Finish::open(&mut chunk.inner[at]);
+            batch_norm::input_gradient(isa, gradient, None, layout, chunk.images, norm, &mut inner);
             return;
         }
         let (images, marks) = (chunk.images, through.marks.map(|step| &chunk.marks[step]));
         let y = &chunk.values[step.input];
         write(&mut chunk.gradients, through.to, through.add, marks, |buffers, mut dx| {
-            let gradient = Source::Dense(&buffers[through.from]);
-            batch_norm::input_gradient(isa, gradient, to, y, layout, images, statistics, means, &mut dx);
+            let gradient = (Source::Dense(&buffers[through.from]), to);
+            batch_norm::input_gradient(isa, gradient, Some(y), layout, images, norm, &mut dx);
         });
     }
 
@@ -124,7 +125,8 @@ impl Training<'_> {
         write(&mut chunk.gradients, through.to, through.add, marks, |buffers, dx| {
             with_scratch(|scratch| match (inner, applied.layer) {
                 (Some((layout, dy)), Layer::Conv2d(layer)) => {
-                    layer.input_gradient(Source::Dense(dy), &layout, images, from, dx, scratch);
+                    let dy = Source::Dense(dy);
+                    layer.packed.input_gradient(dy, &layout, images, from, dx, &mut scratch.conv2d);
                 }
                 _ => applied.backward(&buffers[through.from], &chunk.marks[at], images, dx, scratch),
             });

@@ -1,18 +1,17 @@
 //! The way forward, layer by layer.
 
 use rayon::prelude::*;
-use robin_kernels::batch_norm::{self, Statistics};
-use robin_kernels::finish::{Add, Finish, Gate, PooledFinish, Source};
+use robin_kernels::batch_norm::{self, Moments, Statistics};
+use robin_kernels::finish::{Add, Finish, Gate, PooledFinish};
 use robin_kernels::isa::Isa;
 
-use super::super::apply::{Applied, Marks, convolve};
-use super::super::layers::Layer;
+use super::super::apply::{Applied, Marks};
+use super::super::layers::{Layer, padded};
 use super::super::lower::{INPUT, Operation, Program, Step};
 use super::super::pass::{read_images, read_scores};
 use super::super::workspace::with_scratch;
 use super::chunk::{Chunk, inner_layout};
-use super::{Batch, CHUNK, Training};
-use crate::graph::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM};
+use super::{Batch, CHUNK, Normed, Training};
 use crate::{Error, Parameters, Result};
 
 impl Training<'_> {
@@ -26,8 +25,8 @@ impl Training<'_> {
             read_images(images, shape, self.normalize.as_ref(), layout, &mut chunk.values[INPUT]);
         });
         for (at, step) in self.program.steps.iter().enumerate() {
-            let statistics = self.step_forward(at, step, batch)?;
-            batch.statistics.push(statistics);
+            let normed = self.step_forward(at, step, batch)?;
+            batch.norms.push(normed);
         }
         let outputs = self.program.graph.num_outputs();
         let layout = &self.program.layouts[self.program.output];
@@ -38,7 +37,7 @@ impl Training<'_> {
         Ok(scores)
     }
 
-    fn step_forward(&self, at: usize, step: &Step, batch: &mut Batch<'_>) -> Result<Option<Statistics>> {
+    fn step_forward(&self, at: usize, step: &Step, batch: &mut Batch<'_>) -> Result<Option<Normed>> {
         let norm = match &step.operation {
             Operation::Conv2d { norm: Some(norm), .. } => norm,
             Operation::BatchNorm2d { name } => name,
@@ -54,18 +53,20 @@ impl Training<'_> {
             let (graph, layer) = (self.program.graph.name().to_owned(), norm.clone());
             return Err(Error::BatchStatistics { graph, layer });
         }
-        let parts: Vec<_> = batch
+        let parts: Vec<Moments> = batch
             .chunks
             .par_iter()
             .map(|chunk| batch_norm::moments(Isa::detect(), normed(at, step, chunk), &layout, chunk.images))
             .collect();
+        let mut moments = Moments::none(layout.channels);
+        parts.iter().for_each(|part| moments.join(part));
         let [weight, bias] = ["weight", "bias"].map(|part| {
             let tensor = self.parameters.get(&format!("{norm}.{part}"));
-            tensor.expect("parameters were checked against the graph").values.as_slice()
+            padded(&tensor.expect("parameters were checked against the graph").values, layout.channels)
         });
-        let statistics = Statistics::of_batch(&parts, weight, bias, BATCH_NORM_EPSILON);
+        let statistics = Statistics::of(&moments, &weight, &bias);
         batch.chunks.par_iter_mut().for_each(|chunk| self.normalize(at, step, &statistics, chunk));
-        Ok(Some(statistics))
+        Ok(Some(Normed { moments, statistics }))
     }
 
     /// How the values lie that a step's batch norm sees.
@@ -89,9 +90,11 @@ impl Training<'_> {
     fn convolve_bare(&self, at: usize, step: &Step, chunk: &mut Chunk) {
         let Layer::Conv2d(layer) = &self.layers[at] else { return };
         let (from, to) = (&self.program.layouts[step.input], self.normed_layout(step));
-        let (x, output) = (Source::Dense(&chunk.values[step.input]), &mut *chunk.inner[at]);
+        let (x, output) = (&chunk.values[step.input], &mut *chunk.inner[at]);
         let finish = Finish { output, bias: layer.bias.as_deref(), add: Add::Nothing, gate: Gate::Open };
-        with_scratch(|scratch| convolve(&layer.forward, x, from, chunk.images, &to, finish, scratch));
+        with_scratch(|scratch| {
+            layer.packed.forward(x, from, chunk.images, &to, finish, &mut scratch.conv2d);
+        });
     }
 
     /// Batch norm with known statistics, and the rest of the step.
@@ -128,27 +131,24 @@ pub(super) fn normed<'a>(at: usize, step: &Step, chunk: &'a Chunk) -> &'a [f32] 
 /// Moves the running statistics towards those of each batch, in order, as PyTorch does.
 pub(super) fn move_running_statistics(
     program: &Program,
-    batches: &[Vec<Option<Statistics>>],
+    batches: &[Vec<Option<Normed>>],
     parameters: &mut Parameters,
 ) {
-    for statistics in batches {
-        for (step, statistics) in program.steps.iter().zip(statistics) {
-            let (Operation::Conv2d { norm: Some(name), .. } | Operation::BatchNorm2d { name }, Some(statistics)) =
-                (&step.operation, statistics)
+    for norms in batches {
+        for (step, normed) in program.steps.iter().zip(norms) {
+            let (Operation::Conv2d { norm: Some(name), .. } | Operation::BatchNorm2d { name }, Some(normed)) =
+                (&step.operation, normed)
             else {
                 continue;
             };
-            for (part, found) in
-                [("running_mean", statistics.mean()), ("running_var", statistics.unbiased_variance())]
-            {
+            let running = |part: &str| {
                 let name = format!("{name}.{part}");
-                let buffer = parameters.buffers.iter_mut().find(|buffer| buffer.name == name);
-                let running = &mut buffer.expect("parameters were checked against the graph").values;
-                let momentum = f64::from(BATCH_NORM_MOMENTUM);
-                for (running, found) in running.iter_mut().zip(found) {
-                    *running = ((1.0 - momentum) * f64::from(*running) + momentum * found) as f32;
-                }
-            }
+                let at = parameters.buffers.iter().position(|buffer| buffer.name == name);
+                at.expect("parameters were checked against the graph")
+            };
+            let (mean, variance) = (running("running_mean"), running("running_var"));
+            let [mean, variance] = parameters.buffers.get_disjoint_mut([mean, variance]).expect("two buffers");
+            normed.moments.update_running(&mut mean.values, &mut variance.values);
         }
     }
 }

@@ -17,7 +17,7 @@ use super::lower::Program;
 use super::slots::Slots;
 use crate::{Gradients, LossFn, Parameters, Result};
 use chunk::Chunk;
-use robin_kernels::batch_norm::Statistics;
+use robin_kernels::batch_norm::{Moments, Statistics};
 use sums::Sums;
 
 /// Images of a chunk. A fixed number: sums over images are joined chunk by chunk.
@@ -42,8 +42,14 @@ struct Training<'a> {
 struct Batch<'a> {
     images: usize,
     chunks: &'a mut [Chunk],
-    /// Of the batch norm in each step, if there is one.
-    statistics: Vec<Option<Statistics>>,
+    /// The batch norm in each step, if there is one.
+    norms: Vec<Option<Normed>>,
+}
+
+/// What a batch norm saw of a batch.
+struct Normed {
+    moments: Moments,
+    statistics: Statistics,
 }
 
 /// Runs one step. The running statistics in `parameters` move only if nothing fails.
@@ -68,7 +74,7 @@ pub(super) fn step(
     for (images, chunks) in batches.iter().zip(&mut buffers.batches) {
         let n = program.graph.image_count(images.dims())?;
         chunks.resize_with(n.div_ceil(CHUNK), Chunk::default);
-        let mut batch = Batch { images: n, chunks, statistics: Vec::new() };
+        let mut batch = Batch { images: n, chunks, norms: Vec::new() };
         let outputs = training.forward(&host::to_vec(images)?, &mut batch)?;
         scores.push(Scores::from_vec(outputs, n, program.graph.num_outputs())?);
         on_their_way.push(batch);
@@ -79,7 +85,7 @@ pub(super) fn step(
         training.back(&host::to_vec(&gradient)?, batch, &mut sums);
     }
     let gradients = sums.finish(&training);
-    let statistics: Vec<_> = on_their_way.into_iter().map(|batch| batch.statistics).collect();
-    forward::move_running_statistics(program, &statistics, parameters);
+    let norms: Vec<_> = on_their_way.into_iter().map(|batch| batch.norms).collect();
+    forward::move_running_statistics(program, &norms, parameters);
     Ok(gradients)
 }

@@ -2,12 +2,11 @@
 
 use rayon::prelude::*;
 use robin_kernels::aligned::Aligned;
-use robin_kernels::batch_norm::Means;
 use robin_kernels::conv2d::winograd::weight_gradient::{self, WeightGradient};
 use robin_kernels::conv2d::winograd;
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
-use robin_kernels::{bias_gradient, conv2d, linear};
+use robin_kernels::{batch_norm, bias_gradient, conv2d, linear};
 
 use super::super::layers::{convolution_weights_to_torch, linear_weights_to_torch};
 use super::super::lower::{Operation, Step};
@@ -49,9 +48,9 @@ impl Sums {
     }
 
     /// Adds the gradients on a batch norm's weight and bias.
-    pub(super) fn add_norm(&mut self, step: usize, means: &Means) {
+    pub(super) fn add_norm(&mut self, step: usize, sums: &batch_norm::Sums) {
         let sum = &mut self.0[step];
-        for (total, part) in [(&mut sum.norm_weight, means.weight()), (&mut sum.norm_bias, means.bias())] {
+        for (total, part) in [(&mut sum.norm_weight, &sums.product), (&mut sum.norm_bias, &sums.gradient)] {
             total.resize(part.len(), 0.0);
             total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
         }

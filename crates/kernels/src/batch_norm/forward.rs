@@ -1,0 +1,85 @@
+//! Normalised values, handed to the end of the layer.
+
+use super::statistics::Statistics;
+use super::{assert_halves, check};
+use crate::affine;
+use crate::finish::{Finish, PooledFinish};
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::vector::{Kernel, LANES, Vector, run};
+
+/// Hands `a * y + b` of `images` images `y` to `finish`, pixel by pixel.
+///
+/// # Panics
+/// If a slice does not fit the layout.
+pub fn normalize(
+    isa: Isa,
+    y: &[f32],
+    layout: &Layout,
+    images: usize,
+    statistics: &Statistics,
+    finish: &mut Finish<'_>,
+) {
+    statistics.check(layout);
+    affine::each(isa, y, Some(&statistics.scale), Some(&statistics.shift), layout, images, finish);
+}
+
+/// Hands the 2x2 windows of `a * y + b` of `images` images `y` (layout `from`) to `finish`, at the pixels of the layout
+/// `pooled`; an odd row or column is dropped.
+///
+/// # Panics
+/// If a layout or a slice does not fit.
+pub fn normalize_pooled(
+    isa: Isa,
+    y: &[f32],
+    from: &Layout,
+    images: usize,
+    statistics: &Statistics,
+    pooled: &Layout,
+    finish: &mut PooledFinish<'_>,
+) {
+    check(y, from, images);
+    statistics.check(from);
+    assert_halves(from, pooled);
+    finish.check(pooled, images);
+    run(isa, Windows { y, from, images, statistics, pooled, finish });
+}
+
+struct Windows<'a, 'b> {
+    y: &'a [f32],
+    from: &'a Layout,
+    images: usize,
+    statistics: &'a Statistics,
+    pooled: &'a Layout,
+    finish: &'a mut PooledFinish<'b>,
+}
+
+impl Kernel for Windows<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Self { y, from, images, statistics: Statistics { scale, shift, .. }, pooled, finish } = self;
+        for image in 0..images {
+            for row in 0..pooled.height {
+                for column in 0..pooled.width {
+                    let at = image * from.image() + from.pixel(2 * row, 2 * column);
+                    let place = image * pooled.image() + pooled.pixel(row, column);
+                    for channel in (0..from.channels).step_by(LANES) {
+                        // SAFETY: the instruction set by this function's contract; `normalize_pooled` checked the
+                        // slices.
+                        unsafe {
+                            let (scale, shift) = (V::load(scale, channel), V::load(shift, channel));
+                            let mut window = [V::zero(); 4];
+                            for (p, value) in window.iter_mut().enumerate() {
+                                let y = V::load(y, at + p / 2 * from.row() + p % 2 * from.channels + channel);
+                                *value = scale.mul_add(y, shift);
+                            }
+                            finish.put(place + channel, channel, window);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A convolution with its weights packed for both directions, each in the implementation that serves it best.
+
+use super::few_channels::{self, FewChannels};
+use super::implicit_gemm::{self, ImplicitGemm};
+use super::winograd::{self, Ending, Winograd};
+use super::{Geometry, turn};
+use crate::finish::{Add, Finish, PooledFinish, Source};
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::vector::LANES;
+
+/// A convolution with its weights packed for both directions.
+#[derive(Debug)]
+pub struct Packed {
+    forward: Direction,
+    backward: Backward,
+}
+
+#[derive(Debug)]
+enum Direction {
+    Winograd(Winograd),
+    Product(ImplicitGemm),
+}
+
+#[derive(Debug)]
+enum Backward {
+    Another(Direction),
+    FewChannels(FewChannels),
+}
+
+/// Room for one call; kept by a thread from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    winograd: winograd::Scratch,
+    product: implicit_gemm::Scratch,
+    few_channels: few_channels::Scratch,
+}
+
+impl Packed {
+    /// Packs weights in this folder's order (`[kernel, kernel, in, out]`). Output channels are whole vectors; input
+    /// channels too, or those of a network's images.
+    ///
+    /// # Panics
+    /// If the weights do not fit.
+    pub fn new(isa: Isa, geometry: Geometry, weights: &[f32]) -> Self {
+        let backward = if !geometry.in_channels.is_multiple_of(LANES) {
+            Backward::FewChannels(FewChannels::new(isa, geometry, weights))
+        } else if winograd::supports(&geometry) {
+            let (turned, weights) = turn(&geometry, weights);
+            Backward::Another(Direction::Winograd(Winograd::new(isa, turned, &weights)))
+        } else {
+            Backward::Another(Direction::Product(ImplicitGemm::backward(isa, &geometry, weights)))
+        };
+        let forward = if winograd::supports(&geometry) {
+            Direction::Winograd(Winograd::new(isa, geometry, weights))
+        } else {
+            Direction::Product(ImplicitGemm::forward(isa, &geometry, weights))
+        };
+        Self { forward, backward }
+    }
+
+    /// Finishes the outputs (layout `to`) of `images` images `x` (layout `from`).
+    ///
+    /// # Panics
+    /// If a layout or a slice does not fit.
+    pub fn forward(
+        &self,
+        x: &[f32],
+        from: &Layout,
+        images: usize,
+        to: &Layout,
+        finish: Finish<'_>,
+        scratch: &mut Scratch,
+    ) {
+        self.forward.run(Source::Dense(x), from, images, to, finish, scratch);
+    }
+
+    /// Finishes the outputs pooled 2x2 (layout `pooled`; before pooling they would lie as `to` says).
+    ///
+    /// # Panics
+    /// If a layout or a slice does not fit, or [`winograd::supports`] says no.
+    #[allow(clippy::too_many_arguments, reason = "three layouts")]
+    pub fn forward_pooled(
+        &self,
+        x: &[f32],
+        from: &Layout,
+        images: usize,
+        to: &Layout,
+        pooled: &Layout,
+        finish: PooledFinish<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let Direction::Winograd(layer) = &self.forward else { panic!("only Winograd's take pooling along") };
+        let mut ending = Ending::Pooled(finish, *pooled);
+        layer.convolve(Source::Dense(x), from, images, to, &mut ending, &mut scratch.winograd);
+    }
+
+    /// Finishes the gradient on `images` images (layout `to`) for the gradient `dy` on their outputs (layout `from`).
+    ///
+    /// # Panics
+    /// If a layout or a slice does not fit; if the gradient is pooled and [`winograd::supports`] says no. On images of
+    /// few channels, a finish can only add to its output.
+    pub fn input_gradient(
+        &self,
+        dy: Source<'_>,
+        from: &Layout,
+        images: usize,
+        to: &Layout,
+        finish: Finish<'_>,
+        scratch: &mut Scratch,
+    ) {
+        match &self.backward {
+            Backward::Another(direction) => direction.run(dy, from, images, to, finish, scratch),
+            Backward::FewChannels(layer) => {
+                let mode = match finish.add {
+                    Add::Nothing => few_channels::Mode::Write,
+                    Add::Output => few_channels::Mode::Add,
+                    Add::Values(_) => panic!("a gradient on images of few channels adds to its output only"),
+                };
+                layer.run(dense(dy), from, images, to, finish.output, mode, &mut scratch.few_channels);
+            }
+        }
+    }
+}
+
+impl Direction {
+    fn run(
+        &self,
+        source: Source<'_>,
+        from: &Layout,
+        images: usize,
+        to: &Layout,
+        mut finish: Finish<'_>,
+        scratch: &mut Scratch,
+    ) {
+        match self {
+            Self::Winograd(layer) => {
+                let mut ending = Ending::Pixels(finish);
+                layer.convolve(source, from, images, to, &mut ending, &mut scratch.winograd);
+            }
+            Self::Product(layer) => {
+                layer.run(dense(source), from, images, to, &mut finish, &mut scratch.product);
+            }
+        }
+    }
+}
+
+fn dense(source: Source<'_>) -> &[f32] {
+    match source {
+        Source::Dense(values) => values,
+        Source::Pooled(..) => panic!("only Winograd's take pooling along"),
+    }
+}
