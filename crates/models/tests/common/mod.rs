@@ -19,6 +19,17 @@ pub(crate) fn input_of(entry: &Entry) -> [usize; 3] {
 /// A fresh network of `width` in which nothing is the identity: a normalisation that does something, batch norms
 /// with uneven weights, and running statistics near those of a batch, but no multiple of them.
 pub(crate) fn network(entry: &Entry, width: usize, input: [usize; 3]) -> (Graph, Parameters) {
+    shifted_network(entry, width, input, 0.0)
+}
+
+/// The same with `shift` added to what batch norms give even channels, and taken from odd ones: a shift of a few
+/// deviations leaves hardly a rectifier near its kink, where rounding would decide which way a gradient goes.
+pub(crate) fn shifted_network(
+    entry: &Entry,
+    width: usize,
+    input: [usize; 3],
+    shift: f32,
+) -> (Graph, Parameters) {
     let graph = build(entry.name, Some(width), input, CLASSES).unwrap();
     let mut parameters = Parameters::initialise(&graph, Seed::new(3));
     let mut stream = Seed::new(6).derive(Purpose::Test, 0).root_stream();
@@ -30,6 +41,10 @@ pub(crate) fn network(entry: &Entry, width: usize, input: [usize; 3]) -> (Graph,
         if norms.iter().any(|name| tensor.name.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.')))
         {
             tensor.values.iter_mut().for_each(|v| *v += 0.5 * stream.symmetric());
+            if tensor.name.ends_with(".bias") {
+                let sign = |channel: usize| if channel.is_multiple_of(2) { shift } else { -shift };
+                tensor.values.iter_mut().enumerate().for_each(|(channel, v)| *v += sign(channel));
+            }
         }
     }
     if norms.is_empty() {
