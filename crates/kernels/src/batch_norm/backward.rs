@@ -1,0 +1,198 @@
+//! The gradients on `gamma`, `beta` and the values before normalisation.
+
+use super::gradient::{Dense, Gradient, InPlace, Pooled, check_source};
+use super::statistics::{Slopes, Statistics, Sums};
+use super::{TOGETHER, check};
+use crate::finish::Source;
+use crate::isa::Isa;
+use crate::layout::Layout;
+use crate::vector::{Kernel, LANES, Vector, run};
+
+/// The sums of `g` and `g * yhat` over `images` images, for the gradient `g` on the normalised values (already through
+/// what came after them; its layout is beside it) and the values `y` before.
+///
+/// # Panics
+/// If a layout or a slice does not fit.
+pub fn reduce(
+    isa: Isa,
+    (gradient, gradient_layout): (Source<'_>, &Layout),
+    y: &[f32],
+    layout: &Layout,
+    images: usize,
+    statistics: &Statistics,
+) -> Sums {
+    check(y, layout, images);
+    statistics.check(layout);
+    check_source(gradient, gradient_layout, layout, images);
+    let mut all = Sums::none(layout.channels);
+    let (mut sums, mut products) = (vec![0.0; layout.channels], vec![0.0; layout.channels]);
+    for image in 0..images {
+        let of = Image { y, layout, image, statistics };
+        let (sums, products) = (&mut sums[..], &mut products[..]);
+        match gradient {
+            Source::Dense(values) => {
+                run(isa, Reduce { of, gradient: Dense { values, layout: gradient_layout }, sums, products });
+            }
+            Source::Pooled(values, bits) => {
+                let gradient = Pooled { values, bits, layout: gradient_layout };
+                run(isa, Reduce { of, gradient, sums, products });
+            }
+        }
+        all.count += layout.pixels();
+        for channel in 0..layout.channels {
+            all.gradient[channel] += f64::from(sums[channel]);
+            all.product[channel] += f64::from(products[channel]);
+        }
+    }
+    all
+}
+
+/// Writes the gradient on `y` to `dy`, at the pixels of `layout` (the halo is left alone), for the gradient `g` on the
+/// normalised values: a source and its layout, or what `dy` holds.
+///
+/// # Panics
+/// If a layout or a slice does not fit.
+#[allow(clippy::too_many_arguments, reason = "three images with their layouts")]
+pub fn input_gradient(
+    isa: Isa,
+    gradient: Option<(Source<'_>, &Layout)>,
+    y: &[f32],
+    layout: &Layout,
+    images: usize,
+    statistics: &Statistics,
+    slopes: &Slopes,
+    dy: &mut [f32],
+) {
+    check(y, layout, images);
+    statistics.check(layout);
+    assert_eq!([slopes.mean.len(), slopes.slope.len()], [layout.channels; 2], "slopes of {layout:?}");
+    assert!(dy.len() >= images * layout.image(), "{images} images of {layout:?}");
+    if let Some((source, from)) = gradient {
+        check_source(source, from, layout, images);
+    }
+    for image in 0..images {
+        let of = Image { y, layout, image, statistics };
+        match gradient {
+            None => run(isa, InputGradient { of, gradient: InPlace { layout }, slopes, dy }),
+            Some((Source::Dense(values), from)) => {
+                run(isa, InputGradient { of, gradient: Dense { values, layout: from }, slopes, dy });
+            }
+            Some((Source::Pooled(values, bits), from)) => {
+                run(isa, InputGradient { of, gradient: Pooled { values, bits, layout: from }, slopes, dy });
+            }
+        }
+    }
+}
+
+/// One image before normalisation.
+#[derive(Clone, Copy)]
+struct Image<'a> {
+    y: &'a [f32],
+    layout: &'a Layout,
+    image: usize,
+    statistics: &'a Statistics,
+}
+
+/// Writes the sums of one image.
+struct Reduce<'a, G> {
+    of: Image<'a>,
+    gradient: G,
+    sums: &'a mut [f32],
+    products: &'a mut [f32],
+}
+
+impl<G: Gradient> Kernel for Reduce<'_, G> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(mut self) {
+        let mut channel = 0;
+        while channel < self.of.layout.channels {
+            // SAFETY: the instruction set by this function's contract; `reduce` checked the slices.
+            unsafe {
+                if self.of.layout.channels - channel >= TOGETHER * LANES {
+                    self.channels::<V, TOGETHER>(channel);
+                    channel += TOGETHER * LANES;
+                } else {
+                    self.channels::<V, 1>(channel);
+                    channel += LANES;
+                }
+            }
+        }
+    }
+}
+
+impl<G: Gradient> Reduce<'_, G> {
+    /// # Safety
+    /// The processor has the instruction set of `V`; the channels exist.
+    #[inline(always)]
+    unsafe fn channels<V: Vector, const N: usize>(&mut self, channel: usize) {
+        let Image { y, layout, image, statistics } = self.of;
+        // SAFETY: as this function's.
+        unsafe {
+            let mut mean = [V::zero(); N];
+            for (v, mean) in mean.iter_mut().enumerate() {
+                *mean = V::load(&statistics.mean, channel + v * LANES);
+            }
+            let (mut sums, mut products) = ([V::zero(); N], [V::zero(); N]);
+            for row in 0..layout.height {
+                let mut at = image * layout.image() + layout.pixel(row, 0) + channel;
+                let (mut row_sums, mut row_products) = ([V::zero(); N], [V::zero(); N]);
+                for column in 0..layout.width {
+                    let pixel = self.gradient.pixel(image, row, column);
+                    for v in 0..N {
+                        let g: V = self.gradient.load(pixel, channel + v * LANES, &[]);
+                        let apart = V::load(y, at + v * LANES).sub(mean[v]);
+                        row_sums[v] = row_sums[v].add(g);
+                        row_products[v] = g.mul_add(apart, row_products[v]);
+                    }
+                    at += layout.channels;
+                }
+                for v in 0..N {
+                    sums[v] = sums[v].add(row_sums[v]);
+                    products[v] = products[v].add(row_products[v]);
+                }
+            }
+            for v in 0..N {
+                let at = channel + v * LANES;
+                sums[v].store(self.sums, at);
+                // The scale of `yhat` comes last: it is the same for all.
+                products[v].mul(V::load(&statistics.inverse_std, at)).store(self.products, at);
+            }
+        }
+    }
+}
+
+/// Writes the gradients of one image.
+struct InputGradient<'a, G> {
+    of: Image<'a>,
+    gradient: G,
+    slopes: &'a Slopes,
+    dy: &'a mut [f32],
+}
+
+impl<G: Gradient> Kernel for InputGradient<'_, G> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Image { y, layout, image, statistics } = self.of;
+        for row in 0..layout.height {
+            let mut at = image * layout.image() + layout.pixel(row, 0);
+            for column in 0..layout.width {
+                let pixel = self.gradient.pixel(image, row, column);
+                for channel in (0..layout.channels).step_by(LANES) {
+                    // SAFETY: the instruction set by this function's contract; `input_gradient` checked the slices.
+                    unsafe {
+                        let g: V = self.gradient.load(pixel, channel, self.dy);
+                        let apart = V::load(y, at + channel).sub(V::load(&statistics.mean, channel));
+                        let centred = g.sub(V::load(&self.slopes.mean, channel));
+                        let straight = V::load(&self.slopes.slope, channel).mul_add(apart, centred);
+                        V::load(&statistics.scale, channel).mul(straight).store(self.dy, at + channel);
+                    }
+                }
+                at += layout.channels;
+            }
+        }
+    }
+}

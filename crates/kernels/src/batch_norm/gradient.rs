@@ -1,0 +1,107 @@
+//! Where the gradient on normalised values is read: [`Source`], or the buffer that will be written.
+
+use super::{assert_halves, assert_same};
+use crate::finish::{Bits, Source};
+use crate::layout::Layout;
+use crate::vector::{LANES, Vector};
+
+/// Panics if a source does not fit the values `y` of `layout`.
+pub(super) fn check_source(source: Source<'_>, from: &Layout, layout: &Layout, images: usize) {
+    let len = images * from.image();
+    match source {
+        Source::Dense(values) => {
+            assert_same(from, layout);
+            assert!(values.len() >= len, "{images} images of {from:?}");
+        }
+        Source::Pooled(values, bits) => {
+            assert_halves(layout, from);
+            assert!(values.len() >= len && bits.len() >= len / LANES, "{images} images of {from:?}");
+        }
+    }
+}
+
+/// Where a pixel's gradient is. (Not a closure: those cannot be made to be inlined.)
+pub(super) trait Gradient {
+    /// A pixel of an image, for [`Gradient::load`].
+    type Pixel: Copy;
+
+    fn pixel(&self, image: usize, row: usize, column: usize) -> Self::Pixel;
+
+    /// Sixteen channels of a pixel; `dy` is what will be written.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `V`; the pixel and its channels exist.
+    unsafe fn load<V: Vector>(&self, pixel: Self::Pixel, channel: usize, dy: &[f32]) -> V;
+}
+
+pub(super) struct Dense<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) layout: &'a Layout,
+}
+
+impl Gradient for Dense<'_> {
+    type Pixel = usize;
+
+    #[inline(always)]
+    fn pixel(&self, image: usize, row: usize, column: usize) -> usize {
+        image * self.layout.image() + self.layout.pixel(row, column)
+    }
+
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, pixel: usize, channel: usize, _dy: &[f32]) -> V {
+        // SAFETY: as this function's; `check_source` compared values and layout.
+        unsafe { V::load(self.values, pixel + channel) }
+    }
+}
+
+/// The gradient is what will be overwritten.
+pub(super) struct InPlace<'a> {
+    pub(super) layout: &'a Layout,
+}
+
+impl Gradient for InPlace<'_> {
+    type Pixel = usize;
+
+    #[inline(always)]
+    fn pixel(&self, image: usize, row: usize, column: usize) -> usize {
+        image * self.layout.image() + self.layout.pixel(row, column)
+    }
+
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, pixel: usize, channel: usize, dy: &[f32]) -> V {
+        // SAFETY: as this function's; `input_gradient` compared `dy` and layout.
+        unsafe { V::load(dy, pixel + channel) }
+    }
+}
+
+pub(super) struct Pooled<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) bits: &'a [[Bits; 4]],
+    pub(super) layout: &'a Layout,
+}
+
+impl Gradient for Pooled<'_> {
+    /// The place of the window, if the pixel is in one, and the pixel's place in it.
+    type Pixel = (Option<usize>, usize);
+
+    #[inline(always)]
+    fn pixel(&self, image: usize, row: usize, column: usize) -> Self::Pixel {
+        let exists = row / 2 < self.layout.height && column / 2 < self.layout.width;
+        let window = image * self.layout.image() + self.layout.pixel(row / 2, column / 2);
+        (exists.then_some(window), row % 2 * 2 + column % 2)
+    }
+
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, (window, place): Self::Pixel, channel: usize, _dy: &[f32]) -> V {
+        // SAFETY: as this function's; `check_source` compared values, bits and layout.
+        unsafe {
+            match window {
+                Some(window) => {
+                    let at = window + channel;
+                    V::load(self.values, at).keep(self.bits.get_unchecked(at / LANES)[place])
+                }
+                None => V::zero(),
+            }
+        }
+    }
+}
