@@ -4,6 +4,7 @@
 pub mod reference;
 #[cfg(test)]
 mod tests;
+pub mod vectors;
 
 /// Sizes of one pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,9 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::layout::Layout;
+use crate::vector::LANES;
+
 /// Sizes of one pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -35,6 +38,17 @@ impl Geometry {
     pub fn output_len(&self) -> usize {
         let [height, width] = self.output();
         height * width * self.channels
+    }
+
+    /// Panics if the layouts of the input and the output do not fit.
+    fn check(&self, input: &Layout, output: &Layout) {
+        assert!((1..=16).contains(&self.window) && self.channels.is_multiple_of(LANES), "{self:?}");
+        assert!(
+            [input.height, input.width] == self.input && input.channels == self.channels,
+            "{input:?} for {self:?}"
+        );
+        let sides = [output.height, output.width];
+        assert!(sides == self.output() && output.channels == self.channels, "{output:?} for {self:?}");
     }
 
     /// From a window's first value to the one at `place` (row order) of the same channel.
