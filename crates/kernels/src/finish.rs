@@ -152,9 +152,12 @@ impl PooledFinish<'_> {
 }
 
 /// NaN where `value` is NaN, 0 elsewhere.
+///
+/// # Safety
+/// The processor has the instruction set of `V`.
 #[inline(always)]
-unsafe fn nan_only<V: Vector>(value: V) -> V {
-    // SAFETY: the caller's.
+pub(crate) unsafe fn nan_only<V: Vector>(value: V) -> V {
+    // SAFETY: as this function's.
     unsafe { value.keep(value.nan()) }
 }
 
@@ -181,7 +184,8 @@ impl Sink for FinishRows<'_, '_> {
         // SAFETY: as this function's; whoever made the sink gave it a start for every row.
         unsafe {
             let start = *self.starts.get_unchecked(row);
-            let along = if self.columns.is_empty() { column } else { *self.columns.get_unchecked(column / LANES) };
+            let along =
+                if self.columns.is_empty() { column } else { *self.columns.get_unchecked(column / LANES) };
             self.finish.put(start + along, column, sums);
         }
     }

@@ -5,7 +5,8 @@
 //! some images of a [`layout`], and callers spread images over threads.
 //!
 //! Reading order: [`layout`] (how images lie in memory), `vector` (the one vector type), [`panels`] (products of
-//! rows with packed weights), [`finish`] (what becomes of the sums), then [`conv2d`].
+//! rows with packed weights), `outer` (products of whole batches, for weights), [`finish`] (what becomes of the sums),
+//! then [`conv2d`].
 //!
 //! Invariant: the result of an image does not depend on its companions. Forward and backward products are
 //! chains of multiply-adds in one order ([`panels`]); sums over examples (weight gradients) are cut in blocks that

@@ -143,10 +143,10 @@ impl Add<'_> {
                 for (v, columns) in columns.iter_mut().enumerate() {
                     *columns = V::load(b, start_b + column + v * LANES);
                 }
-                for r in 0..M {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let x = V::splat(*values.add(r));
-                    for v in 0..N {
-                        sums[r][v] = x.mul_add(columns[v], sums[r][v]);
+                    for (sum, column) in sums.iter_mut().zip(columns) {
+                        *sum = x.mul_add(column, *sum);
                     }
                 }
             }

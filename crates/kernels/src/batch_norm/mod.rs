@@ -20,6 +20,8 @@ mod gradient;
 mod moments;
 pub mod reference;
 mod statistics;
+#[cfg(test)]
+mod tests;
 
 pub use backward::{input_gradient, reduce};
 pub use forward::{normalize, normalize_pooled};

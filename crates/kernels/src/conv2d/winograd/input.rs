@@ -93,18 +93,17 @@ unsafe fn each_vector<V: Vector>(tile: &impl Tile, channels: usize, v: &mut [f32
     for channel in (0..channels).step_by(LANES) {
         // SAFETY: as this function's.
         unsafe {
-            let mut columns = [[V::zero(); POINTS]; POINTS];
+            let mut rows = [[V::zero(); POINTS]; POINTS];
             for c in 0..POINTS {
                 let mut column = [V::zero(); POINTS];
                 for (r, value) in column.iter_mut().enumerate() {
                     *value = tile.load(r, c, channel);
                 }
-                let column = input(column);
-                for r in 0..POINTS {
-                    columns[r][c] = column[r];
+                for (row, value) in rows.iter_mut().zip(input(column)) {
+                    row[c] = value;
                 }
             }
-            for (r, row) in columns.into_iter().enumerate() {
+            for (r, row) in rows.into_iter().enumerate() {
                 for (c, value) in input(row).into_iter().enumerate() {
                     value.store(v, (r * POINTS + c) * stride + to + channel);
                 }

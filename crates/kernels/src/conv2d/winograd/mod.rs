@@ -119,7 +119,7 @@ fn tiles_of_a_block(c: usize, k: usize) -> usize {
 }
 
 fn odd_lines(values: usize) -> usize {
-    (values / LANES | 1) * LANES
+    ((values / LANES) | 1) * LANES
 }
 
 /// How an output image is cut into tiles.

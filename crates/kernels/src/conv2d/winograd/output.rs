@@ -117,19 +117,19 @@ impl Output<'_, '_> {
     unsafe fn outputs<V: Vector, const M: usize>(&self, from: usize) -> [[V; M]; M] {
         // SAFETY: as this function's.
         unsafe {
-            let mut columns = [[V::zero(); POINTS]; M];
+            let mut rows = [[V::zero(); POINTS]; M];
             for c in 0..POINTS {
                 let mut products = [V::zero(); POINTS];
                 for (r, product) in products.iter_mut().enumerate() {
                     *product = V::load(self.m, (r * POINTS + c) * self.stride + from);
                 }
                 let column: [V; M] = output(products);
-                for r in 0..M {
-                    columns[r][c] = column[r];
+                for (row, value) in rows.iter_mut().zip(column) {
+                    row[c] = value;
                 }
             }
             let mut outputs = [[V::zero(); M]; M];
-            for (outputs, row) in outputs.iter_mut().zip(columns) {
+            for (outputs, row) in outputs.iter_mut().zip(rows) {
                 *outputs = output(row);
             }
             outputs

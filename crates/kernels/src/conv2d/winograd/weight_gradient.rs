@@ -201,18 +201,17 @@ impl Gradient<'_> {
             for channel in (0..self.to.channels).step_by(LANES) {
                 // SAFETY: as this function's; gradients outside the output are not read.
                 unsafe {
-                    let mut columns = [[V::zero(); M]; POINTS];
+                    let mut rows = [[V::zero(); M]; POINTS];
                     for c in 0..M.min(width - column) {
                         let mut dy = [V::zero(); M];
                         for (r, dy) in dy.iter_mut().enumerate().take(height - row) {
                             *dy = V::load(self.dy, from + r * self.to.row() + c * self.to.channels + channel);
                         }
-                        let column = output_adjoint(dy);
-                        for r in 0..POINTS {
-                            columns[r][c] = column[r];
+                        for (row, value) in rows.iter_mut().zip(output_adjoint(dy)) {
+                            row[c] = value;
                         }
                     }
-                    for (r, row) in columns.into_iter().enumerate() {
+                    for (r, row) in rows.into_iter().enumerate() {
                         for (c, value) in output_adjoint(row).into_iter().enumerate() {
                             value.store(self.z, (r * POINTS + c) * self.stride + to + channel);
                         }
