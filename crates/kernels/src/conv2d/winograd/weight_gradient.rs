@@ -1,6 +1,6 @@
 //! Gradient on the weights of a convolution of stride 1, in the domain of the transforms:
-//! `dW = G^T [sum over tiles of (B^T d B) * (A dY A^T)] G`, `*` element by element, so 36 sums of outer products
-//! (`V^T Z`, [`crate::outer`]) instead of `kernel^2` times as many as there are outputs in a tile.
+//! `dW = G^T [sum over tiles of (B^T d B) * (A dY A^T)] G`, `*` element by element and an outer product of channels each:
+//! 36 products for a tile, where done directly a 3x3 kernel has 144 (16 outputs) and a 5x5 kernel 100 (4 outputs).
 //!
 //! In phases, for as many images at a time as [`WeightGradient::images`] says: transform (images apart), accumulate
 //! (products apart), and at the end of a step [`WeightGradient::finish`].
