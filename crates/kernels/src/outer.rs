@@ -50,7 +50,7 @@ pub(crate) fn add(isa: Isa, a: Operand<'_>, b: Operand<'_>, c: &mut [f32], strid
         return;
     }
     assert!(c.len() >= (a.length - 1) * stride + b.length, "a {} x {} matrix", a.length, b.length);
-    run(isa, Add { a, b, c, stride });
+    run(isa, Add { a, b, c, stride, ahead: (&[], 0) });
 }
 
 /// The rows of `c`, `runs` runs of `length` rows each, in pieces of at most `most` rows of one run.
@@ -67,6 +67,8 @@ struct Add<'a> {
     b: Operand<'a>,
     c: &'a mut [f32],
     stride: usize,
+    /// Rows of `b` that come next, and from which column on.
+    ahead: (&'a [usize], usize),
 }
 
 impl Kernel for Add<'_> {
@@ -81,7 +83,10 @@ impl Kernel for Add<'_> {
             let (begin, end) = (block * count / blocks, (block + 1) * count / blocks);
             self.a.starts = &starts_a[begin..end];
             self.b.starts = &starts_b[begin..end];
+            let next = &starts_b[end..(end + end - begin).min(count)];
             for column in (0..columns).step_by(V::PANEL * LANES) {
+                let beside = column + V::PANEL * LANES;
+                self.ahead = if beside < columns { (self.b.starts, beside) } else { (next, 0) };
                 // Tiles of nearly equal height.
                 for tile in 0..tiles {
                     let (row, next) = (tile * rows / tiles, (tile + 1) * rows / tiles);
@@ -136,7 +141,16 @@ impl Add<'_> {
                 }
             }
             let mut sums = [[V::zero(); N]; M];
-            for (start_a, start_b) in self.a.starts.iter().zip(self.b.starts) {
+            let (ahead, beside) = self.ahead;
+            for (t, (start_a, start_b)) in self.a.starts.iter().zip(self.b.starts).enumerate() {
+                // A panel's first tile would wait for each row of `b`, above all where it comes from memory.
+                if t < ahead.len() {
+                    let at = ahead.get_unchecked(t) + beside;
+                    V::prefetch(b, at);
+                    if N == 2 {
+                        V::prefetch(b, at + LANES);
+                    }
+                }
                 debug_assert!(start_a + row + M <= a.len());
                 let values = a.as_ptr().add(start_a + row);
                 let mut columns = [V::zero(); N];

@@ -143,7 +143,7 @@ impl Sums {
     }
 }
 
-/// What [`input_gradient`] needs of the sums of a whole batch, for each channel.
+/// What [`super::input_gradient`] needs of the sums of a whole batch, for each channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slopes {
     /// Mean of `g`.

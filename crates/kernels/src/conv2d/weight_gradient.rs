@@ -15,6 +15,10 @@ use crate::outer::{self, Operand};
 /// the gradients stream through it, and there are tasks for many threads.
 const ROWS: usize = 56;
 
+/// Bytes of inputs and gradients that all tasks should meet before the next images come, since every task reads all of
+/// them (measured: the whole batch at once is a fifth slower).
+const BYTES: usize = 2 << 20;
+
 /// Room for the rows of one call; kept by a thread from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -26,6 +30,12 @@ pub struct Scratch {
 pub fn tasks(g: &Geometry) -> Vec<Range<usize>> {
     let run = g.kernel * g.in_channels;
     outer::pieces(g.kernel, run, ROWS)
+}
+
+/// Images that are best handed over at a time; a thread goes through all its tasks before the next images. Follows from
+/// the sizes alone, so that sums that are made of such blocks do so too.
+pub fn images(g: &Geometry) -> usize {
+    (BYTES / size_of::<f32>() / (g.input_len() + g.output_len()).max(1)).max(1)
 }
 
 /// Adds the sum over `images` images to the rows `rows` (one of [`tasks`]) of the gradient on the weights, which are

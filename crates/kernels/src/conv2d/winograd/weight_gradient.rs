@@ -1,6 +1,6 @@
 //! Gradient on the weights of a convolution of stride 1, in the domain of the transforms:
-//! `dW = G^T [sum over tiles of (B^T d B) * (A dY A^T)] G`, `*` element by element, so 36 sums of outer products
-//! (`V^T Z`, [`crate::outer`]) instead of `kernel^2` times as many as there are outputs in a tile.
+//! `dW = G^T [sum over tiles of (B^T d B) * (A dY A^T)] G`, `*` element by element and an outer product of channels each:
+//! 36 products for a tile, where done directly a 3x3 kernel has 144 (16 outputs) and a 5x5 kernel 100 (4 outputs).
 //!
 //! In phases, for as many images at a time as [`WeightGradient::images`] says: transform (images apart), accumulate
 //! (products apart), and at the end of a step [`WeightGradient::finish`].
@@ -21,6 +21,9 @@ use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Bytes that the transforms of the images of one phase may have together.
 const BYTES: usize = 16 << 20;
+
+/// Tiles that a phase should have, if there is room: enough for the products, and more only leave the cache.
+const TILES: usize = 256;
 
 /// The 36 sums of one layer.
 #[derive(Debug)]
@@ -76,10 +79,11 @@ impl WeightGradient {
         self.plan.strides.map(|stride| PRODUCTS * stride)
     }
 
-    /// Images of one phase: what keeps their transforms together within 16 MB, and at least one. Follows from the
-    /// geometry alone, so that sums that are made of such blocks do so too.
+    /// Images of one phase: enough for 256 tiles, as far as their transforms have room in 16 MB, and at least one. Follows
+    /// from the geometry alone, so that sums that are made of such blocks do so too.
     pub fn images(&self) -> usize {
-        (BYTES / size_of::<f32>() / self.transformed().iter().sum::<usize>()).max(1)
+        let most = BYTES / size_of::<f32>() / self.transformed().iter().sum::<usize>();
+        TILES.div_ceil(self.plan.tiling.per_image()).min(most).max(1)
     }
 
     /// Transforms the inputs `x` (layout `from`) and the gradients `dy` (layout `to`) of `images` into `v` and `z`, which
@@ -205,7 +209,11 @@ impl Gradient<'_> {
                     for c in 0..M.min(width - column) {
                         let mut dy = [V::zero(); M];
                         for (r, dy) in dy.iter_mut().enumerate().take(height - row) {
-                            *dy = V::load(self.dy, from + r * self.to.row() + c * self.to.channels + channel);
+                            let at = from + r * self.to.row() + c * self.to.channels + channel;
+                            *dy = V::load(self.dy, at);
+                            // The same place of the next tile: gradients come from memory, and their order is not one
+                            // that the processor foresees.
+                            V::prefetch(self.dy, at + M * self.to.channels);
                         }
                         for (row, value) in rows.iter_mut().zip(output_adjoint(dy)) {
                             row[c] = value;
