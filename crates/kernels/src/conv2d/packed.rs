@@ -2,6 +2,7 @@
 
 use super::few_channels::{self, FewChannels};
 use super::implicit_gemm::{self, ImplicitGemm};
+use super::sparse::{self, Sparse};
 use super::winograd::{self, Ending, Winograd};
 use super::{Geometry, turn};
 use crate::finish::{Add, Finish, PooledFinish, Source};
@@ -26,6 +27,16 @@ enum Direction {
 enum Backward {
     Another(Direction),
     FewChannels(FewChannels),
+    Sparse(Sparse),
+}
+
+/// How many of the gradients on a convolution's outputs are not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gradients {
+    /// Most, or nobody knows.
+    Dense,
+    /// Less than one of 32, and pooled 2x2.
+    Sparse,
 }
 
 /// Room for one call; kept by a thread from call to call.
@@ -34,6 +45,7 @@ pub struct Scratch {
     winograd: winograd::Scratch,
     product: implicit_gemm::Scratch,
     few_channels: few_channels::Scratch,
+    sparse: sparse::Scratch,
 }
 
 impl Packed {
@@ -42,8 +54,10 @@ impl Packed {
     ///
     /// # Panics
     /// If the weights do not fit.
-    pub fn new(isa: Isa, geometry: Geometry, weights: &[f32]) -> Self {
-        let backward = if !geometry.in_channels.is_multiple_of(LANES) {
+    pub fn new(isa: Isa, geometry: Geometry, weights: &[f32], gradients: Gradients) -> Self {
+        let backward = if gradients == Gradients::Sparse && sparse::supports(&geometry) {
+            Backward::Sparse(Sparse::new(isa, geometry, weights))
+        } else if !geometry.in_channels.is_multiple_of(LANES) {
             Backward::FewChannels(FewChannels::new(isa, geometry, weights))
         } else if winograd::supports(&geometry) {
             let (turned, weights) = turn(&geometry, weights);
@@ -106,11 +120,15 @@ impl Packed {
         from: &Layout,
         images: usize,
         to: &Layout,
-        finish: Finish<'_>,
+        mut finish: Finish<'_>,
         scratch: &mut Scratch,
     ) {
         match &self.backward {
             Backward::Another(direction) => direction.run(dy, from, images, to, finish, scratch),
+            Backward::Sparse(layer) => {
+                let Source::Pooled(values, bits) = dy else { panic!("a sparse gradient is a pooled one") };
+                layer.run((values, bits), from, images, to, &mut finish, &mut scratch.sparse);
+            }
             Backward::FewChannels(layer) => {
                 let mode = match finish.add {
                     Add::Nothing => few_channels::Mode::Write,

@@ -1,6 +1,6 @@
 //! A frozen network: scores, and gradients on the images only.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 use robin_core::{Classifier, Columns, Pass, Result, Scores, host};
@@ -8,13 +8,13 @@ use robin_core::{Classifier, Columns, Pass, Result, Scores, host};
 use super::pass::{Frozen, Trace};
 
 pub(super) struct CpuClassifier {
-    frozen: Arc<Frozen>,
+    frozen: Frozen,
     /// Traces of passes that are over, for the next one to use again.
     traces: Mutex<Vec<Trace>>,
 }
 
 impl CpuClassifier {
-    pub(super) fn new(frozen: Arc<Frozen>) -> Self {
+    pub(super) fn new(frozen: Frozen) -> Self {
         Self { frozen, traces: Mutex::default() }
     }
 

@@ -1,7 +1,10 @@
 //! A program's parameters as the kernels want them.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use robin_kernels::aligned::Aligned;
+use robin_kernels::conv2d::packed::Gradients;
 use robin_kernels::conv2d::{self, Geometry};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
@@ -34,20 +37,35 @@ pub(super) struct Convolution {
     pub(super) bias: Option<Aligned>,
 }
 
+/// Of every step, those of a network and of its frozen classifiers shared where they are the same.
+pub(super) type Layers = Vec<Arc<Layer>>;
+
 /// Whether batch norms after a convolution are part of its weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Norms {
+enum Norms {
     /// With the running statistics: evaluation.
     Folded,
     /// Training: each batch has statistics of its own.
     Apart,
 }
 
-/// Packs the parameters of every step.
-pub(super) fn prepare(program: &Program, parameters: &Parameters, norms: Norms) -> Vec<Layer> {
-    let isa = Isa::detect();
+/// Packs the parameters of every step for evaluation.
+pub(super) fn folded(program: &Program, parameters: &Parameters) -> Layers {
     let source = Source { program, parameters };
-    program.steps.par_iter().map(|step| source.layer(isa, step, norms)).collect()
+    program.steps.par_iter().map(|step| Arc::new(source.layer(step, Norms::Folded))).collect()
+}
+
+/// Packs the parameters of every step for training; what is the same there is taken from `known`, the same parameters
+/// packed for evaluation.
+pub(super) fn apart(program: &Program, parameters: &Parameters, known: Option<Layers>) -> Layers {
+    let source = Source { program, parameters };
+    let steps = program.steps.par_iter().enumerate();
+    steps
+        .map(|(at, step)| match &known {
+            Some(known) if !program.has_sparse_gradient(step) && !step.operation.has_norm() => Arc::clone(&known[at]),
+            _ => Arc::new(source.layer(step, Norms::Apart)),
+        })
+        .collect()
 }
 
 struct Source<'a> {
@@ -61,13 +79,17 @@ impl Source<'_> {
         &tensor.expect("parameters were checked against the graph").values
     }
 
-    fn layer(&self, isa: Isa, step: &Step, norms: Norms) -> Layer {
+    fn layer(&self, step: &Step, norms: Norms) -> Layer {
+        let isa = Isa::detect();
         match &step.operation {
             Operation::Conv2d { name, geometry, given, bias, norm, .. } => {
                 let bias = bias.then(|| self.values(name, "bias"));
                 let norm = norm.as_ref().filter(|_| norms == Norms::Folded).map(|norm| self.affine(norm));
                 let folded = fold(self.values(name, "weight"), bias, norm.as_ref());
-                Layer::Conv2d(Box::new(Convolution::new(isa, geometry, given, folded)))
+                // A batch norm apart from the weights spreads the gradient over all outputs again.
+                let sparse = norms == Norms::Folded && self.program.has_sparse_gradient(step);
+                let gradients = if sparse { Gradients::Sparse } else { Gradients::Dense };
+                Layer::Conv2d(Box::new(Convolution::new(isa, geometry, given, folded, gradients)))
             }
             Operation::BatchNorm2d { name } => Layer::Affine(self.affine(name)),
             Operation::Normalize { name } => {
@@ -97,10 +119,10 @@ impl Source<'_> {
 }
 
 impl Convolution {
-    fn new(isa: Isa, g: &Geometry, given: &Geometry, folded: Folded<'_>) -> Self {
+    fn new(isa: Isa, g: &Geometry, given: &Geometry, folded: Folded<'_>, gradients: Gradients) -> Self {
         let bias = folded.bias.as_ref().map(|bias| padded(bias, g.out_channels));
         let weights = convolution_weights(g, given, &folded);
-        Self { packed: conv2d::packed::Packed::new(isa, *g, &weights), bias }
+        Self { packed: conv2d::packed::Packed::new(isa, *g, &weights, gradients), bias }
     }
 }
 

@@ -102,6 +102,14 @@ impl Program {
         program
     }
 
+    /// Whether hardly any output of a convolution has a gradient: it takes 2x2 pooling along, and only a larger max
+    /// pooling reads that.
+    pub(super) fn has_sparse_gradient(&self, step: &Step) -> bool {
+        let mut readers = self.steps.iter().filter(|s| s.input == step.output || s.add == Some(step.output));
+        let larger = |reader: &Step| matches!(reader.operation, Operation::MaxPool2d(g) if g.area() >= 8);
+        step.operation.is_pooled() && readers.next().is_some_and(larger) && readers.next().is_none()
+    }
+
     /// How the output of a convolution lies before pooling.
     pub(super) fn before_pooling(&self, geometry: &conv2d::Geometry, output: ValueId) -> Layout {
         let [height, width] = geometry.output();
@@ -153,6 +161,11 @@ fn shape(layout: &Layout) -> [usize; 3] {
 }
 
 impl Operation {
+    /// Whether a batch norm follows a convolution.
+    pub(super) fn has_norm(&self) -> bool {
+        matches!(self, Operation::Conv2d { norm: Some(_), .. })
+    }
+
     pub(super) fn is_pooled(&self) -> bool {
         matches!(self, Operation::Conv2d { pooled: true, .. })
     }

@@ -12,7 +12,7 @@ mod slots;
 mod training;
 mod workspace;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use robin_core::Classifier;
@@ -20,7 +20,7 @@ use robin_core::Classifier;
 use crate::executor::check;
 use crate::{Executor, Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
 use classifier::CpuClassifier;
-use layers::Norms;
+use layers::Layers;
 use lower::Program;
 use pass::Frozen;
 use slots::Slots;
@@ -38,21 +38,18 @@ impl Executor for Cpu {
         check(graph, parameters)?;
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
-        Ok(Box::new(CpuClassifier::new(Arc::new(freeze(program, slots, parameters)))))
+        let layers = layers::folded(&program, parameters);
+        let normalize = normalization(&program, parameters);
+        Ok(Box::new(CpuClassifier::new(Frozen { program, slots, layers, normalize })))
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
         check(graph, &parameters)?;
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
-        Ok(Box::new(CpuNetwork { parameters, program, slots, buffers: training::Buffers::default() }))
+        let (prepared, buffers) = (Mutex::default(), training::Buffers::default());
+        Ok(Box::new(CpuNetwork { parameters, program, slots, prepared, buffers }))
     }
-}
-
-fn freeze(program: Arc<Program>, slots: Arc<Slots>, parameters: &Parameters) -> Frozen {
-    let layers = layers::prepare(&program, parameters, Norms::Folded);
-    let normalize = normalization(&program, parameters);
-    Frozen { program, slots, layers, normalize }
 }
 
 /// Mean and standard deviation of each input channel, if the network begins by normalising.
@@ -68,7 +65,21 @@ struct CpuNetwork {
     parameters: Parameters,
     program: Arc<Program>,
     slots: Arc<Slots>,
+    /// The present parameters packed for evaluation, once somebody asked for them.
+    prepared: Mutex<Option<Layers>>,
     buffers: training::Buffers,
+}
+
+impl CpuNetwork {
+    fn folded(&self) -> Layers {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let layers = prepared.get_or_insert_with(|| layers::folded(&self.program, &self.parameters));
+        layers.clone()
+    }
+
+    fn forget_packed(&mut self) {
+        *self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Network for CpuNetwork {
@@ -77,16 +88,21 @@ impl Network for CpuNetwork {
     }
 
     fn update(&mut self, change: &mut dyn FnMut(&mut [NamedTensor])) {
+        self.forget_packed();
         change(&mut self.parameters.trained);
     }
 
     fn freeze(&self) -> Result<Box<dyn Classifier>> {
-        let frozen = freeze(Arc::clone(&self.program), Arc::clone(&self.slots), &self.parameters);
-        Ok(Box::new(CpuClassifier::new(Arc::new(frozen))))
+        let (program, slots) = (Arc::clone(&self.program), Arc::clone(&self.slots));
+        let (layers, normalize) = (self.folded(), normalization(&program, &self.parameters));
+        Ok(Box::new(CpuClassifier::new(Frozen { program, slots, layers, normalize })))
     }
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {
-        let Self { parameters, program, slots, buffers } = self;
-        training::step(program, slots, parameters, buffers, batches, loss)
+        let known = self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let layers = layers::apart(&self.program, &self.parameters, known);
+        let Self { parameters, program, slots, buffers, .. } = self;
+        // The running statistics move, and with them what is folded into the weights.
+        training::step(program, slots, layers, parameters, buffers, batches, loss)
     }
 }

@@ -11,7 +11,7 @@ use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 
 use super::apply::{Applied, Marks};
-use super::layers::Layer;
+use super::layers::Layers;
 use super::lower::{INPUT, Program};
 use super::slots::{BackStep, Slot, Slots, Summand};
 use super::workspace::{self, Workspace};
@@ -24,7 +24,7 @@ const CHUNK_VALUES: usize = 8 << 20;
 pub(super) struct Frozen {
     pub(super) program: std::sync::Arc<Program>,
     pub(super) slots: std::sync::Arc<Slots>,
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Layers,
     /// Mean and standard deviation of each input channel, if the network normalises.
     pub(super) normalize: Option<[Vec<f32>; 2]>,
 }

@@ -88,7 +88,7 @@ impl Training<'_> {
 
     /// The convolution before a batch norm.
     fn convolve_bare(&self, at: usize, step: &Step, chunk: &mut Chunk) {
-        let Layer::Conv2d(layer) = &self.layers[at] else { return };
+        let Layer::Conv2d(layer) = &*self.layers[at] else { return };
         let (from, to) = (&self.program.layouts[step.input], self.normed_layout(step));
         let (x, output) = (&chunk.values[step.input], &mut *chunk.inner[at]);
         let finish = Finish { output, bias: layer.bias.as_deref(), add: Add::Nothing, gate: Gate::Open };

@@ -12,7 +12,7 @@ mod sums;
 use candle_core::Tensor;
 use robin_core::{Scores, host};
 
-use super::layers::{self, Layer, Norms};
+use super::layers::Layers;
 use super::lower::Program;
 use super::slots::Slots;
 use crate::{Gradients, LossFn, Parameters, Result};
@@ -33,7 +33,7 @@ pub(super) struct Buffers {
 struct Training<'a> {
     program: &'a Program,
     slots: &'a Slots,
-    layers: Vec<Layer>,
+    layers: Layers,
     parameters: &'a Parameters,
     normalize: Option<[Vec<f32>; 2]>,
 }
@@ -56,6 +56,7 @@ struct Normed {
 pub(super) fn step(
     program: &Program,
     slots: &Slots,
+    layers: Layers,
     parameters: &mut Parameters,
     buffers: &mut Buffers,
     batches: &[&Tensor],
@@ -64,7 +65,7 @@ pub(super) fn step(
     let training = Training {
         program,
         slots,
-        layers: layers::prepare(program, parameters, Norms::Apart),
+        layers,
         parameters,
         normalize: super::normalization(program, parameters),
     };
