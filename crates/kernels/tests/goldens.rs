@@ -98,7 +98,7 @@ fn convolution_agrees_with_pytorch(golden: &Golden, case: &str, isa: Isa, in_cha
     let bias = filled_up(&golden.f32(&name("b")), LANES);
     let tolerance = if winograd::supports(&g) { WINOGRAD } else { DIRECT };
 
-    let layer = packed::Packed::new(isa, g, &weights);
+    let layer = packed::Packed::new(isa, g, &weights, packed::Gradients::Dense);
     let mut scratch = packed::Scratch::default();
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
     let finish = Finish { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate: Gate::Open };

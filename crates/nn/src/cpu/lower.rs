@@ -123,19 +123,33 @@ impl Program {
         self.steps.iter().position(made)
     }
 
-    /// Chooses channels and halos: whole vectors everywhere but in the input, if only convolutions and linear layers
-    /// read that, and one halo for all images that convolutions read or write, so that equal images have equal places.
+    /// Whether a value may have few channels: those that read it are all convolutions, or all linear layers, whose images
+    /// then have no halo.
+    fn may_lie_tight(&self, value: ValueId) -> bool {
+        let reads = |step: &&Step| step.input == value || step.add == Some(value);
+        let only = |is_it: fn(&Operation) -> bool| {
+            self.steps.iter().filter(reads).all(|step| step.add != Some(value) && is_it(&step.operation))
+        };
+        !self.layouts[value].channels.is_multiple_of(LANES)
+            && (only(|operation| matches!(operation, Operation::Conv2d { .. }))
+                || only(|operation| matches!(operation, Operation::Linear { .. })))
+    }
+
+    /// Chooses channels and halos: whole vectors everywhere but in the input, where that may lie tight, and one halo for all
+    /// images that convolutions read or write, so that equal images have equal places. Rows have none.
     fn lay_out(&mut self) {
-        let tight = self.steps.iter().all(|step| {
-            let layer = matches!(step.operation, Operation::Conv2d { .. } | Operation::Linear { .. });
-            step.add != Some(INPUT) && (step.input != INPUT || layer)
-        });
+        let tight = self.may_lie_tight(INPUT);
         if !tight {
             self.layouts[INPUT] = self.layouts[INPUT].whole_vectors();
         }
         let (mut halo, mut input_halo) = (0, 0);
-        let mut touched = Vec::new();
+        let (mut touched, mut rows) = (Vec::new(), vec![false; self.layouts.len()]);
         for step in &mut self.steps {
+            rows[step.output] = match step.operation {
+                Operation::Linear { .. } => true,
+                Operation::Copy => rows[step.input],
+                _ => false,
+            };
             let Operation::Conv2d { geometry, .. } = &mut step.operation else { continue };
             geometry.in_channels = self.layouts[step.input].channels;
             let forward = implicit_gemm::forward_halo(geometry);
@@ -149,7 +163,7 @@ impl Program {
         for (value, layout) in self.layouts.iter_mut().enumerate() {
             if value == INPUT && tight {
                 layout.halo = input_halo;
-            } else if touched.contains(&shape(layout)) {
+            } else if !rows[value] && touched.contains(&shape(layout)) {
                 layout.halo = halo;
             }
         }

@@ -184,6 +184,10 @@ pub(super) fn read_images(
     to: &mut [f32],
 ) {
     for (image, to) in images.chunks_exact(c * h * w).zip(to.chunks_exact_mut(layout.image())) {
+        if layout.channels > c {
+            // Another value of this layout may have left something in the channels that fill up a vector.
+            to.fill(0.0);
+        }
         for (channel, plane) in image.chunks_exact(h * w).enumerate() {
             let (mean, std) = normalize.map_or((0.0, 1.0), |[mean, std]| (mean[channel], std[channel]));
             for (row, values) in plane.chunks_exact(w).enumerate() {
