@@ -19,6 +19,7 @@ pub mod batch_norm;
 pub mod bias_gradient;
 pub mod conv2d;
 pub mod finish;
+pub mod flatten;
 pub mod isa;
 pub mod layout;
 pub mod linear;

@@ -4,7 +4,7 @@ use robin_kernels::finish::{Add, Bits, Finish, Gate, PooledFinish, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::linear::packed;
-use robin_kernels::{LANES, affine, avg_pool2d, conv2d, max_pool2d};
+use robin_kernels::{LANES, affine, avg_pool2d, conv2d, flatten, max_pool2d};
 
 use super::layers::Layer;
 use super::lower::{Operation, Program, Step};
@@ -132,6 +132,10 @@ impl Applied<'_> {
                 max_pool2d::direct::forward(isa, g, x, from, images, to, output, places);
             }
             (Operation::AvgPool2d(g), _) => avg_pool2d::direct::forward(isa, g, x, from, images, to, output),
+            (Operation::Flatten { channels }, _) => {
+                let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
+                flatten::forward(isa, x, from, *channels, images, &mut finish);
+            }
             (Operation::Copy, _) => {
                 let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
                 affine::copy(isa, x, from, images, &mut finish);
@@ -167,6 +171,9 @@ impl Applied<'_> {
             }
             (Operation::AvgPool2d(g), _) => {
                 avg_pool2d::direct::input_gradient(isa, g, dy, to, images, from, &mut dx);
+            }
+            (Operation::Flatten { channels }, _) => {
+                flatten::input_gradient(isa, dy, *channels, images, from, &mut dx);
             }
             _ => unreachable!("copies go back by sharing, and layers were prepared for these steps"),
         }

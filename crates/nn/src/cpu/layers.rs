@@ -105,7 +105,10 @@ impl Source<'_> {
                 let packed = packed::Packed::new(isa, from, to.channels, &weights);
                 Layer::Linear { packed, bias: padded(bias, to.channels) }
             }
-            Operation::MaxPool2d(_) | Operation::AvgPool2d(_) | Operation::Copy => Layer::Plain,
+            Operation::MaxPool2d(_)
+            | Operation::AvgPool2d(_)
+            | Operation::Flatten { .. }
+            | Operation::Copy => Layer::Plain,
         }
     }
 

@@ -1,13 +1,16 @@
 //! A graph as steps: neighbouring layers that are computed in one go, and how their values lie in memory.
 //!
 //! A convolution takes along the batch norm, sum, rectifier and 2x2 max pooling after it where nobody else reads
-//! what lies between; flattening is no step, since linear layers read images as they are.
+//! what lies between; flattening is no step where only linear layers follow, which read images as they are.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use robin_kernels::conv2d::{self, implicit_gemm, winograd};
 use robin_kernels::layout::Layout;
-use robin_kernels::{LANES, avg_pool2d, linear, max_pool2d};
+use robin_kernels::{LANES, avg_pool2d, flatten, linear, max_pool2d};
 
 use crate::Graph;
 use crate::graph::{Layer, Point};
@@ -70,6 +73,11 @@ pub(super) enum Operation {
     },
     MaxPool2d(max_pool2d::Geometry),
     AvgPool2d(avg_pool2d::Geometry),
+    /// Images as rows, for others than linear layers.
+    Flatten {
+        /// Those of the image, without what fills up a vector.
+        channels: usize,
+    },
     /// Nothing: there is a sum or a rectifier only.
     Copy,
 }
@@ -146,7 +154,7 @@ impl Program {
         let (mut touched, mut rows) = (Vec::new(), vec![false; self.layouts.len()]);
         for step in &mut self.steps {
             rows[step.output] = match step.operation {
-                Operation::Linear { .. } => true,
+                Operation::Linear { .. } | Operation::Flatten { .. } => true,
                 Operation::Copy => rows[step.input],
                 _ => false,
             };
@@ -216,7 +224,13 @@ impl Lowering<'_> {
                 self.program.normalize = Some(name.clone());
                 self.values.insert(point, INPUT);
             }
-            Layer::Flatten(_) => drop(self.values.insert(point, input)),
+            Layer::Flatten(_) if self.is_read_by_linear_layers_only(point) => {
+                self.values.insert(point, input);
+            }
+            Layer::Flatten([channels, ..]) => {
+                let after = flatten::rows(&before, *channels);
+                self.push(point, Operation::Flatten { channels: *channels }, input, after);
+            }
             Layer::Normalize { name, .. } => {
                 self.push(point, Operation::Normalize { name: name.clone() }, input, before);
             }
@@ -279,6 +293,11 @@ impl Lowering<'_> {
         self.values.insert(point, step.output);
         self.program.layouts.push(layout);
         self.program.steps.push(step);
+    }
+
+    fn is_read_by_linear_layers_only(&self, point: Point) -> bool {
+        let mut readers = self.consumers.get(&point).into_iter().flatten();
+        readers.all(|&reader| matches!(self.graph.nodes()[reader].layer, Layer::Linear { .. }))
     }
 
     /// The node that alone reads `point`.
