@@ -3,9 +3,12 @@
 //! A slot holds values of one layout only, so that its halo stays zero for ever. Buffers are those of one thread, for
 //! some images at a time.
 
+#[cfg(test)]
+mod tests;
+
 use robin_kernels::layout::Layout;
 
-use super::lower::{INPUT, Program, ValueId};
+use super::lower::{INPUT, Operation, Program, ValueId};
 
 /// A buffer by its number.
 pub(super) type Slot = usize;
@@ -160,7 +163,7 @@ impl Backward<'_> {
             if let Some(other) = step.add {
                 self.share(other, from);
             }
-            if matches!(step.operation, super::lower::Operation::Copy) {
+            if matches!(step.operation, Operation::Copy) {
                 self.share(step.input, from);
             } else {
                 let (to, add) = self.destination(step.input);
