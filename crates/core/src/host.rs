@@ -1,6 +1,6 @@
 //! Tensors as plain numbers on the host, for per-example work.
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Storage, Tensor};
 
 use crate::{Error, Result};
 
@@ -10,6 +10,19 @@ use crate::{Error, Result};
 /// [`Error::Tensor`] if the tensor is not f32.
 pub fn to_vec(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
+}
+
+/// Calls `work` with the elements of an f32 tensor in row-major order, where they lie if they lie so.
+///
+/// # Errors
+/// [`Error::Tensor`] if the tensor is not f32.
+pub fn with_values<R>(tensor: &Tensor, work: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    if let (Storage::Cpu(values), Some((start, end))) = (&*storage, layout.contiguous_offsets()) {
+        return Ok(work(&values.as_slice::<f32>()?[start..end]));
+    }
+    drop(storage);
+    Ok(work(&to_vec(tensor)?))
 }
 
 /// Checks that `tensor` is `[n, c, h, w]` and returns `(n, c * h * w)`.
@@ -81,4 +94,19 @@ pub fn replace(base: &Tensor, rows: &[usize], replacement: &Tensor) -> Result<Te
         values[row * length..(row + 1) * length].copy_from_slice(image);
     }
     Ok(Tensor::from_vec(values, base.dims(), base.device())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_seen_in_row_major_order_wherever_they_lie() {
+        let whole = Tensor::arange(0.0_f32, 6.0, &Device::Cpu).and_then(|t| t.reshape((2, 3))).unwrap();
+        let seen = |tensor: &Tensor| with_values(tensor, <[f32]>::to_vec).unwrap();
+        assert_eq!(seen(&whole), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(seen(&whole.get(1).unwrap()), [3.0, 4.0, 5.0]);
+        assert_eq!(seen(&whole.t().unwrap()), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        assert!(with_values(&whole.to_dtype(candle_core::DType::U8).unwrap(), |_| ()).is_err());
+    }
 }

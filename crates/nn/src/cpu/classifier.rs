@@ -22,7 +22,7 @@ impl CpuClassifier {
         let classes = self.num_classes();
         columns.validate(classes)?;
         let n = self.frozen.program.graph.image_count(images.dims()).map_err(robin_core::Error::from)?;
-        let outputs = self.frozen.forward(&host::to_vec(images)?, trace);
+        let outputs = host::with_values(images, |images| self.frozen.forward(images, trace))?;
         let chosen = match columns {
             Columns::All => outputs,
             _ => (0..n)
@@ -76,9 +76,8 @@ impl Pass for CpuPass<'_> {
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
         let frozen = &self.classifier.frozen;
         let (n, classes) = (self.scores.len(), frozen.program.graph.num_outputs());
-        let given = host::to_vec(score_gradient)?;
-        let dy = match &self.columns {
-            Columns::All => given,
+        let gradient = host::with_values(score_gradient, |given| match &self.columns {
+            Columns::All => frozen.backward(&self.trace, given),
             columns => {
                 let mut dy = vec![0.0; n * classes];
                 let width = columns.width(classes);
@@ -87,10 +86,9 @@ impl Pass for CpuPass<'_> {
                         dy[row * classes + column] += given[row * width + at];
                     }
                 }
-                dy
+                frozen.backward(&self.trace, &dy)
             }
-        };
-        let gradient = frozen.backward(&self.trace, &dy);
+        })?;
         self.classifier.traces.lock().unwrap_or_else(PoisonError::into_inner).push(self.trace);
         let [c, h, w] = frozen.program.graph.input_shape();
         Ok(Tensor::from_vec(gradient, (n, c, h, w), &Device::Cpu)?)
