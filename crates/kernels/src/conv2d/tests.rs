@@ -237,7 +237,7 @@ fn winograd_weight_gradient(
     step: usize,
 ) -> Vec<f32> {
     let [from, to] = layouts(g);
-    let mut sums = WeightGradient::new(isa, *g);
+    let mut sums = WeightGradient::new(isa, *g, None);
     let mut scratch = winograd::weight_gradient::Scratch::default();
     let [v_image, z_image] = sums.transformed();
     for first in (0..images).step_by(step) {
@@ -254,7 +254,7 @@ fn winograd_weight_gradient(
         }
     }
     let dw = sums.finish();
-    sums.clear();
+    let mut sums = WeightGradient::new(isa, *g, Some(sums));
     assert!(sums.finish().iter().all(|dw| *dw == 0.0));
     dw
 }
