@@ -46,8 +46,9 @@ pub struct Scratch {
     to: Vec<usize>,
 }
 
-/// Pixels that are multiplied together, at most: their inputs are to stay in the cache while all panels meet them.
-const ROWS: usize = 448;
+/// Values that the pixels multiplied together read, about: they are to stay in a second-level cache of 1 MB while all
+/// panels meet them.
+const BLOCK_VALUES: usize = 80_000;
 
 impl ImplicitGemm {
     /// Packs weights in this folder's order (`[kernel, kernel, in, out]`) for the forward pass.
@@ -113,6 +114,13 @@ impl ImplicitGemm {
         }
     }
 
+    /// Pixels that are multiplied together, at most.
+    fn rows(&self) -> usize {
+        // Neighbours share what they read, but for a step of the stride.
+        let fresh = self.read_stride * self.read_stride * self.reads[2];
+        (BLOCK_VALUES / fresh).clamp(56, 448)
+    }
+
     /// Multiplies `images` images of `values`, which lie as `from` says, and finishes each result at its place of `to`.
     ///
     /// # Panics
@@ -130,9 +138,10 @@ impl ImplicitGemm {
         assert_eq!([to.height, to.width, to.channels], self.writes, "what is written");
         assert!(from.halo >= self.halo, "{from:?} has a halo of less than {}", self.halo);
         finish.check(to, images);
+        let rows = self.rows();
         for part in &self.parts {
             let count = images * part.count[0] * part.count[1];
-            let blocks = count.div_ceil(ROWS);
+            let blocks = count.div_ceil(rows);
             for block in 0..blocks {
                 let pixels = block * count / blocks..(block + 1) * count / blocks;
                 part.place(self, from, to, pixels, scratch);

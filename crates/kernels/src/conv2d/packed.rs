@@ -10,11 +10,22 @@ use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::LANES;
 
-/// A convolution with its weights packed for both directions.
+/// A convolution with its weights packed for both directions, or one of them.
 #[derive(Debug)]
 pub struct Packed {
-    forward: Direction,
-    backward: Backward,
+    forward: Option<Direction>,
+    backward: Option<Backward>,
+}
+
+/// What weights are packed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directions {
+    /// Both.
+    Both,
+    /// The forward pass alone.
+    Forward,
+    /// The gradient on the input alone.
+    Backward,
 }
 
 #[derive(Debug)]
@@ -54,29 +65,42 @@ impl Packed {
     ///
     /// # Panics
     /// If the weights do not fit.
-    pub fn new(isa: Isa, geometry: Geometry, weights: &[f32], gradients: Gradients) -> Self {
-        let backward = if gradients == Gradients::Sparse && sparse::supports(&geometry) {
-            Backward::Sparse(Sparse::new(isa, geometry, weights))
-        } else if !geometry.in_channels.is_multiple_of(LANES) {
-            Backward::FewChannels(FewChannels::new(isa, geometry, weights))
-        } else if winograd::supports(&geometry) {
-            let (turned, weights) = turn(&geometry, weights);
-            Backward::Another(Direction::Winograd(Winograd::new(isa, turned, &weights)))
-        } else {
-            Backward::Another(Direction::Product(ImplicitGemm::backward(isa, &geometry, weights)))
+    pub fn new(
+        isa: Isa,
+        geometry: Geometry,
+        weights: &[f32],
+        gradients: Gradients,
+        directions: Directions,
+    ) -> Self {
+        let forward = || {
+            if winograd::supports(&geometry) {
+                Direction::Winograd(Winograd::new(isa, geometry, weights))
+            } else {
+                Direction::Product(ImplicitGemm::forward(isa, &geometry, weights))
+            }
         };
-        let forward = if winograd::supports(&geometry) {
-            Direction::Winograd(Winograd::new(isa, geometry, weights))
-        } else {
-            Direction::Product(ImplicitGemm::forward(isa, &geometry, weights))
+        let backward = || {
+            if gradients == Gradients::Sparse && sparse::supports(&geometry) {
+                Backward::Sparse(Sparse::new(isa, geometry, weights))
+            } else if !geometry.in_channels.is_multiple_of(LANES) {
+                Backward::FewChannels(FewChannels::new(isa, geometry, weights))
+            } else if winograd::supports(&geometry) {
+                let (turned, weights) = turn(&geometry, weights);
+                Backward::Another(Direction::Winograd(Winograd::new(isa, turned, &weights)))
+            } else {
+                Backward::Another(Direction::Product(ImplicitGemm::backward(isa, &geometry, weights)))
+            }
         };
-        Self { forward, backward }
+        Self {
+            forward: (directions != Directions::Backward).then(forward),
+            backward: (directions != Directions::Forward).then(backward),
+        }
     }
 
     /// Finishes the outputs (layout `to`) of `images` images `x` (layout `from`).
     ///
     /// # Panics
-    /// If a layout or a slice does not fit.
+    /// If a layout or a slice does not fit, or the weights were packed for the other direction.
     pub fn forward(
         &self,
         x: &[f32],
@@ -86,13 +110,14 @@ impl Packed {
         finish: Finish<'_>,
         scratch: &mut Scratch,
     ) {
-        self.forward.run(Source::Dense(x), from, images, to, finish, scratch);
+        let forward = self.forward.as_ref().expect("weights packed for the forward pass");
+        forward.run(Source::Dense(x), from, images, to, finish, scratch);
     }
 
     /// Finishes the outputs pooled 2x2 (layout `pooled`; before pooling they would lie as `to` says).
     ///
     /// # Panics
-    /// If a layout or a slice does not fit, or [`winograd::supports`] says no.
+    /// As [`Packed::forward`], or if [`winograd::supports`] says no.
     #[allow(clippy::too_many_arguments, reason = "three layouts")]
     pub fn forward_pooled(
         &self,
@@ -104,7 +129,7 @@ impl Packed {
         finish: PooledFinish<'_>,
         scratch: &mut Scratch,
     ) {
-        let Direction::Winograd(layer) = &self.forward else { panic!("only Winograd's take pooling along") };
+        let Some(Direction::Winograd(layer)) = &self.forward else { panic!("only Winograd's take pooling along") };
         let mut ending = Ending::Pooled(finish, *pooled);
         layer.convolve(Source::Dense(x), from, images, to, &mut ending, &mut scratch.winograd);
     }
@@ -112,7 +137,7 @@ impl Packed {
     /// Finishes the gradient on `images` images (layout `to`) for the gradient `dy` on their outputs (layout `from`).
     ///
     /// # Panics
-    /// If a layout or a slice does not fit; if the gradient is pooled and [`winograd::supports`] says no. On images of
+    /// If a layout or a slice does not fit, or the weights were packed for the other direction; if the gradient is pooled and [`winograd::supports`] says no. On images of
     /// few channels, a finish can only add to its output.
     pub fn input_gradient(
         &self,
@@ -123,7 +148,7 @@ impl Packed {
         mut finish: Finish<'_>,
         scratch: &mut Scratch,
     ) {
-        match &self.backward {
+        match self.backward.as_ref().expect("weights packed for the gradient on the input") {
             Backward::Another(direction) => direction.run(dy, from, images, to, finish, scratch),
             Backward::Sparse(layer) => {
                 let Source::Pooled(values, bits) = dy else { panic!("a sparse gradient is a pooled one") };

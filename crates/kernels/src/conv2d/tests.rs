@@ -237,7 +237,7 @@ fn winograd_weight_gradient(
     step: usize,
 ) -> Vec<f32> {
     let [from, to] = layouts(g);
-    let mut sums = WeightGradient::new(isa, *g);
+    let mut sums = WeightGradient::new(isa, *g, None);
     let mut scratch = winograd::weight_gradient::Scratch::default();
     let [v_image, z_image] = sums.transformed();
     for first in (0..images).step_by(step) {
@@ -254,7 +254,7 @@ fn winograd_weight_gradient(
         }
     }
     let dw = sums.finish();
-    sums.clear();
+    let sums = WeightGradient::new(isa, *g, Some(sums));
     assert!(sums.finish().iter().all(|dw| *dw == 0.0));
     dw
 }
@@ -294,7 +294,7 @@ fn winograd_weight_gradients_agree_with_the_reference() {
 fn blocks_of_images_follow_from_the_geometry_and_fit_16_megabytes() {
     for (side, channels, images) in [(32, [64, 128], 4), (8, [256, 512], 37), (224, [64, 64], 1)] {
         let sums =
-            WeightGradient::new(Isa::detect(), geometry([side, side], channels[0], channels[1], [3, 1, 1]));
+            WeightGradient::new(Isa::detect(), geometry([side, side], channels[0], channels[1], [3, 1, 1]), None);
         assert_eq!(sums.images(), images);
         assert!(images == 1 || images * sums.transformed().iter().sum::<usize>() * 4 <= 16 << 20);
     }

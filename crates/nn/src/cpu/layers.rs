@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use robin_kernels::aligned::Aligned;
-use robin_kernels::conv2d::packed::Gradients;
+use robin_kernels::conv2d::packed::{Directions, Gradients};
 use robin_kernels::conv2d::{self, Geometry};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
@@ -52,20 +52,18 @@ enum Norms {
 /// Packs the parameters of every step for evaluation.
 pub(super) fn folded(program: &Program, parameters: &Parameters) -> Layers {
     let source = Source { program, parameters };
-    program.steps.par_iter().map(|step| Arc::new(source.layer(step, Norms::Folded))).collect()
+    program.steps.par_iter().map(|step| Arc::new(source.layer(step, Norms::Folded, Directions::Both))).collect()
 }
 
-/// Packs the parameters of every step for training; what is the same there is taken from `known`, the same parameters
-/// packed for evaluation.
-pub(super) fn apart(program: &Program, parameters: &Parameters, known: Option<Layers>) -> Layers {
-    let source = Source { program, parameters };
-    let steps = program.steps.par_iter().enumerate();
-    steps
-        .map(|(at, step)| match &known {
-            Some(known) if !program.has_sparse_gradient(step) && !step.operation.has_norm() => Arc::clone(&known[at]),
-            _ => Arc::new(source.layer(step, Norms::Apart)),
-        })
-        .collect()
+/// Packs one step's parameters for training.
+pub(super) fn apart(program: &Program, parameters: &Parameters, step: &Step, directions: Directions) -> Layer {
+    Source { program, parameters }.layer(step, Norms::Apart, directions)
+}
+
+/// What of `folded` is the same in training; the rest is let go.
+pub(super) fn shared(program: &Program, folded: Layers) -> Vec<Option<Arc<Layer>>> {
+    let same = |step: &Step| !program.has_sparse_gradient(step) && !step.operation.has_norm();
+    program.steps.iter().zip(folded).map(|(step, layer)| same(step).then_some(layer)).collect()
 }
 
 struct Source<'a> {
@@ -79,7 +77,7 @@ impl Source<'_> {
         &tensor.expect("parameters were checked against the graph").values
     }
 
-    fn layer(&self, step: &Step, norms: Norms) -> Layer {
+    fn layer(&self, step: &Step, norms: Norms, directions: Directions) -> Layer {
         let isa = Isa::detect();
         match &step.operation {
             Operation::Conv2d { name, geometry, given, bias, norm, .. } => {
@@ -89,7 +87,10 @@ impl Source<'_> {
                 // A batch norm apart from the weights spreads the gradient over all outputs again.
                 let sparse = norms == Norms::Folded && self.program.has_sparse_gradient(step);
                 let gradients = if sparse { Gradients::Sparse } else { Gradients::Dense };
-                Layer::Conv2d(Box::new(Convolution::new(isa, geometry, given, folded, gradients)))
+                let bias = folded.bias.as_ref().map(|bias| padded(bias, geometry.out_channels));
+                let weights = convolution_weights(geometry, given, &folded);
+                let packed = conv2d::packed::Packed::new(isa, *geometry, &weights, gradients, directions);
+                Layer::Conv2d(Box::new(Convolution { packed, bias }))
             }
             Operation::BatchNorm2d { name } => Layer::Affine(self.affine(name)),
             Operation::Normalize { name } => {
@@ -118,14 +119,6 @@ impl Source<'_> {
             ["weight", "bias", "running_mean", "running_var"].map(|part| self.values(name, part));
         let statistics = Statistics::frozen(weight, bias, mean, variance);
         Affine::new(&statistics.scale, &statistics.shift)
-    }
-}
-
-impl Convolution {
-    fn new(isa: Isa, g: &Geometry, given: &Geometry, folded: Folded<'_>, gradients: Gradients) -> Self {
-        let bias = folded.bias.as_ref().map(|bias| padded(bias, g.out_channels));
-        let weights = convolution_weights(g, given, &folded);
-        Self { packed: conv2d::packed::Packed::new(isa, *g, &weights, gradients), bias }
     }
 }
 

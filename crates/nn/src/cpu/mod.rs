@@ -99,10 +99,10 @@ impl Network for CpuNetwork {
     }
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {
-        let known = self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let layers = layers::apart(&self.program, &self.parameters, known);
-        let Self { parameters, program, slots, buffers, .. } = self;
         // The running statistics move, and with them what is folded into the weights.
-        training::step(program, slots, layers, parameters, buffers, batches, loss)
+        let folded = self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let shared = folded.map_or_else(Vec::new, |folded| layers::shared(&self.program, folded));
+        let Self { parameters, program, slots, buffers, .. } = self;
+        training::step(program, slots, shared, parameters, buffers, batches, loss)
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use robin_kernels::conv2d::packed::{Gradients, Scratch};
+use robin_kernels::conv2d::packed::{Directions, Gradients, Scratch};
 use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
 use robin_kernels::conv2d::{self, implicit_gemm, weight_gradient, winograd};
 use robin_kernels::finish::{Finish, Source};
@@ -60,7 +60,7 @@ fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f
     let to = Layout { height, width, channels: g.out_channels, halo };
     let weights = noise(g.taps() * g.out_channels);
     let (mut x, mut y) = (noise(batch * from.image()), noise(batch * to.image()));
-    let layer = conv2d::packed::Packed::new(isa, g, &weights, Gradients::Dense);
+    let layer = conv2d::packed::Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both);
     let blocks = (BLOCK * from.image(), BLOCK * to.image());
     match direction {
         Direction::Forward => fastest(|| {
@@ -76,7 +76,7 @@ fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f
             });
         }),
         Direction::WeightGradient if winograd::supports(&g) => {
-            let mut gradient = WeightGradient::new(isa, g);
+            let mut gradient = WeightGradient::new(isa, g, None);
             let [v_image, z_image] = gradient.transformed();
             let together = gradient.images().min(batch);
             let (mut v, mut z) = (noise(together * v_image), noise(together * z_image));

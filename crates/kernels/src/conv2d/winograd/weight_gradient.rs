@@ -58,11 +58,11 @@ pub struct Scratch {
 }
 
 impl WeightGradient {
-    /// Sums of 0.
+    /// Sums of 0, in the memory of an earlier one if there is one.
     ///
     /// # Panics
     /// If [`supports`] says no.
-    pub fn new(isa: Isa, geometry: Geometry) -> Self {
+    pub fn new(isa: Isa, geometry: Geometry, earlier: Option<Self>) -> Self {
         assert!(supports(&geometry), "{geometry:?}");
         let tiling = Tiling::new(&geometry);
         // As in the forward pass, the 36 should not meet in one set of a cache.
@@ -70,7 +70,13 @@ impl WeightGradient {
             .map(|channels| odd_lines(tiling.per_image() * channels));
         let plan = Plan { isa, geometry, tiling, strides };
         let len = geometry.in_channels * geometry.out_channels;
-        let product = |number| Product { plan, number, sums: Aligned::zeros(len) };
+        let mut earlier = earlier.into_iter().flat_map(|earlier| earlier.products);
+        let product = |number| {
+            let mut sums = earlier.next().map(|product| product.sums).unwrap_or_default();
+            sums.grow(len);
+            sums[..len].fill(0.0);
+            Product { plan, number, sums }
+        };
         Self { plan, products: (0..PRODUCTS).map(product).collect() }
     }
 
@@ -133,13 +139,6 @@ impl WeightGradient {
             (0..g.kernel).map(|tap| filter.iter().map(|row| row[tap]).collect()).collect();
         run(self.plan.isa, Finish { g, matrix: &matrix, products: &self.products, dw: &mut dw });
         dw
-    }
-
-    /// Makes all sums 0, for the next step.
-    pub fn clear(&mut self) {
-        for product in &mut self.products {
-            product.sums.fill(0.0);
-        }
     }
 }
 

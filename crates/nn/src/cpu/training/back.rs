@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use robin_kernels::batch_norm::{self, Slopes, Statistics};
+use robin_kernels::conv2d::packed::Directions;
 use robin_kernels::finish::{Finish, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
@@ -30,7 +31,7 @@ struct Through {
 
 impl Training<'_> {
     /// Adds the gradients on all weights for the gradient `[n, k]` on a batch's scores to `sums`.
-    pub(super) fn back(&self, score_gradient: &[f32], batch: &mut Batch<'_>, sums: &mut Sums) {
+    pub(super) fn back(&self, score_gradient: &[f32], batch: &mut Batch<'_>, sums: &mut Sums<'_>) {
         let outputs = self.program.graph.num_outputs();
         let layout = &self.program.layouts[self.program.output];
         for (chunk, rows) in batch.chunks.iter_mut().zip(score_gradient.chunks(CHUNK * outputs)) {
@@ -54,7 +55,7 @@ impl Training<'_> {
         }
     }
 
-    fn through(&self, through: Through, batch: &mut Batch<'_>, sums: &mut Sums) {
+    fn through(&self, through: Through, batch: &mut Batch<'_>, sums: &mut Sums<'_>) {
         let (at, step) = (through.step, &self.program.steps[through.step]);
         if let Some(Normed { statistics, .. }) = &batch.norms[at] {
             let to = &self.program.layouts[step.output];
@@ -86,7 +87,8 @@ impl Training<'_> {
         }
         sums.add_weights(self, at, through.from, batch.chunks);
         if step.input != INPUT {
-            batch.chunks.par_iter_mut().for_each(|chunk| self.to_input(through, step, chunk));
+            let layer = &*self.layer(at, Directions::Backward);
+            batch.chunks.par_iter_mut().for_each(|chunk| self.to_input(through, step, layer, chunk));
         }
     }
 
@@ -116,9 +118,9 @@ impl Training<'_> {
     }
 
     /// The gradient on a step's input, from that on what its layer made.
-    fn to_input(&self, through: Through, step: &Step, chunk: &mut Chunk) {
+    fn to_input(&self, through: Through, step: &Step, layer: &Layer, chunk: &mut Chunk) {
         let at = through.step;
-        let applied = Applied { program: self.program, step, layer: &self.layers[at] };
+        let applied = Applied { program: self.program, step, layer };
         let (images, marks) = (chunk.images, through.marks.map(|step| &chunk.marks[step]));
         let inner = super::chunk::inner_layout(self.program, step).map(|layout| (layout, &chunk.inner[at]));
         let from = &self.program.layouts[step.input];

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use robin_kernels::batch_norm::{self, Moments, Statistics};
+use robin_kernels::conv2d::packed::Directions;
 use robin_kernels::finish::{Add, Finish, Gate, PooledFinish};
 use robin_kernels::isa::Isa;
 
@@ -38,15 +39,16 @@ impl Training<'_> {
     }
 
     fn step_forward(&self, at: usize, step: &Step, batch: &mut Batch<'_>) -> Result<Option<Normed>> {
+        let layer = &*self.layer(at, Directions::Forward);
         let norm = match &step.operation {
             Operation::Conv2d { norm: Some(norm), .. } => norm,
             Operation::BatchNorm2d { name } => name,
             _ => {
-                batch.chunks.par_iter_mut().for_each(|chunk| self.without_norm(at, step, chunk));
+                batch.chunks.par_iter_mut().for_each(|chunk| self.without_norm(at, step, layer, chunk));
                 return Ok(None);
             }
         };
-        batch.chunks.par_iter_mut().for_each(|chunk| self.convolve_bare(at, step, chunk));
+        batch.chunks.par_iter_mut().for_each(|chunk| self.convolve_bare(at, step, layer, chunk));
         let layout = self.normed_layout(step);
         let pixels = batch.images * layout.pixels();
         if pixels < 2 {
@@ -75,8 +77,8 @@ impl Training<'_> {
     }
 
     /// A step that sees one image at a time.
-    fn without_norm(&self, at: usize, step: &Step, chunk: &mut Chunk) {
-        let applied = Applied { program: self.program, step, layer: &self.layers[at] };
+    fn without_norm(&self, at: usize, step: &Step, layer: &Layer, chunk: &mut Chunk) {
+        let applied = Applied { program: self.program, step, layer };
         let mut output = std::mem::take(&mut chunk.values[step.output]);
         let add = step.add.map(|add| &*chunk.values[add]);
         let x = &chunk.values[step.input];
@@ -87,8 +89,8 @@ impl Training<'_> {
     }
 
     /// The convolution before a batch norm.
-    fn convolve_bare(&self, at: usize, step: &Step, chunk: &mut Chunk) {
-        let Layer::Conv2d(layer) = &*self.layers[at] else { return };
+    fn convolve_bare(&self, at: usize, step: &Step, layer: &Layer, chunk: &mut Chunk) {
+        let Layer::Conv2d(layer) = layer else { return };
         let (from, to) = (&self.program.layouts[step.input], self.normed_layout(step));
         let (x, output) = (&chunk.values[step.input], &mut *chunk.inner[at]);
         let finish = Finish { output, bias: layer.bias.as_deref(), add: Add::Nothing, gate: Gate::Open };

@@ -9,15 +9,18 @@ mod chunk;
 mod forward;
 mod sums;
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use robin_core::{Scores, host};
 
-use super::layers::Layers;
+use super::layers::{self, Layer};
 use super::lower::Program;
 use super::slots::Slots;
 use crate::{Gradients, LossFn, Parameters, Result};
 use chunk::Chunk;
 use robin_kernels::batch_norm::{Moments, Statistics};
+use robin_kernels::conv2d::packed::Directions;
 use sums::Sums;
 
 /// Images of a chunk. A fixed number: sums over images are joined chunk by chunk.
@@ -27,13 +30,15 @@ const CHUNK: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     batches: Vec<Vec<Chunk>>,
+    room: sums::Room,
 }
 
 /// What a training step looks at.
 struct Training<'a> {
     program: &'a Program,
     slots: &'a Slots,
-    layers: Layers,
+    /// Layers that are packed already; others are packed when their turn comes, and then let go.
+    shared: Vec<Option<Arc<Layer>>>,
     parameters: &'a Parameters,
     normalize: Option<[Vec<f32>; 2]>,
 }
@@ -52,11 +57,24 @@ struct Normed {
     statistics: Statistics,
 }
 
+impl Training<'_> {
+    /// The parameters of step `at`, packed.
+    fn layer(&self, at: usize, directions: Directions) -> Arc<Layer> {
+        match self.shared.get(at) {
+            Some(Some(layer)) => Arc::clone(layer),
+            _ => {
+                let step = &self.program.steps[at];
+                Arc::new(layers::apart(self.program, self.parameters, step, directions))
+            }
+        }
+    }
+}
+
 /// Runs one step. The running statistics in `parameters` move only if nothing fails.
 pub(super) fn step(
     program: &Program,
     slots: &Slots,
-    layers: Layers,
+    shared: Vec<Option<Arc<Layer>>>,
     parameters: &mut Parameters,
     buffers: &mut Buffers,
     batches: &[&Tensor],
@@ -65,7 +83,7 @@ pub(super) fn step(
     let training = Training {
         program,
         slots,
-        layers,
+        shared,
         parameters,
         normalize: super::normalization(program, parameters),
     };
@@ -81,7 +99,7 @@ pub(super) fn step(
         on_their_way.push(batch);
     }
     let score_gradients = loss(&scores)?;
-    let mut sums = Sums::new(&training);
+    let mut sums = Sums::new(&training, &mut buffers.room);
     for (batch, gradient) in on_their_way.iter_mut().zip(score_gradients) {
         training.back(&host::to_vec(&gradient)?, batch, &mut sums);
     }

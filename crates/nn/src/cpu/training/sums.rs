@@ -1,5 +1,7 @@
 //! Gradients on weights, summed over images in their order.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use robin_kernels::aligned::Aligned;
 use robin_kernels::conv2d::winograd::weight_gradient::{self, WeightGradient};
@@ -16,7 +18,18 @@ use super::chunk::{Chunk, inner_layout};
 use crate::{Gradients, NamedTensor};
 
 /// One entry for each step.
-pub(super) struct Sums(Vec<Sum>);
+pub(super) struct Sums<'a> {
+    steps: Vec<Sum>,
+    room: &'a mut Room,
+}
+
+/// Buffers for one layer at a time; kept from step to step.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    gradient: Option<WeightGradient>,
+    v: Aligned,
+    z: Aligned,
+}
 
 #[derive(Default)]
 struct Sum {
@@ -26,8 +39,8 @@ struct Sum {
     norm_bias: Vec<f64>,
 }
 
-impl Sums {
-    pub(super) fn new(training: &Training<'_>) -> Self {
+impl<'a> Sums<'a> {
+    pub(super) fn new(training: &Training<'_>, room: &'a mut Room) -> Self {
         let of = |step: &Step| {
             let (from, to) = (training.program.layouts[step.input], training.program.layouts[step.output]);
             match &step.operation {
@@ -44,12 +57,12 @@ impl Sums {
                 _ => Sum::default(),
             }
         };
-        Self(training.program.steps.iter().map(of).collect())
+        Self { steps: training.program.steps.iter().map(of).collect(), room }
     }
 
     /// Adds the gradients on a batch norm's weight and bias.
     pub(super) fn add_norm(&mut self, step: usize, sums: &batch_norm::Sums) {
-        let sum = &mut self.0[step];
+        let sum = &mut self.steps[step];
         for (total, part) in [(&mut sum.norm_weight, &sums.product), (&mut sum.norm_bias, &sums.gradient)] {
             total.resize(part.len(), 0.0);
             total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
@@ -63,7 +76,7 @@ impl Sums {
         let x = &program.layouts[step.input];
         let inner = inner_layout(program, step);
         let to = inner.unwrap_or(program.layouts[step.output]);
-        let Sum { weights, bias, .. } = &mut self.0[at];
+        let Sum { weights, bias, .. } = &mut self.steps[at];
         let given: Vec<Given<'_>> = chunks
             .iter()
             .map(|chunk| {
@@ -74,15 +87,15 @@ impl Sums {
         let has_bias = match &step.operation {
             Operation::Conv2d { geometry, norm, bias, .. } => {
                 if winograd::supports(geometry) {
-                    add_winograd(geometry, &given, weights);
+                    add_winograd(geometry, &given, weights, self.room);
                 } else {
-                    given.iter().for_each(|given| given.add_convolution(geometry, weights));
+                    add_convolution(geometry, &given, weights);
                 }
                 // Before a batch norm a bias moves nothing: its gradient is 0.
                 *bias && norm.is_none()
             }
             Operation::Linear { .. } => {
-                given.iter().for_each(|given| given.add_linear(weights));
+                add_linear(&given, weights);
                 true
             }
             _ => false,
@@ -106,7 +119,7 @@ impl Sums {
             gradients[at] = values[..trained[at].values.len()].to_vec();
         };
         let narrow = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect::<Vec<f32>>();
-        for (step, sum) in training.program.steps.iter().zip(self.0) {
+        for (step, sum) in training.program.steps.iter().zip(self.steps) {
             let layouts = &training.program.layouts;
             match &step.operation {
                 Operation::Conv2d { name, geometry, given, bias, norm, .. } => {
@@ -146,36 +159,81 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    fn add_convolution(&self, g: &conv2d::Geometry, weights: &mut [f32]) {
-        let Self { x, from, dy, to, images } = *self;
-        let tasks = cut(weights, &conv2d::weight_gradient::tasks(g), g.out_channels);
-        tasks.into_par_iter().for_each(|(rows, weights)| {
-            let mut scratch = conv2d::weight_gradient::Scratch::default();
-            conv2d::weight_gradient::accumulate(
-                Isa::detect(), g, x, from, dy, to, images, rows, weights, &mut scratch,
-            );
-        });
+    /// The images from `first` on, at most `count`.
+    fn some(&self, first: usize, count: usize) -> Self {
+        Self {
+            x: &self.x[first * self.from.image()..],
+            dy: &self.dy[first * self.to.image()..],
+            images: count.min(self.images - first),
+            ..*self
+        }
     }
+}
 
-    fn add_linear(&self, weights: &mut [f32]) {
-        let Self { x, from, dy, to, images } = *self;
-        let tasks = cut(weights, &linear::weight_gradient::tasks(from), to.channels);
-        tasks.into_par_iter().for_each(|(rows, weights)| {
-            let mut scratch = linear::weight_gradient::Scratch::default();
-            linear::weight_gradient::accumulate(
-                Isa::detect(), x, from, dy, to.channels, images, rows, weights, &mut scratch,
-            );
-        });
+/// Adds the gradient on weights `[rows, columns]` row by row: every thread has some of the tasks, which are ranges of rows,
+/// and goes through the images once, `together` at a time, so that all its tasks meet them in the cache.
+fn add_by_rows(
+    chunks: &[Given<'_>],
+    together: usize,
+    tasks: &[Range<usize>],
+    columns: usize,
+    weights: &mut [f32],
+    add: impl Fn(Given<'_>, Range<usize>, &mut [f32]) + Sync,
+) {
+    let threads = rayon::current_num_threads().min(tasks.len());
+    let mut groups = Vec::with_capacity(threads);
+    let mut rest = weights;
+    for thread in 0..threads {
+        let tasks = &tasks[thread * tasks.len() / threads..(thread + 1) * tasks.len() / threads];
+        let rows: usize = tasks.iter().map(|task| task.len()).sum();
+        let (these, others) = rest.split_at_mut(rows * columns);
+        groups.push((tasks, these));
+        rest = others;
     }
+    groups.into_par_iter().for_each(|(tasks, weights)| {
+        for chunk in chunks {
+            for first in (0..chunk.images).step_by(together) {
+                let mut rest = &mut *weights;
+                for task in tasks {
+                    let (these, others) = rest.split_at_mut(task.len() * columns);
+                    add(chunk.some(first, together), task.clone(), these);
+                    rest = others;
+                }
+            }
+        }
+    });
+}
+
+fn add_convolution(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32]) {
+    let (tasks, together) = (conv2d::weight_gradient::tasks(g), conv2d::weight_gradient::images(g));
+    add_by_rows(chunks, together, &tasks, g.out_channels, weights, |given, rows, weights| {
+        let Given { x, from, dy, to, images } = given;
+        let mut scratch = conv2d::weight_gradient::Scratch::default();
+        conv2d::weight_gradient::accumulate(Isa::detect(), g, x, from, dy, to, images, rows, weights, &mut scratch);
+    });
+}
+
+fn add_linear(chunks: &[Given<'_>], weights: &mut [f32]) {
+    let Some(Given { from, to, .. }) = chunks.first() else { return };
+    let tasks = linear::weight_gradient::tasks(from);
+    add_by_rows(chunks, usize::MAX, &tasks, to.channels, weights, |given, rows, weights| {
+        let Given { x, from, dy, to, images } = given;
+        let mut scratch = linear::weight_gradient::Scratch::default();
+        linear::weight_gradient::accumulate(
+            Isa::detect(), x, from, dy, to.channels, images, rows, weights, &mut scratch,
+        );
+    });
 }
 
 /// The products of transformed inputs and gradients, some images at a time: these are transformed side by side, then
 /// the 36 products are taken side by side.
-fn add_winograd(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32]) {
-    let mut gradient = WeightGradient::new(Isa::detect(), *g);
+fn add_winograd(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32], room: &mut Room) {
+    let mut gradient = WeightGradient::new(Isa::detect(), *g, room.gradient.take());
     let [v_image, z_image] = gradient.transformed();
     let together = gradient.images();
-    let (mut v, mut z) = (Aligned::zeros(together * v_image), Aligned::zeros(together * z_image));
+    let Room { v, z, .. } = room;
+    v.grow(together * v_image);
+    z.grow(together * z_image);
     for &Given { x, from, dy, to, images } in chunks {
         for first in (0..images).step_by(together) {
             let count = together.min(images - first);
@@ -191,19 +249,5 @@ fn add_winograd(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32])
         }
     }
     weights.iter_mut().zip(gradient.finish()).for_each(|(sum, part)| *sum += part);
-}
-
-/// Each task with its rows of a matrix of `columns` columns.
-fn cut<'a>(
-    mut matrix: &'a mut [f32],
-    tasks: &[std::ops::Range<usize>],
-    columns: usize,
-) -> Vec<(std::ops::Range<usize>, &'a mut [f32])> {
-    let mut pieces = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let (piece, rest) = matrix.split_at_mut(task.len() * columns);
-        pieces.push((task.clone(), piece));
-        matrix = rest;
-    }
-    pieces
+    room.gradient = Some(gradient);
 }
