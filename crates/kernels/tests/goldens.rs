@@ -1,7 +1,8 @@
 //! Kernels against PyTorch's layers, on every instruction set of the machine.
 
+use robin_kernels::conv2d::packed::{self, Directions, Gradients};
 use robin_kernels::conv2d::winograd::{self, weight_gradient::WeightGradient};
-use robin_kernels::conv2d::{self, packed, weight_gradient};
+use robin_kernels::conv2d::{self, weight_gradient};
 use robin_kernels::finish::{Add, Finish, Gate, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
@@ -98,7 +99,7 @@ fn convolution_agrees_with_pytorch(golden: &Golden, case: &str, isa: Isa, in_cha
     let bias = filled_up(&golden.f32(&name("b")), LANES);
     let tolerance = if winograd::supports(&g) { WINOGRAD } else { DIRECT };
 
-    let layer = packed::Packed::new(isa, g, &weights, packed::Gradients::Dense);
+    let layer = packed::Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both);
     let mut scratch = packed::Scratch::default();
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
     let finish = Finish { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate: Gate::Open };
@@ -118,7 +119,7 @@ fn convolution_agrees_with_pytorch(golden: &Golden, case: &str, isa: Isa, in_cha
     }
     check(&dw, DIRECT);
     if winograd::supports(&g) {
-        let mut gradient = WeightGradient::new(isa, g);
+        let mut gradient = WeightGradient::new(isa, g, None);
         let [mut v, mut z] = gradient.transformed().map(|len| vec![f32::NAN; images * len]);
         gradient.transform(&x, &from, &dy, &to, 0..images, &mut v, &mut z);
         for product in gradient.products_mut() {
