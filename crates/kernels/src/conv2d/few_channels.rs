@@ -47,6 +47,7 @@ impl FewChannels {
     ///
     /// # Panics
     /// If a layout or a slice does not fit.
+    #[allow(clippy::too_many_arguments, reason = "two images with their layouts")]
     pub fn run(
         &self,
         dy: &[f32],
