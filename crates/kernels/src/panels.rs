@@ -3,7 +3,7 @@
 //! Every sum is one chain of fused multiply-adds over `k` in rising order from zero, whatever the number of rows,
 //! their order, the width of the machine's vectors or the number of threads. So a row's result does not depend
 //! on its companions, and machines with fused multiply-add agree bit for bit. What becomes of a sum (bias,
-//! rectifier, place) is the [`Sink`]'s business.
+//! rectifier, place) is the `Sink`'s business.
 
 use crate::aligned::Aligned;
 use crate::isa::Isa;

@@ -2,7 +2,7 @@
 //! directly), or for 4 outputs of a 5x5 kernel (100).
 //!
 //! For each tile of 6x6 inputs, `Y = A^T [sum over channels of (G g G^T) * (B^T d B)] A`, `*` element by element
-//! ([`transforms`]). So a layer is: transform some tiles (`V`), 36 matrix products with weights that were transformed
+//! (`transforms`). So a layer is: transform some tiles (`V`), 36 matrix products with weights that were transformed
 //! and packed once (`M`), transform back and finish while in registers. The gradient on the input is the same
 //! convolution with the kernel turned and its channels exchanged; that on the weights has a file of its own,
 //! [`weight_gradient`].
