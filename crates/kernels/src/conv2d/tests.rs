@@ -4,7 +4,7 @@ use super::few_channels::{self, FewChannels};
 use super::implicit_gemm::{self, ImplicitGemm};
 use super::winograd::weight_gradient::WeightGradient;
 use super::winograd::{self, Ending, Winograd};
-use super::{Geometry, reference, turn, weight_gradient};
+use super::{Geometry, reference, sparse, turn, weight_gradient};
 use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
 use crate::isa::Isa;
 use crate::layout::Layout;
@@ -426,6 +426,51 @@ fn pooling_on_the_way_gives_the_gradient_to_the_first_largest() {
             layer.convolve(source, &pooled, IMAGES, &from, &mut ending, &mut scratch);
             assert_eq!(dx, expected, "{isa:?} {g:?}");
         }
+    }
+}
+
+/// Of a pooled gradient of which hardly any value is not 0.
+#[test]
+fn sparse_gradients_agree_with_the_reference() {
+    for (sides, channels, kernel) in [([8, 8], [64, 16], 3), ([6, 10], [32, 48], 3), ([4, 4], [32, 16], 5)] {
+        let g = geometry(sides, channels[0], channels[1], [kernel, 1, kernel / 2]);
+        let weights = noise(g.taps() * g.out_channels, 2);
+        let [from, to] = layouts(&g);
+        let pooled = Layout { height: sides[0] / 2, width: sides[1] / 2, ..to };
+        let mut dys = vec![vec![0.0; pooled.pixels() * g.out_channels]; IMAGES];
+        let mut bits = vec![[0_u16; 4]; IMAGES * pooled.image() / LANES];
+        let mut dense = vec![vec![0.0; g.output_len()]; IMAGES];
+        for image in 0..IMAGES {
+            for channel in 0..g.out_channels {
+                // One window and one place in it for each channel of each image; some channels have none.
+                let (window, place) = ((channel * 7 + image) % pooled.pixels(), (channel + image) % 5);
+                let value = noise(1, channel + 50 * image)[0];
+                let (row, column) = (window / pooled.width, window % pooled.width);
+                dys[image][window * g.out_channels + channel] = value;
+                if place < 4 {
+                    let at = image * pooled.image() + pooled.pixel(row, column) + channel;
+                    bits[at / LANES][place] |= 1 << (at % LANES);
+                    let pixel = (2 * row + place / 2) * sides[1] + 2 * column + place % 2;
+                    dense[image][pixel * g.out_channels + channel] = value;
+                }
+            }
+        }
+        let dy = place(&pooled, &dys);
+        let mut fused = Vec::new();
+        for isa in Isa::available() {
+            let layer = sparse::Sparse::new(isa, g, &weights);
+            let mut dx = vec![0.0; IMAGES * from.image()];
+            let mut scratch = sparse::Scratch::default();
+            layer.run((&dy, &bits), &pooled, IMAGES, &from, &mut Finish::open(&mut dx), &mut scratch);
+            for (at, dy) in dense.iter().enumerate() {
+                let expected = reference::input_gradient(&g, &wide(&weights), &wide(dy));
+                assert_close(&image(&from, &dx, at), &expected, DIRECT, &format!("{isa:?} {g:?}"));
+            }
+            if isa.is_fused() {
+                fused.push(dx);
+            }
+        }
+        assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{g:?}");
     }
 }
 

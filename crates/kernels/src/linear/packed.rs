@@ -31,15 +31,26 @@ impl Packed {
     /// Packs weights `[height * width * channels, outputs]` (of `from`, in that order) for inputs that lie as `from` says.
     ///
     /// # Panics
-    /// If the weights do not fit; if `from` has a halo and pixels that are no whole vectors, or `outputs` is no number
-    /// of whole vectors.
+    /// If the weights do not fit, or as [`Packed::from_panels`].
     pub fn new(isa: Isa, from: Layout, outputs: usize, weights: &[f32]) -> Self {
         let inputs = from.pixels() * from.channels;
         assert_eq!(weights.len(), inputs * outputs, "weights from {from:?} to {outputs}");
-        assert!(outputs.is_multiple_of(LANES), "{outputs} outputs");
-        assert!(from.halo == 0 || from.channels.is_multiple_of(LANES), "{from:?}");
         let mut transposed = vec![0.0; weights.len()];
         crate::conv2d::transpose(weights, inputs, outputs, &mut transposed);
+        let forward = Panels::pack(isa, weights, inputs, outputs);
+        Self::from_panels(from, forward, Panels::pack(isa, &transposed, outputs, inputs))
+    }
+
+    /// A layer from inputs that lie as `from` says, from its weights packed as `[inputs, outputs]` (`forward`) and as
+    /// `[outputs, inputs]` (`backward`): inputs in the order of a layout's pixels, outputs whole vectors.
+    ///
+    /// # Panics
+    /// If the matrices do not fit, or `outputs` is no number of whole vectors; if `from` has a halo and pixels that are no whole vectors.
+    pub fn from_panels(from: Layout, forward: Panels, backward: Panels) -> Self {
+        let (inputs, outputs) = (from.pixels() * from.channels, forward.columns());
+        assert_eq!([forward.rows(), backward.rows()], [inputs, outputs], "weights from {from:?} to whole vectors");
+        assert_eq!(backward.columns(), inputs.next_multiple_of(LANES), "weights from {from:?}");
+        assert!(from.halo == 0 || from.channels.is_multiple_of(LANES), "{from:?}");
         let run = from.width * from.channels;
         let columns = (0..inputs).step_by(LANES).map(|input| {
             // Without a halo the rows are one run.
@@ -48,8 +59,8 @@ impl Packed {
         Self {
             from,
             to: Layout { height: 1, width: 1, channels: outputs, halo: 0 },
-            forward: Panels::pack(isa, weights, inputs, outputs),
-            backward: Panels::pack(isa, &transposed, outputs, inputs),
+            forward,
+            backward,
             columns: columns.collect(),
         }
     }

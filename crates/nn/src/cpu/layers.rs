@@ -9,6 +9,7 @@ use robin_kernels::conv2d::{self, Geometry};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::linear::{self, packed};
+use robin_kernels::panels::Panels;
 use robin_kernels::LANES;
 use robin_kernels::affine::Affine;
 use robin_kernels::batch_norm::Statistics;
@@ -102,8 +103,9 @@ impl Source<'_> {
             Operation::Linear { name, geometry } => {
                 let (from, to) = (self.program.layouts[step.input], self.program.layouts[step.output]);
                 let bias = self.values(name, "bias");
-                let weights = linear_weights(geometry, &from, to.channels, self.values(name, "weight"));
-                let packed = packed::Packed::new(isa, from, to.channels, &weights);
+                let weights = self.values(name, "weight");
+                let (forward, backward) = linear_panels(isa, geometry, &from, to.channels, weights);
+                let packed = packed::Packed::from_panels(from, forward, backward);
                 Layer::Linear { packed, bias: padded(bias, to.channels) }
             }
             Operation::MaxPool2d(_)
@@ -182,41 +184,64 @@ fn for_each_weight(g: &Geometry, given: &Geometry, mut visit: impl FnMut(usize, 
     }
 }
 
-/// PyTorch's `[out, (c, h, w)]` as `[(h, w, c), out]` of a layout, with channels filled up by zeros.
-fn linear_weights(g: &linear::Geometry, from: &Layout, outputs: usize, torch: &[f32]) -> Vec<f32> {
-    let mut ours = vec![0.0; from.pixels() * from.channels * outputs];
-    for_each_linear_weight(g, from, outputs, |at, to| ours[to] = torch[at]);
-    ours
+/// PyTorch's `[out, (c, h, w)]` packed as `[(h, w, c), out]` of a layout, and as the transpose of that, both filled up by
+/// zeros. The two side by side: such a layer may have most of a network's weights.
+fn linear_panels(
+    isa: Isa,
+    g: &linear::Geometry,
+    from: &Layout,
+    outputs: usize,
+    torch: &[f32],
+) -> (Panels, Panels) {
+    let (pixels, given) = (from.pixels(), g.inputs / from.pixels());
+    let inputs = pixels * from.channels;
+    let forward = || {
+        let mut panels = Panels::zeros(isa, inputs, outputs);
+        for first in (0..g.outputs).step_by(LANES) {
+            let rows = &torch[first * g.inputs..g.outputs.min(first + LANES) * g.inputs];
+            for c in 0..given {
+                for pixel in 0..pixels {
+                    let values = rows.iter().skip(c * pixels + pixel).step_by(g.inputs);
+                    let to = panels.vector_mut(pixel * from.channels + c, first / LANES);
+                    to.iter_mut().zip(values).for_each(|(to, value)| *to = *value);
+                }
+            }
+        }
+        panels
+    };
+    let backward = || {
+        let mut panels = Panels::zeros(isa, outputs, inputs);
+        let mut row = vec![0.0; inputs];
+        for (o, weights) in torch.chunks_exact(g.inputs).enumerate() {
+            for (c, plane) in weights.chunks_exact(pixels).enumerate() {
+                row.iter_mut().skip(c).step_by(from.channels).zip(plane).for_each(|(to, value)| *to = *value);
+            }
+            for (vector, values) in row.chunks(LANES).enumerate() {
+                panels.vector_mut(o, vector)[..values.len()].copy_from_slice(values);
+            }
+        }
+        panels
+    };
+    rayon::join(forward, backward)
 }
 
-/// The inverse of [`linear_weights`], for gradients.
+/// A gradient `[(h, w, c), out]` of a layout as PyTorch's `[out, (c, h, w)]`.
 pub(super) fn linear_weights_to_torch(
     g: &linear::Geometry,
     from: &Layout,
     outputs: usize,
     ours: &[f32],
 ) -> Vec<f32> {
-    let mut torch = vec![0.0; g.inputs * g.outputs];
-    for_each_linear_weight(g, from, outputs, |to, at| torch[to] = ours[at]);
-    torch
-}
-
-/// Calls `visit(place in PyTorch's tensor, place in ours)` for every weight.
-fn for_each_linear_weight(
-    g: &linear::Geometry,
-    from: &Layout,
-    outputs: usize,
-    mut visit: impl FnMut(usize, usize),
-) {
     let (pixels, given) = (from.pixels(), g.inputs / from.pixels());
-    for first in (0..g.outputs).step_by(LANES) {
-        for c in 0..given {
-            for pixel in 0..pixels {
-                for o in first..g.outputs.min(first + LANES) {
-                    let ours = (pixel * from.channels + c) * outputs + o;
-                    visit(o * g.inputs + c * pixels + pixel, ours);
-                }
+    let mut torch = vec![0.0; g.inputs * g.outputs];
+    torch.par_chunks_mut(LANES * g.inputs).enumerate().for_each(|(block, rows)| {
+        for pixel in 0..pixels {
+            for c in 0..given {
+                let values = &ours[(pixel * from.channels + c) * outputs + block * LANES..][..LANES];
+                let to = rows.iter_mut().skip(c * pixels + pixel).step_by(g.inputs);
+                to.zip(values).for_each(|(to, value)| *to = *value);
             }
         }
-    }
+    });
+    torch
 }
