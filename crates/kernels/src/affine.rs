@@ -47,7 +47,14 @@ impl Affine {
     ///
     /// # Panics
     /// If a slice does not fit the layout.
-    pub fn input_gradient(&self, isa: Isa, dy: &[f32], layout: &Layout, images: usize, finish: &mut Finish<'_>) {
+    pub fn input_gradient(
+        &self,
+        isa: Isa,
+        dy: &[f32],
+        layout: &Layout,
+        images: usize,
+        finish: &mut Finish<'_>,
+    ) {
         each(isa, dy, Some(&self.scale), None, layout, images, finish);
     }
 }
@@ -107,7 +114,8 @@ impl Kernel for Unpool<'_> {
                             let mut value = V::zero();
                             if exists {
                                 let from = image * from.image() + from.pixel(row / 2, column / 2) + channel;
-                                value = V::load(pooled, from).keep(bits[from / LANES][row % 2 * 2 + column % 2]);
+                                value =
+                                    V::load(pooled, from).keep(bits[from / LANES][row % 2 * 2 + column % 2]);
                             }
                             value.store(dense, at + channel);
                         }

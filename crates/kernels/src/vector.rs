@@ -304,10 +304,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
             unsafe {
-                Self(
-                    _mm256_fmadd_ps(self.0, factor.0, addend.0),
-                    _mm256_fmadd_ps(self.1, factor.1, addend.1),
-                )
+                Self(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1))
             }
         }
 
@@ -397,7 +394,10 @@ mod tests {
         assert_eq!(judge_bits[2], (0..16).filter(|l| (l + 3) % 8 == 5).fold(0, |bits, l| bits | 1 << l));
         for isa in Isa::available() {
             let (values, bits) = run(isa, Everything);
-            let same = values.iter().zip(&judge).all(|(v, j)| v.to_bits() == j.to_bits() || v.is_nan() && j.is_nan());
+            let same = values
+                .iter()
+                .zip(&judge)
+                .all(|(v, j)| v.to_bits() == j.to_bits() || v.is_nan() && j.is_nan());
             assert!(same, "{isa:?}: {values:?} {judge:?}");
             assert_eq!(bits, judge_bits, "{isa:?}");
         }

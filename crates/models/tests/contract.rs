@@ -4,8 +4,8 @@ mod common;
 
 use candle_core::{DType, Device, Tensor, Var};
 use common::{
-    CLASSES, draw_images, has_batch_norm, images, input_of, labels, median, network, relative_errors, shifted_network, step,
-    train_step,
+    CLASSES, draw_images, has_batch_norm, images, input_of, labels, median, network, relative_errors,
+    shifted_network, step, train_step,
 };
 use robin_attacks::objectives::CrossEntropy;
 use robin_core::{ColumnTable, Columns, Scores, Seed, host};

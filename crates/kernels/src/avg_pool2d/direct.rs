@@ -38,7 +38,10 @@ pub fn input_gradient(
 fn check(g: &Geometry, input: &Layout, output: &Layout) {
     assert!(g.channels.is_multiple_of(LANES), "{g:?}");
     assert!([input.height, input.width] == g.input && input.channels == g.channels, "{input:?} for {g:?}");
-    assert!([output.height, output.width] == g.output() && output.channels == g.channels, "{output:?} for {g:?}");
+    assert!(
+        [output.height, output.width] == g.output() && output.channels == g.channels,
+        "{output:?} for {g:?}"
+    );
 }
 
 struct Forward<'a> {

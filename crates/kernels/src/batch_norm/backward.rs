@@ -187,7 +187,11 @@ impl<G: Gradient> Kernel for InputGradient<'_, '_, G> {
                             let apart = y.sub(V::load(&statistics.mean, channel));
                             let centred = g.sub(V::load(&slopes.mean, channel));
                             let straight = V::load(&slopes.slope, channel).mul_add(apart, centred);
-                            finish.put(at + channel, channel, V::load(&statistics.scale, channel).mul(straight));
+                            finish.put(
+                                at + channel,
+                                channel,
+                                V::load(&statistics.scale, channel).mul(straight),
+                            );
                         }
                     }
                     at += layout.channels;

@@ -38,7 +38,8 @@ impl FewChannels {
     pub fn new(isa: Isa, geometry: Geometry, weights: &[f32]) -> Self {
         let (taps, outputs) = (geometry.taps(), geometry.out_channels);
         assert_eq!(weights.len(), taps * outputs, "weights of {geometry:?}");
-        let transposed: Vec<f32> = (0..outputs * taps).map(|at| weights[at % taps * outputs + at / taps]).collect();
+        let transposed: Vec<f32> =
+            (0..outputs * taps).map(|at| weights[at % taps * outputs + at / taps]).collect();
         Self { geometry, panels: Panels::pack(isa, &transposed, outputs, taps) }
     }
 
@@ -59,7 +60,10 @@ impl FewChannels {
         scratch: &mut Scratch,
     ) {
         let g = &self.geometry;
-        assert!([from.height, from.width] == g.output() && from.channels == g.out_channels, "{from:?} for {g:?}");
+        assert!(
+            [from.height, from.width] == g.output() && from.channels == g.out_channels,
+            "{from:?} for {g:?}"
+        );
         assert!([to.height, to.width] == g.input && to.channels == g.in_channels, "{to:?} for {g:?}");
         assert!(to.halo >= g.padding && dx.len() >= images * to.image(), "{images} images of {to:?}");
         let columns = self.panels.columns();

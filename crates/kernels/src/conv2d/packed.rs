@@ -129,7 +129,9 @@ impl Packed {
         finish: PooledFinish<'_>,
         scratch: &mut Scratch,
     ) {
-        let Some(Direction::Winograd(layer)) = &self.forward else { panic!("only Winograd's take pooling along") };
+        let Some(Direction::Winograd(layer)) = &self.forward else {
+            panic!("only Winograd's take pooling along")
+        };
         let mut ending = Ending::Pooled(finish, *pooled);
         layer.convolve(Source::Dense(x), from, images, to, &mut ending, &mut scratch.winograd);
     }

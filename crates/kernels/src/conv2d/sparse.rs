@@ -89,7 +89,13 @@ impl Sparse {
 
 impl Scratch {
     /// Collects the gradients of one image that are not 0, in the order of windows, channels and places.
-    fn find(&mut self, (pooled, bits): (&[f32], &[[Bits; 4]]), from: &Layout, image: usize, padded_width: usize) {
+    fn find(
+        &mut self,
+        (pooled, bits): (&[f32], &[[Bits; 4]]),
+        from: &Layout,
+        image: usize,
+        padded_width: usize,
+    ) {
         self.entries.clear();
         for row in 0..from.height {
             for column in 0..from.width {
@@ -129,7 +135,8 @@ impl Kernel for Add<'_, '_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         const VECTORS: usize = CHANNELS / LANES;
-        let Self { layer: Sparse { geometry: g, weights, .. }, block, padded, scratch, image, to, finish } = self;
+        let Self { layer: Sparse { geometry: g, weights, .. }, block, padded, scratch, image, to, finish } =
+            self;
         let Scratch { entries, sums } = scratch;
         let (kernel, row) = (g.kernel, padded[1] * CHANNELS);
         sums[..padded[0] * row].fill(0.0);

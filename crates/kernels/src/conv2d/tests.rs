@@ -105,7 +105,14 @@ fn winograd(isa: Isa, g: &Geometry, weights: &[f32], x: &[f32], from: &Layout, t
     let mut y = vec![0.0; IMAGES * to.image()];
     let mut scratch = winograd::Scratch::default();
     let layer = Winograd::new(isa, *g, weights);
-    layer.convolve(Source::Dense(x), from, IMAGES, to, &mut Ending::Pixels(Finish::open(&mut y)), &mut scratch);
+    layer.convolve(
+        Source::Dense(x),
+        from,
+        IMAGES,
+        to,
+        &mut Ending::Pixels(Finish::open(&mut y)),
+        &mut scratch,
+    );
     y
 }
 

@@ -48,7 +48,11 @@ impl Packed {
     /// If the matrices do not fit, or `outputs` is no number of whole vectors; if `from` has a halo and pixels that are no whole vectors.
     pub fn from_panels(from: Layout, forward: Panels, backward: Panels) -> Self {
         let (inputs, outputs) = (from.pixels() * from.channels, forward.columns());
-        assert_eq!([forward.rows(), backward.rows()], [inputs, outputs], "weights from {from:?} to whole vectors");
+        assert_eq!(
+            [forward.rows(), backward.rows()],
+            [inputs, outputs],
+            "weights from {from:?} to whole vectors"
+        );
         assert_eq!(backward.columns(), inputs.next_multiple_of(LANES), "weights from {from:?}");
         assert!(from.halo == 0 || from.channels.is_multiple_of(LANES), "{from:?}");
         let run = from.width * from.channels;

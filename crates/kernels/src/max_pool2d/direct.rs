@@ -55,7 +55,10 @@ pub fn input_gradient(
 fn check(g: &Geometry, input: &Layout, output: &Layout) {
     assert!(g.channels.is_multiple_of(LANES), "{g:?}");
     assert!([input.height, input.width] == g.input && input.channels == g.channels, "{input:?} for {g:?}");
-    assert!([output.height, output.width] == g.output() && output.channels == g.channels, "{output:?} for {g:?}");
+    assert!(
+        [output.height, output.width] == g.output() && output.channels == g.channels,
+        "{output:?} for {g:?}"
+    );
 }
 
 struct Forward<'a> {
@@ -150,7 +153,8 @@ impl Kernel for Backward<'_, '_> {
                         unsafe {
                             let mut value = V::zero();
                             if exists {
-                                let from = image * from.image() + from.pixel(window_row, window_column) + channel;
+                                let from =
+                                    image * from.image() + from.pixel(window_row, window_column) + channel;
                                 value = V::load(dy, from).keep(places[from / LANES * g.area() + place]);
                             }
                             finish.put(at + channel, channel, value);

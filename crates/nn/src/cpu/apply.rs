@@ -36,7 +36,9 @@ impl Marks {
         match (&step.operation, self) {
             (Operation::MaxPool2d(g), Self::Places(places)) => places.resize(vectors * g.area(), 0),
             (operation, Self::Windows(windows)) if operation.is_pooled() => windows.resize(vectors, [0; 4]),
-            (operation, Self::Rectified(bits)) if step.relu && !operation.is_pooled() => bits.resize(vectors, 0),
+            (operation, Self::Rectified(bits)) if step.relu && !operation.is_pooled() => {
+                bits.resize(vectors, 0)
+            }
             (operation, marks) => {
                 *marks = match operation {
                     Operation::MaxPool2d(g) => Self::Places(vec![0; vectors * g.area()]),

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use robin_kernels::LANES;
+use robin_kernels::affine::Affine;
 use robin_kernels::aligned::Aligned;
+use robin_kernels::batch_norm::Statistics;
 use robin_kernels::conv2d::packed::{Directions, Gradients};
 use robin_kernels::conv2d::{self, Geometry};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::linear::{self, packed};
 use robin_kernels::panels::Panels;
-use robin_kernels::LANES;
-use robin_kernels::affine::Affine;
-use robin_kernels::batch_norm::Statistics;
 
 use super::lower::{Operation, Program, Step};
 use crate::Parameters;
@@ -53,11 +53,20 @@ enum Norms {
 /// Packs the parameters of every step for evaluation.
 pub(super) fn folded(program: &Program, parameters: &Parameters) -> Layers {
     let source = Source { program, parameters };
-    program.steps.par_iter().map(|step| Arc::new(source.layer(step, Norms::Folded, Directions::Both))).collect()
+    program
+        .steps
+        .par_iter()
+        .map(|step| Arc::new(source.layer(step, Norms::Folded, Directions::Both)))
+        .collect()
 }
 
 /// Packs one step's parameters for training.
-pub(super) fn apart(program: &Program, parameters: &Parameters, step: &Step, directions: Directions) -> Layer {
+pub(super) fn apart(
+    program: &Program,
+    parameters: &Parameters,
+    step: &Step,
+    directions: Directions,
+) -> Layer {
     Source { program, parameters }.layer(step, Norms::Apart, directions)
 }
 

@@ -218,7 +218,8 @@ impl Lowering<'_> {
         let from = self.graph.nodes()[node].inputs[0];
         let (input, point) = (self.values[&from], Point::of(node));
         let before = self.program.layouts[input];
-        let layout = |[height, width]: [usize; 2], channels: usize| Layout { height, width, channels, halo: 0 };
+        let layout =
+            |[height, width]: [usize; 2], channels: usize| Layout { height, width, channels, halo: 0 };
         match &self.graph.nodes()[node].layer {
             Layer::Normalize { name, .. } if from == Point::IMAGES && self.consumers[&from].len() == 1 => {
                 self.program.normalize = Some(name.clone());
@@ -254,10 +255,12 @@ impl Lowering<'_> {
                 self.push(point, operation, input, after);
             }
             Layer::Conv2d { name, geometry: g, bias } => {
-                let geometry = conv2d::Geometry { out_channels: g.out_channels.next_multiple_of(LANES), ..*g };
+                let geometry =
+                    conv2d::Geometry { out_channels: g.out_channels.next_multiple_of(LANES), ..*g };
                 let after = layout(g.output(), geometry.out_channels);
                 let (name, bias) = (name.clone(), *bias);
-                let operation = Operation::Conv2d { name, geometry, given: *g, bias, norm: None, pooled: false };
+                let operation =
+                    Operation::Conv2d { name, geometry, given: *g, bias, norm: None, pooled: false };
                 self.push(point, operation, input, after);
             }
         }

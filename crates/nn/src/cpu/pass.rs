@@ -116,7 +116,8 @@ impl Frozen {
             for back in &slots.back {
                 match back {
                     BackStep::Through { step, from, to, add, marks: through } => {
-                        let applied = Applied { program, step: &program.steps[*step], layer: &self.layers[*step] };
+                        let applied =
+                            Applied { program, step: &program.steps[*step], layer: &self.layers[*step] };
                         write(buffers, *to, *add, through.map(|step| &marks[step]), |buffers, dx| {
                             applied.backward(&buffers[*from], &marks[*step], count, dx, scratch);
                         });

@@ -60,16 +60,11 @@ impl Slots {
         let mut allocator = Allocator::default();
         let values = forward(program, &mut allocator);
         allocator.free_all();
-        let mut back = Backward { program, allocator, gradients: vec![None; program.layouts.len()], steps: Vec::new() };
+        let mut back =
+            Backward { program, allocator, gradients: vec![None; program.layouts.len()], steps: Vec::new() };
         let output_gradient = back.run();
         let input_gradient = back.gradients[INPUT].expect("every step reads what comes from the input").slot;
-        Self {
-            layouts: back.allocator.layouts,
-            values,
-            back: back.steps,
-            output_gradient,
-            input_gradient,
-        }
+        Self { layouts: back.allocator.layouts, values, back: back.steps, output_gradient, input_gradient }
     }
 
     /// Slots that hold gradients at some time.
@@ -98,7 +93,8 @@ struct Allocator {
 
 impl Allocator {
     fn take(&mut self, layout: Layout) -> Slot {
-        let free = (0..self.layouts.len()).find(|&slot| self.users[slot] == 0 && self.layouts[slot] == layout);
+        let free =
+            (0..self.layouts.len()).find(|&slot| self.users[slot] == 0 && self.layouts[slot] == layout);
         let slot = free.unwrap_or_else(|| {
             self.layouts.push(layout);
             self.users.push(0);

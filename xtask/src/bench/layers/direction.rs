@@ -64,9 +64,12 @@ fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f
     let blocks = (BLOCK * from.image(), BLOCK * to.image());
     match direction {
         Direction::Forward => fastest(|| {
-            x.par_chunks(blocks.0).zip(y.par_chunks_mut(blocks.1)).for_each_init(Scratch::default, |scratch, (x, y)| {
-                layer.forward(x, &from, x.len() / from.image(), &to, Finish::open(y), scratch);
-            });
+            x.par_chunks(blocks.0).zip(y.par_chunks_mut(blocks.1)).for_each_init(
+                Scratch::default,
+                |scratch, (x, y)| {
+                    layer.forward(x, &from, x.len() / from.image(), &to, Finish::open(y), scratch);
+                },
+            );
         }),
         Direction::InputGradient => fastest(|| {
             let rows = x.par_chunks_mut(blocks.0).zip(y.par_chunks(blocks.1));
@@ -83,7 +86,8 @@ fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f
             fastest(|| {
                 for first in (0..batch).step_by(together) {
                     let count = together.min(batch - first);
-                    let each = v.par_chunks_exact_mut(v_image).zip(z.par_chunks_exact_mut(z_image)).take(count);
+                    let each =
+                        v.par_chunks_exact_mut(v_image).zip(z.par_chunks_exact_mut(z_image)).take(count);
                     each.enumerate().for_each(|(image, (v, z))| {
                         gradient.transform(&x, &from, &y, &to, first + image..first + image + 1, v, z);
                     });
@@ -98,9 +102,12 @@ fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f
             let mut dw = weights;
             fastest(|| {
                 let pieces = cut(&mut dw, weight_gradient::tasks(&g), g.out_channels);
-                pieces.into_par_iter().for_each_init(weight_gradient::Scratch::default, |scratch, (rows, dw)| {
-                    weight_gradient::accumulate(isa, &g, &x, &from, &y, &to, batch, rows, dw, scratch);
-                });
+                pieces.into_par_iter().for_each_init(
+                    weight_gradient::Scratch::default,
+                    |scratch, (rows, dw)| {
+                        weight_gradient::accumulate(isa, &g, &x, &from, &y, &to, batch, rows, dw, scratch);
+                    },
+                );
             })
         }
     }
@@ -133,7 +140,9 @@ fn fully_connected(g: linear::Geometry, batch: usize, direction: Direction) -> f
                 let pieces = cut(&mut dw, linear::weight_gradient::tasks(&from), outputs);
                 let scratch = linear::weight_gradient::Scratch::default;
                 pieces.into_par_iter().for_each_init(scratch, |scratch, (rows, dw)| {
-                    linear::weight_gradient::accumulate(isa, &x, &from, &y, outputs, batch, rows, dw, scratch);
+                    linear::weight_gradient::accumulate(
+                        isa, &x, &from, &y, outputs, batch, rows, dw, scratch,
+                    );
                 });
             })
         }

@@ -88,7 +88,11 @@ impl Output<'_, '_> {
                             let [height, width] = self.tiling.output;
                             for (r, outputs) in outputs.into_iter().enumerate().take(height - row) {
                                 for (c, output) in outputs.into_iter().enumerate().take(width - column) {
-                                    finish.put(at + r * self.to.row() + c * self.to.channels, channel, output);
+                                    finish.put(
+                                        at + r * self.to.row() + c * self.to.channels,
+                                        channel,
+                                        output,
+                                    );
                                 }
                             }
                         }
@@ -98,7 +102,8 @@ impl Output<'_, '_> {
                             for r in 0..(M / 2).min(pooled.height - row.min(pooled.height)) {
                                 for c in 0..(M / 2).min(pooled.width - column.min(pooled.width)) {
                                     let (top, bottom) = (outputs[2 * r], outputs[2 * r + 1]);
-                                    let window = [top[2 * c], top[2 * c + 1], bottom[2 * c], bottom[2 * c + 1]];
+                                    let window =
+                                        [top[2 * c], top[2 * c + 1], bottom[2 * c], bottom[2 * c + 1]];
                                     finish.put(at + r * pooled.row() + c * pooled.channels, channel, window);
                                 }
                             }

@@ -13,7 +13,8 @@ use crate::vector::Vector;
 pub(super) const POINTS: usize = 6;
 
 /// Points but infinity, each with the scale that `G` has there.
-const FINITE: [(f64, f64); 5] = [(0.0, 1.0 / 4.0), (1.0, -1.0 / 6.0), (-1.0, -1.0 / 6.0), (2.0, 1.0 / 24.0), (-2.0, 1.0 / 24.0)];
+const FINITE: [(f64, f64); 5] =
+    [(0.0, 1.0 / 4.0), (1.0, -1.0 / 6.0), (-1.0, -1.0 / 6.0), (2.0, 1.0 / 24.0), (-2.0, 1.0 / 24.0)];
 
 /// `G`: row `point`, column `tap` of a filter of `taps` taps.
 pub(super) fn filter_matrix(taps: usize) -> Vec<Vec<f32>> {

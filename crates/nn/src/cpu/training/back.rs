@@ -1,12 +1,12 @@
 //! The way back, layer by layer.
 
 use rayon::prelude::*;
+use robin_kernels::affine;
 use robin_kernels::batch_norm::{self, Slopes, Statistics};
 use robin_kernels::conv2d::packed::Directions;
 use robin_kernels::finish::{Finish, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
-use robin_kernels::affine;
 
 use super::super::apply::{Applied, Marks};
 use super::super::layers::Layer;
@@ -80,7 +80,9 @@ impl Training<'_> {
         } else if step.operation.is_pooled() {
             let (to, layout) = (&self.program.layouts[step.output], self.normed_layout(step));
             batch.chunks.par_iter_mut().for_each(|chunk| {
-                let Marks::Windows(windows) = &chunk.marks[at] else { unreachable!("a pooling step keeps windows") };
+                let Marks::Windows(windows) = &chunk.marks[at] else {
+                    unreachable!("a pooling step keeps windows")
+                };
                 let pooled = (&*chunk.gradients[through.from], windows.as_slice());
                 affine::unpool(Isa::detect(), pooled, to, chunk.images, &layout, &mut chunk.inner[at]);
             });

@@ -149,7 +149,8 @@ pub(super) fn move_running_statistics(
                 at.expect("parameters were checked against the graph")
             };
             let (mean, variance) = (running("running_mean"), running("running_var"));
-            let [mean, variance] = parameters.buffers.get_disjoint_mut([mean, variance]).expect("two buffers");
+            let [mean, variance] =
+                parameters.buffers.get_disjoint_mut([mean, variance]).expect("two buffers");
             normed.moments.update_running(&mut mean.values, &mut variance.values);
         }
     }

@@ -80,13 +80,8 @@ pub(super) fn step(
     batches: &[&Tensor],
     loss: &mut LossFn<'_>,
 ) -> Result<Gradients> {
-    let training = Training {
-        program,
-        slots,
-        shared,
-        parameters,
-        normalize: super::normalization(program, parameters),
-    };
+    let training =
+        Training { program, slots, shared, parameters, normalize: super::normalization(program, parameters) };
     buffers.batches.resize_with(batches.len(), Vec::new);
     let mut on_their_way = Vec::with_capacity(batches.len());
     let mut scores = Vec::with_capacity(batches.len());

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use robin_kernels::aligned::Aligned;
-use robin_kernels::conv2d::winograd::weight_gradient::{self, WeightGradient};
 use robin_kernels::conv2d::winograd;
+use robin_kernels::conv2d::winograd::weight_gradient::{self, WeightGradient};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::{batch_norm, bias_gradient, conv2d, linear};
@@ -209,7 +209,18 @@ fn add_convolution(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f3
     add_by_rows(chunks, together, &tasks, g.out_channels, weights, |given, rows, weights| {
         let Given { x, from, dy, to, images } = given;
         let mut scratch = conv2d::weight_gradient::Scratch::default();
-        conv2d::weight_gradient::accumulate(Isa::detect(), g, x, from, dy, to, images, rows, weights, &mut scratch);
+        conv2d::weight_gradient::accumulate(
+            Isa::detect(),
+            g,
+            x,
+            from,
+            dy,
+            to,
+            images,
+            rows,
+            weights,
+            &mut scratch,
+        );
     });
 }
 
@@ -220,7 +231,15 @@ fn add_linear(chunks: &[Given<'_>], weights: &mut [f32]) {
         let Given { x, from, dy, to, images } = given;
         let mut scratch = linear::weight_gradient::Scratch::default();
         linear::weight_gradient::accumulate(
-            Isa::detect(), x, from, dy, to.channels, images, rows, weights, &mut scratch,
+            Isa::detect(),
+            x,
+            from,
+            dy,
+            to.channels,
+            images,
+            rows,
+            weights,
+            &mut scratch,
         );
     });
 }
