@@ -1,6 +1,7 @@
 //! A batch of images as plain numbers, for work on one image at a time.
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 use robin_core::{Error, ExampleId, Result, host};
 
 /// Images `[n, c, h, w]` on the host.
@@ -58,27 +59,29 @@ impl Images {
         &mut self.values[row * self.length..(row + 1) * self.length]
     }
 
-    /// `(this image, the same row of clean, the same row of gradient)` for every image.
+    /// `(this image, the same row of clean, the same row of gradient)` for every image, side by side.
     pub(crate) fn rows_with<'a>(
         &'a mut self,
         clean: &'a Images,
         gradient: &'a [f32],
-    ) -> impl Iterator<Item = (&'a mut [f32], &'a [f32], &'a [f32])> {
+    ) -> impl IndexedParallelIterator<Item = (&'a mut [f32], &'a [f32], &'a [f32])> {
         let length = self.length;
         self.values
-            .chunks_exact_mut(length)
-            .zip(clean.values.chunks_exact(length))
-            .zip(gradient.chunks_exact(length))
+            .par_chunks_exact_mut(length)
+            .zip(clean.values.par_chunks_exact(length))
+            .zip(gradient.par_chunks_exact(length))
             .map(|((image, clean), gradient)| (image, clean, gradient))
     }
 
-    /// Calls `draw(id, clean, image)` for every image, which holds its clean values before.
-    pub(crate) fn redraw(&mut self, ids: &[ExampleId], draw: impl Fn(ExampleId, &[f32], &mut [f32])) {
-        let mut clean = vec![0.0; self.length];
-        for (image, &id) in self.values.chunks_exact_mut(self.length).zip(ids) {
-            clean.copy_from_slice(image);
-            draw(id, &clean, image);
-        }
+    /// Calls `draw(id, clean, image)` for every image, which holds its clean values before, side by side.
+    pub(crate) fn redraw(
+        &mut self,
+        ids: &[ExampleId],
+        draw: impl Fn(ExampleId, &[f32], &mut [f32]) + Sync,
+    ) {
+        let clean = self.values.clone();
+        let images = self.values.par_chunks_exact_mut(self.length).zip(clean.par_chunks_exact(self.length));
+        images.zip(ids).for_each(|((image, clean), &id)| draw(id, clean, image));
     }
 
     /// The images at `rows`, in that order.

@@ -1,6 +1,7 @@
 //! Projected gradient descent (here: ascent on the objective).
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 use robin_core::attack::Ruling;
 use robin_core::{
     Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Evaluation, Objective,
@@ -82,11 +83,11 @@ impl Pgd {
         images: &mut Images,
         mut zero_gradient: impl FnMut(usize),
     ) {
-        for (row, (image, clean, gradient)) in images.rows_with(clean, gradient).enumerate() {
-            if step_image(self.budget, self.step_size, clean, gradient, image) == Step::ZeroGradient {
-                zero_gradient(row);
-            }
-        }
+        let mut steps = Vec::new();
+        let rows = images.rows_with(clean, gradient);
+        rows.map(|(image, clean, gradient)| step_image(self.budget, self.step_size, clean, gradient, image))
+            .collect_into_vec(&mut steps);
+        steps.iter().enumerate().filter(|(_, step)| **step == Step::ZeroGradient).for_each(|(row, _)| zero_gradient(row));
     }
 
     /// One run from `start` for one objective.

@@ -23,6 +23,7 @@ pub struct Finish<'a> {
 }
 
 /// Another summand.
+#[derive(Clone, Copy)]
 pub enum Add<'a> {
     /// None.
     Nothing,
@@ -55,28 +56,31 @@ impl<'a> Finish<'a> {
     /// # Safety
     /// The processor has the instruction set of `V`; place and channel are those of a vector.
     #[inline(always)]
-    pub(crate) unsafe fn put<V: Vector>(&mut self, place: usize, channel: usize, mut value: V) {
+    pub(crate) unsafe fn put<V: Vector>(&mut self, place: usize, channel: usize, value: V) {
         // SAFETY: as this function's.
         unsafe {
-            if let Some(bias) = self.bias {
-                value = value.add(V::load(bias, channel));
-            }
-            match self.add {
-                Add::Nothing => {}
-                Add::Output => value = value.add(V::load(self.output, place)),
-                Add::Values(values) => value = value.add(V::load(values, place)),
-            }
+            let value = value.add(self.bias_of(channel));
             match &mut self.gate {
-                Gate::Open => {}
-                // The order of the operands lets NaN through.
-                Gate::Rectify => value = V::zero().max(value),
-                Gate::RectifyAndMark(bits) => {
-                    *bits.get_unchecked_mut(place / LANES) = value.above(V::zero());
-                    value = V::zero().max(value);
-                }
-                Gate::Marked(bits) => value = value.keep(*bits.get_unchecked(place / LANES)),
+                Gate::Open => OpenGate.pass(self.output, self.add, place, value),
+                Gate::Rectify => Rectifier.pass(self.output, self.add, place, value),
+                Gate::RectifyAndMark(bits) => MarkingRectifier(bits).pass(self.output, self.add, place, value),
+                Gate::Marked(bits) => MarkedGate(bits).pass(self.output, self.add, place, value),
             }
-            value.store(self.output, place);
+        }
+    }
+
+    /// The bias of a vector of channels, or zeros.
+    ///
+    /// # Safety
+    /// As [`Finish::put`].
+    #[inline(always)]
+    pub(crate) unsafe fn bias_of<V: Vector>(&self, channel: usize) -> V {
+        // SAFETY: as this function's.
+        unsafe {
+            match self.bias {
+                Some(bias) => V::load(bias, channel),
+                None => V::zero(),
+            }
         }
     }
 
@@ -92,6 +96,75 @@ impl<'a> Finish<'a> {
             Gate::Open | Gate::Rectify => {}
             Gate::RectifyAndMark(bits) => assert!(bits.len() >= len / LANES, "bits of {layout:?}"),
             Gate::Marked(bits) => assert!(bits.len() >= len / LANES, "bits of {layout:?}"),
+        }
+    }
+}
+
+/// One kind of gate, for kernels that finish many values of one kind: chosen once, not for each value.
+pub(crate) trait Pass {
+    /// Adds the summand to `value`, which has its bias, sends it through the gate and stores it.
+    ///
+    /// # Safety
+    /// As [`Finish::put`].
+    unsafe fn pass<V: Vector>(&mut self, output: &mut [f32], add: Add<'_>, place: usize, value: V);
+}
+
+pub(crate) struct OpenGate;
+pub(crate) struct Rectifier;
+pub(crate) struct MarkingRectifier<'a>(pub(crate) &'a mut [Bits]);
+pub(crate) struct MarkedGate<'a>(pub(crate) &'a [Bits]);
+
+impl Pass for OpenGate {
+    #[inline(always)]
+    unsafe fn pass<V: Vector>(&mut self, output: &mut [f32], add: Add<'_>, place: usize, value: V) {
+        // SAFETY: as this function's.
+        unsafe { added(output, add, place, value).store(output, place) }
+    }
+}
+
+impl Pass for Rectifier {
+    #[inline(always)]
+    unsafe fn pass<V: Vector>(&mut self, output: &mut [f32], add: Add<'_>, place: usize, value: V) {
+        // SAFETY: as this function's. The order of the operands lets NaN through.
+        unsafe { V::zero().max(added(output, add, place, value)).store(output, place) }
+    }
+}
+
+impl Pass for MarkingRectifier<'_> {
+    #[inline(always)]
+    unsafe fn pass<V: Vector>(&mut self, output: &mut [f32], add: Add<'_>, place: usize, value: V) {
+        // SAFETY: as this function's. The order of the operands lets NaN through.
+        unsafe {
+            let value = added(output, add, place, value);
+            *self.0.get_unchecked_mut(place / LANES) = value.above(V::zero());
+            V::zero().max(value).store(output, place);
+        }
+    }
+}
+
+impl Pass for MarkedGate<'_> {
+    #[inline(always)]
+    unsafe fn pass<V: Vector>(&mut self, output: &mut [f32], add: Add<'_>, place: usize, value: V) {
+        // SAFETY: as this function's.
+        unsafe {
+            let bits = *self.0.get_unchecked(place / LANES);
+            added(output, add, place, value).keep(bits).store(output, place);
+        }
+    }
+}
+
+/// `value` and the summand at its place.
+///
+/// # Safety
+/// As [`Finish::put`].
+#[inline(always)]
+unsafe fn added<V: Vector>(output: &[f32], add: Add<'_>, place: usize, value: V) -> V {
+    // SAFETY: as this function's.
+    unsafe {
+        match add {
+            Add::Nothing => value,
+            Add::Output => value.add(V::load(output, place)),
+            Add::Values(values) => value.add(V::load(values, place)),
         }
     }
 }

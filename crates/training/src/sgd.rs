@@ -1,6 +1,10 @@
 //! Stochastic gradient descent with momentum and weight decay, exactly as PyTorch's `torch.optim.SGD`.
 
+use rayon::prelude::*;
 use robin_nn::{Gradients, NamedTensor};
+
+/// Values that one thread moves at a time.
+const CHUNK: usize = 1 << 16;
 
 /// The optimiser's memory: one velocity for each trained value.
 #[derive(Debug, Clone)]
@@ -29,10 +33,14 @@ impl Sgd {
         assert_eq!(tensors.len(), gradients.len(), "one gradient for each tensor");
         for ((tensor, gradient), velocity) in tensors.iter_mut().zip(gradients).zip(&mut self.velocities) {
             assert_eq!(tensor.values.len(), gradient.len(), "gradient of {}", tensor.name);
-            for ((w, g), v) in tensor.values.iter_mut().zip(gradient).zip(velocity) {
-                *v = self.momentum * *v + (g + self.weight_decay * *w);
-                *w -= learning_rate as f32 * *v;
-            }
+            // Each value by itself, so the cut moves nothing.
+            let parts = tensor.values.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
+            parts.zip(velocity.par_chunks_mut(CHUNK)).for_each(|((w, g), v)| {
+                for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
+                    *v = self.momentum * *v + (g + self.weight_decay * *w);
+                    *w -= learning_rate as f32 * *v;
+                }
+            });
         }
     }
 }

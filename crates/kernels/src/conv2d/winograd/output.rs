@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::transforms::{POINTS, output};
 use super::{Geometry, Tiling};
-use crate::finish::{Finish, PooledFinish};
+use crate::finish::{
+    Add, Finish, Gate, MarkedGate, MarkingRectifier, OpenGate, Pass, PooledFinish, Rectifier,
+};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::{Kernel, LANES, Vector, run};
@@ -57,56 +59,128 @@ impl Kernel for Output<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<V: Vector>(mut self) {
-        // SAFETY: as this function's.
+    unsafe fn run<V: Vector>(self) {
+        let Self { tiling, m, stride, tiles, to, ending } = self;
+        let products = Products { tiling, m, stride, tiles, channels: to.channels };
+        // SAFETY: the instruction set by this function's contract; `check` compared the ending with the geometry, and
+        // whoever calls `transform` gave `m` a place for every tile.
         unsafe {
-            match self.tiling.side {
-                4 => self.tiles::<V, 4>(),
-                _ => self.tiles::<V, 2>(),
+            match ending {
+                Ending::Pixels(finish) => match &mut finish.gate {
+                    Gate::Open => products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, OpenGate),
+                    Gate::Rectify => products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, Rectifier),
+                    Gate::RectifyAndMark(bits) => {
+                        let gate = MarkingRectifier(bits);
+                        products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, gate);
+                    }
+                    Gate::Marked(bits) => {
+                        let gate = MarkedGate(bits);
+                        products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, gate);
+                    }
+                },
+                Ending::Pooled(finish, pooled) => match tiling.side {
+                    4 => products.pooled::<V, 4>(finish, pooled),
+                    _ => products.pooled::<V, 2>(finish, pooled),
+                },
             }
         }
     }
 }
 
-impl Output<'_, '_> {
+/// The products of a block of tiles.
+struct Products<'a> {
+    tiling: &'a Tiling,
+    m: &'a [f32],
+    stride: usize,
+    tiles: Range<usize>,
+    channels: usize,
+}
+
+impl Products<'_> {
     /// # Safety
-    /// The processor has the instruction set of `V`; `M` is the tiling's side.
+    /// The processor has the instruction set of `V`; every place exists.
     #[inline(always)]
-    unsafe fn tiles<V: Vector, const M: usize>(&mut self) {
-        let first = self.tiles.start;
+    unsafe fn pixels<V: Vector, P: Pass>(
+        &self,
+        to: &Layout,
+        bias: Option<&[f32]>,
+        output: &mut [f32],
+        add: Add<'_>,
+        gate: P,
+    ) {
+        // SAFETY: as this function's.
+        unsafe {
+            match self.tiling.side {
+                4 => self.pixels_of::<V, P, 4>(to, bias, output, add, gate),
+                _ => self.pixels_of::<V, P, 2>(to, bias, output, add, gate),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Products::pixels`]; `M` is the tiling's side.
+    #[inline(always)]
+    unsafe fn pixels_of<V: Vector, P: Pass, const M: usize>(
+        &self,
+        to: &Layout,
+        bias: Option<&[f32]>,
+        output: &mut [f32],
+        add: Add<'_>,
+        mut gate: P,
+    ) {
+        let [height, width] = self.tiling.output;
         for tile in self.tiles.clone() {
             let (image, row, column) = self.tiling.locate(tile);
-            let from = (tile - first) * self.to.channels;
-            for channel in (0..self.to.channels).step_by(LANES) {
-                // SAFETY: as this function's; `check` compared the ending with the geometry, and whoever calls
-                // `transform` gave `m` a place for every tile.
+            let from = (tile - self.tiles.start) * self.channels;
+            let at = image * to.image() + to.pixel(row, column);
+            for channel in (0..self.channels).step_by(LANES) {
+                // SAFETY: as this function's.
                 unsafe {
                     let outputs = self.outputs::<V, M>(from + channel);
-                    match &mut *self.ending {
-                        Ending::Pixels(finish) => {
-                            let at = image * self.to.image() + self.to.pixel(row, column) + channel;
-                            let [height, width] = self.tiling.output;
-                            for (r, outputs) in outputs.into_iter().enumerate().take(height - row) {
-                                for (c, output) in outputs.into_iter().enumerate().take(width - column) {
-                                    finish.put(
-                                        at + r * self.to.row() + c * self.to.channels,
-                                        channel,
-                                        output,
-                                    );
-                                }
+                    let bias = match bias {
+                        Some(bias) => V::load(bias, channel),
+                        None => V::zero(),
+                    };
+                    if row + M <= height && column + M <= width {
+                        // Whole tiles have their loops unrolled.
+                        for (r, outputs) in outputs.into_iter().enumerate() {
+                            for (c, value) in outputs.into_iter().enumerate() {
+                                let place = at + channel + r * to.row() + c * to.channels;
+                                gate.pass(output, add, place, value.add(bias));
                             }
                         }
-                        Ending::Pooled(finish, pooled) => {
-                            let (row, column) = (row / 2, column / 2);
-                            let at = image * pooled.image() + pooled.pixel(row, column) + channel;
-                            for r in 0..(M / 2).min(pooled.height - row.min(pooled.height)) {
-                                for c in 0..(M / 2).min(pooled.width - column.min(pooled.width)) {
-                                    let (top, bottom) = (outputs[2 * r], outputs[2 * r + 1]);
-                                    let window =
-                                        [top[2 * c], top[2 * c + 1], bottom[2 * c], bottom[2 * c + 1]];
-                                    finish.put(at + r * pooled.row() + c * pooled.channels, channel, window);
-                                }
+                    } else {
+                        for (r, outputs) in outputs.into_iter().enumerate().take(height - row) {
+                            for (c, value) in outputs.into_iter().enumerate().take(width - column) {
+                                let place = at + channel + r * to.row() + c * to.channels;
+                                gate.pass(output, add, place, value.add(bias));
                             }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Products::pixels_of`].
+    #[inline(always)]
+    unsafe fn pooled<V: Vector, const M: usize>(&self, finish: &mut PooledFinish<'_>, pooled: &Layout) {
+        for tile in self.tiles.clone() {
+            let (image, row, column) = self.tiling.locate(tile);
+            let from = (tile - self.tiles.start) * self.channels;
+            let (row, column) = (row / 2, column / 2);
+            let at = image * pooled.image() + pooled.pixel(row, column);
+            for channel in (0..self.channels).step_by(LANES) {
+                // SAFETY: as this function's.
+                unsafe {
+                    let outputs = self.outputs::<V, M>(from + channel);
+                    for r in 0..(M / 2).min(pooled.height - row.min(pooled.height)) {
+                        for c in 0..(M / 2).min(pooled.width - column.min(pooled.width)) {
+                            let (top, bottom) = (outputs[2 * r], outputs[2 * r + 1]);
+                            let window = [top[2 * c], top[2 * c + 1], bottom[2 * c], bottom[2 * c + 1]];
+                            let place = at + channel + r * pooled.row() + c * pooled.channels;
+                            finish.put(place, channel, window);
                         }
                     }
                 }
@@ -117,7 +191,7 @@ impl Output<'_, '_> {
     /// The outputs of one tile and sixteen channels.
     ///
     /// # Safety
-    /// As [`Output::tiles`].
+    /// As [`Products::pixels_of`].
     #[inline(always)]
     unsafe fn outputs<V: Vector, const M: usize>(&self, from: usize) -> [[V; M]; M] {
         // SAFETY: as this function's.
