@@ -1,7 +1,9 @@
 //! Graphs that no model has, on `cpu` against `reference`: an executor runs every graph that can be built.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use robin_core::{Columns, Purpose, Scores, Seed, host};
+use robin_nn::graph::Point;
+use robin_nn::reference::{Mode, Weights, activations, kinks};
 use robin_nn::{Bias, Convolution, Executor, Graph, GraphBuilder, Parameters, executor};
 
 /// More than the `cpu` executor trains on at a time.
@@ -154,7 +156,7 @@ fn branches() -> Vec<Graph> {
     // The same for two images of other shapes.
     let shapes = stem("flat-plus-flat").conv2d("a", conv(2, [1, 1, 0])).flatten();
     let x = shapes.here();
-    let shapes = shapes.at(robin_nn::graph::Point::IMAGES).flatten().add(x).linear("b", 4);
+    let shapes = shapes.at(Point::IMAGES).flatten().add(x).linear("b", 4);
 
     // Before activation, with a projection that reads what the first norm made.
     let preact = stem("pre-activation").batch_norm2d("bn1").relu();
@@ -176,6 +178,47 @@ fn branches() -> Vec<Graph> {
     ]
 }
 
+/// Layers drawn at random, each reading any point before; what nobody reads goes into the sum that ends it.
+fn random(draw: u64) -> Graph {
+    let mut stream = Seed::new(8).derive(Purpose::Test, draw).root_stream();
+    let mut below = |count: usize| (stream.uniform() * count as f32) as usize % count;
+    let mut graph = begin(&format!("random-{draw}"), [2, 6, 6]);
+    // Each with its channels and side: images stay square.
+    let mut points = vec![(Point::IMAGES, [2_usize, 6_usize])];
+    let mut unread = Vec::new();
+    for layer in 0..9 {
+        let (from, [channels, side]) = points[below(points.len())];
+        let alike: Vec<Point> =
+            points.iter().filter(|(_, shape)| *shape == [channels, side]).map(|(point, _)| *point).collect();
+        unread.retain(|point| *point != from);
+        graph = graph.at(from);
+        let shape;
+        (graph, shape) = match below(7) {
+            0 | 1 => (graph.conv2d(&format!("conv{layer}"), same(4)), [4, side]),
+            2 if side > 2 => {
+                (graph.conv2d(&format!("conv{layer}"), conv(5, [3, 2, 1])), [5, side.div_ceil(2)])
+            }
+            3 if side > 2 => (graph.max_pool2d(2), [channels, side / 2]),
+            4 => (graph.batch_norm2d(&format!("bn{layer}")), [channels, side]),
+            5 => {
+                let other = alike[below(alike.len())];
+                unread.retain(|point| *point != other);
+                (graph.add(other), [channels, side])
+            }
+            _ => (graph.relu(), [channels, side]),
+        };
+        points.push((graph.here(), shape));
+        unread.push(graph.here());
+    }
+    let mut sum: Option<Point> = None;
+    for (number, point) in unread.into_iter().enumerate() {
+        graph = graph.at(point).flatten().linear(&format!("end{number}"), 4);
+        graph = sum.into_iter().fold(graph, GraphBuilder::add);
+        sum = Some(graph.here());
+    }
+    graph.relu().linear("fc", CLASSES).build().unwrap()
+}
+
 /// Parameters in which nothing is the identity.
 fn parameters(graph: &Graph) -> Parameters {
     let mut parameters = Parameters::initialise(graph, Seed::new(3));
@@ -186,11 +229,21 @@ fn parameters(graph: &Graph) -> Parameters {
     parameters
 }
 
-fn images(graph: &Graph) -> Tensor {
+/// Of several batches the one that rounding is least likely to bring across a kink.
+fn images(graph: &Graph, parameters: &Parameters) -> Tensor {
     let [c, h, w] = graph.input_shape();
-    let mut stream = Seed::new(5).derive(Purpose::Test, 0).root_stream();
-    let values: Vec<f32> = (0..IMAGES * c * h * w).map(|_| stream.uniform()).collect();
-    Tensor::from_vec(values, (IMAGES, c, h, w), &Device::Cpu).unwrap()
+    let draws = (0..4).map(|draw| {
+        let mut stream = Seed::new(5).derive(Purpose::Test, draw).root_stream();
+        let values: Vec<f32> = (0..IMAGES * c * h * w).map(|_| stream.uniform()).collect();
+        Tensor::from_vec(values, (IMAGES, c, h, w), &Device::Cpu).unwrap()
+    });
+    let weights = Weights::constant(parameters, DType::F64).unwrap();
+    let distance = |images: &Tensor| {
+        let wide = images.to_dtype(DType::F64).unwrap();
+        let of = |mode| kinks::distances(graph, &activations(graph, &weights, &wide, mode).unwrap()).unwrap();
+        [Mode::Evaluation, Mode::Training].into_iter().flat_map(of).fold(f64::INFINITY, f64::min)
+    };
+    draws.max_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap()
 }
 
 /// A gradient on the scores.
@@ -203,15 +256,16 @@ fn upstream() -> Tensor {
 /// Everything that an executor computes of a graph, by name.
 fn all(executor: &dyn Executor, graph: &Graph) -> Vec<(String, Vec<f32>)> {
     let parameters = parameters(graph);
+    let images = images(graph, &parameters);
     let model = executor.classifier(graph, &parameters).unwrap();
     let attack = || {
-        let pass = model.forward(&images(graph), &Columns::All).unwrap();
+        let pass = model.forward(&images, &Columns::All).unwrap();
         let scores = pass.scores().to_vec().unwrap();
         (scores, host::to_vec(&pass.input_gradient(&upstream()).unwrap()).unwrap())
     };
     let (scores, gradient) = attack();
     // Buffers are used again: nothing may stay in them, not even of broken images.
-    let broken = (images(graph) * f64::NAN).unwrap();
+    let broken = (&images * f64::NAN).unwrap();
     let _ = model.forward(&broken, &Columns::All).unwrap().input_gradient(&upstream()).unwrap();
     let again = attack();
     assert_eq!((&scores, &gradient), (&again.0, &again.1), "{} once more", graph.name());
@@ -226,7 +280,7 @@ fn all(executor: &dyn Executor, graph: &Graph) -> Vec<(String, Vec<f32>)> {
             of_training = scores[0].to_vec()?;
             Ok(vec![upstream()])
         };
-        network.train_step(&[&images(graph)], &mut loss).unwrap().0
+        network.train_step(&[&images], &mut loss).unwrap().0
     };
     let gradients = train();
     assert_eq!(gradients, train(), "{} trained once more", graph.name());
@@ -264,4 +318,9 @@ fn odd_sequences_agree_with_the_reference() {
 #[test]
 fn branches_agree_with_the_reference() {
     branches().iter().for_each(agrees_with_the_reference);
+}
+
+#[test]
+fn random_graphs_agree_with_the_reference() {
+    (0..30).map(random).for_each(|graph| agrees_with_the_reference(&graph));
 }
