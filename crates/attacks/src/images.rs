@@ -74,11 +74,7 @@ impl Images {
     }
 
     /// Calls `draw(id, clean, image)` for every image, which holds its clean values before, side by side.
-    pub(crate) fn redraw(
-        &mut self,
-        ids: &[ExampleId],
-        draw: impl Fn(ExampleId, &[f32], &mut [f32]) + Sync,
-    ) {
+    pub(crate) fn redraw(&mut self, ids: &[ExampleId], draw: impl Fn(ExampleId, &[f32], &mut [f32]) + Sync) {
         let clean = self.values.clone();
         let images = self.values.par_chunks_exact_mut(self.length).zip(clean.par_chunks_exact(self.length));
         images.zip(ids).for_each(|((image, clean), &id)| draw(id, clean, image));

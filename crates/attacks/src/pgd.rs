@@ -87,7 +87,11 @@ impl Pgd {
         let rows = images.rows_with(clean, gradient);
         rows.map(|(image, clean, gradient)| step_image(self.budget, self.step_size, clean, gradient, image))
             .collect_into_vec(&mut steps);
-        steps.iter().enumerate().filter(|(_, step)| **step == Step::ZeroGradient).for_each(|(row, _)| zero_gradient(row));
+        steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| **step == Step::ZeroGradient)
+            .for_each(|(row, _)| zero_gradient(row));
     }
 
     /// One run from `start` for one objective.

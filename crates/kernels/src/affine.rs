@@ -214,7 +214,7 @@ mod tests {
                     assert_eq!([forward[at], back[at], copied[at]], [7.0; 3], "halo {isa:?}");
                     continue;
                 }
-                let channel = at % 32;
+                let channel = within % 32;
                 let (a, b) = (scale.get(channel).unwrap_or(&0.0), shift.get(channel).unwrap_or(&0.0));
                 assert_eq!([forward[at], back[at], copied[at]], [a * x[at] + b, a * x[at], x[at]], "{isa:?}");
             }

@@ -63,7 +63,9 @@ impl<'a> Finish<'a> {
             match &mut self.gate {
                 Gate::Open => OpenGate.pass(self.output, self.add, place, value),
                 Gate::Rectify => Rectifier.pass(self.output, self.add, place, value),
-                Gate::RectifyAndMark(bits) => MarkingRectifier(bits).pass(self.output, self.add, place, value),
+                Gate::RectifyAndMark(bits) => {
+                    MarkingRectifier(bits).pass(self.output, self.add, place, value)
+                }
                 Gate::Marked(bits) => MarkedGate(bits).pass(self.output, self.add, place, value),
             }
         }

@@ -133,6 +133,9 @@ mod tests {
                 forward(isa, &x, &layout, given, 2, &mut Finish::open(&mut y));
                 for (at, value) in y.iter().enumerate() {
                     let (image, feature) = (at / flat.image(), at % flat.image());
+                    if feature >= flat.channels {
+                        continue;
+                    }
                     let from = feature % pixels * given + feature / pixels;
                     let expected = if feature < features { (image * 1000 + from + 1) as f32 } else { 0.0 };
                     assert_eq!(*value, expected, "{isa:?} {layout:?} feature {feature}");

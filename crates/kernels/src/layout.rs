@@ -23,9 +23,11 @@ impl Layout {
         (self.width + 2 * self.halo) * self.channels
     }
 
-    /// Values from one image to the next, whole vectors.
+    /// Values from one image to the next: an odd number of vectors, so that the same pixel of many images does not meet
+    /// in one set of a cache.
     pub fn image(&self) -> usize {
-        ((self.height + 2 * self.halo) * self.row()).next_multiple_of(LANES)
+        let vectors = ((self.height + 2 * self.halo) * self.row()).div_ceil(LANES);
+        (vectors | 1) * LANES
     }
 
     /// Place of a pixel in its image.

@@ -26,7 +26,8 @@ pub fn tasks(from: &Layout) -> Vec<Range<usize>> {
 }
 
 /// Adds the sum over `images` images to the rows `rows` (one of [`tasks`]) of the gradient on the weights, which are
-/// `dw` `[rows, outputs]`, from the inputs `x` (layout `from`) and the gradients `dy` `[images, outputs]`.
+/// `dw` `[rows, outputs]`, from the inputs `x` (layout `from`) and the gradients `dy`, which lie as
+/// [`super::packed::Packed::to`] says.
 ///
 /// # Panics
 /// If a slice does not fit, the outputs are no whole vectors, or the rows are not of one row of the image.
@@ -44,7 +45,11 @@ pub fn accumulate(
 ) {
     let run = from.width * from.channels;
     assert!(outputs.is_multiple_of(LANES), "{outputs} outputs");
-    assert!(x.len() >= images * from.image() && dy.len() >= images * outputs, "{images} images of {from:?}");
+    let to = Layout { height: 1, width: 1, channels: outputs, halo: 0 };
+    assert!(
+        x.len() >= images * from.image() && dy.len() >= images * to.image(),
+        "{images} images of {from:?}"
+    );
     let (row, first) = (rows.start / run, rows.start % run);
     assert!(rows.end <= from.height * run && first + rows.len() <= run, "rows {rows:?} of {from:?}");
     assert_eq!(dw.len(), rows.len() * outputs, "rows {rows:?} of {from:?}");
@@ -52,7 +57,7 @@ pub fn accumulate(
     scratch.dy.clear();
     let start = from.pixel(row, 0) + first;
     scratch.x.extend((0..images).map(|image| image * from.image() + start));
-    scratch.dy.extend((0..images).map(|image| image * outputs));
+    scratch.dy.extend((0..images).map(|image| image * to.image()));
     let x = Operand { values: x, starts: &scratch.x, length: rows.len() };
     let dy = Operand { values: dy, starts: &scratch.dy, length: outputs };
     outer::add(isa, x, dy, dw, outputs);

@@ -118,20 +118,21 @@ fn fully_connected(g: linear::Geometry, batch: usize, direction: Direction) -> f
     let (inputs, outputs) = (g.inputs.next_multiple_of(LANES), g.outputs.next_multiple_of(LANES));
     let from = Layout { height: 1, width: 1, channels: inputs, halo: 0 };
     let weights = noise(inputs * outputs);
-    let (mut x, mut y) = (noise(batch * inputs), noise(batch * outputs));
     let layer = linear::packed::Packed::new(isa, from, outputs, &weights);
+    let (x_image, y_image) = (from.image(), layer.to().image());
+    let (mut x, mut y) = (noise(batch * x_image), noise(batch * y_image));
     let block = 4 * BLOCK;
     match direction {
         Direction::Forward => fastest(|| {
-            let rows = x.par_chunks(block * inputs).zip(y.par_chunks_mut(block * outputs));
+            let rows = x.par_chunks(block * x_image).zip(y.par_chunks_mut(block * y_image));
             rows.for_each_init(linear::packed::Scratch::default, |scratch, (x, y)| {
-                layer.forward(x, x.len() / inputs, &mut Finish::open(y), scratch);
+                layer.forward(x, x.len() / x_image, &mut Finish::open(y), scratch);
             });
         }),
         Direction::InputGradient => fastest(|| {
-            let rows = x.par_chunks_mut(block * inputs).zip(y.par_chunks(block * outputs));
+            let rows = x.par_chunks_mut(block * x_image).zip(y.par_chunks(block * y_image));
             rows.for_each_init(linear::packed::Scratch::default, |scratch, (dx, dy)| {
-                layer.backward(dy, dy.len() / outputs, &mut Finish::open(dx), scratch);
+                layer.backward(dy, dy.len() / y_image, &mut Finish::open(dx), scratch);
             });
         }),
         Direction::WeightGradient => {

@@ -67,8 +67,12 @@ impl Kernel for Output<'_, '_> {
         unsafe {
             match ending {
                 Ending::Pixels(finish) => match &mut finish.gate {
-                    Gate::Open => products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, OpenGate),
-                    Gate::Rectify => products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, Rectifier),
+                    Gate::Open => {
+                        products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, OpenGate)
+                    }
+                    Gate::Rectify => {
+                        products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, Rectifier)
+                    }
                     Gate::RectifyAndMark(bits) => {
                         let gate = MarkingRectifier(bits);
                         products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, gate);

@@ -111,12 +111,14 @@ impl<'a> Sums<'a> {
     pub(super) fn finish(self, training: &Training<'_>) -> Gradients {
         let trained = &training.parameters.trained;
         let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); trained.len()];
-        let mut put = |name: &str, part: &str, values: Vec<f32>| {
+        let mut put = |name: &str, part: &str, mut values: Vec<f32>| {
             let is_it = |tensor: &NamedTensor| {
                 tensor.name.strip_suffix(part).and_then(|prefix| prefix.strip_suffix('.')) == Some(name)
             };
             let at = trained.iter().position(is_it).expect("parameters were checked against the graph");
-            gradients[at] = values[..trained[at].values.len()].to_vec();
+            // Channels that fill up a vector have no parameter.
+            values.truncate(trained[at].values.len());
+            gradients[at] = values;
         };
         let narrow = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect::<Vec<f32>>();
         for (step, sum) in training.program.steps.iter().zip(self.steps) {
