@@ -3,6 +3,8 @@
 //! A chunk of images goes from the first layer to the last and back on one thread, so that no thread waits for another
 //! within a pass. How images are cut into chunks follows from the number of threads; no result depends on it.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use robin_kernels::affine;
 use robin_kernels::aligned::Aligned;
@@ -22,8 +24,8 @@ const CHUNK_VALUES: usize = 8 << 20;
 /// A network in evaluation mode.
 #[derive(Debug)]
 pub(super) struct Frozen {
-    pub(super) program: std::sync::Arc<Program>,
-    pub(super) slots: std::sync::Arc<Slots>,
+    pub(super) program: Arc<Program>,
+    pub(super) slots: Arc<Slots>,
     pub(super) layers: Layers,
     /// Mean and standard deviation of each input channel, if the network normalises.
     pub(super) normalize: Option<[Vec<f32>; 2]>,
