@@ -275,15 +275,16 @@ fn all(executor: &dyn Executor, graph: &Graph) -> Vec<(String, Vec<f32>)> {
 
     let mut network = executor.network(graph, parameters).unwrap();
     let mut of_training = Vec::new();
-    let mut train = || {
+    let mut train = |images: &Tensor| {
         let mut loss = |scores: &[Scores]| {
             of_training = scores[0].to_vec()?;
             Ok(vec![upstream()])
         };
-        network.train_step(&[&images], &mut loss).unwrap().0
+        network.train_step(&[images], &mut loss)
     };
-    let gradients = train();
-    assert_eq!(gradients, train(), "{} trained once more", graph.name());
+    let gradients = train(&images).unwrap().0;
+    assert!(train(&broken).is_err(), "{} trained on broken images", graph.name());
+    assert_eq!(gradients, train(&images).unwrap().0, "{} trained once more", graph.name());
     found.push(("scores in training".to_owned(), of_training));
     let Parameters { trained, buffers } = network.parameters();
     found.extend(trained.iter().map(|tensor| tensor.name.clone()).zip(gradients));

@@ -47,8 +47,9 @@ impl Executor for Cpu {
         check(graph, &parameters)?;
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
+        let lifetimes = training::Lifetimes::new(&program, &slots);
         let (prepared, buffers) = (Mutex::default(), training::Buffers::default());
-        Ok(Box::new(CpuNetwork { parameters, program, slots, prepared, buffers }))
+        Ok(Box::new(CpuNetwork { parameters, program, slots, lifetimes, prepared, buffers }))
     }
 }
 
@@ -65,6 +66,7 @@ struct CpuNetwork {
     parameters: Parameters,
     program: Arc<Program>,
     slots: Arc<Slots>,
+    lifetimes: training::Lifetimes,
     /// The present parameters packed for evaluation, once somebody asked for them.
     prepared: Mutex<Option<Layers>>,
     buffers: training::Buffers,
@@ -102,7 +104,7 @@ impl Network for CpuNetwork {
         // The running statistics move, and with them what is folded into the weights.
         let folded = self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let shared = folded.map_or_else(Vec::new, |folded| layers::shared(&self.program, folded));
-        let Self { parameters, program, slots, buffers, .. } = self;
-        training::step(program, slots, shared, parameters, buffers, batches, loss)
+        let Self { parameters, program, slots, lifetimes, buffers, .. } = self;
+        training::step((program, slots, lifetimes), shared, parameters, buffers, batches, loss)
     }
 }

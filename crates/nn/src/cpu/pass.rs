@@ -18,8 +18,8 @@ use super::lower::{INPUT, Program};
 use super::slots::{BackStep, Slot, Slots, Summand};
 use super::workspace::{self, Workspace};
 
-/// Values of all slots together that one thread's chunk may have: 32 MB.
-const CHUNK_VALUES: usize = 8 << 20;
+/// Values of all slots together that one thread's chunk may have: 16 MB.
+const CHUNK_VALUES: usize = 4 << 20;
 
 /// A network in evaluation mode.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! some images at a time.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use robin_kernels::layout::Layout;
 
@@ -65,16 +65,6 @@ impl Slots {
         let output_gradient = back.run();
         let input_gradient = back.gradients[INPUT].expect("every step reads what comes from the input").slot;
         Self { layouts: back.allocator.layouts, values, back: back.steps, output_gradient, input_gradient }
-    }
-
-    /// Slots that hold gradients at some time.
-    pub(super) fn used_on_the_way_back(&self) -> Vec<Slot> {
-        let mut used = vec![self.output_gradient];
-        for back in &self.back {
-            let (BackStep::Through { to, .. } | BackStep::Sum { to, .. }) = back;
-            used.push(*to);
-        }
-        used
     }
 
     /// Values that all slots hold for one image.

@@ -58,7 +58,7 @@ pub struct Scratch {
 }
 
 impl WeightGradient {
-    /// Sums of 0, in the memory of an earlier one if there is one.
+    /// Sums of 0, in the memory of an earlier one unless that is far too large.
     ///
     /// # Panics
     /// If [`supports`] says no.
@@ -72,12 +72,18 @@ impl WeightGradient {
         let len = geometry.in_channels * geometry.out_channels;
         let mut earlier = earlier.into_iter().flat_map(|earlier| earlier.products);
         let product = |number| {
-            let mut sums = earlier.next().map(|product| product.sums).unwrap_or_default();
+            let earlier = earlier.next().map(|product| product.sums);
+            let mut sums = earlier.filter(|sums| sums.len() <= 4 * len).unwrap_or_default();
             sums.grow(len);
             sums[..len].fill(0.0);
             Product { plan, number, sums }
         };
         Self { plan, products: (0..PRODUCTS).map(product).collect() }
+    }
+
+    /// Values that the sums take.
+    pub fn held(&self) -> usize {
+        self.products.iter().map(|product| product.sums.len()).sum()
     }
 
     /// Values of the transforms of one image: of its inputs, and of its gradients.

@@ -93,23 +93,23 @@ fn check_backward(program: &Program, slots: &Slots) {
     assert_eq!(buffers[slots.input_gradient], Some(gradients[INPUT]), "{:?}", slots.back);
 }
 
-fn conv(graph: GraphBuilder, name: &str) -> GraphBuilder {
+pub(in super::super) fn conv(graph: GraphBuilder, name: &str) -> GraphBuilder {
     let same = Convolution { channels: 4, kernel: 3, stride: 1, padding: 1, bias: Bias::None };
     graph.conv2d(name, same)
 }
 
-fn planned(graph: GraphBuilder) -> (Program, Slots) {
+pub(in super::super) fn planned(graph: GraphBuilder) -> (Program, Slots) {
     let program = Program::new(&graph.flatten().linear("fc", 3).build().unwrap());
     let slots = Slots::new(&program);
     (program, slots)
 }
 
-fn begin() -> GraphBuilder {
+pub(in super::super) fn begin() -> GraphBuilder {
     Graph::builder("toy", [4, 8, 8])
 }
 
 /// Layers chosen by `draw`, each reading and adding any of the points before.
-fn random(draw: u64) -> GraphBuilder {
+pub(in super::super) fn random(draw: u64) -> GraphBuilder {
     let mut number = (0..).map(|at| mix(draw * 10_000 + at) >> 8);
     let mut next = |below: usize| (number.next().expect("endless") % below as u64) as usize;
     let mut graph = conv(begin(), "stem");

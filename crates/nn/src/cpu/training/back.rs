@@ -10,12 +10,13 @@ use robin_kernels::layout::Layout;
 
 use super::super::apply::{Applied, Marks};
 use super::super::layers::Layer;
-use super::super::lower::{INPUT, Operation, Step};
+use super::super::lower::{INPUT, Operation, Step, ValueId};
 use super::super::pass::{write, write_score_gradient};
 use super::super::slots::{BackStep, Slot, Summand};
 use super::super::workspace::with_scratch;
-use super::chunk::Chunk;
+use super::chunk::{Chunk, inner_layout};
 use super::forward::normed;
+use super::lifetimes::{Done, is_cheap, made_by};
 use super::sums::Sums;
 use super::{Batch, CHUNK, Normed, Training};
 
@@ -35,16 +36,18 @@ impl Training<'_> {
         let outputs = self.program.graph.num_outputs();
         let layout = &self.program.layouts[self.program.output];
         for (chunk, rows) in batch.chunks.iter_mut().zip(score_gradient.chunks(CHUNK * outputs)) {
+            chunk.gradients[self.slots.output_gradient] = chunk.take(layout);
             write_score_gradient(rows, outputs, layout, &mut chunk.gradients[self.slots.output_gradient]);
         }
-        for back in &self.slots.back {
+        for (back, done) in self.slots.back.iter().zip(&self.lifetimes.back) {
             match *back {
                 BackStep::Through { step, from, to, add, marks } => {
-                    self.through(Through { step, from, to, add, marks }, batch, sums);
+                    self.through(Through { step, from, to, add, marks }, done, batch, sums);
                 }
                 BackStep::Sum { value, from, to, add, marks } => {
                     let layout = &self.program.layouts[value];
                     batch.chunks.par_iter_mut().for_each(|chunk| {
+                        chunk.open_gradient(self.slots, to);
                         let (images, marks) = (chunk.images, marks.map(|step| &chunk.marks[step]));
                         write(&mut chunk.gradients, to, add, marks, |buffers, mut dx| {
                             affine::copy(Isa::detect(), &buffers[from], layout, images, &mut dx);
@@ -52,11 +55,66 @@ impl Training<'_> {
                     });
                 }
             }
+            self.drop_values(done, batch);
+            self.drop_gradients(done, batch);
         }
     }
 
-    fn through(&self, through: Through, batch: &mut Batch<'_>, sums: &mut Sums<'_>) {
+    fn drop_values(&self, done: &Done, batch: &mut Batch<'_>) {
+        for chunk in batch.chunks.iter_mut() {
+            done.values.iter().for_each(|&value| chunk.drop_value(self.program, value));
+        }
+    }
+
+    fn drop_gradients(&self, done: &Done, batch: &mut Batch<'_>) {
+        for chunk in batch.chunks.iter_mut() {
+            done.gradients.iter().for_each(|&slot| chunk.drop_gradient(self.slots, slot));
+        }
+    }
+
+    /// Makes what the convolution of step `at` made before its batch norm, unless it is there.
+    fn inner_again(&self, at: usize, batch: &mut Batch<'_>) {
+        let step = &self.program.steps[at];
+        if batch.chunks.first().is_none_or(|chunk| !chunk.inner[at].is_empty()) {
+            return;
+        }
+        self.value_again(step.input, batch);
+        let layer = &*self.layer(at, Directions::Forward);
+        batch.chunks.par_iter_mut().for_each(|chunk| self.convolve_bare(at, step, layer, chunk));
+    }
+
+    /// Makes `value` behind a batch norm, unless it is there.
+    fn value_again(&self, value: ValueId, batch: &mut Batch<'_>) {
+        if batch.chunks.first().is_none_or(|chunk| !chunk.values[value].is_empty()) {
+            return;
+        }
+        let at = made_by(self.program, value).expect("the way forward kept the images");
+        let step = &self.program.steps[at];
+        match step.operation {
+            Operation::Conv2d { .. } => self.inner_again(at, batch),
+            _ => self.value_again(step.input, batch),
+        }
+        let Some(Normed { statistics, .. }) = &batch.norms[at] else {
+            unreachable!("the way forward kept values without a batch norm")
+        };
+        batch.chunks.par_iter_mut().for_each(|chunk| {
+            self.normalize(at, step, statistics, chunk);
+            if is_cheap(step) {
+                chunk.drop_inner(self.program, at);
+            }
+        });
+    }
+
+    /// Through a step; what is `done` with it is let go as early as it can be.
+    fn through(&self, through: Through, done: &Done, batch: &mut Batch<'_>, sums: &mut Sums<'_>) {
         let (at, step) = (through.step, &self.program.steps[through.step]);
+        match step.operation {
+            Operation::Conv2d { norm: Some(_), .. } => self.inner_again(at, batch),
+            Operation::Conv2d { .. } | Operation::Linear { .. } | Operation::BatchNorm2d { .. } => {
+                self.value_again(step.input, batch);
+            }
+            _ => {}
+        }
         if let Some(Normed { statistics, .. }) = &batch.norms[at] {
             let to = &self.program.layouts[step.output];
             let layout = self.normed_layout(step);
@@ -80,18 +138,26 @@ impl Training<'_> {
         } else if step.operation.is_pooled() {
             let (to, layout) = (&self.program.layouts[step.output], self.normed_layout(step));
             batch.chunks.par_iter_mut().for_each(|chunk| {
+                let mut inner = chunk.take(&layout);
                 let Marks::Windows(windows) = &chunk.marks[at] else {
                     unreachable!("a pooling step keeps windows")
                 };
                 let pooled = (&*chunk.gradients[through.from], windows.as_slice());
-                affine::unpool(Isa::detect(), pooled, to, chunk.images, &layout, &mut chunk.inner[at]);
+                affine::unpool(Isa::detect(), pooled, to, chunk.images, &layout, &mut inner);
+                chunk.inner[at] = inner;
             });
         }
+        if inner_layout(self.program, step).is_some() && through.add != Summand::Slot(through.from) {
+            // The gradient goes on from the inner buffer.
+            self.drop_gradients(done, batch);
+        }
         sums.add_weights(self, at, through.from, batch.chunks);
+        self.drop_values(done, batch);
         if step.input != INPUT {
             let layer = &*self.layer(at, Directions::Backward);
             batch.chunks.par_iter_mut().for_each(|chunk| self.to_input(through, step, layer, chunk));
         }
+        batch.chunks.iter_mut().for_each(|chunk| chunk.drop_inner(self.program, at));
     }
 
     /// Back through a batch norm: onto what the convolution made, or onto the step's input.
@@ -111,6 +177,7 @@ impl Training<'_> {
             batch_norm::input_gradient(isa, gradient, None, layout, chunk.images, norm, &mut inner);
             return;
         }
+        chunk.open_gradient(self.slots, through.to);
         let (images, marks) = (chunk.images, through.marks.map(|step| &chunk.marks[step]));
         let y = &chunk.values[step.input];
         write(&mut chunk.gradients, through.to, through.add, marks, |buffers, mut dx| {
@@ -123,8 +190,9 @@ impl Training<'_> {
     fn to_input(&self, through: Through, step: &Step, layer: &Layer, chunk: &mut Chunk) {
         let at = through.step;
         let applied = Applied { program: self.program, step, layer };
+        chunk.open_gradient(self.slots, through.to);
         let (images, marks) = (chunk.images, through.marks.map(|step| &chunk.marks[step]));
-        let inner = super::chunk::inner_layout(self.program, step).map(|layout| (layout, &chunk.inner[at]));
+        let inner = inner_layout(self.program, step).map(|layout| (layout, &chunk.inner[at]));
         let from = &self.program.layouts[step.input];
         write(&mut chunk.gradients, through.to, through.add, marks, |buffers, dx| {
             with_scratch(|scratch| match (inner, applied.layer) {

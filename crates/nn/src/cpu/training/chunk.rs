@@ -4,14 +4,17 @@ use robin_kernels::aligned::Aligned;
 use robin_kernels::layout::Layout;
 
 use super::super::apply::Marks;
-use super::super::lower::{Operation, Program, Step};
-use super::super::slots::Slots;
+use super::super::lower::{Operation, Program, Step, ValueId};
+use super::super::slots::{Slot, Slots};
 
-/// Buffers of one chunk; kept from step to step.
+/// Values that idle buffers of a chunk may hold: 6 MB. Beyond that, buffers of one size are let go while others are in use.
+const IDLE: usize = 3 << 19;
+
+/// Buffers of one chunk. Those of values, of `inner` and of gradients are empty unless in use.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub(super) images: usize,
-    /// Each value; the weights' gradients need them.
+    /// Each value.
     pub(super) values: Vec<Aligned>,
     /// Of each step with something between its convolution and its output: what the convolution made, later the
     /// gradient on it.
@@ -19,31 +22,99 @@ pub(super) struct Chunk {
     pub(super) marks: Vec<Marks>,
     /// The slots that the way back uses.
     pub(super) gradients: Vec<Aligned>,
+    idle: Idle,
+}
+
+/// Buffers that nobody uses, with what lies in them: halos stay zero.
+#[derive(Debug, Default)]
+struct Idle(Vec<(Layout, Aligned)>);
+
+impl Idle {
+    /// A buffer for `images` images whose halos are zero; the rest of it may be anything.
+    fn take(&mut self, layout: &Layout, images: usize) -> Aligned {
+        let len = images * layout.image();
+        let fits = |(idle, buffer): &(Layout, Aligned)| idle == layout && buffer.len() >= len;
+        match self.0.iter().rposition(fits) {
+            Some(at) => self.0.remove(at).1,
+            None => {
+                self.shrink(IDLE.saturating_sub(len));
+                Aligned::zeros(len)
+            }
+        }
+    }
+
+    /// Lets the buffers go that were idle longest, until the others hold at most `len` values.
+    fn shrink(&mut self, len: usize) {
+        let mut held: usize = self.0.iter().map(|(_, buffer)| buffer.len()).sum();
+        let excess = self.0.iter().take_while(|(_, buffer)| {
+            let over = held > len;
+            held -= buffer.len();
+            over
+        });
+        let excess = excess.count();
+        self.0.drain(..excess);
+    }
+
+    fn give(&mut self, layout: &Layout, buffer: &mut Aligned) {
+        if !buffer.is_empty() {
+            self.0.push((*layout, std::mem::take(buffer)));
+            self.shrink(IDLE);
+        }
+    }
 }
 
 impl Chunk {
-    /// Makes room for `images` images; what there is is used again.
+    /// Values in idle buffers.
+    pub(super) fn held(&self) -> usize {
+        self.idle.0.iter().map(|(_, buffer)| buffer.len()).sum()
+    }
+
+    /// Empty places for everything about `images` images, and room for marks; what there is is used again.
     pub(super) fn make_room(&mut self, program: &Program, slots: &Slots, images: usize) {
         self.images = images;
-        let grow = |buffers: &mut Vec<Aligned>, layouts: &mut dyn Iterator<Item = Option<Layout>>| {
-            for (at, layout) in layouts.enumerate() {
-                if buffers.len() <= at {
-                    buffers.push(Aligned::default());
-                }
-                if let Some(layout) = layout {
-                    buffers[at].grow(images * layout.image());
-                }
-            }
-        };
-        grow(&mut self.values, &mut program.layouts.iter().map(|layout| Some(*layout)));
-        grow(&mut self.inner, &mut program.steps.iter().map(|step| inner_layout(program, step)));
-        let used = slots.used_on_the_way_back();
-        let layouts = slots.layouts.iter().enumerate();
-        grow(&mut self.gradients, &mut layouts.map(|(slot, layout)| used.contains(&slot).then_some(*layout)));
+        self.values.resize_with(program.layouts.len(), Aligned::default);
+        self.inner.resize_with(program.steps.len(), Aligned::default);
+        self.gradients.resize_with(slots.layouts.len(), Aligned::default);
         self.marks.resize_with(program.steps.len(), Marks::default);
         for (step, marks) in program.steps.iter().zip(&mut self.marks) {
             marks.make_room(step, &program.layouts[step.output], images);
         }
+    }
+
+    /// A buffer to be put into its place.
+    pub(super) fn take(&mut self, layout: &Layout) -> Aligned {
+        self.idle.take(layout, self.images)
+    }
+
+    /// A buffer for a gradient, unless it is there.
+    pub(super) fn open_gradient(&mut self, slots: &Slots, slot: Slot) {
+        if self.gradients[slot].is_empty() {
+            self.gradients[slot] = self.take(&slots.layouts[slot]);
+        }
+    }
+
+    /// Lets go of a value, if it is there.
+    pub(super) fn drop_value(&mut self, program: &Program, value: ValueId) {
+        self.idle.give(&program.layouts[value], &mut self.values[value]);
+    }
+
+    /// Lets go of what a step's convolution made, if it is there.
+    pub(super) fn drop_inner(&mut self, program: &Program, at: usize) {
+        if let Some(layout) = inner_layout(program, &program.steps[at]) {
+            self.idle.give(&layout, &mut self.inner[at]);
+        }
+    }
+
+    /// Lets go of a gradient, if it is there.
+    pub(super) fn drop_gradient(&mut self, slots: &Slots, slot: Slot) {
+        self.idle.give(&slots.layouts[slot], &mut self.gradients[slot]);
+    }
+
+    /// Lets go of everything, whatever a failed step left.
+    pub(super) fn clear(&mut self, program: &Program, slots: &Slots) {
+        (0..self.values.len()).for_each(|value| self.drop_value(program, value));
+        (0..self.inner.len()).for_each(|at| self.drop_inner(program, at));
+        (0..self.gradients.len()).for_each(|slot| self.drop_gradient(slots, slot));
     }
 }
 

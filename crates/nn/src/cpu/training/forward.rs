@@ -22,18 +22,26 @@ impl Training<'_> {
         let length = shape.iter().product::<usize>();
         batch.chunks.par_iter_mut().zip(images.par_chunks(CHUNK * length)).for_each(|(chunk, images)| {
             chunk.make_room(self.program, self.slots, images.len() / length);
+            chunk.clear(self.program, self.slots);
             let layout = &self.program.layouts[INPUT];
+            chunk.values[INPUT] = chunk.take(layout);
             read_images(images, shape, self.normalize.as_ref(), layout, &mut chunk.values[INPUT]);
         });
         for (at, step) in self.program.steps.iter().enumerate() {
             let normed = self.step_forward(at, step, batch)?;
             batch.norms.push(normed);
+            for chunk in batch.chunks.iter_mut() {
+                // What was not pooled yet is read again by nobody, and what was normalised is made again.
+                chunk.drop_inner(self.program, at);
+                self.lifetimes.forward[at].iter().for_each(|&value| chunk.drop_value(self.program, value));
+            }
         }
         let outputs = self.program.graph.num_outputs();
         let layout = &self.program.layouts[self.program.output];
         let mut scores = vec![0.0; batch.images * outputs];
-        for (chunk, scores) in batch.chunks.iter().zip(scores.chunks_mut(CHUNK * outputs)) {
+        for (chunk, scores) in batch.chunks.iter_mut().zip(scores.chunks_mut(CHUNK * outputs)) {
             read_scores(&chunk.values[self.program.output], layout, outputs, scores);
+            self.lifetimes.scores.iter().for_each(|&value| chunk.drop_value(self.program, value));
         }
         Ok(scores)
     }
@@ -79,7 +87,7 @@ impl Training<'_> {
     /// A step that sees one image at a time.
     fn without_norm(&self, at: usize, step: &Step, layer: &Layer, chunk: &mut Chunk) {
         let applied = Applied { program: self.program, step, layer };
-        let mut output = std::mem::take(&mut chunk.values[step.output]);
+        let mut output = chunk.take(&self.program.layouts[step.output]);
         let add = step.add.map(|add| &*chunk.values[add]);
         let x = &chunk.values[step.input];
         with_scratch(|scratch| {
@@ -89,20 +97,23 @@ impl Training<'_> {
     }
 
     /// The convolution before a batch norm.
-    fn convolve_bare(&self, at: usize, step: &Step, layer: &Layer, chunk: &mut Chunk) {
+    pub(super) fn convolve_bare(&self, at: usize, step: &Step, layer: &Layer, chunk: &mut Chunk) {
         let Layer::Conv2d(layer) = layer else { return };
         let (from, to) = (&self.program.layouts[step.input], self.normed_layout(step));
-        let (x, output) = (&chunk.values[step.input], &mut *chunk.inner[at]);
-        let finish = Finish { output, bias: layer.bias.as_deref(), add: Add::Nothing, gate: Gate::Open };
+        let mut output = chunk.take(&to);
+        let x = &chunk.values[step.input];
+        let finish =
+            Finish { output: &mut output, bias: layer.bias.as_deref(), add: Add::Nothing, gate: Gate::Open };
         with_scratch(|scratch| {
             layer.packed.forward(x, from, chunk.images, &to, finish, &mut scratch.conv2d);
         });
+        chunk.inner[at] = output;
     }
 
     /// Batch norm with known statistics, and the rest of the step.
-    fn normalize(&self, at: usize, step: &Step, statistics: &Statistics, chunk: &mut Chunk) {
+    pub(super) fn normalize(&self, at: usize, step: &Step, statistics: &Statistics, chunk: &mut Chunk) {
         let (isa, layout, to) = (Isa::detect(), self.normed_layout(step), &self.program.layouts[step.output]);
-        let mut output = std::mem::take(&mut chunk.values[step.output]);
+        let mut output = chunk.take(to);
         let mut marks = std::mem::take(&mut chunk.marks[at]);
         let y = normed(at, step, chunk);
         match &mut marks {

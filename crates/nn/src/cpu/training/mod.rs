@@ -7,6 +7,7 @@
 mod back;
 mod chunk;
 mod forward;
+mod lifetimes;
 mod sums;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::lower::Program;
 use super::slots::Slots;
 use crate::{Gradients, LossFn, Parameters, Result};
 use chunk::Chunk;
+pub(super) use lifetimes::Lifetimes;
 use robin_kernels::batch_norm::{Moments, Statistics};
 use robin_kernels::conv2d::packed::Directions;
 use sums::Sums;
@@ -33,10 +35,24 @@ pub(super) struct Buffers {
     room: sums::Room,
 }
 
+/// Values that stay from step to step: 52 MB. A network that uses more leaves it to the attack that comes next.
+const HELD: usize = 13 << 20;
+
+impl Buffers {
+    /// Lets everything go if it is much.
+    fn leave(&mut self) {
+        let chunks: usize = self.batches.iter().flatten().map(Chunk::held).sum();
+        if chunks + self.room.held() > HELD {
+            *self = Self::default();
+        }
+    }
+}
+
 /// What a training step looks at.
 struct Training<'a> {
     program: &'a Program,
     slots: &'a Slots,
+    lifetimes: &'a Lifetimes,
     /// Layers that are packed already; others are packed when their turn comes, and then let go.
     shared: Vec<Option<Arc<Layer>>>,
     parameters: &'a Parameters,
@@ -72,16 +88,15 @@ impl Training<'_> {
 
 /// Runs one step. The running statistics in `parameters` move only if nothing fails.
 pub(super) fn step(
-    program: &Program,
-    slots: &Slots,
+    (program, slots, lifetimes): (&Program, &Slots, &Lifetimes),
     shared: Vec<Option<Arc<Layer>>>,
     parameters: &mut Parameters,
     buffers: &mut Buffers,
     batches: &[&Tensor],
     loss: &mut LossFn<'_>,
 ) -> Result<Gradients> {
-    let training =
-        Training { program, slots, shared, parameters, normalize: super::normalization(program, parameters) };
+    let normalize = super::normalization(program, parameters);
+    let training = Training { program, slots, lifetimes, shared, parameters, normalize };
     buffers.batches.resize_with(batches.len(), Vec::new);
     let mut on_their_way = Vec::with_capacity(batches.len());
     let mut scores = Vec::with_capacity(batches.len());
@@ -101,5 +116,6 @@ pub(super) fn step(
     let gradients = sums.finish(&training);
     let norms: Vec<_> = on_their_way.into_iter().map(|batch| batch.norms).collect();
     forward::move_running_statistics(program, &norms, parameters);
+    buffers.leave();
     Ok(gradients)
 }

@@ -31,6 +31,13 @@ pub(super) struct Room {
     z: Aligned,
 }
 
+impl Room {
+    /// Values that it takes.
+    pub(super) fn held(&self) -> usize {
+        self.gradient.as_ref().map_or(0, WeightGradient::held) + self.v.len() + self.z.len()
+    }
+}
+
 #[derive(Default)]
 struct Sum {
     weights: Aligned,
