@@ -1,5 +1,8 @@
 //! One cell: load, train, attack, aggregate, measure.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use robin_aggregation::OneVsAll;
 use robin_attacks::Loss;
 use robin_core::{
@@ -8,6 +11,7 @@ use robin_core::{
 use robin_data::{Dataset, LabelMap};
 use robin_evaluation::{Clean, Robust, wilson};
 use robin_nn::{Executor, Graph, Parameters};
+use robin_training::{Checkpointing, Task, Trainer};
 use serde_json::{Value, json};
 
 use crate::key::sha256;
@@ -26,6 +30,18 @@ pub(crate) struct Context<'a> {
     pub(crate) cancel: &'a CancelToken,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) watched: &'a Watched<'a>,
+    /// Where the training of this cell leaves its checkpoints.
+    pub(crate) checkpoint: PathBuf,
+}
+
+/// The least time between two checkpoints of a training.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+impl Context<'_> {
+    /// The checkpoints of this cell's training.
+    pub(crate) fn checkpointing(&self) -> Checkpointing {
+        Checkpointing::new(&self.checkpoint, CHECKPOINT_EVERY)
+    }
 }
 
 /// Trains a network and measures it on its training set: results, and the weights as safetensors.
@@ -35,17 +51,12 @@ pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value,
         .executor
         .network(&work.graph, work.parameters())
         .map_err(Error::work("preparing the network"))?;
-    let summary = robin_training::train(
-        network.as_mut(),
-        &work.data,
-        &work.labels,
-        &work.config,
-        work.seed,
-        &mut Watcher(context),
-        context.cancel,
-    )
-    .map_err(Error::work("training"))?;
-    let weights = network.parameters().to_safetensors().map_err(Error::work("writing the weights"))?;
+    let task = Task { data: &work.data, labels: &work.labels, config: &work.config, seed: work.seed };
+    let mut watcher = Watcher(context);
+    let (mut trainer, _) = Trainer::open(network.as_mut(), task, context.checkpointing(), &mut watcher)
+        .map_err(Error::work("continuing the training"))?;
+    let summary = trainer.run(&mut watcher, context.cancel).map_err(Error::work("training"))?;
+    let weights = trainer.trained().chosen().to_safetensors().map_err(Error::work("writing the weights"))?;
 
     // Measured on what an evaluation will load, not on the network in memory.
     let classifier = classifier(&work.graph, &weights, context)?;
@@ -55,13 +66,20 @@ pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value,
     let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
     let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
     let training_set = summary_of(&clean, robust.as_ref());
-    let results = json!({
+    let mut results = json!({
         "weights_sha256": sha256(&weights),
         "epochs": to_json("training summary", &summary.epochs)?,
         "training_set": training_set,
         // Said beside the numbers: these are the first images, and perhaps not all.
         "training_set_images": { "measured": work.measured.len(), "trained_on": work.data.len() },
     });
+    // Where there is none of these, records are what they always were.
+    if let Some(epoch) = summary.best_epoch {
+        results["best_epoch"] = json!(epoch);
+    }
+    if !summary.warnings.is_empty() {
+        results["warnings"] = to_json("training warnings", &summary.warnings)?;
+    }
     Ok((results, weights))
 }
 

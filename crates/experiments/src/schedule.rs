@@ -155,6 +155,7 @@ fn one(
         cancel: options.cancel,
         observer: options.observer,
         watched,
+        checkpoint: writer.store().checkpoint_path(&cell.key),
     };
     let begin = Instant::now();
     let (results, weights) = match &cell.work {
@@ -190,6 +191,10 @@ fn one(
         provenance,
     };
     writer.save(&record, weights.as_deref())?;
+    if weights.is_some() {
+        // After the record, so that no moment is without either.
+        context.checkpointing().remove().map_err(Error::work("removing the checkpoint"))?;
+    }
     tracing::info!(cell = cell.label, key = %cell.key, "record written");
     Ok(record)
 }

@@ -1,6 +1,6 @@
 //! The result folder: records and weights, written whole or not at all.
 //!
-//! Layout: `networks/<key>.{json,safetensors}`, `evaluations/<key>.json`, `<item>-<profile>.{json,md}`. A
+//! Layout: `networks/<key>.{json,safetensors}`, `networks/<key>{,.previous}.ckpt` while a network is trained, `evaluations/<key>.json`, `<item>-<profile>.{json,md}`. A
 //! file is written under a temporary name in its own folder, synced, and renamed; a name that starts with
 //! `.tmp` is a leftover of a killed run and means nothing.
 
@@ -44,6 +44,11 @@ impl Store {
     /// Where the weights of the network `key` are, or will be.
     pub fn weights_path(&self, key: &Key) -> PathBuf {
         self.folder.join(Kind::Network.folder()).join(format!("{key}.safetensors"))
+    }
+
+    /// Where the checkpoint of the network `key` is while it is trained.
+    pub fn checkpoint_path(&self, key: &Key) -> PathBuf {
+        self.folder.join(Kind::Network.folder()).join(format!("{key}.ckpt"))
     }
 
     /// The record of `key`, or `None` if there is none.
