@@ -157,6 +157,19 @@ pub enum Error {
         /// How many there are.
         classes: usize,
     },
+    /// Reflected padding that is wider than the image.
+    #[error(
+        "crop_padding {padding} cannot be reflected in images of {height} x {width}: allowed is 0 to {}",
+        height.min(width).saturating_sub(1)
+    )]
+    Padding {
+        /// Pixels on each side.
+        padding: usize,
+        /// Of the images.
+        height: usize,
+        /// Of the images.
+        width: usize,
+    },
     /// A batch size that the sampling cannot fill.
     #[error("batch_size {batch_size} does not suit {examples} examples: {allowed}")]
     BatchSize {

@@ -26,7 +26,7 @@ pub mod labels;
 pub mod name;
 pub mod sampling;
 
-pub use augment::RandomCrop;
+pub use augment::{Augmentation, Flip, Padding};
 pub use dataset::{Dataset, Source};
 pub use error::{Error, Result, SourceFailure};
 pub use fetch::{FetchObserver, fetch};
