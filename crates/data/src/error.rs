@@ -170,6 +170,32 @@ pub enum Error {
         /// Of the images.
         width: usize,
     },
+    /// A label map that does not suit the data set.
+    #[error("label map: {field} is {value}, allowed is {allowed}")]
+    LabelMap {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// An example that a label map says nothing about.
+    #[error("{map} says nothing about label {label}: restrict the data set to the classes that it keeps")]
+    NotKept {
+        /// The example's label.
+        label: u32,
+        /// The map.
+        map: String,
+    },
+    /// A label map that keeps no example.
+    #[error("none of the {examples} examples has a class that {map} keeps")]
+    NoExamples {
+        /// The map.
+        map: String,
+        /// How many examples there are.
+        examples: usize,
+    },
     /// A batch size that the sampling cannot fill.
     #[error("batch_size {batch_size} does not suit {examples} examples: {allowed}")]
     BatchSize {

@@ -32,7 +32,7 @@ pub use error::{Error, Result, SourceFailure};
 pub use fetch::{FetchObserver, fetch};
 pub use folder::default_dir;
 pub use inspect::{DatasetInfo, FileState, FileStatus, SplitInfo, info, verify};
-pub use labels::LabelMap;
+pub use labels::{Groups, LabelMap, class_order};
 pub use name::{DatasetName, Split};
 pub use sampling::{Sampling, epoch};
 

@@ -37,7 +37,7 @@ pub fn train(
     if outputs != classes {
         return Err(Error::Classes { outputs, classes });
     }
-    let mapped = labels.apply_all(data.labels());
+    let mapped = labels.apply_all(data.labels())?;
     let mut sgd = Sgd::new(config.momentum, config.weight_decay);
     let mut summary = Summary { epochs: Vec::with_capacity(config.epochs) };
     for number in 0..config.epochs {
