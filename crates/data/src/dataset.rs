@@ -113,7 +113,7 @@ impl Dataset {
             DatasetName::Cifar10 => {
                 let (mut pixels, mut labels) = (Vec::new(), Vec::new());
                 for (file, bytes) in files {
-                    cifar::append(&file, &bytes, name.num_classes(), &mut pixels, &mut labels)?;
+                    cifar::append(&file, &bytes, cifar::Records::Cifar10, &mut pixels, &mut labels)?;
                 }
                 (pixels, labels)
             }

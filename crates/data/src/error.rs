@@ -18,6 +18,26 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// Neither a known data set nor a file of images.
+    #[error(
+        "data set {text:?} is neither one of {} nor a file, folder or prefix of the user's own: looked for {}",
+        DatasetName::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        looked_for.join(", ")
+    )]
+    NoDataset {
+        /// What was given.
+        text: String,
+        /// Files that would have done.
+        looked_for: Vec<String>,
+    },
+    /// A folder with the same images in several formats, perhaps.
+    #[error("data set {text:?} could be any of {}: name the one that is meant", files.join(", "))]
+    Ambiguous {
+        /// What was given.
+        text: String,
+        /// The files.
+        files: Vec<String>,
+    },
     /// A file that has not been fetched.
     #[error(
         "{} does not exist: run `cargo xtask data fetch {dataset}` (or name the folder that has it)",
