@@ -13,6 +13,7 @@ pub mod device;
 pub mod environment;
 pub mod error;
 pub mod key;
+pub mod logs;
 pub mod observer;
 pub mod plan;
 pub mod preview;
