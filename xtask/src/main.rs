@@ -5,6 +5,7 @@
 mod bench;
 mod data;
 mod exit;
+mod export;
 mod fixtures;
 mod interrupt;
 mod progress;
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// Train, attack and print a table of the paper with the published numbers beside ours.
     Reproduce(reproduce::Arguments),
+    /// Write trained weights as a PyTorch state_dict, and logits to compare.
+    Export(export::Arguments),
     /// Get the full data sets, check them, describe them.
     Data(data::Arguments),
     /// Make or check the data subset inside the program.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Fixtures(arguments) => fixtures::run(&arguments),

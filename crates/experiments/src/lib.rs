@@ -12,6 +12,7 @@ pub mod cost;
 pub mod device;
 pub mod environment;
 pub mod error;
+pub mod export;
 pub mod key;
 pub mod logs;
 pub mod observer;
