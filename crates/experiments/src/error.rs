@@ -71,6 +71,14 @@ pub enum Error {
         /// What was asked for now.
         asked: String,
     },
+    /// A result folder with something in it that is no training.
+    #[error("{}: holds {found} and no run.json, so it is no training's; choose another --out", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+        /// A file or folder in it.
+        found: String,
+    },
     /// A device that this build cannot use.
     #[error("device {device} needs the cargo feature `{feature}`, which this build does not have")]
     MissingFeature {
@@ -209,6 +217,7 @@ impl Error {
                 | Error::Zero { .. }
                 | Error::Option { .. }
                 | Error::OtherRun { .. }
+                | Error::Occupied { .. }
                 | Error::MissingFeature { .. }
         )
     }

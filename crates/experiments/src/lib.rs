@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod spec;
 pub mod store;
 pub mod table;
+pub mod training_run;
 
 pub use device::Device;
 pub use environment::Environment;
