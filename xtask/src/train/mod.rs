@@ -38,9 +38,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Err(Interrupted.into());
     }
     print(&run, &outcome, arguments)?;
-    for (name, error) in &outcome.failures {
-        eprintln!("failed: {name}: {:#}", chain(error));
-    }
     if !outcome.failures.is_empty() {
         let names: Vec<&str> = outcome.failures.iter().map(|(name, _)| name.as_str()).collect();
         bail!("{} failed; the same command tries again", names.join(", "));
@@ -94,7 +91,7 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
 }
 
 /// An error with its causes on one line.
-fn chain(error: &robin_experiments::Error) -> String {
+pub(super) fn chain(error: &robin_experiments::Error) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {

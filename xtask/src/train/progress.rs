@@ -11,6 +11,8 @@ use robin_experiments::training_run::{Progress, TrainingRun, Watch};
 use robin_report::table::duration;
 use robin_training::{Continued, Warning};
 
+use super::chain;
+
 /// Resolution of a bar.
 const UNITS: f64 = 1_000.0;
 
@@ -146,7 +148,7 @@ impl Watch for Bars {
 
     fn failed(&self, arm: usize, error: &Error) {
         self.end(arm);
-        self.say(arm, &format!("failed: {error}"));
+        self.say(arm, &format!("failed: {}", chain(error)));
     }
 }
 
@@ -186,6 +188,6 @@ impl Watch for Lines {
     }
 
     fn failed(&self, arm: usize, error: &Error) {
-        eprintln!("{}: failed: {error}", self.names[arm]);
+        eprintln!("{}: failed: {}", self.names[arm], chain(error));
     }
 }
