@@ -1,14 +1,11 @@
 //! One cell: load, train, attack, aggregate, measure.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use robin_aggregation::OneVsAll;
 use robin_attacks::Loss;
 use robin_core::{
     Attack, Batch, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
 };
-use robin_data::{Dataset, LabelMap};
+use robin_data::Dataset;
 use robin_evaluation::{Clean, Robust, wilson};
 use robin_nn::{Executor, Graph, Parameters};
 use robin_training::{Checkpointing, Task, Trainer};
@@ -30,22 +27,15 @@ pub(crate) struct Context<'a> {
     pub(crate) cancel: &'a CancelToken,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) watched: &'a Watched<'a>,
-    /// Where the training of this cell leaves its checkpoints.
-    pub(crate) checkpoint: PathBuf,
 }
 
-/// The least time between two checkpoints of a training.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
-
-impl Context<'_> {
-    /// The checkpoints of this cell's training.
-    pub(crate) fn checkpointing(&self) -> Checkpointing {
-        Checkpointing::new(&self.checkpoint, CHECKPOINT_EVERY)
-    }
-}
-
-/// Trains a network and measures it on its training set: results, and the weights as safetensors.
-pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value, Vec<u8>)> {
+/// Trains a network, continued from its checkpoint if there is one, and measures it on its training set: results, and
+/// the weights as safetensors.
+pub(crate) fn train(
+    work: &NetworkWork,
+    checkpointing: Checkpointing,
+    context: &Context<'_>,
+) -> Result<(Value, Vec<u8>)> {
     let _span = tracing::info_span!("train", cell = context.watched.label).entered();
     let mut network = context
         .executor
@@ -53,19 +43,13 @@ pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value,
         .map_err(Error::work("preparing the network"))?;
     let task = Task { data: &work.data, labels: &work.labels, config: &work.config, seed: work.seed };
     let mut watcher = Watcher(context);
-    let (mut trainer, _) = Trainer::open(network.as_mut(), task, context.checkpointing(), &mut watcher)
+    let (mut trainer, _) = Trainer::open(network.as_mut(), task, checkpointing, &mut watcher)
         .map_err(Error::work("continuing the training"))?;
     let summary = trainer.run(&mut watcher, context.cancel).map_err(Error::work("training"))?;
     let weights = trainer.trained().chosen().to_safetensors().map_err(Error::work("writing the weights"))?;
 
-    // Measured on what an evaluation will load, not on the network in memory.
-    let classifier = classifier(&work.graph, &weights, context)?;
-    let measured = relabelled(&work.measured, &work.labels)?;
-    let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
     let seed = work.seed.derive(Purpose::Evaluation, 0);
-    let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
-    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
-    let training_set = summary_of(&clean, robust.as_ref());
+    let training_set = training_set(work, &weights, seed, context)?;
     let mut results = json!({
         "weights_sha256": sha256(&weights),
         "epochs": to_json("training summary", &summary.epochs)?,
@@ -81,6 +65,23 @@ pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value,
         results["warnings"] = to_json("training warnings", &summary.warnings)?;
     }
     Ok((results, weights))
+}
+
+/// Clean accuracy and accuracy under attack of a trained network on its own training images.
+pub(crate) fn training_set(
+    work: &NetworkWork,
+    weights: &[u8],
+    seed: Seed,
+    context: &Context<'_>,
+) -> Result<Value> {
+    // Measured on what an evaluation will load, not on the network in memory.
+    let classifier = classifier(&work.graph, weights, context)?;
+    let measured =
+        work.measured.relabelled(&work.labels).map_err(Error::work("relabelling the training set"))?;
+    let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
+    let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
+    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
+    Ok(summary_of(&clean, robust.as_ref()))
 }
 
 /// Evaluates the classifier that `networks` (architecture and weights, in class order) make up.
@@ -199,17 +200,6 @@ fn summary_of(clean: &Clean, robust: Option<&Robust>) -> Value {
         "worst": robust.map(|robust| accuracy(&robust.worst.broken)),
         "last": robust.map(|robust| accuracy(&robust.last.broken)),
     })
-}
-
-/// The same images with the labels that a network was trained on.
-fn relabelled(data: &Dataset, labels: &LabelMap) -> Result<Dataset> {
-    if *labels == LabelMap::Identity {
-        return Ok(data.clone());
-    }
-    // A label map never has more classes than its data set.
-    let mapped = data.labels().iter().map(|&label| labels.apply(label) as u8).collect();
-    Dataset::from_parts(data.name(), data.split(), data.shape(), data.pixels().to_vec(), mapped)
-        .map_err(Error::work("relabelling the training set"))
 }
 
 fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {

@@ -129,6 +129,8 @@ impl Recipe {
             schedule: self.schedule.clone(),
             sampling,
             crop_padding: self.crop_padding,
+            padding: robin_data::Padding::Zeros,
+            flip: robin_data::Flip::None,
             attack_mode: AttackMode::Eval,
             label_smoothing: 0.0,
             weight_averaging: None,

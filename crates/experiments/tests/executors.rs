@@ -34,6 +34,8 @@ fn checkpoint(graph: &Graph) -> Parameters {
         schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: 0,
+        padding: robin_data::Padding::Zeros,
+        flip: robin_data::Flip::None,
         attack_mode: AttackMode::Eval,
         label_smoothing: 0.0,
         weight_averaging: None,

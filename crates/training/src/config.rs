@@ -2,7 +2,7 @@
 
 use robin_attacks::StepSize;
 use robin_core::Budget;
-use robin_data::Sampling;
+use robin_data::{Augmentation, Flip, Padding, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::{AttackMode, Error, Method, Result, Schedule};
@@ -28,8 +28,14 @@ pub struct Config {
     pub schedule: Schedule,
     /// Which examples share a batch.
     pub sampling: Sampling,
-    /// Zeros around an image before a random crop of its own size; 0 means no crop.
+    /// Pixels around an image before a random crop of its own size; 0 means no crop.
     pub crop_padding: usize,
+    /// What these pixels are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub padding: Padding,
+    /// Whether images are mirrored.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub flip: Flip,
     /// Batch norm during the training attack.
     #[serde(default, skip_serializing_if = "is_default")]
     pub attack_mode: AttackMode,
@@ -128,6 +134,11 @@ impl Config {
         Ok(())
     }
 
+    /// What becomes of training images.
+    pub fn augmentation(&self) -> Augmentation {
+        Augmentation { crop_padding: self.crop_padding, padding: self.padding, flip: self.flip }
+    }
+
     /// The learning rate of step `step` of `steps` in epoch `epoch`, both counted from 0.
     pub fn learning_rate_at(&self, epoch: usize, step: usize, steps: usize) -> f64 {
         self.learning_rate * self.schedule.factor((epoch, self.epochs), (step, steps))
@@ -150,6 +161,8 @@ pub(crate) mod tests {
             schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
             sampling: Sampling::Plain,
             crop_padding: 0,
+            padding: robin_data::Padding::Zeros,
+            flip: robin_data::Flip::None,
             attack_mode: AttackMode::Eval,
             label_smoothing: 0.0,
             weight_averaging: None,

@@ -84,7 +84,7 @@ pub(crate) enum Begin<'a> {
     /// As the method says, with random numbers of this seed.
     Drawn(Seed),
     /// At these images.
-    #[cfg_attr(not(test), expect(dead_code, reason = "replays of another program's training begin here"))]
+    #[expect(dead_code, reason = "replays of another program's training begin here")]
     At(&'a Tensor),
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use robin_core::{Batch, CancelToken, ExampleId, Purpose, Seed};
-use robin_data::{Dataset, LabelMap, RandomCrop, epoch};
+use robin_data::{Dataset, LabelMap, epoch};
 use robin_nn::{Network, Parameters};
 
 use crate::averaging::follow;
@@ -52,13 +52,15 @@ impl<'a> Trainer<'a> {
         let Task { data, labels, config, .. } = task;
         config.validate()?;
         labels.validate(data.num_classes())?;
+        let [_, height, width] = data.shape();
+        config.augmentation().validate(height, width)?;
         let classes = labels.num_classes(data.num_classes());
         let outputs = network.graph().num_outputs();
         if outputs != classes {
             return Err(Error::Classes { outputs, classes });
         }
         let division = Division::new(data, config.validation.as_ref())?;
-        let mapped = labels.apply_all(data.labels());
+        let mapped = labels.apply_all(data.labels())?;
         let labels = division.training.iter().map(|&index| mapped[index as usize]).collect();
         let state = State {
             epoch: 0,
@@ -244,10 +246,7 @@ impl<'a> Trainer<'a> {
     fn compute(&mut self, mut batch: Batch, epoch_seed: Seed, cancel: &CancelToken) -> Result<StepResult> {
         let config = self.task.config;
         let State { epoch, step, .. } = self.state;
-        if config.crop_padding > 0 {
-            let crop = RandomCrop { padding: config.crop_padding };
-            batch = crop.apply(&batch, epoch_seed.derive(Purpose::Crop, 0))?;
-        }
+        batch = config.augmentation().apply(&batch, epoch_seed.derive(Purpose::Crop, 0))?;
         let count = perturbed_count(config, epoch);
         let examples: Examples = examples(self.network, config, batch, count, (step, epoch_seed), cancel)?;
         let before = self.network.parameters().buffers.clone();

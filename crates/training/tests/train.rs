@@ -23,6 +23,8 @@ fn config(method: Method, sampling: Sampling) -> Config {
         schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
         sampling,
         crop_padding: 0,
+        padding: robin_data::Padding::Zeros,
+        flip: robin_data::Flip::None,
         attack_mode: AttackMode::Eval,
         label_smoothing: 0.0,
         weight_averaging: None,

@@ -96,6 +96,8 @@ fn config(budget: Budget, batch_size: usize, epochs: usize) -> Config {
         schedule: Schedule::Steps { milestones: Vec::new(), factor: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: 0,
+        padding: robin_data::Padding::Zeros,
+        flip: robin_data::Flip::None,
         attack_mode: AttackMode::Eval,
         label_smoothing: 0.0,
         weight_averaging: None,
