@@ -71,7 +71,14 @@ pub(crate) fn examples(
             batch.images = host::replace(&batch.images, &rows, &perturbed)?;
             Ok(Examples::Mixed { batch, perturbed: rows })
         }
-        Method::Trades { .. } | Method::Mart { .. } => {
+        Method::Trades { start, .. } | Method::Mart { start, .. } => {
+            let noisy = match (*start, begin) {
+                (AttackStart::Gaussian { deviation }, Begin::Drawn(seed)) => {
+                    Some(noisy(&batch, deviation, seed)?)
+                }
+                _ => None,
+            };
+            let begin = noisy.as_ref().map_or(begin, Begin::At);
             let perturbed = attack(&*network.freeze()?, &config.method, &batch, begin, cancel)?;
             Ok(Examples::Pair { clean: batch, perturbed })
         }
@@ -81,10 +88,9 @@ pub(crate) fn examples(
 /// Where a training attack begins.
 #[derive(Clone, Copy)]
 pub(crate) enum Begin<'a> {
-    /// As the method says, with random numbers of this seed.
+    /// At the attack's own start, with random numbers of this seed.
     Drawn(Seed),
     /// At these images.
-    #[expect(dead_code, reason = "replays of another program's training begin here")]
     At(&'a Tensor),
 }
 
@@ -107,15 +113,10 @@ pub(crate) fn attack(
         _ => Box::new(CrossEntropy::new(batch.labels.clone())),
     };
     let pgd = pgd(*budget, *steps, *step_size, start)?;
-    let perturbed = match (begin, start) {
-        (Begin::At(start), _) => pgd.ascend_from(model, &*objective, &batch.images, start, cancel)?,
-        (Begin::Drawn(seed), Some(AttackStart::Gaussian { deviation })) => {
-            let start = noisy(batch, deviation, seed)?;
-            pgd.ascend_from(model, &*objective, &batch.images, &start, cancel)?
-        }
-        (Begin::Drawn(seed), _) => pgd.ascend(model, &*objective, batch, seed, cancel)?,
-    };
-    Ok(perturbed)
+    Ok(match begin {
+        Begin::At(start) => pgd.ascend_from(model, &*objective, &batch.images, start, cancel)?,
+        Begin::Drawn(seed) => pgd.ascend(model, &*objective, batch, seed, cancel)?,
+    })
 }
 
 fn pgd(budget: Budget, steps: usize, step_size: StepSize, start: Option<AttackStart>) -> Result<Pgd> {
@@ -186,3 +187,6 @@ fn count(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod parity;
