@@ -64,8 +64,9 @@ fn replay(golden: &Golden, (model, on): (&str, &str), key: &str) -> (Vec<f64>, V
     (found, expected)
 }
 
-fn assert_parity(model: &str, executors: &[&str]) -> usize {
-    let golden = golden(&format!("train-{model}"));
+fn assert_parity(file: &str, executors: &[&str]) -> usize {
+    let golden = golden(file);
+    let model = file.strip_prefix("train-").unwrap();
     let mut steps = 0;
     for key in golden.under("losses.") {
         for on in executors {
@@ -83,10 +84,10 @@ fn assert_parity(model: &str, executors: &[&str]) -> usize {
 #[test]
 fn fifty_steps_of_a_small_network_are_pytorchs() {
     // Two methods: 50 steps in l2, and 10 in each norm.
-    assert_eq!(assert_parity("cnn2-small", &["reference", "cpu"]), 2 * 2 * (50 + 10 + 10));
+    assert_eq!(assert_parity("train-cnn2-small", &["reference", "cpu"]), 2 * 2 * (50 + 10 + 10));
 }
 
 #[test]
 fn a_network_with_batch_norm_is_pytorchs_while_pytorch_agrees_with_itself() {
-    assert!(assert_parity("resnet18", &["reference", "cpu"]) > 0);
+    assert!(assert_parity("train-resnet18", &["reference", "cpu"]) > 0);
 }
