@@ -12,7 +12,9 @@ pub mod cost;
 pub mod device;
 pub mod environment;
 pub mod error;
+pub mod export;
 pub mod key;
+pub mod logs;
 pub mod observer;
 pub mod plan;
 pub mod preview;
@@ -23,6 +25,7 @@ pub mod schedule;
 pub mod spec;
 pub mod store;
 pub mod table;
+pub mod training_run;
 
 pub use device::Device;
 pub use environment::Environment;

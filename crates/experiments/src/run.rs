@@ -5,9 +5,10 @@ use robin_attacks::Loss;
 use robin_core::{
     Attack, Batch, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
 };
-use robin_data::{Dataset, LabelMap};
+use robin_data::Dataset;
 use robin_evaluation::{Clean, Robust, wilson};
 use robin_nn::{Executor, Graph, Parameters};
+use robin_training::{Checkpointing, Task, Trainer};
 use serde_json::{Value, json};
 
 use crate::key::sha256;
@@ -28,41 +29,59 @@ pub(crate) struct Context<'a> {
     pub(crate) watched: &'a Watched<'a>,
 }
 
-/// Trains a network and measures it on its training set: results, and the weights as safetensors.
-pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value, Vec<u8>)> {
+/// Trains a network, continued from its checkpoint if there is one, and measures it on its training set: results, and
+/// the weights as safetensors.
+pub(crate) fn train(
+    work: &NetworkWork,
+    checkpointing: Checkpointing,
+    context: &Context<'_>,
+) -> Result<(Value, Vec<u8>)> {
     let _span = tracing::info_span!("train", cell = context.watched.label).entered();
     let mut network = context
         .executor
         .network(&work.graph, work.parameters())
         .map_err(Error::work("preparing the network"))?;
-    let summary = robin_training::train(
-        network.as_mut(),
-        &work.data,
-        &work.labels,
-        &work.config,
-        work.seed,
-        &mut Watcher(context),
-        context.cancel,
-    )
-    .map_err(Error::work("training"))?;
-    let weights = network.parameters().to_safetensors().map_err(Error::work("writing the weights"))?;
+    let task = Task { data: &work.data, labels: &work.labels, config: &work.config, seed: work.seed };
+    let mut watcher = Watcher(context);
+    let (mut trainer, _) = Trainer::open(network.as_mut(), task, checkpointing, &mut watcher)
+        .map_err(Error::work("continuing the training"))?;
+    let summary = trainer.run(&mut watcher, context.cancel).map_err(Error::work("training"))?;
+    let weights = trainer.trained().chosen().to_safetensors().map_err(Error::work("writing the weights"))?;
 
-    // Measured on what an evaluation will load, not on the network in memory.
-    let classifier = classifier(&work.graph, &weights, context)?;
-    let measured = relabelled(&work.measured, &work.labels)?;
-    let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
     let seed = work.seed.derive(Purpose::Evaluation, 0);
-    let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
-    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
-    let training_set = summary_of(&clean, robust.as_ref());
-    let results = json!({
+    let training_set = training_set(work, &weights, seed, context)?;
+    let mut results = json!({
         "weights_sha256": sha256(&weights),
         "epochs": to_json("training summary", &summary.epochs)?,
         "training_set": training_set,
         // Said beside the numbers: these are the first images, and perhaps not all.
         "training_set_images": { "measured": work.measured.len(), "trained_on": work.data.len() },
     });
+    // Where there is none of these, records are what they always were.
+    if let Some(epoch) = summary.best_epoch {
+        results["best_epoch"] = json!(epoch);
+    }
+    if !summary.warnings.is_empty() {
+        results["warnings"] = to_json("training warnings", &summary.warnings)?;
+    }
     Ok((results, weights))
+}
+
+/// Clean accuracy and accuracy under attack of a trained network on its own training images.
+pub(crate) fn training_set(
+    work: &NetworkWork,
+    weights: &[u8],
+    seed: Seed,
+    context: &Context<'_>,
+) -> Result<Value> {
+    // Measured on what an evaluation will load, not on the network in memory.
+    let classifier = classifier(&work.graph, weights, context)?;
+    let measured =
+        work.measured.relabelled(&work.labels).map_err(Error::work("relabelling the training set"))?;
+    let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
+    let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
+    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
+    Ok(summary_of(&clean, robust.as_ref()))
 }
 
 /// Evaluates the classifier that `networks` (architecture and weights, in class order) make up.
@@ -181,17 +200,6 @@ fn summary_of(clean: &Clean, robust: Option<&Robust>) -> Value {
         "worst": robust.map(|robust| accuracy(&robust.worst.broken)),
         "last": robust.map(|robust| accuracy(&robust.last.broken)),
     })
-}
-
-/// The same images with the labels that a network was trained on.
-fn relabelled(data: &Dataset, labels: &LabelMap) -> Result<Dataset> {
-    if *labels == LabelMap::Identity {
-        return Ok(data.clone());
-    }
-    // A label map never has more classes than its data set.
-    let mapped = data.labels().iter().map(|&label| labels.apply(label) as u8).collect();
-    Dataset::from_parts(data.name(), data.split(), data.shape(), data.pixels().to_vec(), mapped)
-        .map_err(Error::work("relabelling the training set"))
 }
 
 fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {

@@ -11,6 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use robin_core::CancelToken;
+use robin_training::Checkpointing;
 use serde_json::json;
 
 use crate::environment::cores;
@@ -20,6 +21,9 @@ use crate::record::{Kind, Record};
 use crate::run::{Context, evaluate, train};
 use crate::store::{Store, Writer};
 use crate::{Environment, Error, Observer, Result, cost};
+
+/// The least time between two checkpoints of a network in training.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 /// How a plan is run. Nothing here moves a result.
 pub struct Options<'a> {
@@ -156,10 +160,11 @@ fn one(
         observer: options.observer,
         watched,
     };
+    let checkpointing = Checkpointing::new(writer.store().checkpoint_path(&cell.key), CHECKPOINT_EVERY);
     let begin = Instant::now();
     let (results, weights) = match &cell.work {
         Work::Network(work) => {
-            let (results, weights) = train(work, &context)?;
+            let (results, weights) = train(work, checkpointing.clone(), &context)?;
             (results, Some(weights))
         }
         Work::Evaluation(work) => {
@@ -190,11 +195,16 @@ fn one(
         provenance,
     };
     writer.save(&record, weights.as_deref())?;
+    if weights.is_some() {
+        // After the record, so that no moment is without either.
+        checkpointing.remove().map_err(Error::work("removing the checkpoint"))?;
+    }
     tracing::info!(cell = cell.label, key = %cell.key, "record written");
     Ok(record)
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

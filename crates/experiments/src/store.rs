@@ -1,6 +1,6 @@
 //! The result folder: records and weights, written whole or not at all.
 //!
-//! Layout: `networks/<key>.{json,safetensors}`, `evaluations/<key>.json`, `<item>-<profile>.{json,md}`. A
+//! Layout: `networks/<key>.{json,safetensors}`, `networks/<key>{,.previous}.ckpt` while a network is trained, `evaluations/<key>.json`, `<item>-<profile>.{json,md}`. A
 //! file is written under a temporary name in its own folder, synced, and renamed; a name that starts with
 //! `.tmp` is a leftover of a killed run and means nothing.
 
@@ -44,6 +44,11 @@ impl Store {
     /// Where the weights of the network `key` are, or will be.
     pub fn weights_path(&self, key: &Key) -> PathBuf {
         self.folder.join(Kind::Network.folder()).join(format!("{key}.safetensors"))
+    }
+
+    /// Where the checkpoint of the network `key` is while it is trained.
+    pub fn checkpoint_path(&self, key: &Key) -> PathBuf {
+        self.folder.join(Kind::Network.folder()).join(format!("{key}.ckpt"))
     }
 
     /// The record of `key`, or `None` if there is none.
@@ -127,17 +132,7 @@ impl Store {
             let folder = self.folder.join(kind.folder());
             fs::create_dir_all(&folder).map_err(Error::io(&folder, "create the result folder"))?;
         }
-        let lock_path = self.folder.join(".lock");
-        let lock = File::create(&lock_path).map_err(Error::io(&lock_path, "write into the result folder"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked { folder: self.folder, lock: lock_path });
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(Error::Io { path: lock_path, action: "lock", source });
-            }
-        }
+        let lock = lock(&self.folder)?;
         for kind in [Kind::Network, Kind::Evaluation] {
             let folder = self.folder.join(kind.folder());
             tempfile::Builder::new()
@@ -192,8 +187,19 @@ impl Writer {
     }
 }
 
+/// Locks a result folder against a second run, until the file is dropped.
+pub(crate) fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let lock = File::create(&path).map_err(Error::io(&path, "write into the result folder"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { folder: folder.to_owned(), lock: path }),
+        Err(TryLockError::Error(source)) => Err(Error::Io { path, action: "lock", source }),
+    }
+}
+
 /// All of `bytes` at `path`, or what was there before.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().expect("results lie in a folder");
     let write = || -> std::io::Result<()> {
         let mut builder = tempfile::Builder::new();
