@@ -41,4 +41,22 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// A setting that no strategy has.
+    #[error("strategy {text:?}: {setting:?} is no setting (allowed: current, normalised)")]
+    StrategySetting {
+        /// What was given.
+        text: String,
+        /// The part that is not known.
+        setting: String,
+    },
+    /// A strategy with something that makes no sense with it.
+    #[error("strategy {strategy} cannot be used with {given} (allowed: {allowed})")]
+    Pair {
+        /// The strategy.
+        strategy: &'static str,
+        /// What it was paired with.
+        given: String,
+        /// What it can be paired with.
+        allowed: String,
+    },
 }

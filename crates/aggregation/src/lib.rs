@@ -10,7 +10,7 @@ pub mod strategies;
 
 pub use error::{Error, Result};
 pub use one_vs_all::OneVsAll;
-pub use strategies::{Entry, STRATEGIES, StrategyName};
+pub use strategies::{Combine, Entry, Rank, STRATEGIES, StrategyConfig, StrategyName};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
 pub const NUMERICS: u32 = 1;

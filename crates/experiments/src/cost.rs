@@ -138,7 +138,10 @@ fn amount(work: &Work, networks: f64) -> Amount {
             let clean = FORWARD * networks;
             let attacked = work.attack.as_ref().map_or(0.0, |attack| {
                 let arms = match (work.kind, attack.strategy) {
-                    (ClassifierKind::OneVsAll, StrategyName::Top2) => 2.0,
+                    (ClassifierKind::OneVsAll, StrategyName::Top2 | StrategyName::SoftmaxTop2) => 2.0,
+                    (ClassifierKind::OneVsAll, StrategyName::HighestArm) => 1.0,
+                    (ClassifierKind::OneVsAll, StrategyName::MarginT) => 2.0 * (networks - 1.0),
+                    (ClassifierKind::OneVsAll, StrategyName::Reweighted) => 6.0,
                     _ => networks,
                 };
                 arms * steps(&attack.spec.attack) + 3.0 * clean

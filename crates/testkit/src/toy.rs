@@ -82,6 +82,11 @@ impl Linear {
         moved.collect()
     }
 
+    /// Weights `[pixels]` and bias of one class.
+    pub fn class(&self, class: u32) -> (&[f32], f32) {
+        (self.row(class), self.bias[class as usize])
+    }
+
     fn worst(&self, image: &[f32], label: u32, budget: Budget) -> (u32, f64) {
         let reach = |rival: u32| {
             let slope = dual_size(budget.norm, &self.weight_difference(rival, label));
