@@ -38,6 +38,12 @@ impl Linear {
         Self::new(draw(classes * shape.iter().product::<usize>()), draw(classes), shape)
     }
 
+    /// The same with weights and biases times `factor`.
+    pub fn scaled(mut self, factor: f32) -> Self {
+        self.weights.iter_mut().chain(&mut self.bias).for_each(|value| *value *= factor);
+        self
+    }
+
     /// `n` images with pixels in `[0.4, 0.6]`, labelled as this classifier sees them: the box is no constraint
     /// for linf budgets up to 0.4, and every example is right when clean.
     pub fn batch(&self, n: usize, seed: Seed) -> Batch {
