@@ -39,6 +39,10 @@ pub enum Purpose {
     TrainingAttack = 11,
     /// Probes and toy data in tests.
     Test = 12,
+    /// One run of an attack in an evaluation's ledger (index: restart).
+    AttackRun = 40,
+    /// Directions in which a gradient is probed (index: direction).
+    GradientProbe = 41,
 }
 
 /// The root of a tree of random streams.
