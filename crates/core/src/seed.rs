@@ -43,6 +43,8 @@ pub enum Purpose {
     AttackRun = 40,
     /// Directions in which a gradient is probed (index: direction).
     GradientProbe = 41,
+    /// Classifiers and images that the evaluation tests itself with.
+    Control = 42,
 }
 
 /// The root of a tree of random streams.

@@ -114,6 +114,12 @@ pub enum Error {
         /// The probe's numbers.
         report: crate::foreign::GradientReport,
     },
+    /// A self-test in which a control did not do what it must.
+    #[error("the battery cannot be trusted: it is wrong about {}", wrong.join(", "))]
+    Control {
+        /// The controls.
+        wrong: Vec<String>,
+    },
     /// The data set failed.
     #[error(transparent)]
     Data(#[from] robin_data::Error),

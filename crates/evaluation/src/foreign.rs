@@ -4,7 +4,7 @@
 mod tests;
 
 use candle_core::{Device, Tensor};
-use robin_core::{Batch, Classifier, Columns, Purpose, Scores, Seed, host};
+use robin_core::{Batch, Classifier, Columns, Evaluation, Objective, Purpose, Scores, Seed, host};
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -65,26 +65,40 @@ pub fn probe_gradient(
     probe: GradientProbe,
     seed: Seed,
 ) -> Result<GradientReport> {
+    let mut stream = seed.derive(Purpose::GradientProbe, 0).root_stream();
+    let weights = (0..model.num_classes())
+        .map(|_| (0.5 + stream.uniform()) * if stream.bits() & 1 == 0 { 1.0 } else { -1.0 })
+        .collect();
+    let (n, _) = host::image_rows("images", images)?;
+    probe_objective(model, &Combination { weights, n: n.min(probe.images) }, images, probe, seed)
+}
+
+/// Compares the input gradient of `objective`, which is prepared for the first images at least, in the same way.
+///
+/// # Errors
+/// As [`probe_gradient`].
+pub fn probe_objective(
+    model: &dyn Classifier,
+    objective: &dyn Objective,
+    images: &Tensor,
+    probe: GradientProbe,
+    seed: Seed,
+) -> Result<GradientReport> {
     let (n, length) = host::image_rows("images", images)?;
     let n = n.min(probe.images);
     if n == 0 || length == 0 {
         return Err(Error::Empty);
     }
     let images = images.narrow(0, 0, n)?.contiguous()?;
-    let classes = model.num_classes();
-    let mut stream = seed.derive(Purpose::GradientProbe, 0).root_stream();
-    let weights: Vec<f32> = (0..classes)
-        .map(|_| (0.5 + stream.uniform()) * if stream.bits() & 1 == 0 { 1.0 } else { -1.0 })
-        .collect();
-    let pass = model.forward(&images, &Columns::All)?;
-    let upstream = Tensor::from_vec(weights.repeat(n), (n, classes), &Device::Cpu)?;
+    let objective = objective.select(&(0..n).collect::<Vec<_>>());
+    let columns = objective.columns();
+    let pass = model.forward(&images, &columns)?;
+    let upstream = objective.evaluate(pass.scores())?.score_gradient;
     let gradient = host::to_vec(&pass.input_gradient(&upstream)?)?;
     let point = host::to_vec(&images)?;
-    let values = |pixels: Vec<f32>| -> Result<Vec<f64>> {
-        let scores = model.scores(&Tensor::from_vec(pixels, images.dims(), &Device::Cpu)?, &Columns::All)?;
-        let weighted =
-            |row: &[f32]| row.iter().zip(&weights).map(|(s, w)| f64::from(*s) * f64::from(*w)).sum();
-        Ok(scores.to_vec()?.chunks_exact(classes).map(weighted).collect())
+    let values = |pixels: &[f32]| -> Result<Vec<f32>> {
+        let scores = model.scores(&Tensor::from_slice(pixels, images.dims(), &Device::Cpu)?, &columns)?;
+        Ok(objective.evaluate(&scores)?.values)
     };
     let mut best: Option<GradientReport> = None;
     for &step in probe.steps {
@@ -98,10 +112,10 @@ pub fn probe_gradient(
                     ((f64::from(x) + change) as f32, (f64::from(x) - change) as f32)
                 })
                 .unzip();
-            let (up, down) = (values(above.clone())?, values(below.clone())?);
+            let (up, down) = (values(&above)?, values(&below)?);
             for row in 0..n {
                 let part = row * length..(row + 1) * length;
-                let measured = up[row] - down[row];
+                let measured = f64::from(up[row]) - f64::from(down[row]);
                 match disagreement(&gradient[part.clone()], &above[part.clone()], &below[part], measured) {
                     Some(error) => errors.push(error),
                     None => flat += 1,
@@ -110,12 +124,39 @@ pub fn probe_gradient(
         }
         errors.sort_by(f64::total_cmp);
         let median_error = errors.get(errors.len() / 2).copied().unwrap_or(f64::INFINITY);
+        // A step at which nothing moves reports infinity, and is kept only if all do.
         if best.is_none_or(|best| median_error < best.median_error) {
             let (moved, tolerance) = (errors.len(), probe.tolerance);
             best = Some(GradientReport { median_error, step, moved, flat, tolerance });
         }
     }
     best.ok_or(Error::Empty)
+}
+
+/// A weighted sum of all scores.
+struct Combination {
+    weights: Vec<f32>,
+    n: usize,
+}
+
+impl Objective for Combination {
+    fn columns(&self) -> Columns {
+        Columns::All
+    }
+
+    fn evaluate(&self, scores: &Scores) -> robin_core::Result<Evaluation> {
+        let (n, width) = (self.n, self.weights.len());
+        let row = |row: &[f32]| {
+            row.iter().zip(&self.weights).map(|(s, w)| f64::from(*s) * f64::from(*w)).sum::<f64>()
+        };
+        let values = scores.to_vec()?.chunks_exact(width).map(|scores| row(scores) as f32).collect();
+        let score_gradient = Tensor::from_vec(self.weights.repeat(n), (n, width), &Device::Cpu)?;
+        Ok(Evaluation { values, score_gradient })
+    }
+
+    fn select(&self, rows: &[usize]) -> Box<dyn Objective> {
+        Box::new(Self { weights: self.weights.clone(), n: rows.len() })
+    }
 }
 
 /// |claimed - measured| of one direction, relative; `None` if nothing moved.

@@ -2,14 +2,17 @@
 //!
 //! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`outcome`] (what is kept of it, per
 //! example), [`ledger`] (every attack, and every summary from it), [`witnesses`] (what anyone can check), [`statistics`],
-//! [`foreign`] (can this classifier be attacked at all?).
+//! [`foreign`] (can this classifier be attacked at all?), [`battery`] (can the number be believed?) and [`controls`] (does
+//! the battery notice?).
 //!
 //! Invariants: every example is counted, also those misclassified clean; no result depends on batch size,
 //! order or threads; a perturbation outside its budget is an error, never a number.
 
+pub mod battery;
 pub mod clean;
 pub mod combine;
 mod compact;
+pub mod controls;
 pub mod error;
 pub mod foreign;
 pub mod ledger;
@@ -24,7 +27,7 @@ pub mod witnesses;
 pub use clean::{Clean, clean};
 pub use combine::{Lowest, paper, union};
 pub use error::{Error, Result};
-pub use ledger::{Ledger, Means, Order, Run, Summary};
+pub use ledger::{Ledger, Means, Order, Run, Summary, Which};
 pub use options::{Observer, Options, Progress};
 pub use outcome::{CostTotals, Outcome, Robust};
 pub use robust::robust;

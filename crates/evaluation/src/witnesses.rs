@@ -6,7 +6,7 @@ mod verify;
 
 use std::collections::HashMap;
 
-use robin_core::{Adversarial, Batch, Budget, host};
+use robin_core::{Batch, Budget, Iterate, host};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::{Error, Result};
@@ -59,13 +59,13 @@ impl Witnesses {
     ///
     /// # Errors
     /// [`Error::OtherBudget`] if the attack had a larger budget or another norm.
-    pub(crate) fn add(&mut self, batch: &Batch, found: &Adversarial, budget: Budget) -> Result<()> {
+    pub(crate) fn add(&mut self, batch: &Batch, found: &Iterate, budget: Budget) -> Result<()> {
         if budget.norm != self.budget.norm || budget.epsilon.get() > self.budget.epsilon.get() {
             return Err(Error::OtherBudget { found: budget, expected: self.budget });
         }
-        let images = host::to_vec(&found.worst.images)?;
+        let images = host::to_vec(&found.images)?;
         let length = self.shape.iter().product::<usize>();
-        for (row, ruling) in found.worst.rulings.iter().enumerate() {
+        for (row, ruling) in found.rulings.iter().enumerate() {
             let id = batch.ids[row].index;
             if ruling.broken && !self.ids.contains(&id) {
                 self.ids.push(id);

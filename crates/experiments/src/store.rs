@@ -193,7 +193,7 @@ impl Writer {
 }
 
 /// All of `bytes` at `path`, or what was there before.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().expect("results lie in a folder");
     let write = || -> std::io::Result<()> {
         let mut builder = tempfile::Builder::new();

@@ -10,7 +10,7 @@ use robin_data::Dataset;
 use serde::{Deserialize, Serialize};
 
 use crate::{Clean, Error, Options, Result, clean, compact};
-pub use run::{Means, Order};
+pub use run::{Means, Order, Which};
 pub use summary::{AttackSummary, Summary};
 
 /// What is known about one classifier on one data set: which class was predicted for every example, clean and after

@@ -1,6 +1,6 @@
 //! Adding a run to the ledger.
 
-use robin_core::{Attack, Classifier, Judge, Purpose, Seed, Strategy, Target};
+use robin_core::{Adversarial, Attack, Classifier, Iterate, Judge, Purpose, Seed, Strategy, Target};
 use robin_data::Dataset;
 
 use super::{Ledger, Run};
@@ -20,6 +20,27 @@ pub struct Means<'a> {
     pub attack: &'a dyn Attack,
     /// Makes its objectives.
     pub strategy: &'a dyn Strategy,
+    /// Which of its images count.
+    pub iterate: Which,
+}
+
+/// Which image of an attack counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The best of all that was tried.
+    #[default]
+    Worst,
+    /// The final point only.
+    Last,
+}
+
+impl Which {
+    pub(crate) fn of(self, found: &Adversarial) -> &Iterate {
+        match self {
+            Self::Worst => &found.worst,
+            Self::Last => &found.last,
+        }
+    }
 }
 
 /// Which examples a run attacks. What is misclassified clean is broken and never attacked.
@@ -93,8 +114,9 @@ impl Ledger {
             seed,
             options.batch_size,
             |batch, found, costs| {
-                let sizes = sizes(budget, &batch.images, &found.worst.images)?;
-                let rows = batch.ids.iter().zip(&found.worst.rulings).zip(sizes).zip(costs);
+                let iterate = means.iterate.of(found);
+                let sizes = sizes(budget, &batch.images, &iterate.images)?;
+                let rows = batch.ids.iter().zip(&iterate.rulings).zip(sizes).zip(costs);
                 for (((id, ruling), size), cost) in rows {
                     let at = id.index as usize;
                     run.outcome.broken[at] = ruling.broken;
@@ -106,7 +128,7 @@ impl Ledger {
                     run.zero_gradients[at] = count(cost.zero_gradients);
                 }
                 if let Some(witnesses) = witnesses.as_deref_mut() {
-                    witnesses.add(batch, found, budget)?;
+                    witnesses.add(batch, iterate, budget)?;
                 }
                 done += batch.len();
                 let broken = run.outcome.broken.iter().filter(|broken| **broken).count();

@@ -35,6 +35,7 @@ fn add(ledger: &mut Ledger, name: &str, epsilon: &str, restart: u32, order: Orde
         loss_name: "ce",
         attack: attack.as_ref(),
         strategy: strategy.as_ref(),
+        iterate: Which::Worst,
     };
     let cancel = CancelToken::new();
     let mut options = Options { batch_size, cancel: &cancel, observer: &mut () };

@@ -7,7 +7,7 @@ use robin_data::{Dataset, DatasetName, Split};
 use robin_testkit::Linear;
 
 use super::*;
-use crate::{Ledger, Means, Options, Order};
+use crate::{Ledger, Means, Options, Order, Which};
 
 /// Class 1 iff the sum of two pixels is above 255.5 / 255.
 fn model() -> Linear {
@@ -31,6 +31,7 @@ fn found() -> Witnesses {
         loss_name: "margin",
         attack: attack.as_ref(),
         strategy: strategy.as_ref(),
+        iterate: Which::Worst,
     };
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };

@@ -1,0 +1,73 @@
+//! The images that a classifier is shown.
+
+use std::path::PathBuf;
+
+use robin_data::{Dataset, DatasetName, Source, Split};
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// Which images.
+#[derive(Debug, Clone)]
+pub struct ImagesRequest {
+    /// The data set.
+    pub dataset: DatasetName,
+    /// Which half of it.
+    pub split: Split,
+    /// The subset inside the program instead of the full set.
+    pub embedded: bool,
+    /// Folder of the full sets; `None`: the usual one.
+    pub data_dir: Option<PathBuf>,
+    /// The first so many; `None`: all.
+    pub limit: Option<usize>,
+}
+
+/// What was loaded, for reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Images {
+    /// The data set.
+    pub dataset: String,
+    /// Which half.
+    pub split: String,
+    /// Number of images.
+    pub n: usize,
+    /// SHA-256 of exactly these.
+    pub sha256: String,
+}
+
+impl ImagesRequest {
+    /// Loads them.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub fn load(&self) -> Result<(Dataset, Images)> {
+        let Self { dataset, split, embedded, data_dir, limit } = self;
+        let failed = |place: String| {
+            move |error: robin_data::Error| Error::Data {
+                dataset: format!("{dataset}, {split}"),
+                place,
+                source: Box::new(error),
+            }
+        };
+        let (source, place) = match (embedded, data_dir) {
+            (true, _) => (Source::Embedded, "embedded".to_owned()),
+            (false, Some(folder)) => (Source::Folder(folder.clone()), folder.display().to_string()),
+            (false, None) => {
+                let folder = robin_data::default_dir().map_err(failed("data folder".to_owned()))?;
+                let place = folder.display().to_string();
+                (Source::Folder(folder), place)
+            }
+        };
+        let mut data = Dataset::load(*dataset, *split, &source).map_err(failed(place.clone()))?;
+        if let Some(limit) = limit {
+            data = data.take(*limit).map_err(failed(place))?;
+        }
+        let images = Images {
+            dataset: dataset.to_string(),
+            split: split.to_string(),
+            n: data.len(),
+            sha256: data.sha256().to_owned(),
+        };
+        Ok((data, images))
+    }
+}
