@@ -6,6 +6,7 @@ mod bench;
 mod data;
 mod exit;
 mod fixtures;
+mod foreign;
 mod interrupt;
 mod progress;
 mod reproduce;
@@ -35,6 +36,14 @@ struct Cli {
 enum Command {
     /// Train, attack and print a table of the paper with the published numbers beside ours.
     Reproduce(reproduce::Arguments),
+    /// Attack one classifier, given by its weights.
+    Attack(foreign::attack::Arguments),
+    /// Evaluate one classifier in full: several attacks, their union, and the battery of doubts.
+    Evaluate(foreign::evaluate::Arguments),
+    /// Print what a classifier says to images.
+    Predict(foreign::predict::Arguments),
+    /// Check saved adversarial examples from files alone.
+    VerifyWitnesses(foreign::verify_witnesses::Arguments),
     /// Get the full data sets, check them, describe them.
     Data(data::Arguments),
     /// Make or check the data subset inside the program.
@@ -52,6 +61,10 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Attack(arguments) => foreign::attack::run(&arguments),
+        Command::Evaluate(arguments) => foreign::evaluate::run(&arguments),
+        Command::Predict(arguments) => foreign::predict::run(&arguments),
+        Command::VerifyWitnesses(arguments) => foreign::verify_witnesses::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Fixtures(arguments) => fixtures::run(&arguments),

@@ -223,6 +223,10 @@ fn doubts(
         how.cancel,
     )
     .map_err(Error::work("preparing the battery"))?;
+    let bench = match &subject.precise {
+        Some(precise) => bench.with_precise(precise),
+        None => bench,
+    };
     for test in battery::TESTS {
         if findings.iter().any(|finding| finding.test == test.id) {
             continue;

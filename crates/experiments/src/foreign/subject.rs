@@ -10,6 +10,7 @@ use robin_data::DatasetName;
 use robin_nn::{Graph, NamedTensor, Parameters};
 use serde::Serialize;
 
+use super::precise::Precise;
 use crate::key::sha256;
 use crate::{Device, Error, Result};
 
@@ -133,6 +134,8 @@ pub struct Subject {
     pub aggregate: Option<Aggregation>,
     /// What it is, for reports.
     pub description: Description,
+    /// The same in f64, where there is such a thing.
+    pub(super) precise: Option<Precise>,
 }
 
 /// What a classifier is made of.
@@ -174,7 +177,7 @@ impl Subject {
         }
         let supplied =
             normalize.as_ref().map(|n| n.buffers(shape[0], dataset)).transpose()?.unwrap_or_default();
-        let mut networks = Vec::new();
+        let (mut networks, mut plain) = (Vec::new(), Vec::new());
         let mut description = Description {
             model: model.clone(),
             widths: Vec::new(),
@@ -225,6 +228,7 @@ impl Subject {
             description.widths.push(width);
             description.weights_sha256.push(sha256(&bytes));
             networks.push(classifier);
+            plain.push((graph, parameters));
         }
         let classifier = match aggregate {
             Some(aggregate) => aggregate.build(networks).map_err(Error::work("joining the networks"))?,
@@ -237,7 +241,7 @@ impl Subject {
                 reason: format!("the data set has {classes}"),
             });
         }
-        Ok(Self { classifier, aggregate: *aggregate, description })
+        Ok(Self { classifier, aggregate: *aggregate, description, precise: Precise::new(plain, *aggregate) })
     }
 }
 
