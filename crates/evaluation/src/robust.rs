@@ -34,6 +34,26 @@ pub fn robust(
     seed: Seed,
     options: &mut Options<'_>,
 ) -> Result<Robust> {
+    let robust = quietly(model, judge, attack, strategy, data, clean, seed, options)?;
+    let zero_gradients = robust.cost.zero_gradient_share();
+    if zero_gradients > DOUBTFUL_ZERO_GRADIENTS {
+        tracing::warn!(zero_gradients, "many input gradients are exactly zero: the attack may be blind");
+    }
+    Ok(robust)
+}
+
+/// [`robust`] for those who look at the zero gradients themselves.
+#[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
+pub(crate) fn quietly(
+    model: &dyn Classifier,
+    judge: &dyn Judge,
+    attack: &dyn Attack,
+    strategy: &dyn Strategy,
+    data: &Dataset,
+    clean: &Clean,
+    seed: Seed,
+    options: &mut Options<'_>,
+) -> Result<Robust> {
     if data.is_empty() {
         return Err(Error::Empty);
     }
@@ -74,10 +94,6 @@ pub fn robust(
             Ok(())
         },
     )?;
-    let zero_gradients = robust.cost.zero_gradient_share();
-    if zero_gradients > DOUBTFUL_ZERO_GRADIENTS {
-        tracing::warn!(zero_gradients, "many input gradients are exactly zero: the attack may be blind");
-    }
     Ok(robust)
 }
 

@@ -13,7 +13,8 @@ use robin_data::{Dataset, LabelMap};
 use serde_json::Value;
 
 use super::{Finding, Scope, Test};
-use crate::{Clean, Options, Result, Robust, clean, robust};
+use crate::robust::quietly;
+use crate::{Clean, Options, Result, Robust, clean};
 
 /// Images of [`Scope::Subset`].
 const SUBSET: usize = 64;
@@ -155,7 +156,7 @@ impl<'a> Bench<'a> {
         let (attack, strategy) = (config.build(budget)?, strategy.build(loss)?);
         let mut options = Options { batch_size: self.batch_size, cancel: self.cancel, observer: &mut () };
         let (attack, strategy) = (attack.as_ref(), strategy.as_ref());
-        robust(model, &Misclassified, attack, strategy, &self.data, &self.clean, self.seed, &mut options)
+        quietly(model, &Misclassified, attack, strategy, &self.data, &self.clean, self.seed, &mut options)
     }
 
     /// The examples that are right when clean, at most `limit`.

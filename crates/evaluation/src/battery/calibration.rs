@@ -9,7 +9,8 @@ use robin_data::LabelMap;
 use super::bench::{Bench, number, pgd};
 use super::transformed::{Affine, Decides, Transformed};
 use super::{Answer, Status};
-use crate::{Options, Result, clean, robust};
+use crate::robust::quietly;
+use crate::{Options, Result, clean};
 
 /// Bins of the expected calibration error.
 const BINS: usize = 10;
@@ -42,7 +43,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let strategy = StrategyName::Softmax.build(Loss::Margin)?;
     let (attack, strategy) = (attack.as_ref(), strategy.as_ref());
     let (data, seed) = (&bench.data, bench.seed);
-    let found = robust(&model, &Misclassified, attack, strategy, data, &recalibrated, seed, &mut options)?;
+    let found = quietly(&model, &Misclassified, attack, strategy, data, &recalibrated, seed, &mut options)?;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let half = |broken: &[bool]| crate::accuracy(&broken[n / 2..]);
     let plain = half(&bench.base()?.worst.broken);

@@ -36,14 +36,13 @@ impl Linear {
         self.weights.iter().zip(&self.bias).map(arm).collect()
     }
 
-    /// The same decisions on most images, and nothing left of them after the smallest push: each class also listens to
-    /// a checkerboard that no image has.
+    /// The same scores on images of equal pairs, and nothing left of them after the smallest push: each class also listens
+    /// to the difference of each pair, loudly.
     pub(super) fn fragile(teacher: &Self) -> Self {
         let mut fragile = teacher.clone();
         for (class, row) in fragile.weights.iter_mut().enumerate() {
             let sign = if class % 2 == 0 { 1.0 } else { -1.0 };
             let strength = 60.0 * (1 + class / 2) as f64;
-            // Pairs of neighbours cancel on smooth images, and these are made so: the mean of a pair decides.
             for pair in row.chunks_exact_mut(2) {
                 let mean = (pair[0] + pair[1]) / 2.0;
                 (pair[0], pair[1]) = (mean + sign * strength, mean - sign * strength);

@@ -103,11 +103,12 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
     Ok(controls)
 }
 
-/// Random grey images of moderate contrast, labelled by the teacher.
+/// Random grey images of moderate contrast, in pairs of equal pixels, labelled by the teacher.
 fn images(seed: Seed) -> Result<Dataset> {
     let teacher = Linear::teacher(SIDE * SIDE, CLASSES, seed);
     let mut stream = seed.derive(robin_core::Purpose::Control, 1).root_stream();
-    let pixels: Vec<u8> = (0..IMAGES * SIDE * SIDE).map(|_| 64 + stream.below(128) as u8).collect();
+    let pairs = IMAGES * SIDE * SIDE / 2;
+    let pixels: Vec<u8> = (0..pairs).flat_map(|_| [64 + stream.below(128) as u8; 2]).collect();
     let labels = pixels
         .chunks_exact(SIDE * SIDE)
         .map(|image| teacher.class_of(&image.iter().map(|&p| f32::from(p) / 255.0).collect::<Vec<_>>()) as u8)

@@ -28,6 +28,7 @@ fn the_battery_notices_what_it_must_and_nothing_else() {
     assert_expected(&controls).unwrap();
     let linear = controls.iter().find(|control| control.name.starts_with("linear")).unwrap();
     assert!((0.2..0.95).contains(&linear.attacked), "both verdicts are needed: {}", linear.attacked);
+    assert_eq!(controls[0].attacked, 0.0, "nothing is left of an undefended classifier");
     let names = |negative: bool| controls.iter().filter(|control| control.negative == negative).count();
     assert_eq!((names(true), names(false)), (4, 2));
     let swapped: Vec<Control> =
