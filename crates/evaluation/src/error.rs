@@ -60,7 +60,7 @@ pub enum Error {
         expected: u32,
     },
     /// Results that belong to other examples.
-    #[error("{what} is about other examples: SHA-256 {expected}, these have {found}")]
+    #[error("{what}: made for other examples, of SHA-256 {expected}; these have {found}")]
     OtherData {
         /// Ledger or witnesses.
         what: &'static str,

@@ -40,13 +40,13 @@ pub(crate) struct Arguments {
     #[arg(long)]
     norm: Norm,
     /// The largest size, in pixels from 0 to 1: 8/255 or 0.5; several separated by commas.
-    #[arg(long, value_name = "E", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "E", value_delimiter = ',', required = true, allow_negative_numbers = true)]
     epsilon: Vec<Epsilon>,
     /// Steps, where the attack has them.
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// Length of a step in pixels [default: 2.5 epsilon / steps].
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
     step_size: Option<f64>,
     /// Runs from different starts; broken by one is broken.
     #[arg(long, value_name = "N")]

@@ -20,26 +20,25 @@ use crate::interrupt;
     cargo xtask evaluate --self-test\n\n\
     Interrupt it with Ctrl-C, and continue with the same command: finished attacks and tests are not run again.\n\
     Exit codes: 0 done, 1 the work or a control failed, 2 wrong usage, 130 interrupted.")]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     /// Try the battery on classifiers that only look robust, and on some whose robustness is known; needs no model.
     #[arg(long, exclusive = true)]
     self_test: bool,
+    #[command(flatten)]
+    subject: Option<SubjectArguments>,
+    #[command(flatten)]
+    images: Option<ImagesArguments>,
     #[command(flatten)]
     evaluation: Option<Evaluation>,
 }
 
 #[derive(Debug, Args)]
 struct Evaluation {
-    #[command(flatten)]
-    subject: SubjectArguments,
-    #[command(flatten)]
-    images: ImagesArguments,
     /// How perturbations are measured: l2 or linf.
     #[arg(long)]
     norm: Norm,
     /// The largest size, in pixels from 0 to 1: 8/255 or 0.5.
-    #[arg(long, value_name = "E")]
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
     epsilon: Epsilon,
     /// Steps of the gradient attacks.
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -70,16 +69,28 @@ enum Battery {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    match &arguments.evaluation {
-        Some(evaluation) => evaluated(evaluation),
-        None => tested(),
+    if arguments.self_test {
+        return tested();
+    }
+    match (&arguments.subject, &arguments.images, &arguments.evaluation) {
+        (Some(subject), Some(images), Some(evaluation)) => evaluated(subject, images, evaluation),
+        _ => Err(robin_experiments::Error::Option {
+            option: "evaluate",
+            given: "without a classifier, images or a budget".to_owned(),
+            reason: "give --model, --weights, --dataset, --norm and --epsilon, or --self-test".to_owned(),
+        }
+        .into()),
     }
 }
 
-fn evaluated(arguments: &Evaluation) -> anyhow::Result<()> {
+fn evaluated(
+    subject: &SubjectArguments,
+    images: &ImagesArguments,
+    arguments: &Evaluation,
+) -> anyhow::Result<()> {
     let request = EvaluateRequest {
-        subject: arguments.subject.request(),
-        images: arguments.images.request(),
+        subject: subject.request(),
+        images: images.request(),
         budget: Budget { norm: arguments.norm, epsilon: arguments.epsilon },
         steps: arguments.steps,
         restarts: arguments.restarts,
@@ -92,8 +103,8 @@ fn evaluated(arguments: &Evaluation) -> anyhow::Result<()> {
         out: arguments.out.clone(),
     };
     let cancel = interrupt::token()?;
-    let report = arguments.images.with(&cancel, |how| Ok(evaluate(&request, how)?))?;
-    match arguments.images.json {
+    let report = images.with(&cancel, |how| Ok(evaluate(&request, how)?))?;
+    match images.json {
         true => print_json(&report),
         false => {
             print(&report);
