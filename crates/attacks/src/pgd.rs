@@ -57,6 +57,23 @@ impl Pgd {
         self.climb(model, objective, &clean, start, cancel)?.into_tensor()
     }
 
+    /// [`Pgd::ascend`] from the given points `start`, in place of the attack's own: first projected onto the
+    /// budget around `clean`, both `[n, c, h, w]`.
+    ///
+    /// # Errors
+    /// As [`Pgd::ascend`], and [`Error::Shape`] if the shapes differ.
+    pub fn ascend_from(
+        &self,
+        model: &dyn Classifier,
+        objective: &dyn Objective,
+        clean: &Tensor,
+        start: &Tensor,
+        cancel: &CancelToken,
+    ) -> Result<Tensor> {
+        let start = Images::new(&self.budget.project(clean, start)?)?;
+        self.climb(model, objective, &Images::new(clean)?, start, cancel)?.into_tensor()
+    }
+
     fn climb(
         &self,
         model: &dyn Classifier,

@@ -39,6 +39,10 @@ pub enum Purpose {
     TrainingAttack = 11,
     /// Probes and toy data in tests.
     Test = 12,
+    /// Whether an image is mirrored.
+    Flip = 20,
+    /// Order of the classes of a task (index: number of the order).
+    ClassOrder = 21,
     /// One run of an attack in an evaluation's ledger (index: restart).
     AttackRun = 40,
     /// Directions in which a gradient is probed (index: direction).

@@ -14,7 +14,8 @@ use crate::{DatasetName, Error, LabelMap, Result, Split, cifar, embedded, idx};
 /// shares the pixels.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    name: DatasetName,
+    name: Arc<str>,
+    classes: usize,
     split: Split,
     shape: [usize; 3],
     len: usize,
@@ -57,13 +58,29 @@ impl Dataset {
         Ok(data)
     }
 
-    /// A data set of these examples, for tests and tools. `shape` is `[c, h, w]`, `pixels` `[n, c, h, w]`,
-    /// `labels` `[n]`.
+    /// Examples in the manner of a published data set, for tests and tools: [`Dataset::new`] with its name and
+    /// classes.
     ///
     /// # Errors
-    /// [`Error::Counts`] if the lengths do not agree, [`Error::Class`] for a label that `name` does not have.
+    /// As [`Dataset::new`].
     pub fn from_parts(
         name: DatasetName,
+        split: Split,
+        shape: [usize; 3],
+        pixels: Vec<u8>,
+        labels: Vec<u8>,
+    ) -> Result<Self> {
+        Self::new(&name.to_string(), name.num_classes(), split, shape, pixels, labels)
+    }
+
+    /// A data set of these examples, called `name` in records. `shape` is `[c, h, w]`, `pixels`
+    /// `[n, c, h, w]`, `labels` `[n]`, below `classes`.
+    ///
+    /// # Errors
+    /// [`Error::Counts`] if the lengths do not agree, [`Error::Class`] for a label not below `classes`.
+    pub fn new(
+        name: &str,
+        classes: usize,
         split: Split,
         shape: [usize; 3],
         pixels: Vec<u8>,
@@ -78,12 +95,11 @@ impl Dataset {
                 second_count: labels.len(),
             });
         }
-        let classes = name.num_classes();
         if let Some(&label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
             return Err(Error::Class { class: label.into(), classes });
         }
         let (len, pixels, labels) = (labels.len(), pixels.into(), labels.into());
-        Ok(Self { name, split, shape, len, pixels, labels, sha256: Arc::default() })
+        Ok(Self { name: name.into(), classes, split, shape, len, pixels, labels, sha256: Arc::default() })
     }
 
     /// Puts the files of one split (name for messages, contents) together, in their canonical order.
@@ -97,7 +113,7 @@ impl Dataset {
             DatasetName::Cifar10 => {
                 let (mut pixels, mut labels) = (Vec::new(), Vec::new());
                 for (file, bytes) in files {
-                    cifar::append(&file, &bytes, name.num_classes(), &mut pixels, &mut labels)?;
+                    cifar::append(&file, &bytes, cifar::Records::Cifar10, &mut pixels, &mut labels)?;
                 }
                 (pixels, labels)
             }
@@ -105,9 +121,9 @@ impl Dataset {
         Self::from_parts(name, split, name.shape(), pixels, labels)
     }
 
-    /// Which data set.
-    pub fn name(&self) -> DatasetName {
-        self.name
+    /// What it is called, for people and records; [`Dataset::sha256`] says what it is.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Which half of it.
@@ -132,7 +148,7 @@ impl Dataset {
 
     /// Number of classes of the data set (also of those that no example has).
     pub fn num_classes(&self) -> usize {
-        self.name.num_classes()
+        self.classes
     }
 
     /// True classes, `[n]`, before any label map.
@@ -182,12 +198,45 @@ impl Dataset {
         Ok(Self { len: limit, sha256: Arc::default(), ..self.clone() })
     }
 
+    /// The examples that `map` says something about, in file order, with the labels that they have here. An
+    /// example's id is its place among them.
+    ///
+    /// # Errors
+    /// Those of [`LabelMap::validate`]; [`Error::NoExamples`] if none is left.
+    pub fn restricted(&self, map: &LabelMap) -> Result<Self> {
+        map.validate(self.classes)?;
+        let kept: Vec<usize> = (0..self.len).filter(|&at| map.keeps(self.labels[at])).collect();
+        if kept.is_empty() {
+            return Err(Error::NoExamples { map: format!("{map:?}"), examples: self.len });
+        }
+        if kept.len() == self.len {
+            return Ok(self.clone());
+        }
+        let length = self.image_length();
+        let pixels =
+            kept.iter().flat_map(|&at| &self.pixels[at * length..(at + 1) * length]).copied().collect();
+        let labels = kept.iter().map(|&at| self.labels[at]).collect();
+        Self::new(&self.name, self.classes, self.split, self.shape, pixels, labels)
+    }
+
+    /// [`Dataset::restricted`] with the labels and the number of classes of `map`.
+    ///
+    /// # Errors
+    /// As [`Dataset::restricted`].
+    pub fn relabelled(&self, map: &LabelMap) -> Result<Self> {
+        let kept = self.restricted(map)?;
+        let classes = map.num_classes(self.classes);
+        // A map never has more classes than its data set, whose labels are bytes.
+        let labels: Arc<[u8]> = map.apply_all(kept.labels())?.into_iter().map(|label| label as u8).collect();
+        Ok(Self { classes, labels, sha256: Arc::default(), ..kept })
+    }
+
     /// Examples `ids` in that order: images f32 `[n, c, h, w]`, pixel / 255, on the CPU; labels through
     /// `labels`.
     ///
     /// # Errors
-    /// [`Error::Index`] for an example that there is not, [`Error::Class`] if the map names a class that
-    /// there is not.
+    /// [`Error::Index`] for an example that there is not, those of [`LabelMap::validate`], and
+    /// [`Error::NotKept`] for an example that the map says nothing about.
     pub fn batch(&self, ids: &[ExampleId], labels: &LabelMap) -> Result<Batch> {
         labels.validate(self.num_classes())?;
         let length = self.image_length();
@@ -200,7 +249,7 @@ impl Dataset {
             }
             let image = &self.pixels[at * length..(at + 1) * length];
             values.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
-            mapped.push(labels.apply(self.labels[at]));
+            mapped.push(labels.apply(self.labels[at])?);
         }
         let [channels, height, width] = self.shape;
         let images = Tensor::from_vec(values, (ids.len(), channels, height, width), &Device::Cpu)?;

@@ -160,7 +160,7 @@ fn subset(data_dir: &Path) -> Result<Vec<(&'static EmbeddedFile, Vec<u8>)>> {
     for &name in DatasetName::ALL {
         for split in [Split::Train, Split::Test] {
             let data = Dataset::load(name, split, &source)?;
-            let contents = encode(&data, &first_of_each(&data, per_class(name, split)));
+            let contents = encode(name, &data, &first_of_each(&data, per_class(name, split)));
             made.extend(split_files(name, split).iter().zip(contents));
         }
     }
@@ -182,12 +182,12 @@ fn first_of_each(data: &Dataset, count: usize) -> Vec<usize> {
 }
 
 /// The examples `indices` as files of the data set's own format.
-fn encode(data: &Dataset, indices: &[usize]) -> Vec<Vec<u8>> {
+fn encode(name: DatasetName, data: &Dataset, indices: &[usize]) -> Vec<Vec<u8>> {
     let [channels, height, width] = data.shape();
     let length = channels * height * width;
     let image = |index: usize| &data.pixels()[index * length..(index + 1) * length];
     let labels: Vec<u8> = indices.iter().map(|&index| data.labels()[index]).collect();
-    match data.name() {
+    match name {
         DatasetName::Mnist => {
             let pixels: Vec<u8> = indices.iter().flat_map(|&index| image(index)).copied().collect();
             vec![idx::write_images(labels.len(), height, width, &pixels), idx::write_labels(&labels)]
@@ -247,6 +247,6 @@ mod tests {
             Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 1, 1], labels.clone(), labels).unwrap();
         let chosen = first_of_each(&data, 2);
         assert_eq!(chosen, [0, 1, 2, 4, 5, 7]);
-        assert_eq!(encode(&data, &chosen)[1], idx::write_labels(&[1, 0, 1, 0, 2, 2]));
+        assert_eq!(encode(DatasetName::Mnist, &data, &chosen)[1], idx::write_labels(&[1, 0, 1, 0, 2, 2]));
     }
 }

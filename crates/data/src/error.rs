@@ -18,6 +18,26 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// Neither a known data set nor a file of images.
+    #[error(
+        "data set {text:?} is neither one of {} nor a file, folder or prefix of the user's own: looked for {}",
+        DatasetName::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        looked_for.join(", ")
+    )]
+    NoDataset {
+        /// What was given.
+        text: String,
+        /// Files that would have done.
+        looked_for: Vec<String>,
+    },
+    /// A folder with the same images in several formats, perhaps.
+    #[error("data set {text:?} could be any of {}: name the one that is meant", files.join(", "))]
+    Ambiguous {
+        /// What was given.
+        text: String,
+        /// The files.
+        files: Vec<String>,
+    },
     /// A file that has not been fetched.
     #[error(
         "{} does not exist: run `cargo xtask data fetch {dataset}` (or name the folder that has it)",
@@ -156,6 +176,45 @@ pub enum Error {
         class: u32,
         /// How many there are.
         classes: usize,
+    },
+    /// Reflected padding that is wider than the image.
+    #[error(
+        "crop_padding {padding} cannot be reflected in images of {height} x {width}: allowed is 0 to {}",
+        height.min(width).saturating_sub(1)
+    )]
+    Padding {
+        /// Pixels on each side.
+        padding: usize,
+        /// Of the images.
+        height: usize,
+        /// Of the images.
+        width: usize,
+    },
+    /// A label map that does not suit the data set.
+    #[error("label map: {field} is {value}, allowed is {allowed}")]
+    LabelMap {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// An example that a label map says nothing about.
+    #[error("{map} says nothing about label {label}: restrict the data set to the classes that it keeps")]
+    NotKept {
+        /// The example's label.
+        label: u32,
+        /// The map.
+        map: String,
+    },
+    /// A label map that keeps no example.
+    #[error("none of the {examples} examples has a class that {map} keeps")]
+    NoExamples {
+        /// The map.
+        map: String,
+        /// How many examples there are.
+        examples: usize,
     },
     /// A batch size that the sampling cannot fill.
     #[error("batch_size {batch_size} does not suit {examples} examples: {allowed}")]

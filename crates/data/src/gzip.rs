@@ -31,6 +31,24 @@ pub(crate) fn unpack(file: &str, packed: impl Read, size: u64) -> Result<Vec<u8>
     Ok(contents)
 }
 
+/// The first `count` bytes of what `packed` holds, or all of it if there are fewer.
+///
+/// # Errors
+/// [`Error::Format`] if the stream is broken before them.
+pub(crate) fn start(file: &str, packed: impl Read, count: u64) -> Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let decoder = MultiGzDecoder::new(std::io::BufReader::new(packed));
+    match decoder.take(count).read_to_end(&mut contents) {
+        Ok(_) => Ok(contents),
+        Err(error) => Err(Error::Format {
+            file: file.to_owned(),
+            offset: contents.len() as u64,
+            expected: "a gzip stream".to_owned(),
+            found: error.to_string(),
+        }),
+    }
+}
+
 /// Compresses as small as possible, with no time and no name in the header, so that the same contents give
 /// the same file.
 pub(crate) fn pack(contents: &[u8]) -> Vec<u8> {

@@ -48,6 +48,34 @@ pub(crate) fn labels(file: &str, mut bytes: Vec<u8>, classes: usize) -> Result<V
     }
 }
 
+/// Bytes of the header of an image file, the longer one.
+pub(crate) const HEADER: usize = 16;
+
+/// The size in bytes of the file that begins with `start`, its first [`HEADER`] bytes or all of them.
+///
+/// # Errors
+/// [`Error::Format`] for neither images nor labels, or sizes beyond any memory.
+pub(crate) fn size(file: &str, start: &[u8]) -> Result<u64> {
+    let sizes: &[usize] = match word(file, start, 0)? {
+        LABELS_MAGIC => &[4],
+        _ => {
+            check_magic(file, start, IMAGES_MAGIC, "images")?;
+            &[4, 8, 12]
+        }
+    };
+    let mut contents = 1u64;
+    for &offset in sizes {
+        let size = word(file, start, offset)?;
+        contents = contents.checked_mul(size.into()).ok_or_else(|| Error::Format {
+            file: file.to_owned(),
+            offset: offset as u64,
+            expected: "sizes that fit in memory".to_owned(),
+            found: size.to_string(),
+        })?;
+    }
+    Ok(contents.saturating_add(4 + 4 * sizes.len() as u64))
+}
+
 /// An image file with these contents.
 pub(crate) fn write_images(count: usize, rows: usize, columns: usize, pixels: &[u8]) -> Vec<u8> {
     let mut bytes = header(IMAGES_MAGIC, &[count, rows, columns]);
@@ -124,6 +152,17 @@ mod tests {
         let read = images("f", write_images(2, 3, 2, &pixels)).unwrap();
         assert_eq!(read, Images { count: 2, rows: 3, columns: 2, pixels });
         assert_eq!(labels("f", write_labels(&[3, 0, 9]), 10).unwrap(), [3, 0, 9]);
+    }
+
+    #[test]
+    fn the_header_says_how_long_the_file_is() {
+        for file in [write_images(2, 3, 4, &[1; 24]), write_labels(&[1, 2, 3])] {
+            assert_eq!(size("f", &file[..file.len().min(HEADER)]).unwrap(), file.len() as u64);
+        }
+        assert_eq!(offset(size("f", &[0, 0, 8, 2, 0, 0, 0, 1])), 0);
+        assert_eq!(offset(size("f", &[0, 0, 8, 3, 0, 0])), 6);
+        let huge = [&[0, 0, 8, 3][..], &[0xFF; 12]].concat();
+        assert_eq!(offset(size("f", &huge)), 12);
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! MNIST and CIFAR-10: reading, fetching with checksums, label maps, seeded batches, augmentation.
+//! MNIST, CIFAR-10 and the user's own images: reading, fetching with checksums, label maps, seeded batches,
+//! augmentation.
 //!
 //! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches),
-//! [`canonical`] (what the published files are), [`fetch`](mod@fetch) (how they get here).
+//! [`canonical`] (what the published files are), [`own`] (other files), [`fetch`](mod@fetch) (how they get here).
 //!
 //! A data folder holds the full sets: MNIST as `mnist/train-images-idx3-ubyte` and its three companions
 //! (each plain or with `.gz`), CIFAR-10 as `cifar-10-batches-bin/data_batch_1.bin` to `test_batch.bin`.
 //! Without one, [`Source::Embedded`] is a small real subset compiled into the program.
 //!
-//! Invariants: nothing is half-loaded; nothing existing is overwritten; no file is believed without its
-//! SHA-256; images are u8 `[n, c, h, w]` here and become f32 in `[0, 1]` per batch.
+//! Invariants: nothing is half-loaded; nothing existing is overwritten; no published file is believed
+//! without its SHA-256; images are u8 `[n, c, h, w]` here and become f32 in `[0, 1]` per batch.
 
 mod aside;
 pub mod augment;
@@ -24,16 +25,18 @@ mod idx;
 pub mod inspect;
 pub mod labels;
 pub mod name;
+pub mod own;
 pub mod sampling;
 
-pub use augment::RandomCrop;
+pub use augment::{Augmentation, Flip, Padding};
 pub use dataset::{Dataset, Source};
 pub use error::{Error, Result, SourceFailure};
 pub use fetch::{FetchObserver, fetch};
 pub use folder::default_dir;
 pub use inspect::{DatasetInfo, FileState, FileStatus, SplitInfo, info, verify};
-pub use labels::LabelMap;
+pub use labels::{Groups, LabelMap, class_order};
 pub use name::{DatasetName, Split};
+pub use own::Choice;
 pub use sampling::{Sampling, epoch};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

@@ -14,6 +14,7 @@ pub mod environment;
 pub mod error;
 pub mod foreign;
 pub mod key;
+pub mod logs;
 pub mod observer;
 pub mod plan;
 pub mod preview;

@@ -5,7 +5,7 @@ use robin_attacks::Loss;
 use robin_core::{
     Attack, Batch, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
 };
-use robin_data::{Dataset, LabelMap};
+use robin_data::Dataset;
 use robin_evaluation::{Clean, Robust, wilson};
 use robin_nn::{Executor, Graph, Parameters};
 use serde_json::{Value, json};
@@ -49,7 +49,8 @@ pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value,
 
     // Measured on what an evaluation will load, not on the network in memory.
     let classifier = classifier(&work.graph, &weights, context)?;
-    let measured = relabelled(&work.measured, &work.labels)?;
+    let measured =
+        work.measured.relabelled(&work.labels).map_err(Error::work("relabelling the training set"))?;
     let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
     let seed = work.seed.derive(Purpose::Evaluation, 0);
     let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
@@ -182,17 +183,6 @@ fn summary_of(clean: &Clean, robust: Option<&Robust>) -> Value {
         "worst": robust.map(|robust| accuracy(&robust.worst.broken)),
         "last": robust.map(|robust| accuracy(&robust.last.broken)),
     })
-}
-
-/// The same images with the labels that a network was trained on.
-fn relabelled(data: &Dataset, labels: &LabelMap) -> Result<Dataset> {
-    if *labels == LabelMap::Identity {
-        return Ok(data.clone());
-    }
-    // A label map never has more classes than its data set.
-    let mapped = data.labels().iter().map(|&label| labels.apply(label) as u8).collect();
-    Dataset::from_parts(data.name(), data.split(), data.shape(), data.pixels().to_vec(), mapped)
-        .map_err(Error::work("relabelling the training set"))
 }
 
 fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use robin_core::{Classifier, Scores};
 
-use crate::{NamedTensor, Parameters, Result};
+use crate::{Graph, NamedTensor, Parameters, Result};
 
 /// Gradients in the order of [`Parameters::trained`], each with its tensor's shape.
 #[derive(Debug, Clone)]
@@ -15,8 +15,17 @@ pub type LossFn<'a> = dyn FnMut(&[Scores]) -> robin_core::Result<Vec<Tensor>> + 
 
 /// A network in training.
 pub trait Network: Send {
+    /// The architecture.
+    fn graph(&self) -> &Graph;
+
     /// The current parameters.
     fn parameters(&self) -> &Parameters;
+
+    /// Takes `parameters`, buffers included, in place of the current ones.
+    ///
+    /// # Errors
+    /// [`crate::Error::Weights`] if they are not those of the graph; the current ones are then kept.
+    fn restore(&mut self, parameters: Parameters) -> Result<()>;
 
     /// Lets `change` move the trained tensors, in order.
     fn update(&mut self, change: &mut dyn FnMut(&mut [NamedTensor]));

@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod error;
+pub mod losses;
 pub mod observer;
 pub mod proportion;
 pub mod sgd;

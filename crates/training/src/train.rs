@@ -1,7 +1,7 @@
 //! The training loop.
 
 use robin_core::{CancelToken, Purpose, Seed};
-use robin_data::{Dataset, LabelMap, RandomCrop, epoch};
+use robin_data::{Augmentation, Dataset, LabelMap, epoch};
 use robin_nn::Network;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub fn train(
     if outputs != classes {
         return Err(Error::Classes { outputs, classes });
     }
-    let mapped = labels.apply_all(data.labels());
+    let mapped = labels.apply_all(data.labels())?;
     let mut sgd = Sgd::new(config.momentum, config.weight_decay);
     let mut summary = Summary { epochs: Vec::with_capacity(config.epochs) };
     for number in 0..config.epochs {
@@ -50,10 +50,8 @@ pub fn train(
         for (step, ids) in batches.iter().enumerate() {
             cancel.check()?;
             let mut batch = data.batch(ids, labels)?;
-            if config.crop_padding > 0 {
-                let crop = RandomCrop { padding: config.crop_padding };
-                batch = crop.apply(&batch, epoch_seed.derive(Purpose::Crop, 0))?;
-            }
+            let augmentation = Augmentation { crop_padding: config.crop_padding, ..Augmentation::NONE };
+            batch = augmentation.apply(&batch, epoch_seed.derive(Purpose::Crop, 0))?;
             let diverged = |error| match error {
                 Error::Core(source @ robin_core::Error::NotFinite { .. })
                 | Error::Network(robin_nn::Error::Core(source @ robin_core::Error::NotFinite { .. })) => {

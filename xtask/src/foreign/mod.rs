@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use robin_aggregation::Aggregation;
 use robin_core::CancelToken;
-use robin_data::{DatasetName, Split};
+use robin_data::{Choice, Split};
 use robin_experiments::Device;
 use robin_experiments::foreign::{How, ImagesRequest, Normalize, SubjectRequest, Told};
 
@@ -41,9 +41,9 @@ pub(crate) struct SubjectArguments {
 /// Which images, and how the work is done.
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArguments {
-    /// The data set: mnist or cifar10.
-    #[arg(long, value_name = "NAME")]
-    dataset: DatasetName,
+    /// The data set: mnist, cifar10, or a path (IDX pair, CIFAR-100 binary, safetensors with images and labels).
+    #[arg(long, value_name = "NAME|PATH")]
+    dataset: Choice,
     /// The half of it: train or test.
     #[arg(long, value_parser = split, default_value = "test")]
     split: Split,
@@ -91,7 +91,7 @@ impl SubjectArguments {
 impl ImagesArguments {
     pub(crate) fn request(&self) -> ImagesRequest {
         ImagesRequest {
-            dataset: self.dataset,
+            dataset: self.dataset.clone(),
             split: self.split,
             embedded: self.embedded,
             data_dir: self.data_dir.clone(),

@@ -129,3 +129,27 @@ fn files_that_are_not_the_published_ones_are_not_loaded() {
     assert!(matches!(load(), Err(Error::Checksum { file, .. }) if file.ends_with(".gz")));
     assert!(!own.join(labels.name).exists());
 }
+
+#[test]
+fn a_map_restricts_and_relabels() {
+    let (pixels, labels) = (vec![10, 11, 12, 13, 14], vec![7, 2, 0, 7, 2]);
+    let data = Dataset::from_parts(DatasetName::Mnist, Split::Train, [1, 1, 1], pixels, labels).unwrap();
+    let pair = LabelMap::OneVsOne { a: 7, b: 2 };
+    let kept = data.restricted(&pair).unwrap();
+    assert_eq!(
+        (kept.pixels(), kept.labels(), kept.num_classes()),
+        (&[10, 11, 13, 14][..], &[7, 2, 7, 2][..], 10)
+    );
+    let mapped = data.relabelled(&pair).unwrap();
+    assert_eq!((mapped.labels(), mapped.num_classes()), (&[1, 0, 1, 0][..], 2));
+    assert_ne!(mapped.sha256(), kept.sha256());
+    // A batch of an example that has no label in the network's task is refused, not mislabelled.
+    let third = [ExampleId::first(2)];
+    assert!(matches!(data.batch(&third, &pair), Err(Error::NotKept { label: 0, .. })));
+    assert_eq!(kept.batch(&third, &pair).unwrap().labels, [1]);
+    let nobody = data.restricted(&LabelMap::OneVsOne { a: 8, b: 9 });
+    assert!(matches!(nobody, Err(Error::NoExamples { examples: 5, .. })));
+    // Everything kept: the same examples, the same hash.
+    let all = data.restricted(&LabelMap::OneVsAll { class: 7 }).unwrap();
+    assert_eq!(all.sha256(), data.sha256());
+}

@@ -108,8 +108,12 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
         .map(|&budget| config.build(budget).map_err(Error::work("preparing the attack")))
         .collect::<Result<Vec<_>>>()?;
     let (data, images) = request.images.load()?;
-    let subject =
-        Subject::load(&request.subject, data.shape(), data.num_classes(), Some(request.images.dataset))?;
+    let subject = Subject::load(
+        &request.subject,
+        data.shape(),
+        data.num_classes(),
+        request.images.dataset.published(),
+    )?;
     let strategy = request.means.strategy(subject.aggregate, data.num_classes())?;
     let gradient = prove(&subject, &data, request.bad_gradients, request.seed, how)?;
 

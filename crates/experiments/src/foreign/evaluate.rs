@@ -72,8 +72,12 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
         return Err(Error::Zero { option: "--restarts" });
     }
     let (data, images) = request.images.load()?;
-    let subject =
-        Subject::load(&request.subject, data.shape(), data.num_classes(), Some(request.images.dataset))?;
+    let subject = Subject::load(
+        &request.subject,
+        data.shape(),
+        data.num_classes(),
+        request.images.dataset.published(),
+    )?;
     let suite = suite(*steps, subject.aggregate);
     let settings = json!({
         "classifier": &subject.description,

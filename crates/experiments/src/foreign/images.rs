@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use robin_data::{Dataset, DatasetName, Source, Split};
+use robin_data::{Choice, Dataset, Source, Split};
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// Which images.
 #[derive(Debug, Clone)]
 pub struct ImagesRequest {
-    /// The data set.
-    pub dataset: DatasetName,
+    /// A published data set by name, or the path of the user's own.
+    pub dataset: Choice,
     /// Which half of it.
     pub split: Split,
     /// The subset inside the program instead of the full set.
@@ -50,6 +50,8 @@ impl ImagesRequest {
             }
         };
         let (source, place) = match (embedded, data_dir) {
+            // The user's own images are where they are, whatever the source of the others.
+            _ if dataset.published().is_none() => (Source::Embedded, "as given".to_owned()),
             (true, _) => (Source::Embedded, "embedded".to_owned()),
             (false, Some(folder)) => (Source::Folder(folder.clone()), folder.display().to_string()),
             (false, None) => {
@@ -58,10 +60,7 @@ impl ImagesRequest {
                 (Source::Folder(folder), place)
             }
         };
-        let mut data = Dataset::load(*dataset, *split, &source).map_err(failed(place.clone()))?;
-        if let Some(limit) = limit {
-            data = data.take(*limit).map_err(failed(place))?;
-        }
+        let data = dataset.load(*split, &source, *limit).map_err(failed(place))?;
         let images = Images {
             dataset: dataset.to_string(),
             split: split.to_string(),

@@ -21,7 +21,7 @@ pub fn verify(
     let witnesses = Witnesses::from_safetensors(&bytes, &file.display().to_string())
         .map_err(Error::work("reading the witnesses"))?;
     let (data, _) = images.load()?;
-    let subject = Subject::load(subject, data.shape(), data.num_classes(), Some(images.dataset))?;
+    let subject = Subject::load(subject, data.shape(), data.num_classes(), images.dataset.published())?;
     robin_evaluation::witnesses::verify(
         &witnesses,
         subject.classifier.as_ref(),

@@ -255,7 +255,7 @@ fn json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {
 
 fn data(data: &Dataset) -> Value {
     json!({
-        "name": data.name().to_string(),
+        "name": data.name(),
         "split": data.split().to_string(),
         "images": data.len(),
         "sha256": data.sha256(),

@@ -83,8 +83,19 @@ impl CpuNetwork {
 }
 
 impl Network for CpuNetwork {
+    fn graph(&self) -> &Graph {
+        &self.program.graph
+    }
+
     fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    fn restore(&mut self, parameters: Parameters) -> Result<()> {
+        check(&self.program.graph, &parameters)?;
+        self.forget_packed();
+        self.parameters = parameters;
+        Ok(())
     }
 
     fn update(&mut self, change: &mut dyn FnMut(&mut [NamedTensor])) {

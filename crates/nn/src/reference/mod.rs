@@ -122,8 +122,18 @@ struct ReferenceNetwork {
 }
 
 impl Network for ReferenceNetwork {
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    fn restore(&mut self, parameters: Parameters) -> Result<()> {
+        check(&self.graph, &parameters)?;
+        self.parameters = parameters;
+        Ok(())
     }
 
     fn update(&mut self, change: &mut dyn FnMut(&mut [NamedTensor])) {
