@@ -6,8 +6,9 @@ mod verify;
 
 use std::collections::HashMap;
 
-use robin_core::{Batch, Budget, Iterate, host};
+use robin_core::{Batch, Budget, Epsilon, Iterate, Norm, host};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 pub use verify::{Rounded, Verification, verify};
@@ -29,6 +30,18 @@ pub struct Witnesses {
     pub predictions: Vec<u32>,
     /// `[m, c, h, w]`, row-major.
     pub images: Vec<f32>,
+}
+
+/// The entry of the file's metadata.
+const METADATA: &str = "witnesses";
+
+/// What that entry says.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    norm: Norm,
+    epsilon: Epsilon,
+    data_sha256: String,
 }
 
 impl Witnesses {
@@ -78,7 +91,7 @@ impl Witnesses {
     }
 
     /// The bytes of a safetensors file: `images` f32 `[m, c, h, w]`, `ids`, `labels`, `predictions` u32 `[m]`;
-    /// metadata `norm`, `epsilon`, `data_sha256`.
+    /// metadata `witnesses`, JSON with `norm`, `epsilon`, `data_sha256`.
     ///
     /// # Errors
     /// [`Error::Safetensors`].
@@ -97,11 +110,15 @@ impl Witnesses {
         ];
         let fault = |source| Error::Safetensors { file: "witnesses in memory".to_owned(), source };
         let views = views.into_iter().map(|(name, view)| Ok((name, view?))).collect::<Result<Vec<_>, _>>();
-        let metadata = HashMap::from([
-            ("data_sha256".to_owned(), self.data_sha256.clone()),
-            ("epsilon".to_owned(), self.budget.epsilon.to_string()),
-            ("norm".to_owned(), self.budget.norm.to_string()),
-        ]);
+        // One entry, because a map of several would be written in any order, and equal witnesses are equal bytes.
+        let said = Said {
+            norm: self.budget.norm,
+            epsilon: self.budget.epsilon,
+            data_sha256: self.data_sha256.clone(),
+        };
+        let said = serde_json::to_string(&said)
+            .map_err(|source| Error::Json { what: "the witnesses' metadata", source })?;
+        let metadata = HashMap::from([(METADATA.to_owned(), said)]);
         safetensors::serialize(views.map_err(fault)?, Some(metadata)).map_err(fault)
     }
 
@@ -115,8 +132,10 @@ impl Witnesses {
         let found = SafeTensors::deserialize(bytes).map_err(fault)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(fault)?;
         let metadata = header.metadata().clone().unwrap_or_default();
-        let said = |key: &str| metadata.get(key).ok_or_else(|| wrong(format!("metadata {key} is missing")));
-        let budget = Budget { norm: said("norm")?.parse()?, epsilon: said("epsilon")?.parse()? };
+        let said =
+            metadata.get(METADATA).ok_or_else(|| wrong(format!("metadata `{METADATA}` is missing")))?;
+        let said: Said = serde_json::from_str(said).map_err(|error| wrong(format!("metadata: {error}")))?;
+        let budget = Budget { norm: said.norm, epsilon: said.epsilon };
         let tensor = |name: &str, dtype: Dtype| match found.tensor(name) {
             Ok(view) if view.dtype() == dtype => Ok(view),
             Ok(view) => Err(wrong(format!("{name} is {:?}, expected {dtype:?}", view.dtype()))),
@@ -137,7 +156,7 @@ impl Witnesses {
             images.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         Ok(Self {
             budget,
-            data_sha256: said("data_sha256")?.clone(),
+            data_sha256: said.data_sha256,
             shape: [c, h, w],
             ids: numbers("ids")?,
             labels: numbers("labels")?,

@@ -6,7 +6,7 @@ use robin_attacks::Loss;
 use robin_core::{Columns, ExampleId, Misclassified};
 use robin_data::LabelMap;
 
-use super::bench::{Bench, number, pgd};
+use super::bench::{Bench, Kind, number, pgd};
 use super::transformed::{Affine, Decides, Transformed};
 use super::{Answer, Status};
 use crate::robust::quietly;
@@ -16,6 +16,10 @@ use crate::{Options, Result, clean};
 const BINS: usize = 10;
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    if bench.kind == Kind::Whole {
+        let note = "the scores are no binary log-odds, so each by itself has no calibration";
+        return Ok(Answer::new(Status::Skipped, [], note));
+    }
     let (n, classes) = (bench.n(), bench.model.num_classes());
     if n < 4 {
         return Ok(Answer::new(Status::Skipped, [], "too few images to fit and to judge"));

@@ -104,5 +104,5 @@ fn other_files_and_other_data_are_refused() {
     let view = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
     let weights = safetensors::serialize([("conv1.bias", view)], None).unwrap();
     let message = Witnesses::from_safetensors(&weights, "weights").unwrap_err().to_string();
-    assert!(message.contains("weights") && message.contains("norm is missing"), "{message}");
+    assert!(message.contains("weights") && message.contains("`witnesses` is missing"), "{message}");
 }
