@@ -29,7 +29,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     }
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|error| candle_core::Error::wrap(error))?;
+        let pool = pool.map_err(candle_core::Error::wrap)?;
         let found = pool.install(|| verdicts(bench, &batch, &forwards, n))?;
         different.push((format!("{threads} threads"), differing(&reference, &found)));
     }

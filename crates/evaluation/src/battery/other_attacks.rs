@@ -1,24 +1,20 @@
 //! T11: PGD as the paper runs it against the other attacks of this build; the union is the headline.
 
 use robin_aggregation::StrategyName;
-use robin_attacks::Loss;
+use robin_attacks::{ATTACKS, Loss};
 
-use super::bench::{Bench, listed, number, pgd};
-use super::{Answer, Status};
+use super::bench::{Bench, number, pgd};
+use super::{Answer, Scope, Status};
 use crate::Result;
 
 /// How far the paper's PGD may lie above the union.
 const ALLOWED: f64 = 0.01;
 
-/// Attacks of the list that are tried, where this build has them, each on these losses.
-const OTHERS: &[(&str, &[Loss])] = &[
-    ("fgsm", &[Loss::Ce]),
-    ("apgd", &[Loss::Ce, Loss::Margin]),
-    ("fab", &[Loss::Margin]),
-    ("fab-t", &[Loss::Margin]),
-    ("ddn", &[Loss::Ce]),
-    ("fmn", &[Loss::Margin]),
-];
+/// Attacks of the list with tests of their own.
+const ELSEWHERE: &[&str] = &["pgd", "random-noise", "square"];
+
+/// Attacks that take thousands of steps, and come with the full battery only.
+const SLOW: &[&str] = &["cw", "cw-linf"];
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let softmax = StrategyName::Softmax.into();
@@ -32,16 +28,14 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     join("pgd margin".to_owned(), &bench.base()?.worst.broken);
     let targeted = bench.attack(pgd(20, 1), bench.budget, Loss::Margin, StrategyName::MarginT.into())?;
     join("pgd margin-t".to_owned(), &targeted.worst.broken);
-    for (name, losses) in OTHERS {
-        let Some(config) = listed(name, &[]) else { continue };
+    for entry in ATTACKS {
+        let slow = bench.scope == Scope::Subset && SLOW.contains(&entry.name);
         // Some attacks exist for one norm only.
-        if config.build(bench.budget).is_err() {
+        if ELSEWHERE.contains(&entry.name) || slow || entry.example.build(bench.budget).is_err() {
             continue;
         }
-        for &loss in *losses {
-            let found = bench.attack(config, bench.budget, loss, softmax)?.worst;
-            join(format!("{name} {loss}"), &found.broken);
-        }
+        let found = bench.attack(entry.example, bench.budget, Loss::Margin, softmax)?.worst;
+        join(format!("{} margin", entry.name), &found.broken);
     }
     let headline = crate::accuracy(&union);
     numbers.push(number("union", headline));

@@ -13,7 +13,8 @@ const ALLOWED: f64 = 0.002;
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let queries = bench.choose(1000, 5000);
-    let Some(config) = listed("square", &[("queries", json!(queries))]) else {
+    let names = ["queries", "n_queries", "steps"];
+    let Some(config) = names.iter().find_map(|name| listed("square", &[(name, json!(queries))])) else {
         return Ok(Answer::new(Status::Skipped, [], "this build has no attack `square`"));
     };
     let found = bench.attack(config, bench.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;

@@ -66,16 +66,18 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
 
     let robust = teacher.robust_accuracy(&data, budget);
     let bound = certified.certified_accuracy(&data, budget);
-    let subjects: [(&str, bool, &dyn Classifier, Kind, Option<f64>); 6] = [
-        ("undefended", true, &undefended, Kind::Whole, None),
-        ("merge-binary", true, merged.as_ref(), Kind::Arms, None),
-        ("sigmoid x 100", true, &sharp, Kind::Whole, None),
-        ("quantised input", true, &quantised, Kind::Whole, None),
-        ("linear, closed form", false, &teacher, Kind::Whole, Some(robust)),
-        ("certified by intervals", false, &certified, Kind::Whole, Some(bound)),
+    let subject = |name, model, kind| Subject { name, model, kind, negative: true, proved: Proved::Nothing };
+    let proved = |name, model, proved| Subject { name, model, kind: Kind::Whole, negative: false, proved };
+    let subjects = [
+        subject("undefended", &undefended as &dyn Classifier, Kind::Whole),
+        subject("merge-binary", merged.as_ref(), Kind::Arms),
+        subject("sigmoid x 100", &sharp, Kind::Whole),
+        subject("quantised input", &quantised, Kind::Whole),
+        proved("linear, closed form", &teacher as &dyn Classifier, Proved::Exactly(robust)),
+        proved("certified by intervals", &certified, Proved::AtLeast(bound)),
     ];
     let mut controls = Vec::new();
-    for (name, negative, model, kind, proved) in subjects {
+    for Subject { name, model, kind, negative, proved } in subjects {
         tell(name);
         cancel.check()?;
         let bench = Bench::new(model, kind, &data, budget, Scope::Subset, seed, 64, cancel)?;
@@ -83,24 +85,32 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
         let flags: Vec<String> =
             findings.iter().filter(|f| f.status == Status::Fail).map(|f| f.test.clone()).collect();
         let attacked = bench.base_accuracy()?;
-        let agrees = match (name, proved) {
-            (_, None) => true,
-            // Exactly what can be broken was broken.
-            ("linear, closed form", Some(exact)) => attacked == exact,
-            (_, Some(bound)) => bound <= attacked && bound > 0.0,
+        let (proved, agrees) = match proved {
+            Proved::Nothing => (None, true),
+            Proved::Exactly(exact) => (Some(exact), attacked == exact),
+            Proved::AtLeast(bound) => (Some(bound), bound <= attacked && bound > 0.0),
         };
         let as_expected = agrees && flags.is_empty() != negative;
-        controls.push(Control {
-            name: name.to_owned(),
-            negative,
-            flags,
-            as_expected,
-            attacked,
-            proved,
-            findings,
-        });
+        let name = name.to_owned();
+        controls.push(Control { name, negative, flags, as_expected, attacked, proved, findings });
     }
     Ok(controls)
+}
+
+/// A control on its way to the bench.
+struct Subject<'a> {
+    name: &'static str,
+    model: &'a dyn Classifier,
+    kind: Kind,
+    negative: bool,
+    proved: Proved,
+}
+
+/// What is known about a control's robust accuracy.
+enum Proved {
+    Nothing,
+    Exactly(f64),
+    AtLeast(f64),
 }
 
 /// Random grey images of moderate contrast, in pairs of equal pixels, labelled by the teacher.

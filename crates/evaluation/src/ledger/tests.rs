@@ -7,6 +7,7 @@ use robin_data::{DatasetName, Split};
 use robin_testkit::Linear;
 
 use super::*;
+use crate::Witnesses;
 
 /// Class 1 iff the first of two pixels is above 0.5.
 fn threshold() -> Linear {
@@ -88,6 +89,40 @@ fn stages_attack_what_still_stands_and_the_union_is_the_same() {
     // What a larger budget broke says nothing about a smaller one.
     add(&mut staged, "small again", "0.04", 1, Order::Standing, 4);
     assert_eq!(staged.runs[2].attacked, [true, true, false, true, true, false]);
+}
+
+#[test]
+fn a_bundle_is_its_stages_on_what_still_stands() {
+    let budget = budget("0.12");
+    let configs = [Config::RandomNoise { candidates: 3 }, Config::Fgsm {}];
+    let attacks = configs.map(|config| config.build(budget).unwrap());
+    let strategy = StrategyName::Softmax.build(Loss::Margin).unwrap();
+    let stages: Vec<Means<'_>> = ["noise", "fgsm"]
+        .into_iter()
+        .zip(&attacks)
+        .map(|(name, attack)| Means {
+            name,
+            strategy_name: "softmax",
+            loss_name: "margin",
+            attack: attack.as_ref(),
+            strategy: strategy.as_ref(),
+            iterate: Which::Worst,
+        })
+        .collect();
+    let cancel = CancelToken::new();
+    let mut options = Options { batch_size: 4, cancel: &cancel, observer: &mut () };
+    let mut ledger = begin();
+    let mut witnesses = Witnesses::new(budget, data().sha256(), [1, 1, 2]);
+    let (seed, kept) = (Seed::new(3), Some(&mut witnesses));
+    ledger.stages(&threshold(), &Misclassified, &stages, &data(), seed, kept, &mut options).unwrap();
+    let [first, second] = &ledger.runs[..] else { panic!("two stages, two runs") };
+    let standing: Vec<bool> = first.outcome.broken.iter().map(|broken| !broken).collect();
+    assert_eq!(second.attacked, standing);
+    assert_eq!(ledger.union(budget), [false, true, true, true, false, true]);
+    // One witness per example that an attack broke, not for the one that was wrong before.
+    let mut ids = witnesses.ids.clone();
+    ids.sort_unstable();
+    assert_eq!(ids, [1, 2, 3]);
 }
 
 #[test]
