@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
+use robin_core::scores::ranked;
 use robin_core::{Classifier, Columns, Error as CoreError, Pass, Result as CoreResult, Scores, host};
 
 /// How one example's scores come from its networks' outputs. In f64, rounded to f32 once, at the end.
@@ -24,9 +25,16 @@ pub(crate) trait Combination: Send + Sync {
     /// Adds `upstream` times the score's derivative to `gradient[network]`, of the outputs' lengths.
     fn pull_back(&self, column: usize, upstream: f64, outputs: &[&[f32]], gradient: &mut [Vec<f64>]);
 
-    /// The decision on one example, from the outputs of all networks; `None`: the arg max of the scores.
-    fn decide(&self, _outputs: &[&[f32]]) -> Option<u32> {
-        None
+    /// Whether the decision is the arg max of the scores. If not, [`Combination::decide`] makes it.
+    fn decides_by_scores(&self) -> bool {
+        true
+    }
+
+    /// The decision on one example, from the outputs of all networks.
+    fn decide(&self, outputs: &[&[f32]]) -> u32 {
+        let scores: Vec<f32> =
+            (0..self.num_classes()).map(|class| self.score(class, outputs) as f32).collect();
+        ranked(&scores)[0]
     }
 }
 
@@ -184,13 +192,9 @@ impl<C: Combination> Classifier for Combined<C> {
     }
 
     fn decide(&self, scores: &Scores) -> CoreResult<Vec<u32>> {
-        // A probe of the kind of decision: votes and routes cannot be read off scores.
-        let zeros: Vec<Vec<f32>> =
-            self.networks.iter().map(|network| vec![0.0; network.num_classes()]).collect();
-        let zeros: Vec<&[f32]> = zeros.iter().map(Vec::as_slice).collect();
-        match self.combination.decide(&zeros) {
-            None => scores.arg_max(),
-            Some(_) => Err(CoreError::Classifier(Box::new(crate::Error::Decision))),
+        match self.combination.decides_by_scores() {
+            true => scores.arg_max(),
+            false => Err(CoreError::Classifier(Box::new(crate::Error::Decision))),
         }
     }
 
@@ -199,12 +203,7 @@ impl<C: Combination> Classifier for Combined<C> {
         let everyone = vec![(0..n).collect(); self.networks.len()];
         let ran = self.each(images, everyone, |network, images| network.scores(images, &Columns::All))?;
         let outputs = self.outputs(&ran, n)?;
-        let classes = self.num_classes();
-        let cells: Vec<u32> = (0..classes as u32).collect::<Vec<_>>().repeat(n);
-        let arg_max = self.scored(&cells, &outputs, n, classes)?.arg_max()?;
-        let decided =
-            |(example, arg_max)| self.combination.decide(&outputs.example(example)).unwrap_or(arg_max);
-        Ok(arg_max.into_iter().enumerate().map(decided).collect())
+        Ok((0..n).map(|example| self.combination.decide(&outputs.example(example))).collect())
     }
 
     /// The most networks that one of the examples takes.

@@ -63,16 +63,22 @@ impl Combination for OneVsOne {
         }
     }
 
-    fn decide(&self, outputs: &[&[f32]]) -> Option<u32> {
+    fn decides_by_scores(&self) -> bool {
+        false
+    }
+
+    fn decide(&self, outputs: &[&[f32]]) -> u32 {
         let mut votes = vec![0_u32; self.classes];
         for a in 0..self.classes {
             for b in a + 1..self.classes {
                 votes[if log_odds(outputs[self.network(a, b)]) > 0.0 { b } else { a }] += 1;
             }
         }
-        let most = votes.iter().max().copied();
         let sums: Vec<f32> = (0..self.classes).map(|class| self.score(class, outputs) as f32).collect();
-        ranked(&sums).into_iter().find(|&class| Some(votes[class as usize]) == most)
+        let by_sum = ranked(&sums);
+        // The first of equals, as by_sum has them: `max_by_key` would take the last.
+        let first_of_most = by_sum.iter().rev().max_by_key(|&&class| votes[class as usize]);
+        *first_of_most.expect("there are classes")
     }
 }
 

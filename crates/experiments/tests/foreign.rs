@@ -38,6 +38,7 @@ impl Place {
         };
         write("whole.safetensors", 10, 1);
         (0..10).for_each(|arm| write(&format!("arm-{arm}.safetensors"), 2, 100 + arm));
+        (0..2).for_each(|group| write(&format!("five-{group}.safetensors"), 5, 200 + group));
         place
     }
 
@@ -166,6 +167,22 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
         let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
         assert!(report.robust_accuracy <= report.clean_accuracy, "{strategy}");
         assert!(report.attack.contains(strategy) && report.classifier.weights_sha256.len() == 10);
+    }
+    let aggregates: [(&str, &[&str], &str, Loss); 4] = [
+        ("hierarchical:first5-last5", &["arm-0", "five-0", "five-1"], "stage-1-2", Loss::Ce),
+        ("hierarchical:first5-last5", &["arm-0", "five-0", "five-1"], "softmax", Loss::Margin),
+        ("ensemble", &["whole", "whole"], "margin-t", Loss::Margin),
+        ("shared-trunk", &["whole"], "top2", Loss::Ce),
+    ];
+    for (aggregate, networks, strategy, loss) in aggregates {
+        let names: Vec<String> = networks.iter().map(|name| format!("{name}.safetensors")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let aggregate = Some(aggregate.parse().unwrap());
+        let mut request = request(SubjectRequest { aggregate, ..place.subject(&names) });
+        request.images = images(16);
+        (request.means.strategy, request.means.loss) = (strategy.parse().unwrap(), loss);
+        let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
+        assert!(report.robust_accuracy <= report.clean_accuracy, "{strategy}");
     }
     let mut towards = request(place.subject(&["whole.safetensors"]));
     towards.epsilons = vec!["0.3".parse().unwrap()];

@@ -100,8 +100,12 @@ impl Combination for Hierarchical {
         }
     }
 
-    fn decide(&self, outputs: &[&[f32]]) -> Option<u32> {
+    fn decides_by_scores(&self) -> bool {
+        false
+    }
+
+    fn decide(&self, outputs: &[&[f32]]) -> u32 {
         let group = ranked(outputs[0])[0] as usize;
-        Some(self.split.groups()[group][ranked(outputs[1 + group])[0] as usize])
+        self.split.groups()[group][ranked(outputs[1 + group])[0] as usize]
     }
 }
