@@ -10,8 +10,8 @@ pub(crate) trait Combination: Send + Sync {
     /// Number of classes.
     fn num_classes(&self) -> usize;
 
-    /// Number of columns that can be asked for, at least [`Combination::num_classes`]. Those beyond the classes are
-    /// what single networks say, for attacks on parts.
+    /// Number of columns that can be asked for, at least [`Combination::num_classes`]. Those beyond the
+    /// classes are what single networks say, for attacks on parts.
     fn num_columns(&self) -> usize {
         self.num_classes()
     }
@@ -40,8 +40,9 @@ pub(crate) trait Combination: Send + Sync {
 
 /// Networks and the [`Combination`] of their outputs, as one classifier.
 ///
-/// Only the networks behind the wanted columns run, each on the examples that want it, side by side on the ambient
-/// rayon pool; gradients are added in network order, so results do not depend on the number of threads.
+/// Only the networks behind the wanted columns run, each on the examples that want it, side by side on the
+/// ambient rayon pool; gradients are added in network order, so results do not depend on the number of
+/// threads.
 pub(crate) struct Combined<C> {
     pub(crate) networks: Vec<Box<dyn Classifier>>,
     pub(crate) combination: C,

@@ -1,7 +1,7 @@
 //! Several small classifiers as one, and the strategies that attack them.
 //!
-//! Reading order: [`one_vs_all`] (ROBIN itself), [`strategies`] (which of its scores an attack raises), [`list`] (every
-//! aggregate), then [`hierarchical`], the only other one with strategies of its own.
+//! Reading order: [`one_vs_all`] (ROBIN itself), [`strategies`] (which of its scores an attack raises),
+//! [`list`] (every aggregate), then [`hierarchical`], the only other one with strategies of its own.
 //!
 //! Invariant: arms are seen through `robin_core::Classifier` only, so anything can be an arm.
 

@@ -72,8 +72,8 @@ pub static AGGREGATIONS: &[AggregationEntry] = &[
 ];
 
 impl Aggregation {
-    /// Number of outputs of each network that an aggregate of `classes` classes is made of, in order; `None` for an
-    /// ensemble, which takes any number of networks of `classes` outputs. `arm_outputs` is 1 or 2.
+    /// Number of outputs of each network that an aggregate of `classes` classes is made of, in order; `None`
+    /// for an ensemble, which takes any number of networks of `classes` outputs. `arm_outputs` is 1 or 2.
     pub fn outputs(self, classes: usize, arm_outputs: usize) -> Option<Vec<usize>> {
         Some(match self {
             Self::OneVsAll | Self::MergeBinary => vec![arm_outputs; classes],

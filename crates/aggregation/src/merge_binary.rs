@@ -5,9 +5,10 @@ use robin_core::Classifier;
 use crate::combination::{Combination, Combined, log_odds, log_odds_back};
 use crate::{Error, Result, arms};
 
-/// Scores `5 sigmoid(5 s)`, as the defence `mergebinary` of "selfstudy-adversarial-robustness" has them before its
-/// softmax. Decides like one-vs-all until its scores tie at 5 or 0, and has nearly no gradient where arms are sure:
-/// gradient attacks fail on it, and it is no more robust than its arms. Never to be reported as a defence.
+/// Scores `5 sigmoid(5 s)`, as the defence `mergebinary` of "selfstudy-adversarial-robustness" has them
+/// before its softmax. Decides like one-vs-all until its scores tie at 5 or 0, and has nearly no gradient
+/// where arms are sure: gradient attacks fail on it, and it is no more robust than its arms. Never to be
+/// reported as a defence.
 struct MergeBinary {
     arms: usize,
 }

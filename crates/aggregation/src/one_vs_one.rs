@@ -5,9 +5,9 @@ use robin_core::{Classifier, scores::ranked};
 use crate::combination::{Combination, Combined, log_odds, log_odds_back};
 use crate::{Error, Result, arms};
 
-/// One-vs-one (paper 7): for each pair a < b, in the order (0,1), (0,2), ..., (1,2), ..., a network with log-odds `s`
-/// for b over a. A class's score is the sum of the log-odds for it; the decision is the class with most votes, ties
-/// broken by that sum (then the lower class).
+/// One-vs-one (paper 7): for each pair a < b, in the order (0,1), (0,2), ..., (1,2), ..., a network with
+/// log-odds `s` for b over a. A class's score is the sum of the log-odds for it; the decision is the class
+/// with most votes, ties broken by that sum (then the lower class).
 pub(crate) struct OneVsOne {
     classes: usize,
 }

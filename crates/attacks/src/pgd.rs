@@ -253,7 +253,8 @@ struct BestRuling {
 }
 
 impl Run {
-    /// Rulings on the best iterates. Where the best image is the start or the final point, its ruling is known.
+    /// Rulings on the best iterates. Where the best image is the start or the final point, its ruling is
+    /// known.
     fn judge_best(
         &self,
         target: &Target<'_>,

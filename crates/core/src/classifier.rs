@@ -29,8 +29,8 @@ pub trait Classifier: Send + Sync {
         Ok(Box::new(AutogradPass { images, scores }))
     }
 
-    /// The predicted class of each example, from all score columns: arg max. A classifier whose decision cannot
-    /// be read off its scores refuses, and overrides [`Classifier::predict`].
+    /// The predicted class of each example, from all score columns: arg max. A classifier whose decision
+    /// cannot be read off its scores refuses, and overrides [`Classifier::predict`].
     ///
     /// # Errors
     /// [`Error::NotFinite`] if a score is not finite.

@@ -1,4 +1,5 @@
-//! Attacks a classifier that is written with plain candle layers: implement two methods, and everything else is here.
+//! Attacks a classifier that is written with plain candle layers: implement two methods, and everything else
+//! is here.
 //!
 //! ```text
 //! cargo run --release -p robin-evaluation --example own_classifier
@@ -18,7 +19,8 @@ use robin_evaluation::{Options, clean, robust};
 
 /// A linear layer on the mean images of each class; your network takes its place.
 ///
-/// Not every operation of candle has a right gradient: `max_pool2d`, for one, has not. `check` below finds out.
+/// Not every operation of candle has a right gradient: `max_pool2d`, for one, has not. `check` below finds
+/// out.
 struct Mine {
     weight: Tensor,
     bias: Tensor,

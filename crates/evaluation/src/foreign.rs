@@ -16,16 +16,17 @@ pub struct GradientProbe {
     pub images: usize,
     /// Random directions for each.
     pub directions: usize,
-    /// Displacements of a pixel (standard deviation); the one where claim and measurement agree best counts, because
-    /// f32 rounding drowns short ones and kinks lie in the way of long ones, and a wrong gradient is wrong at all.
+    /// Displacements of a pixel (standard deviation); the one where claim and measurement agree best counts,
+    /// because f32 rounding drowns short ones and kinks lie in the way of long ones, and a wrong gradient is
+    /// wrong at all.
     pub steps: &'static [f64],
     /// The largest median disagreement that passes.
     pub tolerance: f64,
 }
 
 impl GradientProbe {
-    /// 8 images, 8 directions. Networks with kinks in f32 are within 0.03; candle's max-pooling, a cut branch or a
-    /// forgotten factor are off by more than half.
+    /// 8 images, 8 directions. Networks with kinks in f32 are within 0.03; candle's max-pooling, a cut branch
+    /// or a forgotten factor are off by more than half.
     pub const STANDARD: Self =
         Self { images: 8, directions: 8, steps: &[1e-2, 3e-3, 1e-3, 3e-4, 1e-4], tolerance: 0.1 };
 }
@@ -33,8 +34,8 @@ impl GradientProbe {
 /// What the probe of a classifier's gradient found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct GradientReport {
-    /// Median over images and directions of |claimed - measured|, over the larger of both and of what is usual for a
-    /// gradient of this length.
+    /// Median over images and directions of |claimed - measured|, over the larger of both and of what is
+    /// usual for a gradient of this length.
     pub median_error: f64,
     /// The displacement that this belongs to.
     pub step: f64,
@@ -73,7 +74,8 @@ pub fn probe_gradient(
     probe_objective(model, &Combination { weights, n: n.min(probe.images) }, images, probe, seed)
 }
 
-/// Compares the input gradient of `objective`, which is prepared for the first images at least, in the same way.
+/// Compares the input gradient of `objective`, which is prepared for the first images at least, in the same
+/// way.
 ///
 /// # Errors
 /// As [`probe_gradient`].
@@ -178,8 +180,8 @@ fn disagreement(gradient: &[f32], above: &[f32], below: &[f32], measured: f64) -
 /// A row of scores sums to 1 within this.
 const SUM_TOLERANCE: f64 = 1e-4;
 
-/// Refuses probabilities: every row in `[0, 1]`, summing to 1 within 1e-4. Saturated probabilities have no gradient,
-/// and an attack on them measures nothing.
+/// Refuses probabilities: every row in `[0, 1]`, summing to 1 within 1e-4. Saturated probabilities have no
+/// gradient, and an attack on them measures nothing.
 ///
 /// # Errors
 /// [`Error::Probabilities`]; [`robin_core::Error::NotFinite`] for a score that is no number.
@@ -193,8 +195,8 @@ pub fn refuse_probabilities(scores: &Scores) -> Result<()> {
     if suspicious { Err(Error::Probabilities { rows: scores.len() }) } else { Ok(()) }
 }
 
-/// Everything at once, before any attack: images in the box, labels that the classifier has, scores that are numbers and
-/// no probabilities, and a gradient that is one. `batch` holds some of the images.
+/// Everything at once, before any attack: images in the box, labels that the classifier has, scores that are
+/// numbers and no probabilities, and a gradient that is one. `batch` holds some of the images.
 ///
 /// # Errors
 /// The first thing that is wrong; [`Error::BadGradient`] unless results shall be marked

@@ -1,9 +1,9 @@
 //! Clean and robust accuracy by the counting rules, with intervals and the union over attacks.
 //!
 //! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`outcome`] (what is kept of it, per
-//! example), [`ledger`] (every attack, and every summary from it), [`witnesses`] (what anyone can check), [`statistics`],
-//! [`foreign`] (can this classifier be attacked at all?), [`battery`] (can the number be believed?) and [`controls`] (does
-//! the battery notice?).
+//! example), [`ledger`] (every attack, and every summary from it), [`witnesses`] (what anyone can check),
+//! [`statistics`], [`foreign`] (can this classifier be attacked at all?), [`battery`] (can the number be
+//! believed?) and [`controls`] (does the battery notice?).
 //!
 //! Invariants: every example is counted, also those misclassified clean; no result depends on batch size,
 //! order or threads; a perturbation outside its budget is an error, never a number.

@@ -21,8 +21,8 @@ const DOUBTFUL_ZERO_GRADIENTS: f64 = 0.01;
 ///
 /// # Errors
 /// [`Error::Illegal`] if the attack left its budget, [`Error::Examples`] if `clean` is of other data,
-/// [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's, the strategy's and the attack's; see
-/// [`Error::is_cancelled`].
+/// [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's, the strategy's and the attack's;
+/// see [`Error::is_cancelled`].
 #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
 pub fn robust(
     model: &dyn Classifier,
@@ -97,8 +97,8 @@ pub(crate) fn quietly(
     Ok(robust)
 }
 
-/// Attacks the examples at `examples` batch by batch, and hands over what was found; each image has been checked
-/// against the budget. An example's result depends on `seed` and its place in the data set alone.
+/// Attacks the examples at `examples` batch by batch, and hands over what was found; each image has been
+/// checked against the budget. An example's result depends on `seed` and its place in the data set alone.
 #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
 pub(crate) fn attack_each(
     target: &Target<'_>,

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 pub use verify::{Rounded, Verification, verify};
 
-/// Perturbed images that mislead a classifier, with all that a checker needs beside the clean data and the weights.
+/// Perturbed images that mislead a classifier, with all that a checker needs beside the clean data and the
+/// weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Witnesses {
     /// What each keeps.
@@ -90,8 +91,8 @@ impl Witnesses {
         Ok(())
     }
 
-    /// The bytes of a safetensors file: `images` f32 `[m, c, h, w]`, `ids`, `labels`, `predictions` u32 `[m]`;
-    /// metadata `witnesses`, JSON with `norm`, `epsilon`, `data_sha256`.
+    /// The bytes of a safetensors file: `images` f32 `[m, c, h, w]`, `ids`, `labels`, `predictions` u32
+    /// `[m]`; metadata `witnesses`, JSON with `norm`, `epsilon`, `data_sha256`.
     ///
     /// # Errors
     /// [`Error::Safetensors`].
@@ -110,7 +111,8 @@ impl Witnesses {
         ];
         let fault = |source| Error::Safetensors { file: "witnesses in memory".to_owned(), source };
         let views = views.into_iter().map(|(name, view)| Ok((name, view?))).collect::<Result<Vec<_>, _>>();
-        // One entry, because a map of several would be written in any order, and equal witnesses are equal bytes.
+        // One entry, because a map of several would be written in any order, and equal witnesses are equal
+        // bytes.
         let said = Said {
             norm: self.budget.norm,
             epsilon: self.budget.epsilon,

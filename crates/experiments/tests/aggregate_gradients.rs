@@ -1,6 +1,6 @@
-//! Finite differences through the aggregate of real networks: every strategy, loss and executor. Of the networks
-//! two are enough, because an aggregate sees scores and gradients only; every model's own gradients are checked
-//! beside the models.
+//! Finite differences through the aggregate of real networks: every strategy, loss and executor. Of the
+//! networks two are enough, because an aggregate sees scores and gradients only; every model's own gradients
+//! are checked beside the models.
 
 use candle_core::{Device, Tensor};
 use robin_aggregation::{OneVsAll, STRATEGIES};

@@ -1,7 +1,8 @@
 //! Networks as data, their parameters, and the executors that run them.
 //!
-//! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`network`] (what training owns),
-//! [`mod@executor`] (the list of executors), then [`mod@reference`] (candle, the judge) and [`cpu`] (our kernels).
+//! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`network`] (what training
+//! owns), [`mod@executor`] (the list of executors), then [`mod@reference`] (candle, the judge) and [`cpu`]
+//! (our kernels).
 //!
 //! Invariant: a graph names layers, never a kernel or a memory layout; every executor runs every graph.
 

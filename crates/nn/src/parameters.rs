@@ -92,8 +92,8 @@ impl Parameters {
         Self::from_safetensors_with(graph, bytes, file, &[])
     }
 
-    /// As [`Parameters::from_safetensors`], but what the file lacks is taken from `supplied`: a file from elsewhere
-    /// has no normalisation of its own.
+    /// As [`Parameters::from_safetensors`], but what the file lacks is taken from `supplied`: a file from
+    /// elsewhere has no normalisation of its own.
     ///
     /// # Errors
     /// As [`Parameters::from_safetensors`].
@@ -147,7 +147,8 @@ impl Parameters {
     }
 }
 
-/// Names and shapes of the tensors in a safetensors file's `bytes`, sorted by name; `file` names it in messages.
+/// Names and shapes of the tensors in a safetensors file's `bytes`, sorted by name; `file` names it in
+/// messages.
 ///
 /// # Errors
 /// [`Error::Safetensors`] if the bytes are no such file.

@@ -44,8 +44,8 @@ impl Linear {
         self
     }
 
-    /// `n` images with pixels in `[0.4, 0.6]`, labelled as this classifier sees them: the box is no constraint
-    /// for linf budgets up to 0.4, and every example is right when clean.
+    /// `n` images with pixels in `[0.4, 0.6]`, labelled as this classifier sees them: the box is no
+    /// constraint for linf budgets up to 0.4, and every example is right when clean.
     pub fn batch(&self, n: usize, seed: Seed) -> Batch {
         let ids: Vec<ExampleId> = (0..n as u32).map(ExampleId::first).collect();
         let seed = seed.derive(Purpose::Test, 1);
@@ -65,8 +65,9 @@ impl Linear {
         self.rivals(label).map(|rival| self.lead(image, rival, label)).fold(f64::NEG_INFINITY, f64::max)
     }
 
-    /// The largest margin within `budget` if the box did not exist: for each rival class its lead plus epsilon
-    /// times the dual norm of the weight difference (l2 for l2, l1 for linf), and the largest of these.
+    /// The largest margin within `budget` if the box did not exist: for each rival class its lead plus
+    /// epsilon times the dual norm of the weight difference (l2 for l2, l1 for linf), and the largest of
+    /// these.
     pub fn worst_margin(&self, image: &[f32], label: u32, budget: Budget) -> f64 {
         self.worst(image, label, budget).1
     }

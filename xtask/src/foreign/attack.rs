@@ -32,8 +32,9 @@ pub(crate) struct Arguments {
     /// What it raises: ce or margin.
     #[arg(long, default_value = "ce")]
     loss: Loss,
-    /// Of which scores: softmax, best-arm, top2, highest-arm, average-gradient, softmax-top2, margin-t, reweighted (with
-    /// +current or +normalised); of a hierarchical classifier also stage-1, stage-2, stage-1-2.
+    /// Of which scores: softmax, best-arm, top2, highest-arm, average-gradient, softmax-top2, margin-t,
+    /// reweighted (with +current or +normalised); of a hierarchical classifier also stage-1, stage-2,
+    /// stage-1-2.
     #[arg(long, value_name = "NAME", default_value = "softmax")]
     strategy: StrategyChoice,
     /// How perturbations are measured: l2 or linf.

@@ -21,7 +21,8 @@ use crate::interrupt;
     Interrupt it with Ctrl-C, and continue with the same command: finished attacks and tests are not run again.\n\
     Exit codes: 0 done, 1 the work or a control failed, 2 wrong usage, 130 interrupted.")]
 pub(crate) struct Arguments {
-    /// Try the battery on classifiers that only look robust, and on some whose robustness is known; needs no model.
+    /// Try the battery on classifiers that only look robust, and on some whose robustness is known; needs no
+    /// model.
     #[arg(long, exclusive = true)]
     self_test: bool,
     #[command(flatten)]

@@ -30,7 +30,8 @@ pub(crate) struct SubjectArguments {
     /// How the network normalises images, where the file does not say: dataset, none, or MEAN,STD.
     #[arg(long, value_name = "HOW")]
     normalize: Option<Normalize>,
-    /// Joins several networks: one-vs-all, one-vs-one, hierarchical:SPLIT, ensemble, shared-trunk, merge-binary.
+    /// Joins several networks: one-vs-all, one-vs-one, hierarchical:SPLIT, ensemble, shared-trunk,
+    /// merge-binary.
     #[arg(long, value_name = "NAME")]
     aggregate: Option<Aggregation>,
     /// What does the arithmetic.
@@ -41,7 +42,8 @@ pub(crate) struct SubjectArguments {
 /// Which images, and how the work is done.
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArguments {
-    /// The data set: mnist, cifar10, or a path (IDX pair, CIFAR-100 binary, safetensors with images and labels).
+    /// The data set: mnist, cifar10, or a path (IDX pair, CIFAR-100 binary, safetensors with images and
+    /// labels).
     #[arg(long, value_name = "NAME|PATH")]
     dataset: Choice,
     /// The half of it: train or test.

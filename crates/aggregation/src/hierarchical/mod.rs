@@ -11,13 +11,13 @@ use crate::combination::{Combination, Combined, log_softmax, log_softmax_back};
 use crate::{Error, Result};
 pub use split::{Split, SplitName};
 
-/// The decision is hard routing (paper C): the coarse network's highest group, then that group's fine network's
-/// highest class. The scores `log p(group) + log p(class | group)` are for attacks on the whole; they need not agree
-/// with the decision.
+/// The decision is hard routing (paper C): the coarse network's highest group, then that group's fine
+/// network's highest class. The scores `log p(group) + log p(class | group)` are for attacks on the whole;
+/// they need not agree with the decision.
 ///
-/// Columns beyond the classes are the stages' own logits: column `k + g` is the coarse network's logit of group
-/// g, column `k + groups + c` the logit of class c in its group's fine network. Attacks on one stage ask for
-/// those, and only that stage's network runs.
+/// Columns beyond the classes are the stages' own logits: column `k + g` is the coarse network's logit of
+/// group g, column `k + groups + c` the logit of class c in its group's fine network. Attacks on one stage
+/// ask for those, and only that stage's network runs.
 pub(crate) struct Hierarchical {
     split: Split,
 }

@@ -66,8 +66,8 @@ impl Split {
     /// The split into `groups`.
     ///
     /// # Errors
-    /// [`Error::Groups`] unless there are two groups or more, none empty, and every class below their total is in
-    /// exactly one.
+    /// [`Error::Groups`] unless there are two groups or more, none empty, and every class below their total
+    /// is in exactly one.
     pub fn new(groups: Vec<Vec<u32>>) -> Result<Self> {
         let classes: usize = groups.iter().map(Vec::len).sum();
         let mut places = vec![None; classes];

@@ -56,7 +56,8 @@ impl From<StrategyName> for StrategyConfig {
 const WEIGHTS: &[f64] = &[0.2, 0.5, 0.8];
 
 impl StrategyConfig {
-    /// The strategy that raises `loss`: with `margin`, an arm's binary cross-entropy becomes its signed score.
+    /// The strategy that raises `loss`: with `margin`, an arm's binary cross-entropy becomes its signed
+    /// score.
     ///
     /// # Errors
     /// [`Error::Pair`] for settings or a loss that the strategy has no use for; says which it has.

@@ -7,9 +7,9 @@ use super::arm_loss::ArmLoss;
 
 /// The same value as `arms`, but its direction is the sum of each term's input gradient over its own l2 norm.
 ///
-/// A saturated arm's gradient is tiny beside an unsaturated one's, and a plain sum does not see it. A term whose
-/// gradient is exactly zero adds nothing. Costs as many passes as the plain sum. Only attacks that follow
-/// [`Objective::ascent`] do what the name says; [`super::StrategyConfig::check_attack`] knows which.
+/// A saturated arm's gradient is tiny beside an unsaturated one's, and a plain sum does not see it. A term
+/// whose gradient is exactly zero adds nothing. Costs as many passes as the plain sum. Only attacks that
+/// follow [`Objective::ascent`] do what the name says; [`super::StrategyConfig::check_attack`] knows which.
 #[derive(Debug, Clone)]
 pub(super) struct Normalised {
     arms: ArmLoss,

@@ -7,11 +7,12 @@ use robin_core::{Batch, ColumnTable, Columns, Objective, Result, Scores, Strateg
 use super::arm_loss::ArmLoss;
 use super::check;
 
-/// One attack per weight w: raises `(1 - w) b_y(1) + w b_t(0)`, t being the highest wrong class of the clean image.
+/// One attack per weight w: raises `(1 - w) b_y(1) + w b_t(0)`, t being the highest wrong class of the clean
+/// image.
 ///
-/// Arms that were trained apart have scales of their own, and a sum of their losses follows whichever is larger;
-/// TOP 2 fixes w at 1/2. Here several weights are tried, and an example is broken if any of them breaks it. Two arms
-/// run per example.
+/// Arms that were trained apart have scales of their own, and a sum of their losses follows whichever is
+/// larger; TOP 2 fixes w at 1/2. Here several weights are tried, and an example is broken if any of them
+/// breaks it. Two arms run per example.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reweighted {
     pub(super) loss: Loss,

@@ -176,7 +176,8 @@ fn softmax_is_the_loss_on_all_scores() {
 }
 
 /// Two linear arms are a linear classifier, and its worst case in the ball is known: SOFTMAX and, with the
-/// margin, TOP 2 end there (with cross-entropy TOP 2 weighs its two arms by their saturation). BEST ARM's attack on the right arm ends at that arm's own lowest score instead.
+/// margin, TOP 2 end there (with cross-entropy TOP 2 weighs its two arms by their saturation). BEST ARM's
+/// attack on the right arm ends at that arm's own lowest score instead.
 #[test]
 fn strategies_reach_their_optima_on_linear_arms() {
     let (model, whole, batch) = linear(2, 8);

@@ -56,7 +56,7 @@ impl<'a> Bench<'a> {
     /// Puts `model` on the bench with `data`, the first 64 of it unless the scope is full.
     ///
     /// # Errors
-    /// As [`clean`].
+    /// As [`crate::clean()`].
     #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
     pub fn new(
         model: &'a dyn Classifier,

@@ -1,5 +1,5 @@
-//! T22: each score's own scale and offset, fitted on one half of the images and judged on the other. Arms that were
-//! trained apart need not be on one scale; a robustness that a refit takes away lay in the scales.
+//! T22: each score's own scale and offset, fitted on one half of the images and judged on the other. Arms
+//! that were trained apart need not be on one scale; a robustness that a refit takes away lay in the scales.
 
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
@@ -65,8 +65,8 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     Ok(Answer::new(status, numbers, format!("refitted scores lose {lost:.3} of robust accuracy")))
 }
 
-/// Scale and offset of `sigmoid(a s + b)` by Newton's method on the log-likelihood, with a small ridge towards (1, 0) so
-/// that separable scores have an answer.
+/// Scale and offset of `sigmoid(a s + b)` by Newton's method on the log-likelihood, with a small ridge
+/// towards (1, 0) so that separable scores have an answer.
 fn logistic(examples: &[(f64, bool)]) -> (f64, f64) {
     let ridge = 1e-2 * examples.len() as f64;
     let (mut a, mut b) = (1.0, 0.0);

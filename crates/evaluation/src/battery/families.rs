@@ -1,4 +1,5 @@
-//! T30: a defence trained against PGD may have learnt PGD. Attacks of other families must be among those tried.
+//! T30: a defence trained against PGD may have learnt PGD. Attacks of other families must be among those
+//! tried.
 
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss};

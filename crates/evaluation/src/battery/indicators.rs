@@ -1,5 +1,5 @@
-//! T29: signs that an attack failed although nothing complained (Pintor et al. 2022): success on the way that the final
-//! point hides, and an objective that was still rising at the end.
+//! T29: signs that an attack failed although nothing complained (Pintor et al. 2022): success on the way that
+//! the final point hides, and an objective that was still rising at the end.
 
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss, Start, StepSize};

@@ -1,8 +1,8 @@
 //! The battery of doubts: tests that a robust accuracy should survive before anyone believes it.
 //!
-//! Each test is one file with one function and one line in [`TESTS`]; it looks for one way in which an attack can fail
-//! silently, and answers with numbers and pass, warn or fail. Numbers of the tests are those that `README`s and papers of
-//! the project use (T1 to T30); those that need training runs are not here.
+//! Each test is one file with one function and one line in [`TESTS`]; it looks for one way in which an attack
+//! can fail silently, and answers with numbers and pass, warn or fail. Numbers of the tests are those that
+//! `README`s and papers of the project use (T1 to T30); those that need training runs are not here.
 
 mod bench;
 mod calibration;
@@ -94,8 +94,8 @@ impl Answer {
     }
 }
 
-/// Six significant digits, so that a finding reads back as it was written; beyond all bounds is 1e9, because JSON has no
-/// infinity.
+/// Six significant digits, so that a finding reads back as it was written; beyond all bounds is 1e9, because
+/// JSON has no infinity.
 fn rounded(value: f64) -> f64 {
     let bounded = if value.is_nan() { 1e9 } else { value.clamp(-1e9, 1e9) };
     format!("{bounded:.5e}").parse().unwrap_or(bounded)

@@ -1,5 +1,5 @@
-//! T6: iterated attacks beat a single step, that beats noise, and noise beats nothing. The other way round, gradients
-//! point nowhere.
+//! T6: iterated attacks beat a single step, that beats noise, and noise beats nothing. The other way round,
+//! gradients point nowhere.
 
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss};

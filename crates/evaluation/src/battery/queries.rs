@@ -1,4 +1,5 @@
-//! T9: an attack that only asks for scores must not break what gradients could not (Square, Andriushchenko 2020).
+//! T9: an attack that only asks for scores must not break what gradients could not (Square, Andriushchenko
+//! 2020).
 
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;

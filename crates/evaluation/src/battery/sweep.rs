@@ -1,4 +1,5 @@
-//! T2: whoever may move further breaks no fewer. Catches attacks whose step size or start does not follow epsilon.
+//! T2: whoever may move further breaks no fewer. Catches attacks whose step size or start does not follow
+//! epsilon.
 
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
@@ -9,8 +10,8 @@ use crate::Result;
 
 const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
-/// An example counts as broken from the first radius on that breaks it; `lost` counts those that the attack at a larger
-/// radius alone would have missed.
+/// An example counts as broken from the first radius on that breaks it; `lost` counts those that the attack
+/// at a larger radius alone would have missed.
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let mut numbers = vec![number("accuracy at 0", bench.clean.accuracy())];
     let mut before = bench.clean.broken.clone();

@@ -12,7 +12,8 @@ pub(crate) trait RowMap: Send + Sync {
     fn pull_back(&self, scores: &[f32], upstream: &[f32]) -> Vec<f32>;
 }
 
-/// `inner` behind `map`; decides as `inner` does, so that only the attack sees the function. Computes all columns.
+/// `inner` behind `map`; decides as `inner` does, so that only the attack sees the function. Computes all
+/// columns.
 pub(crate) struct Transformed<'a, M> {
     pub(crate) inner: &'a dyn Classifier,
     pub(crate) map: M,

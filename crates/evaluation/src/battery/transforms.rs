@@ -1,5 +1,5 @@
-//! T14: the same attack on the scores, on probabilities, and on probabilities of sigmoids. The scores must be the best
-//! place to attack; the gap to the others says how much a softmax would hide.
+//! T14: the same attack on the scores, on probabilities, and on probabilities of sigmoids. The scores must be
+//! the best place to attack; the gap to the others says how much a softmax would hide.
 
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;

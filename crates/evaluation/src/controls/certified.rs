@@ -7,8 +7,8 @@ use robin_data::Dataset;
 use super::linear::Linear;
 use super::quantised::pick;
 
-/// Scores `V relu(W x + b)`: positive and negative parts of a linear classifier's scores, side by side. Interval bounds
-/// of its margin (Gowal et al. 2018) prove what no linf perturbation can do.
+/// Scores `V relu(W x + b)`: positive and negative parts of a linear classifier's scores, side by side.
+/// Interval bounds of its margin (Gowal et al. 2018) prove what no linf perturbation can do.
 pub(super) struct Certified {
     hidden: Linear,
     /// `[classes][hidden]`.
@@ -16,7 +16,8 @@ pub(super) struct Certified {
 }
 
 impl Certified {
-    /// The network with the scores of `teacher`, bent: the positive part of a score counts half as much again.
+    /// The network with the scores of `teacher`, bent: the positive part of a score counts half as much
+    /// again.
     pub(super) fn around(teacher: &Linear) -> Self {
         let negated = |row: &Vec<f64>| row.iter().map(|w| -w).collect::<Vec<_>>();
         let weights = teacher.weights.iter().cloned().chain(teacher.weights.iter().map(negated)).collect();
@@ -43,7 +44,8 @@ impl Certified {
         rows.map(|(row, bias)| row.iter().zip(image).map(|(w, x)| w * x).sum::<f64>() + bias).collect()
     }
 
-    /// Share of images whose margin stays positive over all of the linf ball, as intervals prove it; 0 for l2.
+    /// Share of images whose margin stays positive over all of the linf ball, as intervals prove it; 0 for
+    /// l2.
     pub(super) fn certified_accuracy(&self, data: &Dataset, budget: Budget) -> f64 {
         if budget.norm != Norm::Linf {
             return 0.0;

@@ -36,8 +36,8 @@ impl Linear {
         self.weights.iter().zip(&self.bias).map(arm).collect()
     }
 
-    /// The same scores on images of equal pairs, and nothing left of them after the smallest push: each class also listens
-    /// to the difference of each pair, loudly.
+    /// The same scores on images of equal pairs, and nothing left of them after the smallest push: each class
+    /// also listens to the difference of each pair, loudly.
     pub(super) fn fragile(teacher: &Self) -> Self {
         let mut fragile = teacher.clone();
         for (class, row) in fragile.weights.iter_mut().enumerate() {
@@ -60,7 +60,8 @@ impl Linear {
         self.weights.iter().zip(&self.bias).map(|(row, bias)| (product(row) + bias) as f32).collect()
     }
 
-    /// The exact share of images that no perturbation within `budget` misleads, where the box is no constraint.
+    /// The exact share of images that no perturbation within `budget` misleads, where the box is no
+    /// constraint.
     pub(super) fn robust_accuracy(&self, data: &Dataset, budget: Budget) -> f64 {
         let length = data.shape().iter().product::<usize>();
         let stands = |(image, &label): (&[u8], &u8)| {

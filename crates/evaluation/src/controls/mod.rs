@@ -1,7 +1,7 @@
 //! Does the battery notice? Classifiers that only look robust, and some whose robustness is known exactly.
 //!
-//! Negative controls must raise a flag: a battery that lets one pass would let a masked defence pass too. Positive
-//! controls must raise none, and attacks must agree with what is proved of them.
+//! Negative controls must raise a flag: a battery that lets one pass would let a masked defence pass too.
+//! Positive controls must raise none, and attacks must agree with what is proved of them.
 
 mod certified;
 mod linear;

@@ -13,11 +13,10 @@ use crate::{Clean, Error, Options, Result, clean, compact};
 pub use run::{Means, Order, Which};
 pub use summary::{AttackSummary, Summary};
 
-/// What is known about one classifier on one data set: which class was predicted for every example, clean and after
-/// every run of every attack, how large each perturbation was and what it cost.
+/// What is known about one classifier on one data set: which class was predicted for every example, clean and
+/// after every run of every attack, how large each perturbation was and what it cost.
 ///
-/// A ledger is the only way from attacks to numbers: no accuracy is computed elsewhere, so that any summary can be
-/// made again from the file, per example.
+/// Every summary is computed from here, so that it can be made again from the file, per example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
@@ -74,7 +73,7 @@ impl Ledger {
     /// Classifies the clean images; no attack yet.
     ///
     /// # Errors
-    /// As [`clean`].
+    /// As [`crate::clean()`].
     pub fn begin(
         model: &dyn Classifier,
         judge: &dyn Judge,
@@ -108,7 +107,8 @@ impl Ledger {
     /// Reads [`Ledger::to_json`]'s text, and checks that all of it is about the same examples.
     ///
     /// # Errors
-    /// [`Error::Json`] for other text, [`Error::Format`] for another form, [`Error::Examples`] where lengths differ.
+    /// [`Error::Json`] for other text, [`Error::Format`] for another form, [`Error::Examples`] where lengths
+    /// differ.
     pub fn from_json(text: &str) -> Result<Self> {
         let ledger: Self =
             serde_json::from_str(text).map_err(|source| Error::Json { what: "the ledger", source })?;

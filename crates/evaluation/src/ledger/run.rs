@@ -48,19 +48,21 @@ impl Which {
 pub enum Order {
     /// All of them, so that attacks can be compared.
     Each,
-    /// Those that no earlier run with a budget of this size has broken: attacks in stages, for the union alone.
+    /// Those that no earlier run with a budget of this size has broken: attacks in stages, for the union
+    /// alone.
     Standing,
 }
 
 impl Ledger {
-    /// Runs `means` from restart number `restart`, and adds what it did. Perturbed images go to `witnesses` where the
-    /// classifier was misled.
+    /// Runs `means` from restart number `restart`, and adds what it did. Perturbed images go to `witnesses`
+    /// where the classifier was misled.
     ///
-    /// An example's result depends on the seed, the restart and its place in the data set; the same run made alone or
-    /// after others is the same.
+    /// An example's result depends on the seed, the restart and its place in the data set; the same run made
+    /// alone or after others is the same.
     ///
     /// # Errors
-    /// [`Error::OtherData`] if `data` is not the ledger's; otherwise as [`crate::robust()`]. The ledger is then as it was.
+    /// [`Error::OtherData`] if `data` is not the ledger's; otherwise as [`crate::robust()`]. The ledger is
+    /// then as it was.
     #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
     pub fn run(
         &mut self,
@@ -140,8 +142,8 @@ impl Ledger {
         Ok(self.runs.last().expect("one was just added"))
     }
 
-    /// Runs `stages` one after another, each on the examples that still stand: a bundle such as AutoAttack's. The union is
-    /// that of all stages on all examples; accuracies of single stages are not comparable.
+    /// Runs `stages` one after another, each on the examples that still stand: a bundle such as AutoAttack's.
+    /// The union is that of all stages on all examples; accuracies of single stages are not comparable.
     ///
     /// # Errors
     /// As [`Ledger::run`]; the stages before stay in the ledger.

@@ -16,8 +16,8 @@ pub struct McNemar {
     pub p: f64,
 }
 
-/// McNemar's exact test (McNemar 1947, by the binomial distribution of the discordant pairs, at every count) on what
-/// is broken for the first and for the second classifier.
+/// McNemar's exact test (McNemar 1947, by the binomial distribution of the discordant pairs, at every count)
+/// on what is broken for the first and for the second classifier.
 ///
 /// # Errors
 /// [`Error::Examples`] if they differ in length, [`Error::Empty`] without examples.
@@ -119,11 +119,11 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-/// Two classifiers, each trained with the same seeds and judged on the same images: `pairs[seed]` is what is broken for
-/// the first and for the second.
+/// Two classifiers, each trained with the same seeds and judged on the same images: `pairs[seed]` is what is
+/// broken for the first and for the second.
 ///
-/// A gap needs at least three seeds; McNemar's p below 0.05 at every one of them, all in one direction; and accuracies
-/// whose ranges over the seeds do not meet.
+/// A gap needs at least three seeds; McNemar's p below 0.05 at every one of them, all in one direction; and
+/// accuracies whose ranges over the seeds do not meet.
 ///
 /// # Errors
 /// As [`mcnemar`]; [`Error::Empty`] without seeds.

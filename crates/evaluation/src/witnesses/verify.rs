@@ -78,7 +78,8 @@ pub fn verify(
                 Ok(witnesses.budget.verify(&clean.images.narrow(0, row, 1)?, &images.narrow(0, row, 1)?))
             })
             .collect::<Result<_>>()?;
-        // A classifier is not asked about what is no image: the clean one stands in, and the fault is counted anyway.
+        // A classifier is not asked about what is no image: the clean one stands in, and the fault is counted
+        // anyway.
         let clean_pixels = host::to_vec(&clean.images)?;
         let asked = pixels.iter().enumerate().map(|(at, &pixel)| match legal[at / length] {
             Ok(()) => pixel,

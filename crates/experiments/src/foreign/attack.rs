@@ -42,8 +42,8 @@ pub struct AttackRequest {
 /// What an attack within one budget did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AttackReport {
-    /// Share that is right without an attack. With a target: that is not taken for it; images of the target class itself
-    /// always count as standing, here and below.
+    /// Share that is right without an attack. With a target: that is not taken for it; images of the target
+    /// class itself always count as standing, here and below.
     pub clean_accuracy: f64,
     /// Share that the attack does not break.
     pub robust_accuracy: f64,

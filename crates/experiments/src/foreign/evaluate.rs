@@ -64,8 +64,8 @@ pub struct EvaluateReport {
 /// Evaluates, or continues an evaluation that was interrupted.
 ///
 /// # Errors
-/// As [`super::attack()`]; [`Error::OtherSettings`] if the folder holds another evaluation. What is written is written
-/// whole, after every run and every test.
+/// As [`super::attack()`]; [`Error::OtherSettings`] if the folder holds another evaluation. What is written
+/// is written whole, after every run and every test.
 pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateReport> {
     let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
     if *restarts == 0 {

@@ -1,7 +1,9 @@
-//! Networks that somebody else trained, or that stand alone: attacked, evaluated, asked, and their witnesses checked.
+//! Networks that somebody else trained, or that stand alone: attacked, evaluated, asked, and their witnesses
+//! checked.
 //!
-//! Reading order: [`subject`] (weights become a classifier), [`images`] (what it is shown), [`means`] (an attack by its
-//! names), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`], [`mod@verify`].
+//! Reading order: [`subject`] (weights become a classifier), [`images`] (what it is shown), [`means`] (an
+//! attack by its names), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
+//! [`mod@verify`].
 //!
 //! Every mistake in the request is found before any work, and says which option it is about.
 

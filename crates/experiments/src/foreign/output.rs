@@ -8,8 +8,8 @@ use robin_evaluation::Witnesses;
 use crate::store::write_atomically;
 use crate::{Error, Result};
 
-/// Writes `adversarial.safetensors` and, of the first `pictures` witnesses, the clean and the perturbed image side by side
-/// as PNG, into `folder`.
+/// Writes `adversarial.safetensors` and, of the first `pictures` witnesses, the clean and the perturbed image
+/// side by side as PNG, into `folder`.
 pub(super) fn save(folder: &Path, witnesses: &Witnesses, data: &Dataset, pictures: usize) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))?;
     let bytes = witnesses.to_safetensors().map_err(Error::work("writing the witnesses"))?;
