@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use robin_data::{DatasetName, FetchObserver, FileStatus, Source, SourceFailure};
+use robin_data::{
+    Choice as AnyData, Dataset, DatasetName, FetchObserver, FileStatus, Source, SourceFailure, Split,
+};
 
 use crate::interrupt;
 
@@ -26,10 +28,15 @@ enum Action {
     #[command(after_help = "Example:\n  cargo xtask data verify mnist")]
     Verify(Choice),
     /// Say what is there: files, examples, classes.
-    #[command(after_help = "Example:\n  cargo xtask data info mnist --embedded")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask data info mnist --embedded\n  cargo xtask data info own.safetensors"
+    )]
     Info {
-        #[command(flatten)]
-        choice: Choice,
+        /// mnist, cifar10, or the path of your own: an IDX pair, CIFAR-100's files, or safetensors.
+        dataset: AnyData,
+        /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
         /// The subset inside the program instead of the full set.
         #[arg(long)]
         embedded: bool,
@@ -63,7 +70,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.action {
         Action::Fetch(choice) => fetch(choice),
         Action::Verify(choice) => verify(choice),
-        Action::Info { choice, embedded } => info(choice, *embedded),
+        Action::Info { dataset, data_dir, embedded } => match dataset.published() {
+            Some(dataset) => info(&Choice { dataset, data_dir: data_dir.clone() }, *embedded),
+            None => info_of_own(dataset),
+        },
     }
 }
 
@@ -98,6 +108,25 @@ fn info(choice: &Choice, embedded: bool) -> anyhow::Result<()> {
     for split in &info.splits {
         println!("{}: {} examples, SHA-256 {}", split.split, split.examples, split.sha256);
         println!("  by class: {:?}", split.class_counts);
+    }
+    Ok(())
+}
+
+/// What is behind a path: both splits where it leads to two.
+fn info_of_own(dataset: &AnyData) -> anyhow::Result<()> {
+    let load = |split| dataset.load(split, &Source::Embedded, None);
+    let train: Dataset = load(Split::Train).with_context(|| format!("cannot load {dataset}"))?;
+    let [channels, height, width] = train.shape();
+    println!("{}: images {channels} x {height} x {width}, {} classes", train.name(), train.num_classes());
+    let test = match load(Split::Test) {
+        Ok(test) if test.sha256() != train.sha256() => Some(test),
+        // One file is the same for both.
+        Ok(_) | Err(robin_data::Error::NoDataset { .. }) => None,
+        Err(error) => return Err(error).with_context(|| format!("cannot load the test images of {dataset}")),
+    };
+    for data in [Some(train), test].into_iter().flatten() {
+        println!("{}: {} examples, SHA-256 {}", data.split(), data.len(), data.sha256());
+        println!("  by class: {:?}", data.class_counts());
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! Ctrl-C and SIGTERM: once to stop between two steps, twice to stop at once.
+//! Ctrl-C and SIGTERM: once to stop between two steps, twice to stop at once. SIGUSR1: save and go on.
 
 use anyhow::Context;
 use robin_core::CancelToken;
+use robin_training::SaveToken;
 
 /// A token that the first signal cancels; the second ends the process.
 pub(crate) fn token() -> anyhow::Result<CancelToken> {
@@ -15,5 +16,23 @@ pub(crate) fn token() -> anyhow::Result<CancelToken> {
         eprintln!("stopping (again to stop at once)...");
     })
     .context("cannot watch for Ctrl-C")?;
+    Ok(token)
+}
+
+/// A token that asks every training for a checkpoint whenever SIGUSR1 comes, as batch systems send it before a job's
+/// time is over. Elsewhere than on Unix nothing asks.
+pub(crate) fn save_token() -> anyhow::Result<SaveToken> {
+    let token = SaveToken::new();
+    #[cfg(unix)]
+    {
+        let signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1]);
+        let mut signals = signals.context("cannot watch for SIGUSR1")?;
+        let asked = token.clone();
+        let watch = move || signals.forever().for_each(|_| asked.ask());
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(watch)
+            .context("cannot start a thread")?;
+    }
     Ok(token)
 }

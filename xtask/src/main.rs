@@ -5,6 +5,7 @@
 mod bench;
 mod data;
 mod exit;
+mod export;
 mod fixtures;
 mod foreign;
 mod interrupt;
@@ -13,6 +14,7 @@ mod reproduce;
 #[cfg(test)]
 mod tests;
 mod tidy;
+mod train;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,6 +38,10 @@ struct Cli {
 enum Command {
     /// Train, attack and print a table of the paper with the published numbers beside ours.
     Reproduce(reproduce::Arguments),
+    /// Train a network, or every arm of an aggregate, from settings given one by one.
+    Train(Box<train::Arguments>),
+    /// Write trained weights as a PyTorch state_dict, and logits to compare.
+    Export(export::Arguments),
     /// Attack one classifier, given by its weights.
     Attack(foreign::attack::Arguments),
     /// Evaluate one classifier in full: several attacks, their union, and the battery of doubts.
@@ -57,10 +63,14 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // `train` says what its trainings warn of with the name of the network.
+    let usual = if matches!(cli.command, Command::Train(_)) { "warn,robin_training=error" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Attack(arguments) => foreign::attack::run(&arguments),
         Command::Evaluate(arguments) => foreign::evaluate::run(&arguments),
         Command::Predict(arguments) => foreign::predict::run(&arguments),

@@ -122,15 +122,21 @@ fn amount(work: &Work, networks: f64) -> Amount {
         Work::Network(work) => {
             let config = &work.config;
             let batches = (work.data.len() / config.batch_size) as f64;
-            let training = batches * (config.batch_size * config.epochs) as f64;
+            let shown = batches * (config.batch_size * config.epochs) as f64;
             let (attacked, freeze) = match &config.method {
                 Method::Standard {} => (0.0, 0.0),
+                Method::Trades { steps, .. } | Method::Mart { steps, .. } => {
+                    (shown * *steps as f64, batches * config.epochs as f64)
+                }
                 Method::PgdAt { steps, proportion, .. } => {
                     let count = |epoch| proportion.count(epoch, config.epochs, config.batch_size);
                     let attacked: usize = (0..config.epochs).map(count).sum();
                     (batches * (attacked * steps) as f64, batches * config.epochs as f64)
                 }
             };
+            // Clean and perturbed.
+            let both = matches!(config.method, Method::Trades { .. } | Method::Mart { .. });
+            let training = if both { 2.0 * shown } else { shown };
             let measured = work.measured.len() as f64 * (FORWARD + steps(&work.attack.attack));
             Amount { attack: attacked + measured, training, freeze }
         }

@@ -45,9 +45,9 @@ pub enum Error {
         /// The option.
         option: &'static str,
     },
-    /// A setting from the command line that cannot be used.
+    /// An option that does not fit the others, or what they lead to.
     #[error("{option} {given}: {reason}")]
-    Option {
+    Unfit {
         /// The option.
         option: &'static str,
         /// What was given.
@@ -67,6 +67,40 @@ pub enum Error {
         found: String,
         /// What it is now.
         expected: String,
+    },
+    /// An option outside what is allowed, by itself or with the others.
+    #[error("{option} is {value}, allowed is {allowed}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// A result folder that belongs to other settings.
+    #[error(
+        "{}: holds a training with other settings: {field} was {was}, now it is {asked}; give the old settings to \
+         continue it, or another --out",
+        folder.display()
+    )]
+    OtherRun {
+        /// The folder.
+        folder: PathBuf,
+        /// The first field that differs.
+        field: String,
+        /// What it was.
+        was: String,
+        /// What was asked for now.
+        asked: String,
+    },
+    /// A result folder with something in it that is no training.
+    #[error("{}: holds {found} and no run.json, so it is no training's; choose another --out", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+        /// A file or folder in it.
+        found: String,
     },
     /// A device that this build cannot use.
     #[error("device {device} needs the cargo feature `{feature}`, which this build does not have")]
@@ -204,8 +238,11 @@ impl Error {
                 | Error::NoRow { .. }
                 | Error::Seeds { .. }
                 | Error::Zero { .. }
-                | Error::MissingFeature { .. }
                 | Error::Option { .. }
+                | Error::OtherRun { .. }
+                | Error::Occupied { .. }
+                | Error::MissingFeature { .. }
+                | Error::Unfit { .. }
                 | Error::OtherSettings { .. }
         )
     }

@@ -12,6 +12,7 @@ pub mod cost;
 pub mod device;
 pub mod environment;
 pub mod error;
+pub mod export;
 pub mod foreign;
 pub mod key;
 pub mod logs;
@@ -25,6 +26,7 @@ pub mod schedule;
 pub mod spec;
 pub mod store;
 pub mod table;
+pub mod training_run;
 
 pub use device::Device;
 pub use environment::Environment;

@@ -2,6 +2,7 @@
 
 mod cells;
 mod resolve;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use robin_data::{Dataset, LabelMap};
 use robin_nn::{Graph, Parameters};
 use serde::Serialize;
 use serde_json::Value;
+
+pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
 
 use crate::key::Key;
 use crate::record::Kind;

@@ -47,15 +47,8 @@ pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value,
     .map_err(Error::work("training"))?;
     let weights = network.parameters().to_safetensors().map_err(Error::work("writing the weights"))?;
 
-    // Measured on what an evaluation will load, not on the network in memory.
-    let classifier = classifier(&work.graph, &weights, context)?;
-    let measured =
-        work.measured.relabelled(&work.labels).map_err(Error::work("relabelling the training set"))?;
-    let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
     let seed = work.seed.derive(Purpose::Evaluation, 0);
-    let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
-    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
-    let training_set = summary_of(&clean, robust.as_ref());
+    let training_set = training_set(work, &weights, seed, context)?;
     let results = json!({
         "weights_sha256": sha256(&weights),
         "epochs": to_json("training summary", &summary.epochs)?,
@@ -64,6 +57,23 @@ pub(crate) fn train(work: &NetworkWork, context: &Context<'_>) -> Result<(Value,
         "training_set_images": { "measured": work.measured.len(), "trained_on": work.data.len() },
     });
     Ok((results, weights))
+}
+
+/// Clean accuracy and accuracy under attack of a trained network on its own training images.
+pub(crate) fn training_set(
+    work: &NetworkWork,
+    weights: &[u8],
+    seed: Seed,
+    context: &Context<'_>,
+) -> Result<Value> {
+    // Measured on what an evaluation will load, not on the network in memory.
+    let classifier = classifier(&work.graph, weights, context)?;
+    let measured =
+        work.measured.relabelled(&work.labels).map_err(Error::work("relabelling the training set"))?;
+    let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
+    let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
+    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
+    Ok(summary_of(&clean, robust.as_ref()))
 }
 
 /// Evaluates the classifier that `networks` (architecture and weights, in class order) make up.

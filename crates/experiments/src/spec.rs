@@ -6,7 +6,7 @@ use robin_aggregation::StrategyName;
 use robin_attacks::{Loss, StepSize};
 use robin_core::{Budget, Epsilon, Norm};
 use robin_data::{DatasetName, Sampling};
-use robin_training::{Proportion, Schedule};
+use robin_training::{AttackMode, AttackStart, Proportion, Schedule};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -112,6 +112,12 @@ impl Recipe {
             Method::PgdAt { steps, step_size, proportion } => {
                 robin_training::Method::PgdAt { budget, steps, step_size, proportion }
             }
+            Method::Trades { steps, step_size, lambda, start } => {
+                robin_training::Method::Trades { budget, steps, step_size, lambda, start }
+            }
+            Method::Mart { steps, step_size, lambda, start } => {
+                robin_training::Method::Mart { budget, steps, step_size, lambda, start }
+            }
         };
         robin_training::Config {
             method,
@@ -123,6 +129,12 @@ impl Recipe {
             schedule: self.schedule.clone(),
             sampling,
             crop_padding: self.crop_padding,
+            padding: robin_data::Padding::Zeros,
+            flip: robin_data::Flip::None,
+            attack_mode: AttackMode::Eval,
+            label_smoothing: 0.0,
+            weight_averaging: None,
+            validation: None,
         }
     }
 }
@@ -141,6 +153,28 @@ pub enum Method {
         step_size: StepSize,
         /// Share of attacked examples over the epochs.
         proportion: Proportion,
+    },
+    /// TRADES.
+    Trades {
+        /// Steps of the training attack.
+        steps: usize,
+        /// Their length.
+        step_size: StepSize,
+        /// Weight of the divergence.
+        lambda: f64,
+        /// Where the training attack begins.
+        start: AttackStart,
+    },
+    /// MART.
+    Mart {
+        /// Steps of the training attack.
+        steps: usize,
+        /// Their length.
+        step_size: StepSize,
+        /// Weight of the divergence.
+        lambda: f64,
+        /// Where the training attack begins.
+        start: AttackStart,
     },
 }
 

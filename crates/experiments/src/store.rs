@@ -127,17 +127,7 @@ impl Store {
             let folder = self.folder.join(kind.folder());
             fs::create_dir_all(&folder).map_err(Error::io(&folder, "create the result folder"))?;
         }
-        let lock_path = self.folder.join(".lock");
-        let lock = File::create(&lock_path).map_err(Error::io(&lock_path, "write into the result folder"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked { folder: self.folder, lock: lock_path });
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(Error::Io { path: lock_path, action: "lock", source });
-            }
-        }
+        let lock = lock(&self.folder)?;
         for kind in [Kind::Network, Kind::Evaluation] {
             let folder = self.folder.join(kind.folder());
             tempfile::Builder::new()
@@ -189,6 +179,17 @@ impl Writer {
         let path = self.store.folder.join(name);
         write_atomically(&path, text.as_bytes())?;
         Ok(path)
+    }
+}
+
+/// Locks a result folder against a second run, until the file is dropped.
+pub(crate) fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let lock = File::create(&path).map_err(Error::io(&path, "write into the result folder"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { folder: folder.to_owned(), lock: path }),
+        Err(TryLockError::Error(source)) => Err(Error::Io { path, action: "lock", source }),
     }
 }
 

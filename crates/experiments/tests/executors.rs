@@ -5,7 +5,7 @@ use robin_core::{Batch, Budget, CancelToken, Misclassified, Norm, Objective, Sco
 use robin_data::{Dataset, DatasetName, LabelMap, Sampling, Source, Split};
 use robin_evaluation::{Clean, Options, Robust};
 use robin_nn::{EXECUTORS, Executor, Graph, Parameters, executor};
-use robin_training::{Config, Method, Proportion, Schedule, Silent};
+use robin_training::{AttackMode, Config, Method, Proportion, Schedule, Silent};
 
 const EXAMPLES: usize = 100;
 
@@ -34,6 +34,12 @@ fn checkpoint(graph: &Graph) -> Parameters {
         schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: 0,
+        padding: robin_data::Padding::Zeros,
+        flip: robin_data::Flip::None,
+        attack_mode: AttackMode::Eval,
+        label_smoothing: 0.0,
+        weight_averaging: None,
+        validation: None,
     };
     let parameters = Parameters::initialise(graph, Seed::new(1));
     let mut network = executor("cpu").unwrap().network(graph, parameters).unwrap();

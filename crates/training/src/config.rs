@@ -2,12 +2,13 @@
 
 use robin_attacks::StepSize;
 use robin_core::Budget;
-use robin_data::Sampling;
+use robin_data::{Augmentation, Flip, Padding, Sampling};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Proportion, Result};
+use crate::{AttackMode, Error, Method, Result, Schedule};
 
-/// Settings of one training. No field has a default: a spec states them all.
+/// Settings of one training. A spec states them all; what is left out of the serialised form when it does nothing
+/// came later, and is left out so that the keys of older records stay what they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -27,41 +28,61 @@ pub struct Config {
     pub schedule: Schedule,
     /// Which examples share a batch.
     pub sampling: Sampling,
-    /// Zeros around an image before a random crop of its own size; 0 means no crop.
+    /// Pixels around an image before a random crop of its own size; 0 means no crop.
     pub crop_padding: usize,
+    /// What these pixels are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub padding: Padding,
+    /// Whether images are mirrored.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub flip: Flip,
+    /// Batch norm during the training attack.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub attack_mode: AttackMode,
+    /// Share of every label that is spread over all classes, in `[0, 1)`; not with MART.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub label_smoothing: f64,
+    /// Whether the trained network is an average over the steps.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weight_averaging: Option<WeightAveraging>,
+    /// Whether a part of the training images is held out to watch robust accuracy and choose the best epoch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub validation: Option<Validation>,
 }
 
-/// What the loss is computed on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Method {
-    /// Cross-entropy on clean images.
-    Standard {},
-    /// Cross-entropy on batches in which a growing share is perturbed (Madry et al. 2018, paper section 5).
-    /// The training attack is PGD on the cross-entropy, uniform start, evaluation mode, final point.
-    PgdAt {
-        /// The training budget.
-        budget: Budget,
-        /// Steps of the training attack.
-        steps: usize,
-        /// Length of a step.
-        step_size: StepSize,
-        /// Share of each batch that is perturbed.
-        proportion: Proportion,
-    },
+/// Exponential moving average of the weights, and of batch norm's running statistics in the same way:
+/// `average += (1 - decay) (current - average)` after every step, beginning as the weights after the first.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightAveraging {
+    /// In `(0, 1)`; 0.995 and 0.999 are usual.
+    pub decay: f64,
 }
 
-/// The learning rate from epoch to epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Schedule {
-    /// Multiplied by `factor` at each milestone, a fraction of all epochs: the paper has `[0.5]` and 0.1.
-    Steps {
-        /// Fractions in `(0, 1)`, rising.
-        milestones: Vec<f64>,
-        /// What the rate is multiplied by.
-        factor: f64,
-    },
+/// Images that are held out from training, and the attack on them after each epoch: PGD on the cross-entropy, one
+/// uniform start, the same in every epoch, final point.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// How many: the last ones of each class in file order, as many of each class as divides evenly, the rest one
+    /// more from the lowest classes. Classes of the data set, so that all networks hold out the same images.
+    pub images: usize,
+    /// The attack's budget.
+    pub budget: Budget,
+    /// The attack's steps.
+    pub steps: usize,
+    /// Length of a step.
+    pub step_size: StepSize,
+}
+
+/// Whether a setting says nothing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The error about `field`.
+pub(crate) fn refuse<T>(field: &'static str, value: impl ToString, allowed: &'static str) -> Result<T> {
+    Err(Error::Setting { field, value: value.to_string(), allowed })
 }
 
 impl Config {
@@ -70,49 +91,64 @@ impl Config {
     /// # Errors
     /// [`Error::Setting`] for the first of them.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |field, value: String, allowed| Err(Error::Setting { field, value, allowed });
         if self.epochs == 0 {
-            return refuse("epochs", "0".to_owned(), ">= 1");
+            return refuse("epochs", "0", ">= 1");
         }
         if self.batch_size == 0 {
-            return refuse("batch_size", "0".to_owned(), ">= 1");
+            return refuse("batch_size", "0", ">= 1");
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return refuse("learning_rate", self.learning_rate.to_string(), "a finite number > 0");
+            return refuse("learning_rate", self.learning_rate, "a finite number > 0");
         }
         if !(0.0..1.0).contains(&self.momentum) {
-            return refuse("momentum", self.momentum.to_string(), "a number in [0, 1)");
+            return refuse("momentum", self.momentum, "a number in [0, 1)");
         }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return refuse("weight_decay", self.weight_decay.to_string(), "a finite number >= 0");
+            return refuse("weight_decay", self.weight_decay, "a finite number >= 0");
         }
-        let Schedule::Steps { milestones, factor } = &self.schedule;
-        if !milestones.iter().all(|m| 0.0 < *m && *m < 1.0) || !milestones.is_sorted() {
-            return refuse("milestones", format!("{milestones:?}"), "rising fractions in (0, 1)");
+        self.schedule.validate()?;
+        self.method.validate()?;
+        if self.attack_mode == AttackMode::Train {
+            return refuse("attack_mode", "train", "eval: gradients on images know running statistics only");
         }
-        if !(*factor > 0.0 && factor.is_finite()) {
-            return refuse("factor", factor.to_string(), "a finite number > 0");
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return refuse("label_smoothing", self.label_smoothing, "a number in [0, 1)");
         }
-        if let Method::PgdAt { budget, steps, step_size, .. } = &self.method {
-            if *steps == 0 {
-                return refuse("steps", "0".to_owned(), ">= 1");
+        if self.label_smoothing > 0.0 && matches!(self.method, Method::Mart { .. }) {
+            return refuse("label_smoothing", self.label_smoothing, "0 with mart");
+        }
+        if let Some(WeightAveraging { decay }) = self.weight_averaging
+            && !(decay > 0.0 && decay < 1.0)
+        {
+            return refuse("weight_averaging.decay", decay, "a number in (0, 1)");
+        }
+        if let Some(Validation { images, budget, steps, step_size }) = self.validation {
+            if images == 0 {
+                return refuse("validation.images", "0", ">= 1");
             }
-            step_size.pixels(budget.epsilon, *steps)?;
+            if steps == 0 {
+                return refuse("validation.steps", "0", ">= 1");
+            }
+            step_size.pixels(budget.epsilon, steps)?;
         }
         Ok(())
     }
 
-    /// The learning rate of epoch `epoch`, counted from 0.
-    pub fn learning_rate_at(&self, epoch: usize) -> f64 {
-        let Schedule::Steps { milestones, factor } = &self.schedule;
-        let passed = milestones.iter().filter(|m| epoch as f64 >= **m * self.epochs as f64).count();
-        self.learning_rate * factor.powi(passed as i32)
+    /// What becomes of training images.
+    pub fn augmentation(&self) -> Augmentation {
+        Augmentation { crop_padding: self.crop_padding, padding: self.padding, flip: self.flip }
+    }
+
+    /// The learning rate of step `step` of `steps` in epoch `epoch`, both counted from 0.
+    pub fn learning_rate_at(&self, epoch: usize, step: usize, steps: usize) -> f64 {
+        self.learning_rate * self.schedule.factor((epoch, self.epochs), (step, steps))
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::AttackStart;
 
     pub(crate) fn paper(epochs: usize) -> Config {
         Config {
@@ -125,17 +161,23 @@ pub(crate) mod tests {
             schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
             sampling: Sampling::Plain,
             crop_padding: 0,
+            padding: robin_data::Padding::Zeros,
+            flip: robin_data::Flip::None,
+            attack_mode: AttackMode::Eval,
+            label_smoothing: 0.0,
+            weight_averaging: None,
+            validation: None,
         }
     }
 
     #[test]
     fn the_rate_falls_at_half_of_training() {
-        let rates: Vec<f64> = (0..20).map(|epoch| paper(20).learning_rate_at(epoch)).collect();
+        let rates: Vec<f64> = (0..20).map(|epoch| paper(20).learning_rate_at(epoch, 0, 7)).collect();
         assert!(rates[..10].iter().all(|&rate| rate == 0.1));
         assert!(rates[10..].iter().all(|&rate| (rate - 0.01).abs() < 1e-15));
         // An odd number of epochs: the first half is the longer one.
-        assert_eq!(paper(5).learning_rate_at(2), 0.1);
-        assert!(paper(5).learning_rate_at(3) < 0.1);
+        assert_eq!(paper(5).learning_rate_at(2, 6, 7), 0.1);
+        assert!(paper(5).learning_rate_at(3, 0, 7) < 0.1);
     }
 
     #[test]
@@ -156,5 +198,57 @@ pub(crate) mod tests {
             c.schedule = Schedule::Steps { milestones: vec![0.5, 0.2], factor: 0.1 };
         };
         assert!(message(milestones).contains("milestones is [0.5, 0.2]"));
+    }
+    #[test]
+    fn settings_of_methods_and_extras_that_make_no_sense_are_named() {
+        let budget = Budget { norm: robin_core::Norm::L2, epsilon: "0.5".parse().unwrap() };
+        let trades = |lambda, start| Method::Trades {
+            budget,
+            steps: 10,
+            step_size: StepSize::Relative(2.0),
+            lambda,
+            start,
+        };
+        let mart = Method::Mart {
+            budget,
+            steps: 10,
+            step_size: StepSize::STANDARD,
+            lambda: 5.0,
+            start: AttackStart::Gaussian { deviation: 0.001 },
+        };
+        let message = |change: &dyn Fn(&mut Config)| {
+            let mut config = paper(20);
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        let gaussian = AttackStart::Gaussian { deviation: 0.001 };
+        let legal = Config { method: trades(6.0, gaussian), label_smoothing: 0.1, ..paper(20) };
+        legal.validate().unwrap();
+        assert!(message(&|c| c.method = trades(-1.0, gaussian)).contains("lambda is -1"));
+        assert!(message(&|c| c.method = trades(f64::INFINITY, gaussian)).contains("lambda is inf"));
+        assert!(message(&|c| c.method = trades(1.0, AttackStart::Clean {})).contains("start is clean"));
+        let still = AttackStart::Gaussian { deviation: 0.0 };
+        assert!(message(&|c| c.method = trades(1.0, still)).contains("deviation is 0"));
+        assert!(message(&|c| c.attack_mode = AttackMode::Train).contains("attack_mode is train"));
+        assert!(message(&|c| c.label_smoothing = 1.0).contains("label_smoothing is 1"));
+        let smoothed = |c: &mut Config| (c.method, c.label_smoothing) = (mart.clone(), 0.1);
+        assert!(message(&smoothed).contains("label_smoothing is 0.1, allowed is 0 with mart"));
+        let average = |c: &mut Config| c.weight_averaging = Some(WeightAveraging { decay: 1.0 });
+        assert!(message(&average).contains("weight_averaging.decay is 1"));
+        let validation = Validation { images: 0, budget, steps: 10, step_size: StepSize::STANDARD };
+        assert!(message(&|c| c.validation = Some(validation)).contains("validation.images is 0"));
+        let validation = Validation { images: 10, steps: 0, ..validation };
+        assert!(message(&|c| c.validation = Some(validation)).contains("validation.steps is 0"));
+    }
+
+    #[test]
+    fn settings_that_came_later_are_not_written_where_they_say_nothing() {
+        let text = serde_json::to_string(&paper(20)).unwrap();
+        assert!(text.ends_with("\"crop_padding\":0}"), "{text}");
+        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), paper(20));
+        let smoothed = Config { label_smoothing: 0.1, ..paper(20) };
+        let text = serde_json::to_string(&smoothed).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), smoothed);
+        assert!(serde_json::from_str::<Config>(&text.replace("label_smoothing", "smoothing")).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! What can stop a training.
 
+use std::path::PathBuf;
+
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -25,9 +27,12 @@ pub enum Error {
         /// Classes of the labels.
         classes: usize,
     },
-    /// A loss or logit that is no number.
+    /// A loss, logit or gradient that is no number.
     #[error(
-        "training: the loss is not finite in epoch {epoch}, step {step}: the learning rate may be too high"
+        "training: not finite in epoch {epoch}, step {step}: {found}; the learning rate may be too high \
+         (examples {}; last checkpoint: {})",
+        few(examples),
+        checkpoint.as_ref().map_or("none".to_owned(), |path| path.display().to_string())
     )]
     Diverged {
         /// Epoch, from 1.
@@ -35,9 +40,49 @@ pub enum Error {
         /// Step in the epoch, from 1.
         step: usize,
         /// What was found.
-        #[source]
-        source: robin_core::Error,
+        found: String,
+        /// The batch's examples, by their place in the data set.
+        examples: Vec<u32>,
+        /// The last checkpoint that was written.
+        checkpoint: Option<PathBuf>,
     },
+    /// A checkpoint that is not, byte for byte, what was written, with none before it that is.
+    #[error("{}: no whole checkpoint: {reason}; delete it to begin again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A checkpoint of another training.
+    #[error(
+        "{}: checkpoint of another training: {field} was {found}, expected {expected}; delete it to begin again",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The first field that differs.
+        field: String,
+        /// Its value in the checkpoint.
+        found: String,
+        /// Its value now.
+        expected: String,
+    },
+    /// A file operation that failed.
+    #[error("{}: cannot {action}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A state that cannot be written.
+    #[error("training: the checkpoint cannot be put together")]
+    Content(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The data set could not serve a batch.
     #[error(transparent)]
     Data(#[from] robin_data::Error),
@@ -55,6 +100,20 @@ pub enum Error {
 impl Error {
     /// Whether this is the answer to a request to stop.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Error::Core(robin_core::Error::Cancelled))
+        matches!(
+            self,
+            Error::Core(robin_core::Error::Cancelled)
+                | Error::Network(robin_nn::Error::Core(robin_core::Error::Cancelled))
+        )
+    }
+}
+
+/// The first few of `examples`, and how many more there are.
+fn few(examples: &[u32]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<String> = examples.iter().take(SHOWN).map(u32::to_string).collect();
+    match examples.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

@@ -21,6 +21,16 @@ impl Sgd {
         Self { momentum: momentum as f32, weight_decay: weight_decay as f32, velocities: Vec::new() }
     }
 
+    /// The velocities in the order of the trained tensors; empty before the first step.
+    pub(crate) fn velocities(&self) -> &[Vec<f32>] {
+        &self.velocities
+    }
+
+    /// The optimiser with these velocities.
+    pub(crate) fn with_velocities(self, velocities: Vec<Vec<f32>>) -> Self {
+        Self { velocities, ..self }
+    }
+
     /// One step: `g = gradient + weight_decay w; v = momentum v + g; w = w - learning_rate v`.
     ///
     /// # Panics

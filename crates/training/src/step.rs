@@ -1,20 +1,42 @@
-//! One training step: perturb a part of the batch, then the gradients of the mean cross-entropy.
+//! One training step: perturb examples, then the gradients of the mean loss.
 
 use candle_core::Tensor;
 use robin_attacks::objectives::CrossEntropy;
-use robin_attacks::{Pgd, Start};
-use robin_core::{Batch, CancelToken, Objective, Purpose, Scores, Seed, host};
-use robin_nn::{Gradients, Network};
+use robin_attacks::{Pgd, Start, StepSize};
+use robin_core::{Batch, Budget, CancelToken, Classifier, Columns, Objective, Purpose, Scores, Seed, host};
+use robin_nn::{Gradients, Network, Parameters};
 
-use crate::{Config, Method, Result};
+use crate::losses::{Divergence, cross_entropy, mart, trades};
+use crate::{AttackStart, Config, Method, Result, Tally};
+
+/// The examples of a step as they are trained on.
+pub(crate) enum Examples {
+    /// One batch, in which these rows are perturbed.
+    Mixed { batch: Batch, perturbed: Vec<usize> },
+    /// A batch, and all of its images perturbed.
+    Pair { clean: Batch, perturbed: Tensor },
+}
 
 /// What a step found, before the weights move.
 pub(crate) struct StepResult {
     pub(crate) gradients: Gradients,
-    /// Mean cross-entropy of the batch.
+    /// Mean loss of the batch.
     pub(crate) loss: f64,
-    /// Examples of the batch that were classified correctly.
-    pub(crate) correct: usize,
+    /// Predictions of all examples as they were trained on.
+    pub(crate) tally: Tally,
+}
+
+impl StepResult {
+    /// The first number that is none, in words.
+    pub(crate) fn fault(&self, parameters: &Parameters) -> Option<String> {
+        if !self.loss.is_finite() {
+            return Some(format!("the mean loss is {}", self.loss));
+        }
+        parameters.trained.iter().zip(&self.gradients.0).find_map(|(tensor, gradient)| {
+            let at = gradient.iter().position(|value| !value.is_finite())?;
+            Some(format!("the gradient on {}[{at}] is {}", tensor.name, gradient[at]))
+        })
+    }
 }
 
 /// The number of examples that `config` perturbs in each batch of epoch `epoch` (from 0).
@@ -22,55 +44,145 @@ pub(crate) fn perturbed_count(config: &Config, epoch: usize) -> usize {
     match &config.method {
         Method::Standard {} => 0,
         Method::PgdAt { proportion, .. } => proportion.count(epoch, config.epochs, config.batch_size),
+        Method::Trades { .. } | Method::Mart { .. } => config.batch_size,
     }
 }
 
-/// Replaces `count` random examples of the batch by their perturbed versions. `seed` is the epoch's.
-pub(crate) fn perturb(
+/// Perturbs what the method wants perturbed: `count` random examples, or all. `seed` is the epoch's.
+pub(crate) fn examples(
     network: &dyn Network,
     config: &Config,
     mut batch: Batch,
     count: usize,
     (step, seed): (usize, Seed),
     cancel: &CancelToken,
-) -> Result<Batch> {
-    let Method::PgdAt { budget, steps, step_size, .. } = &config.method else { return Ok(batch) };
-    if count == 0 {
-        return Ok(batch);
+) -> Result<Examples> {
+    let begin = Begin::Drawn(seed.derive(Purpose::TrainingAttack, step as u64));
+    match &config.method {
+        Method::Standard {} => Ok(Examples::Mixed { batch, perturbed: Vec::new() }),
+        Method::PgdAt { .. } if count == 0 => Ok(Examples::Mixed { batch, perturbed: Vec::new() }),
+        Method::PgdAt { .. } => {
+            let order =
+                seed.derive(Purpose::AttackedSubset, step as u64).root_stream().permutation(batch.len());
+            let mut rows: Vec<usize> = order.into_iter().take(count).map(|row| row as usize).collect();
+            rows.sort_unstable();
+            let part = batch.select(&rows)?;
+            let perturbed = attack(&*network.freeze()?, &config.method, &part, begin, cancel)?;
+            batch.images = host::replace(&batch.images, &rows, &perturbed)?;
+            Ok(Examples::Mixed { batch, perturbed: rows })
+        }
+        Method::Trades { .. } | Method::Mart { .. } => {
+            let perturbed = attack(&*network.freeze()?, &config.method, &batch, begin, cancel)?;
+            Ok(Examples::Pair { clean: batch, perturbed })
+        }
     }
-    let mut rows: Vec<usize> = seed
-        .derive(Purpose::AttackedSubset, step as u64)
-        .root_stream()
-        .permutation(batch.len())
-        .into_iter()
-        .take(count)
-        .map(|row| row as usize)
-        .collect();
-    rows.sort_unstable();
-    let part = batch.select(&rows)?;
-    let step_size = step_size.pixels(budget.epsilon, *steps)?;
-    let pgd = Pgd { budget: *budget, steps: *steps, step_size, restarts: 1, start: Start::UniformInBall };
-    let objective = CrossEntropy::new(part.labels.clone());
-    let model = network.freeze()?;
-    let seed = seed.derive(Purpose::TrainingAttack, step as u64);
-    let perturbed = pgd.ascend(&*model, &objective, &part, seed, cancel)?;
-    batch.images = host::replace(&batch.images, &rows, &perturbed)?;
-    Ok(batch)
 }
 
-/// Forward and backward on the batch.
-pub(crate) fn gradients(network: &mut dyn Network, batch: &Batch) -> Result<StepResult> {
-    let objective = CrossEntropy::new(batch.labels.clone());
-    let (mut loss, mut correct) = (0.0, 0);
-    let gradients = network.train_step(&[&batch.images], &mut |scores: &[Scores]| {
-        let evaluation = objective.evaluate(&scores[0])?;
-        let n = batch.len() as f64;
-        loss = evaluation.values.iter().map(|&value| f64::from(value)).sum::<f64>() / n;
-        let predictions = scores[0].arg_max()?;
-        correct = predictions.iter().zip(&batch.labels).filter(|(p, label)| p == label).count();
-        // The objective is per example; here, visibly, it becomes the mean.
-        let mean: Tensor = (evaluation.score_gradient / n)?;
-        Ok(vec![mean])
+/// Where a training attack begins.
+#[derive(Clone, Copy)]
+pub(crate) enum Begin<'a> {
+    /// As the method says, with random numbers of this seed.
+    Drawn(Seed),
+    /// At these images.
+    #[expect(dead_code, reason = "replays of another program's training begin here")]
+    At(&'a Tensor),
+}
+
+/// The training attack's final images for `batch`. The method has one.
+pub(crate) fn attack(
+    model: &dyn Classifier,
+    method: &Method,
+    batch: &Batch,
+    begin: Begin<'_>,
+    cancel: &CancelToken,
+) -> Result<Tensor> {
+    let (budget, steps, step_size, start) = match method {
+        Method::Standard {} => return Ok(batch.images.clone()),
+        Method::PgdAt { budget, steps, step_size, .. } => (budget, steps, step_size, None),
+        Method::Trades { budget, steps, step_size, start, .. }
+        | Method::Mart { budget, steps, step_size, start, .. } => (budget, steps, step_size, Some(*start)),
+    };
+    let objective: Box<dyn Objective> = match method {
+        Method::Trades { .. } => Box::new(Divergence::from(&model.scores(&batch.images, &Columns::All)?)?),
+        _ => Box::new(CrossEntropy::new(batch.labels.clone())),
+    };
+    let pgd = pgd(*budget, *steps, *step_size, start)?;
+    let perturbed = match (begin, start) {
+        (Begin::At(start), _) => pgd.ascend_from(model, &*objective, &batch.images, start, cancel)?,
+        (Begin::Drawn(seed), Some(AttackStart::Gaussian { deviation })) => {
+            let start = noisy(batch, deviation, seed)?;
+            pgd.ascend_from(model, &*objective, &batch.images, &start, cancel)?
+        }
+        (Begin::Drawn(seed), _) => pgd.ascend(model, &*objective, batch, seed, cancel)?,
+    };
+    Ok(perturbed)
+}
+
+fn pgd(budget: Budget, steps: usize, step_size: StepSize, start: Option<AttackStart>) -> Result<Pgd> {
+    let start = match start {
+        Some(AttackStart::Clean {}) => Start::Clean,
+        None | Some(AttackStart::UniformInBall {} | AttackStart::Gaussian { .. }) => Start::UniformInBall,
+    };
+    let step_size = step_size.pixels(budget.epsilon, steps)?;
+    Ok(Pgd { budget, steps, step_size, restarts: 1, start })
+}
+
+/// Every pixel moved by `deviation` times a standard normal number of its image's own stream.
+fn noisy(batch: &Batch, deviation: f64, seed: Seed) -> Result<Tensor> {
+    let seed = seed.derive(Purpose::AttackStart, 0);
+    Ok(host::map_images(&batch.images, &batch.images, |row, _, image| {
+        let mut stream = seed.stream(batch.ids[row]);
+        for pixel in image {
+            *pixel = (f64::from(*pixel) + deviation * stream.gaussian()) as f32;
+        }
+    })?)
+}
+
+/// Forward and backward on the examples.
+pub(crate) fn gradients(
+    network: &mut dyn Network,
+    config: &Config,
+    examples: &Examples,
+) -> Result<StepResult> {
+    let (batches, labels) = match examples {
+        Examples::Mixed { batch, .. } => (vec![&batch.images], &batch.labels),
+        Examples::Pair { clean, perturbed } => (vec![&clean.images, perturbed], &clean.labels),
+    };
+    let smoothing = config.label_smoothing;
+    let mut tally = Tally::new(network.graph().num_outputs());
+    let mut loss = 0.0;
+    let gradients = network.train_step(&batches, &mut |scores: &[Scores]| {
+        let losses = match (&config.method, scores) {
+            (Method::Trades { lambda, .. }, [clean, perturbed]) => {
+                trades(clean, perturbed, labels, *lambda, smoothing)?
+            }
+            (Method::Mart { lambda, .. }, [clean, perturbed]) => mart(clean, perturbed, labels, *lambda)?,
+            _ => cross_entropy(&scores[0], labels, smoothing)?,
+        };
+        let n = labels.len() as f64;
+        loss = losses.values.iter().sum::<f64>() / n;
+        count(examples, labels, scores, &mut tally)?;
+        // The loss is per example; here, visibly, it becomes the mean.
+        losses.gradients.into_iter().map(|gradient| Ok((gradient / n)?)).collect()
     })?;
-    Ok(StepResult { gradients, loss, correct })
+    Ok(StepResult { gradients, loss, tally })
+}
+
+fn count(
+    examples: &Examples,
+    labels: &[u32],
+    scores: &[Scores],
+    tally: &mut Tally,
+) -> robin_core::Result<()> {
+    for (number, scores) in scores.iter().enumerate() {
+        let predictions = scores.arg_max()?;
+        tally.add(labels, &predictions);
+        let perturbed: Vec<usize> = match examples {
+            Examples::Mixed { perturbed, .. } => perturbed.clone(),
+            Examples::Pair { .. } if number == 1 => (0..labels.len()).collect(),
+            Examples::Pair { .. } => Vec::new(),
+        };
+        perturbed.iter().for_each(|&row| tally.add_perturbed(labels[row], predictions[row]));
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use robin_core::{Budget, CancelToken, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Sampling, Source, Split};
 use robin_nn::{EXECUTORS, Network, Parameters, executor};
 use robin_training::{
-    Config, EpochReport, Method, Observer, Proportion, Schedule, Silent, StepReport, train,
+    AttackMode, Config, EpochReport, Method, Observer, Proportion, Schedule, Silent, StepReport, train,
 };
 
 fn data() -> Dataset {
@@ -23,6 +23,12 @@ fn config(method: Method, sampling: Sampling) -> Config {
         schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
         sampling,
         crop_padding: 0,
+        padding: robin_data::Padding::Zeros,
+        flip: robin_data::Flip::None,
+        attack_mode: AttackMode::Eval,
+        label_smoothing: 0.0,
+        weight_averaging: None,
+        validation: None,
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn compare(
         eprintln!("pair {number} of {}...", options.pairs);
         let mut ours = Command::new(std::env::current_exe()?);
         ours.args(["bench", what, "--json", "--executor", &options.executor]);
-        ours.args(["--dataset", &subject.data.name().to_string()]);
+        ours.args(["--dataset", subject.data.name()]);
         let ours = measurement(ours, options, subject, more)?;
         let theirs = theirs(what, options, subject, &["--layout", layout]);
         let theirs = measurement(theirs, options, subject, more)?;

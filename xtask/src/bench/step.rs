@@ -8,7 +8,7 @@ use robin_attacks::StepSize;
 use robin_core::{Budget, CancelToken, Seed};
 use robin_data::{LabelMap, Sampling};
 use robin_nn::Network;
-use robin_training::{Config, Method, Observer, Proportion, Schedule, StepReport, train};
+use robin_training::{AttackMode, Config, Method, Observer, Proportion, Schedule, StepReport, train};
 use serde_json::Value;
 
 use super::options::Options;
@@ -96,6 +96,12 @@ fn config(budget: Budget, batch_size: usize, epochs: usize) -> Config {
         schedule: Schedule::Steps { milestones: Vec::new(), factor: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: 0,
+        padding: robin_data::Padding::Zeros,
+        flip: robin_data::Flip::None,
+        attack_mode: AttackMode::Eval,
+        label_smoothing: 0.0,
+        weight_averaging: None,
+        validation: None,
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     match (&arguments.subject, &arguments.images, &arguments.evaluation) {
         (Some(subject), Some(images), Some(evaluation)) => evaluated(subject, images, evaluation),
-        _ => Err(robin_experiments::Error::Option {
+        _ => Err(robin_experiments::Error::Unfit {
             option: "evaluate",
             given: "without a classifier, images or a budget".to_owned(),
             reason: "give --model, --weights, --dataset, --norm and --epsilon, or --self-test".to_owned(),

@@ -91,11 +91,11 @@ pub struct Example {
 /// Attacks within each budget.
 ///
 /// # Errors
-/// [`Error::Option`] and [`Error::Unknown`] for a request that cannot be; [`Error::Data`], [`Error::Io`] and
+/// [`Error::Unfit`] and [`Error::Unknown`] for a request that cannot be; [`Error::Data`], [`Error::Io`] and
 /// [`Error::Work`] otherwise. Files are written whole or not at all.
 pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport>> {
     if request.epsilons.is_empty() {
-        return Err(Error::Option {
+        return Err(Error::Unfit {
             option: "--epsilon",
             given: "(nothing)".to_owned(),
             reason: "at least one radius is needed".to_owned(),

@@ -16,7 +16,7 @@ use super::attack::prove;
 use super::means::StrategyChoice;
 use super::subject::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
-use crate::store::write_atomically;
+use crate::store::{lock, write_atomically};
 use crate::{Error, Result};
 
 /// What is to be done.
@@ -89,6 +89,8 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
         "scope": request.scope,
     });
     std::fs::create_dir_all(&request.out).map_err(Error::io(&request.out, "create the folder"))?;
+    // Until the end, so that two of them never write into one folder.
+    let _lock = lock(&request.out)?;
     claim(&request.out.join("settings.json"), &settings)?;
     let gradient = prove(&subject, &data, request.bad_gradients, *seed, how)?;
 

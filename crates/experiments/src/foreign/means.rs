@@ -59,7 +59,7 @@ impl MeansRequest {
     /// The base attack with its settings.
     ///
     /// # Errors
-    /// [`Error::Unknown`] lists the attacks, [`Error::Option`] the settings that the attack has.
+    /// [`Error::Unknown`] lists the attacks, [`Error::Unfit`] the settings that the attack has.
     pub fn config(&self) -> Result<Config> {
         let entry = ATTACKS.iter().find(|entry| entry.name == self.attack).ok_or_else(|| Error::Unknown {
             what: "attack",
@@ -74,7 +74,7 @@ impl MeansRequest {
                     .as_object()
                     .map(|fields| fields.keys().map(String::as_str).filter(|name| *name != "name").collect())
                     .unwrap_or_default();
-                return Err(Error::Option {
+                return Err(Error::Unfit {
                     option: "--attack",
                     given: self.attack.clone(),
                     reason: format!("it has no setting {name} (it has: {})", fields.join(", ")),
@@ -82,7 +82,7 @@ impl MeansRequest {
             };
             *slot = value.clone();
         }
-        serde_json::from_value(settings).map_err(|source| Error::Option {
+        serde_json::from_value(settings).map_err(|source| Error::Unfit {
             option: "--attack",
             given: format!("{} with {}", self.attack, Value::Object(self.settings.clone())),
             reason: source.to_string(),
@@ -92,14 +92,14 @@ impl MeansRequest {
     /// The strategy against a classifier of `classes` classes that is such an aggregate.
     ///
     /// # Errors
-    /// [`Error::Option`] for pairs that make no sense, with what is allowed.
+    /// [`Error::Unfit`] for pairs that make no sense, with what is allowed.
     pub fn strategy(&self, aggregate: Option<Aggregation>, classes: usize) -> Result<Box<dyn Strategy>> {
         let refuse = |reason: String| {
-            Err(Error::Option { option: "--strategy", given: self.strategy.to_string(), reason })
+            Err(Error::Unfit { option: "--strategy", given: self.strategy.to_string(), reason })
         };
         if let Some(class) = self.target {
             if class as usize >= classes {
-                return Err(Error::Option {
+                return Err(Error::Unfit {
                     option: "--target",
                     given: class.to_string(),
                     reason: format!("the classifier has {classes} classes: 0 to {}", classes - 1),
@@ -125,7 +125,7 @@ impl MeansRequest {
                 )
             }
             (StrategyChoice::Scores(config), _) => {
-                let pair = |error: robin_aggregation::Error| Error::Option {
+                let pair = |error: robin_aggregation::Error| Error::Unfit {
                     option: "--strategy",
                     given: config.to_string(),
                     reason: error.to_string(),

@@ -41,7 +41,7 @@ fn picture(width: usize, height: usize, channels: usize, pixels: &[u8]) -> Resul
         1 => png::ColorType::Grayscale,
         3 => png::ColorType::Rgb,
         _ => {
-            return Err(Error::Option {
+            return Err(Error::Unfit {
                 option: "--png",
                 given: format!("(images of {channels} channels)"),
                 reason: "pictures have 1 or 3".to_owned(),

@@ -54,7 +54,7 @@ impl Normalize {
                 Some(DatasetName::Cifar10) => (CIFAR10.0.to_vec(), CIFAR10.1.to_vec()),
                 Some(DatasetName::Mnist) => (vec![0.0; channels], vec![1.0; channels]),
                 None => {
-                    return Err(Error::Option {
+                    return Err(Error::Unfit {
                         option: "--normalize",
                         given: "dataset".to_owned(),
                         reason: "only mnist and cifar10 have usual numbers; allowed: none, MEAN,STD"
@@ -69,7 +69,7 @@ impl Normalize {
                 (numbers[..channels].to_vec(), numbers[channels..].to_vec())
             }
             Self::Numbers(numbers) => {
-                return Err(Error::Option {
+                return Err(Error::Unfit {
                     option: "--normalize",
                     given: self.to_string(),
                     reason: format!(
@@ -115,7 +115,7 @@ impl FromStr for Normalize {
                 {
                     Ok(Self::Numbers(numbers))
                 }
-                _ => Err(Error::Option {
+                _ => Err(Error::Unfit {
                     option: "--normalize",
                     given: text.to_owned(),
                     reason: "allowed: dataset, none, or MEAN,STD with finite means and deviations > 0"
@@ -159,7 +159,7 @@ impl Subject {
     /// Reads the weights and builds the classifier for images `shape` `[c, h, w]` of `classes` classes.
     ///
     /// # Errors
-    /// [`Error::Option`] for options that do not fit together, [`Error::Io`] for a file, [`Error::Work`] for
+    /// [`Error::Unfit`] for options that do not fit together, [`Error::Io`] for a file, [`Error::Work`] for
     /// weights of another architecture, listing every tensor that does not fit.
     pub fn load(
         request: &SubjectRequest,
@@ -169,7 +169,7 @@ impl Subject {
     ) -> Result<Self> {
         let SubjectRequest { model, weights, width, normalize, aggregate, device } = request;
         if aggregate.is_none() && weights.len() != 1 {
-            return Err(Error::Option {
+            return Err(Error::Unfit {
                 option: "--weights",
                 given: format!("({} files)", weights.len()),
                 reason: "a single network has one file; several need --aggregate".to_owned(),
@@ -192,7 +192,7 @@ impl Subject {
             let sizes = Sizes::of(model, shape, &bytes, &file)?;
             let width = match width {
                 Some(given) if *given != sizes.width => {
-                    return Err(Error::Option {
+                    return Err(Error::Unfit {
                         option: "--width",
                         given: given.to_string(),
                         reason: format!("{file} has width {}; leave the option out", sizes.width),
@@ -203,14 +203,14 @@ impl Subject {
             let graph = robin_models::build(model, Some(width), shape, sizes.outputs)
                 .map_err(Error::work("building the model"))?;
             if !supplied.is_empty() && sizes.normalized {
-                return Err(Error::Option {
+                return Err(Error::Unfit {
                     option: "--normalize",
                     given: normalize.as_ref().map(ToString::to_string).unwrap_or_default(),
                     reason: format!("{file} has a normalisation of its own; leave the option out"),
                 });
             }
             if supplied.is_empty() && !sizes.normalized {
-                return Err(Error::Option {
+                return Err(Error::Unfit {
                     option: "--normalize",
                     given: "(nothing)".to_owned(),
                     reason: format!(
@@ -235,7 +235,7 @@ impl Subject {
             None => networks.pop().expect("there is one file"),
         };
         if classifier.num_classes() != classes {
-            return Err(Error::Option {
+            return Err(Error::Unfit {
                 option: "--weights",
                 given: format!("(a classifier of {} classes)", classifier.num_classes()),
                 reason: format!("the data set has {classes}"),

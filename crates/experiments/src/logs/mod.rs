@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::write_atomically;
 use crate::{Error, Result};
 
 /// One epoch. Shares are in `[0, 1]`.
@@ -90,7 +91,8 @@ impl Logs {
         for (path, bytes) in
             [(logs.lines(), lines.as_bytes()), (logs.table(), table.as_bytes()), (logs.events(), &events)]
         {
-            fs::write(&path, bytes).map_err(Error::io(&path, "write the log"))?;
+            // Whole or not at all: what was logged must outlive a kill at any moment.
+            write_atomically(&path, bytes)?;
         }
         Ok(logs)
     }

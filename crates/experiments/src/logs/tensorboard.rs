@@ -18,11 +18,15 @@ pub(super) fn events(row: &EpochRow) -> Vec<u8> {
     let mut records = Vec::new();
     for (tag, value) in row.scalars() {
         let Some(value) = value else { continue };
-        let value = [bytes(1, tag.as_bytes()), float(2, value as f32)].concat();
-        let step = [key(2, VARINT), varint(row.epoch as u64)].concat();
-        records.extend(record(&[double(1, row.time), step, bytes(5, &bytes(1, &value))].concat()));
+        records.extend(record(&event(row.time, row.epoch as u64, tag, value)));
     }
     records
+}
+
+fn event(time: f64, step: u64, tag: &str, value: f64) -> Vec<u8> {
+    let value = [bytes(1, tag.as_bytes()), float(2, value as f32)].concat();
+    let step = [key(2, VARINT), varint(step)].concat();
+    [double(1, time), step, bytes(5, &bytes(1, &value))].concat()
 }
 
 // Wire types of protocol buffers.
@@ -84,6 +88,17 @@ mod tests {
         // RFC 3720, appendix B.4: 32 bytes of zeros, and of ones.
         assert_eq!(crc32c(&[0; 32]), 0x8A91_36AA);
         assert_eq!(crc32c(&[0xFF; 32]), 0x62A8_AB43);
+    }
+
+    #[test]
+    fn records_are_those_of_tensorboards_own_writer() {
+        // tensorboard 2.21.0: `RecordWriter.write` of `Event(wall_time=1700000001.5, file_version="brain.Event:2")`, then
+        // of `Event(wall_time=1700000001.5, step=300, summary=...)` with the value `tag="loss", simple_value=0.1`.
+        let expected = "1800000000000000a37f4b220900006040fc54d9411a0d627261696e2e4576656e743a32dcbd8b4f\
+                        1b000000000000001a0d9e130900006040fc54d94110ac022a0d0a0b0a046c6f737315cdcccc3d3fb4daca";
+        let time = 1_700_000_001.5;
+        let written = [header(time), record(&event(time, 300, "loss", 0.1))].concat();
+        assert_eq!(written.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), expected);
     }
 
     #[test]

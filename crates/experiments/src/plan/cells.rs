@@ -7,9 +7,10 @@ use robin_data::{Dataset, LabelMap, Sampling};
 use serde_json::{Value, json};
 
 use super::resolve::{Loader, Resolved, resolve, section};
-use super::{Cell, EvaluationWork, NetworkWork, Place, Plan, PlannedAttack, Request, Work};
+use super::settings::{NetworkIdentity, check_normalize, data, json, network_settings};
+use super::{Cell, EvaluationWork, NetworkWork, Place, Plan, PlannedAttack, Ran, Request, Work};
 use crate::key::Key;
-use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, DataPlace, Normalize, Row, Spec};
+use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, DataPlace, Row, Spec};
 use crate::{Error, Result};
 
 /// Resolves `spec`: the body of [`Plan::new`].
@@ -125,43 +126,12 @@ impl Builder<'_> {
             check_normalize(normalize, row.train.shape()[0])
                 .map_err(|reason| self.fault(&recipe, &reason))?;
         }
-        let mut settings = json!({
-            "kind": "network",
-            "model": {
-                "name": row.planned.ran.model,
-                "width": row.planned.ran.width,
-                "input": graph.input_shape(),
-                "outputs": outputs,
-            },
-            "data": data(&row.train),
-            "labels": json("label map", &labels)?,
-            "training": json("training settings", &config)?,
-            "seed": { "root": root, "network": address },
-            "training_set": {
-                "data": data(&row.measured),
-                "attack": json("attack settings", &attack)?,
-                "budget": json("budget", &budget)?,
-            },
-            "executor": self.request.device.executor().name(),
-            "numerics": {
-                "core": robin_core::NUMERICS,
-                "kernels": robin_kernels::NUMERICS,
-                "nn": robin_nn::NUMERICS,
-                "data": robin_data::NUMERICS,
-                "models": robin_models::NUMERICS,
-                "attacks": robin_attacks::NUMERICS,
-                "training": robin_training::NUMERICS,
-                "evaluation": robin_evaluation::NUMERICS,
-                "experiments": crate::NUMERICS,
-            },
-        });
-        // Left out where there is none, so that the keys of such networks are what they always were.
-        if let Some(normalize) = &normalize {
-            settings["model"]["normalize"] = json("normalisation", normalize)?;
-        }
         let seed = Seed::new(root).derive(Purpose::Network, address);
         let (data, measured) = (row.train.clone(), row.measured.clone());
         let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack, budget };
+        let Ran { model, width, .. } = &row.planned.ran;
+        let identity = NetworkIdentity { model, width: *width, root, address };
+        let settings = network_settings(&work, &identity, self.request.device)?;
         Ok(self.add(label, settings, Vec::new(), Work::Network(Box::new(work))))
     }
 
@@ -249,19 +219,6 @@ impl Builder<'_> {
     }
 }
 
-fn json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(|source| Error::Json { what, source })
-}
-
-fn data(data: &Dataset) -> Value {
-    json!({
-        "name": data.name(),
-        "split": data.split().to_string(),
-        "images": data.len(),
-        "sha256": data.sha256(),
-    })
-}
-
 fn chosen_rows<'a>(spec: &'a Spec, filter: Option<&str>) -> Result<Vec<&'a Row>> {
     let Some(filter) = filter else { return Ok(spec.rows.iter().collect()) };
     let parts: Vec<&str> = filter.split(',').map(str::trim).collect();
@@ -286,24 +243,6 @@ fn check_seeds(seeds: &[u64]) -> Result<()> {
         return Ok(());
     };
     Err(Error::Seeds { given: seeds.to_vec(), reason })
-}
-
-/// One value for each channel, and no division by zero.
-fn check_normalize(Normalize { mean, std }: &Normalize, channels: usize) -> Result<(), String> {
-    if mean.len() != channels || std.len() != channels {
-        return Err(format!(
-            "normalize has {} means and {} deviations, the images {channels} channels",
-            mean.len(),
-            std.len()
-        ));
-    }
-    let legal =
-        mean.iter().all(|mean| mean.is_finite()) && std.iter().all(|std| *std > 0.0 && std.is_finite());
-    if legal {
-        Ok(())
-    } else {
-        Err(format!("normalize: mean {mean:?}, std {std:?}: finite numbers, std > 0"))
-    }
 }
 
 /// What TOML's types cannot say about columns and classifiers.

@@ -66,7 +66,8 @@ fn the_table_has_the_papers_eight_rows() {
         assert_eq!((recipe.epochs, recipe.crop_padding, recipe.arm_sampling), (epochs, crop, arms));
         assert_eq!((recipe.sampling, recipe.batch_size), (Sampling::Plain, 128));
         let config = recipe.config(row.budget(), epochs, recipe.sampling);
-        let falls = |epoch: &usize| config.learning_rate_at(*epoch) < config.learning_rate_at(*epoch - 1);
+        let falls =
+            |epoch: &usize| config.learning_rate_at(*epoch, 0, 1) < config.learning_rate_at(*epoch - 1, 0, 1);
         assert_eq!((1..epochs).filter(falls).collect::<Vec<_>>(), milestones, "{}", row.label());
         assert_eq!(recipe.normalize.is_some(), row.dataset == DatasetName::Cifar10);
         for classifier in ["multiclass", "robin"] {

@@ -1,0 +1,124 @@
+//! All arms of a training: what is finished is kept, the rest is trained side by side on one pool of threads.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use robin_core::CancelToken;
+use robin_training::SaveToken;
+
+use super::arm::{Bench, train};
+use super::folder::Folder;
+use super::watch::Watch;
+use super::{Arm, TrainingRun};
+use crate::environment::cores;
+use crate::record::Record;
+use crate::schedule::{panic_message, pool};
+use crate::{Environment, Error, Result};
+
+/// How a training is run. Nothing here moves a result.
+pub struct Options<'a> {
+    /// Threads of the pool that all arms share; `None` = one per core.
+    pub threads: Option<usize>,
+    /// Arms that are trained side by side, never more than threads; `None` = one per thread.
+    pub jobs: Option<usize>,
+    /// The least time between two checkpoints of an arm.
+    pub checkpoint_every: Duration,
+    /// Asks for a stop, after a checkpoint.
+    pub cancel: &'a CancelToken,
+    /// Asks for checkpoints, after which the training goes on.
+    pub save: SaveToken,
+    /// Watches.
+    pub watch: &'a dyn Watch,
+    /// Written beside every result.
+    pub environment: &'a Environment,
+}
+
+/// What a training has come to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Records of finished arms, by their place.
+    pub records: BTreeMap<usize, Record>,
+    /// Name and error of every arm that failed.
+    pub failures: Vec<(String, Error)>,
+    /// Whether a stop was asked for before the end.
+    pub cancelled: bool,
+    /// Arms that were trained now.
+    pub trained: usize,
+}
+
+/// Trains what is missing of `run` below `folder`.
+///
+/// # Errors
+/// Before the first step: options that make no sense, a folder that cannot be used or is another training's, a damaged
+/// record. Arms that fail later are in the outcome.
+pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Result<Outcome> {
+    let threads = options.threads.unwrap_or_else(cores);
+    let jobs = options.jobs.unwrap_or(threads);
+    for (option, value) in [("--threads", threads), ("--jobs", jobs)] {
+        if value == 0 {
+            return Err(Error::Zero { option });
+        }
+    }
+    let folder = Folder::open(folder, &run.settings, run.arms.iter().map(bytes).sum())?;
+    let mut records = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (place, arm) in run.arms.iter().enumerate() {
+        match folder.finished(arm)? {
+            Some(record) => drop(records.insert(place, record)),
+            None => missing.push(place),
+        }
+    }
+    options.watch.begin(run, &missing);
+
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, Result<Record>)>> = Mutex::default();
+    let pool = pool(threads)?;
+    // Broadcast puts each loop on its own thread; a thread whose loop is over helps the arms that still run.
+    pool.broadcast(|thread| {
+        if thread.index() >= jobs {
+            return;
+        }
+        while let Some(&place) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if options.cancel.is_cancelled() {
+                return;
+            }
+            let bench = Bench { run, place, folder: &folder, options };
+            let result = catch_unwind(AssertUnwindSafe(|| train(&bench)))
+                .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
+                .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
+            match &result {
+                Ok(record) => options.watch.finished(place, record),
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => options.watch.failed(place, error),
+            }
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
+        }
+    });
+
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(place, _)| *place);
+    let (mut failures, mut trained) = (Vec::new(), 0);
+    for (place, result) in results {
+        match result {
+            Ok(record) => {
+                records.insert(place, record);
+                trained += 1;
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => failures.push((run.arms[place].name.clone(), error)),
+        }
+    }
+    let cancelled = options.cancel.is_cancelled() && records.len() + failures.len() < run.arms.len();
+    Ok(Outcome { records, failures, cancelled, trained })
+}
+
+/// What an arm may write: weights, best weights, and three checkpoints of weights, velocities, average and best.
+fn bytes(arm: &Arm) -> u64 {
+    let values: usize =
+        arm.work.graph.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
+    4 * values as u64 * (2 + 3 * 4) + (1 << 20)
+}

@@ -1,0 +1,337 @@
+//! From a request to everything that decides the result; every mistake is found here.
+
+use robin_core::{Budget, Epsilon, Norm, Purpose, Seed};
+use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling};
+use robin_training::{AttackStart, Config, Method, Proportion, Validation, WeightAveraging};
+use serde_json::{Value, json};
+
+use super::request::{MethodName, Overrides, RecipeName, Request};
+use super::{Arm, TrainingRun};
+use crate::plan::{NetworkIdentity, NetworkWork, check_normalize, network_settings};
+use crate::spec::{ClassifierKind, Recipe, Spec};
+use crate::{Error, Result};
+
+/// Table 1 has the paper's settings for every data set.
+const PAPER: &str = "table-1";
+/// Images held out by the strong recipe: a tenth, but not more than Rice et al. 2020 take.
+const HELD_OUT: (usize, usize) = (10, 1_000);
+/// Training images on which a network is measured unless said otherwise.
+const MEASURED: usize = 1_000;
+/// Standard deviation of the first point of TRADES' and MART's attacks, as in their reference projects.
+const DEVIATION: f64 = 0.001;
+
+impl TrainingRun {
+    /// Loads the images and fills in what `request` does not say.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the option, what it was and what is allowed; [`Error::Data`] if the images cannot be
+    /// loaded.
+    pub fn new(request: &Request) -> Result<Self> {
+        // Names before images, which take longer.
+        robin_models::find(&request.model).map_err(|error| option("--model", &request.model, error))?;
+        let spec = Spec::named(PAPER)?;
+        let recipe = recipe(&spec, request)?;
+        let data = load(request)?;
+        let arms = arms(request, data.num_classes())?;
+        let budget = budget(request)?;
+        let settings = Settings { spec: &spec, recipe: &recipe, request, budget };
+        let arms = arms.into_iter().map(|labels| settings.arm(&data, labels)).collect::<Result<Vec<_>>>()?;
+        let shared = shared(request, &arms[0]);
+        Ok(Self { settings: shared, arms, device: request.device })
+    }
+}
+
+/// The paper's settings for the request's images and model.
+fn recipe(spec: &Spec, request: &Request) -> Result<Recipe> {
+    let mut rows = spec.rows.iter();
+    let row = match request.dataset.published() {
+        Some(name) => {
+            let of_set = spec.rows.iter().filter(move |row| row.dataset == name);
+            of_set.clone().find(|row| row.model == request.model).or_else(|| of_set.clone().next())
+        }
+        None => rows.find(|row| row.dataset == DatasetName::Mnist),
+    };
+    let recipe = row.and_then(|row| spec.recipes.get(&row.recipe));
+    let recipe =
+        recipe.ok_or_else(|| option("--dataset", &request.dataset, "a data set that the paper has"))?;
+    if request.dataset.published().is_none() && request.overrides.epochs.is_none() {
+        let allowed = "a number: the paper has none for images of your own";
+        return Err(option("--epochs", &"not given", allowed));
+    }
+    Ok(recipe.clone())
+}
+
+fn load(request: &Request) -> Result<Dataset> {
+    let Request { dataset, source, split, train_images, .. } = request;
+    dataset.load(*split, source, *train_images).map_err(|error| match error {
+        robin_data::Error::Limit { asked, available } => {
+            option("--train-images", &asked, format!("1 to {available}"))
+        }
+        other => {
+            let place = match (source, dataset.published()) {
+                (robin_data::Source::Folder(folder), Some(_)) => folder.display().to_string(),
+                (robin_data::Source::Embedded, Some(_)) => "embedded".to_owned(),
+                (_, None) => "your own".to_owned(),
+            };
+            Error::Data { dataset: format!("{dataset}, {split}"), place, source: Box::new(other) }
+        }
+    })
+}
+
+/// What each network tells apart, in class order.
+fn arms(request: &Request, classes: usize) -> Result<Vec<LabelMap>> {
+    let all = match request.classifier {
+        ClassifierKind::Single => None,
+        ClassifierKind::OneVsAll => Some(0..classes as u32),
+    };
+    match (all, &request.arms) {
+        (None, None) => Ok(vec![LabelMap::Identity]),
+        (None, Some(arms)) => {
+            Err(option("--arm", &list(arms), "nothing: a multiclass classifier has one network"))
+        }
+        (Some(all), None) => Ok(all.map(|class| LabelMap::OneVsAll { class }).collect()),
+        (Some(all), Some(arms)) => {
+            let legal = arms.iter().all(|class| all.contains(class));
+            let distinct = arms.iter().enumerate().all(|(at, class)| !arms[..at].contains(class));
+            if arms.is_empty() || !legal || !distinct {
+                let allowed = format!("classes 0 to {}, each once", classes.saturating_sub(1));
+                return Err(option("--arm", &list(arms), allowed));
+            }
+            let mut sorted = arms.clone();
+            sorted.sort_unstable();
+            Ok(sorted.into_iter().map(|class| LabelMap::OneVsAll { class }).collect())
+        }
+    }
+}
+
+/// The budget that is trained for, and measured with.
+fn budget(request: &Request) -> Result<Budget> {
+    let norm = request.overrides.norm.unwrap_or(Norm::L2);
+    let epsilon = match (request.overrides.epsilon, request.dataset.published(), norm) {
+        (Some(epsilon), ..) => epsilon,
+        (None, Some(DatasetName::Mnist), Norm::L2) => parse("2.0"),
+        (None, Some(DatasetName::Mnist), Norm::Linf) => parse("25/255"),
+        (None, Some(DatasetName::Cifar10), Norm::L2) => parse("0.5"),
+        (None, Some(DatasetName::Cifar10), Norm::Linf) => parse("8/255"),
+        (None, None, _) => {
+            let allowed = "a radius like 8/255: the paper has none for images of your own";
+            return Err(option("--epsilon", &"not given", allowed));
+        }
+    };
+    Ok(Budget { norm, epsilon })
+}
+
+fn parse(epsilon: &str) -> Epsilon {
+    epsilon.parse().expect("the paper's radii")
+}
+
+struct Settings<'a> {
+    spec: &'a Spec,
+    recipe: &'a Recipe,
+    request: &'a Request,
+    budget: Budget,
+}
+
+impl Settings<'_> {
+    fn arm(&self, data: &Dataset, labels: LabelMap) -> Result<Arm> {
+        let (request, over) = (self.request, &self.request.overrides);
+        let outputs = labels.num_classes(data.num_classes());
+        let graph =
+            robin_models::build(&request.model, request.width, data.shape(), outputs).map_err(|error| {
+                match error {
+                    robin_models::Error::Width { width, step, .. } => option(
+                        "--width",
+                        &width,
+                        format!("positive multiples of {step} for {}", request.model),
+                    ),
+                    other => {
+                        let given = format!("{} for images of {:?}", request.model, data.shape());
+                        option("--model", &given, other)
+                    }
+                }
+            })?;
+        let config = self.config(data, &labels)?;
+        self.check(&config, data, &labels, outputs)?;
+        let normalize = over.normalize.clone().unwrap_or_else(|| self.recipe.normalize.clone());
+        if let Some(normalize) = &normalize {
+            check_normalize(normalize, data.shape()[0])
+                .map_err(|reason| option("--normalize", &"this", reason))?;
+        }
+        let measured = over.measured_images.unwrap_or(MEASURED.min(data.len()));
+        let allowed = format!("1 to {}", data.len());
+        let measured = data.take(measured).map_err(|_| option("--measured-images", &measured, allowed))?;
+        let attack = self.spec.training_set.clone();
+        attack.attack.build(self.budget).map_err(|error| option("--epsilon", &self.budget.epsilon, error))?;
+
+        let (name, address) = match &labels {
+            LabelMap::OneVsAll { class } => (format!("arm-{class}"), u64::from(*class) + 1),
+            _ => ("multiclass".to_owned(), 0),
+        };
+        let seed = Seed::new(request.seed).derive(Purpose::Network, address);
+        let data = data.clone();
+        let budget = self.budget;
+        let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack, budget };
+        let width = match request.width {
+            Some(width) => width,
+            None => {
+                robin_models::find(&request.model).map_err(Error::work("finding the model"))?.default_width
+            }
+        };
+        let identity = NetworkIdentity { model: &request.model, width, root: request.seed, address };
+        let settings = network_settings(&work, &identity, request.device)?;
+        Ok(Arm { name, settings, work })
+    }
+
+    /// The training settings of one network.
+    fn config(&self, data: &Dataset, labels: &LabelMap) -> Result<Config> {
+        let (request, over) = (self.request, &self.request.overrides);
+        let strong = request.recipe == RecipeName::Strong;
+        // Digits are not the same in a mirror.
+        let photographs = request.dataset.published() == Some(DatasetName::Cifar10);
+        let sampling = over.sampling.unwrap_or(match labels {
+            LabelMap::OneVsAll { .. } => self.recipe.arm_sampling,
+            _ => self.recipe.sampling,
+        });
+        let epochs = over.epochs.unwrap_or(self.recipe.epochs);
+        let mut config = self.recipe.config(self.budget, epochs, sampling);
+        config.method = self.method(&config.method)?;
+        let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
+        set(&mut config.learning_rate, over.learning_rate);
+        set(&mut config.momentum, over.momentum);
+        set(&mut config.weight_decay, over.weight_decay);
+        set(&mut config.label_smoothing, over.label_smoothing);
+        config.batch_size = over.batch_size.unwrap_or(config.batch_size);
+        config.crop_padding = over.crop_padding.unwrap_or(config.crop_padding);
+        let modern = strong && photographs;
+        config.padding = over.padding.unwrap_or(if modern { Padding::Reflect } else { Padding::Zeros });
+        config.flip = over.flip.unwrap_or(if modern { Flip::Horizontal } else { Flip::None });
+        if let Some(schedule) = &over.schedule {
+            config.schedule = schedule.clone();
+        }
+        config.weight_averaging = match over.weight_averaging {
+            None | Some(0.0) => None,
+            Some(decay) => Some(WeightAveraging { decay }),
+        };
+        let (part, most) = HELD_OUT;
+        let held_out = over.validation.unwrap_or(if strong { (data.len() / part).min(most) } else { 0 });
+        if held_out > 0 {
+            let (steps, step_size) = self.attack();
+            config.validation = Some(Validation { images: held_out, budget: self.budget, steps, step_size });
+        }
+        Ok(config)
+    }
+
+    /// Steps of attacks in training and validation, and their length.
+    fn attack(&self) -> (usize, robin_attacks::StepSize) {
+        let over = &self.request.overrides;
+        let crate::spec::Method::PgdAt { steps, step_size, .. } = self.recipe.method else {
+            unreachable!("the recipes of table 1 are adversarial training: its tests say so")
+        };
+        let strong = self.request.recipe == RecipeName::Strong && self.budget.norm == Norm::Linf;
+        let own = if strong { robin_attacks::StepSize::Absolute(2.0 / 255.0) } else { step_size };
+        (over.steps.unwrap_or(steps), over.step_size.unwrap_or(own))
+    }
+
+    /// The method, and no option that it has no use for.
+    fn method(&self, base: &Method) -> Result<Method> {
+        let over = &self.request.overrides;
+        let Overrides { method, lambda, proportion, .. } = over;
+        let name = method.unwrap_or(MethodName::PgdAt);
+        let useless = |option_name, value: String, allowed: &str| {
+            Err(option(option_name, &value, format!("nothing with method {name}: {allowed}")))
+        };
+        if let (Some(lambda), MethodName::Standard | MethodName::PgdAt) = (lambda, name) {
+            return useless("--lambda", lambda.to_string(), "it is for trades and mart");
+        }
+        if let (Some(share), true) = (proportion, name != MethodName::PgdAt) {
+            return useless("--proportion", format!("{share:?}").to_lowercase(), "it is for pgd-at");
+        }
+        if let (Some(steps), MethodName::Standard, None) = (over.steps, name, over.validation) {
+            return useless("--steps", steps.to_string(), "it has no attack");
+        }
+        let (steps, step_size) = self.attack();
+        let budget = self.budget;
+        let (lambda, start) = (lambda.unwrap_or(1.0), AttackStart::Gaussian { deviation: DEVIATION });
+        Ok(match name {
+            MethodName::Standard => Method::Standard {},
+            MethodName::Trades => Method::Trades { budget, steps, step_size, lambda, start },
+            MethodName::Mart => Method::Mart { budget, steps, step_size, lambda, start },
+            MethodName::PgdAt => {
+                let own = match (self.request.recipe, base) {
+                    (RecipeName::Paper, Method::PgdAt { proportion, .. }) => *proportion,
+                    _ => Proportion::All,
+                };
+                Method::PgdAt { budget, steps, step_size, proportion: proportion.unwrap_or(own) }
+            }
+        })
+    }
+
+    /// What the settings say about one another and about the images.
+    fn check(&self, config: &Config, data: &Dataset, labels: &LabelMap, outputs: usize) -> Result<()> {
+        config.validate().map_err(|error| match error {
+            robin_training::Error::Setting { field, value, allowed } => option(flag(field), &value, allowed),
+            robin_training::Error::Attack(error) => option("--step-size", &"this", error),
+            other => Error::work("checking the settings")(other),
+        })?;
+        let held_out = config.validation.as_ref().map_or(0, |validation| validation.images);
+        if held_out >= data.len() {
+            return Err(option("--validation", &held_out, format!("0 to {}", data.len() - 1)));
+        }
+        let trained_on = data.len() - held_out;
+        if config.batch_size > trained_on {
+            let allowed = format!("1 to {trained_on}, the images that are trained on");
+            return Err(option("--batch", &config.batch_size, allowed));
+        }
+        if config.sampling == Sampling::Balanced && outputs != 2 {
+            return Err(option("--sampling", &"balanced", format!("plain: there are {outputs} classes")));
+        }
+        let [_, height, width] = data.shape();
+        config
+            .augmentation()
+            .validate(height, width)
+            .map_err(|error| option("--crop-padding", &config.crop_padding, error))?;
+        // Whether every epoch can be filled with batches, which balanced ones may not be.
+        let mapped = labels.apply_all(data.labels()).map_err(Error::work("mapping the labels"))?;
+        robin_data::epoch(&mapped, config.sampling, config.batch_size, 0, Seed::new(0))
+            .map_err(|error| option("--sampling", &format!("{:?}", config.sampling).to_lowercase(), error))?;
+        Ok(())
+    }
+}
+
+/// The option that sets a field of the training settings.
+fn flag(field: &'static str) -> &'static str {
+    match field {
+        "batch_size" => "--batch",
+        "epochs" => "--epochs",
+        "learning_rate" => "--learning-rate",
+        "momentum" => "--momentum",
+        "weight_decay" => "--weight-decay",
+        "label_smoothing" => "--label-smoothing",
+        "steps" | "validation.steps" => "--steps",
+        "lambda" => "--lambda",
+        "milestones" | "factor" | "last" | "first" | "peak" => "--schedule",
+        "weight_averaging.decay" => "--weight-averaging",
+        "validation.images" => "--validation",
+        other => other,
+    }
+}
+
+/// What all networks of the run have in common: the settings of one of them without its class.
+fn shared(request: &Request, arm: &Arm) -> Value {
+    let mut settings = arm.settings.clone();
+    if let Some(fields) = settings.as_object_mut() {
+        fields.shift_remove("labels");
+    }
+    settings["kind"] = json!("training-run");
+    settings["classifier"] = json!(request.classifier);
+    settings["seed"] = json!({ "root": request.seed });
+    settings
+}
+
+fn list(arms: &[u32]) -> String {
+    arms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn option(option: &'static str, value: &dyn std::fmt::Display, allowed: impl std::fmt::Display) -> Error {
+    Error::Option { option, value: value.to_string(), allowed: allowed.to_string() }
+}

@@ -1,0 +1,295 @@
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use robin_core::CancelToken;
+use robin_data::{Choice, DatasetName, Source, Split};
+use robin_training::{Continued, SaveToken};
+
+use super::*;
+use crate::logs::EpochRow;
+use crate::spec::ClassifierKind;
+use crate::{Environment, Error, Result};
+
+/// Two epochs of a narrow network on few digits.
+fn request(classifier: ClassifierKind) -> Request {
+    Request {
+        dataset: Choice::Published(DatasetName::Mnist),
+        source: Source::Embedded,
+        split: Split::Train,
+        train_images: Some(200),
+        model: "cnn2-small".to_owned(),
+        width: Some(4),
+        classifier,
+        arms: None,
+        recipe: RecipeName::Paper,
+        overrides: Overrides {
+            epochs: Some(2),
+            batch_size: Some(32),
+            steps: Some(2),
+            learning_rate: Some(0.01),
+            measured_images: Some(20),
+            validation: Some(20),
+            ..Overrides::default()
+        },
+        seed: 5,
+        device: "cpu".parse().unwrap(),
+    }
+}
+
+fn run(request: &Request) -> TrainingRun {
+    TrainingRun::new(request).unwrap()
+}
+
+/// Runs `run` on two threads; `watch` may cancel.
+fn executed(run: &TrainingRun, folder: &Path, watch: &dyn Watch, cancel: &CancelToken) -> Result<Outcome> {
+    let environment = Environment::detect(None);
+    let options = Options {
+        threads: Some(2),
+        jobs: None,
+        checkpoint_every: Duration::ZERO,
+        cancel,
+        save: SaveToken::new(),
+        watch,
+        environment: &environment,
+    };
+    execute(run, folder, &options)
+}
+
+fn weights(folder: &Path, names: &[&str]) -> Vec<Vec<u8>> {
+    names.iter().map(|name| std::fs::read(folder.join(format!("{name}.safetensors"))).unwrap()).collect()
+}
+
+/// Cancels after so many steps, and counts what it hears of.
+#[derive(Default)]
+struct Counter {
+    steps: AtomicUsize,
+    cancel_after: Option<(usize, CancelToken)>,
+    continued: Mutex<Vec<Continued>>,
+    rows: Mutex<Vec<(usize, EpochRow)>>,
+    failed: Mutex<Vec<(usize, String)>>,
+}
+
+impl Watch for Counter {
+    fn started(&self, _arm: usize, continued: &Continued) {
+        self.continued.lock().unwrap().push(continued.clone());
+    }
+
+    fn step(&self, _arm: usize, progress: &Progress) {
+        assert!((0.0..=1.0).contains(&progress.fraction) && progress.seconds_left >= 0.0, "{progress:?}");
+        let steps = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some((after, token)) = &self.cancel_after
+            && steps == *after
+        {
+            token.cancel();
+        }
+    }
+
+    fn epoch(&self, arm: usize, row: &EpochRow, _progress: Option<&Progress>) {
+        self.rows.lock().unwrap().push((arm, *row));
+    }
+
+    fn failed(&self, arm: usize, error: &Error) {
+        self.failed.lock().unwrap().push((arm, error.to_string()));
+    }
+}
+
+#[test]
+fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
+    let run = run(&request(ClassifierKind::Single));
+    let (straight, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let outcome = executed(&run, straight.path(), &(), &CancelToken::new()).unwrap();
+    assert_eq!((outcome.trained, outcome.failures.len(), outcome.cancelled), (1, 0, false));
+
+    let mut stops = 0;
+    loop {
+        let token = CancelToken::new();
+        let watch = Counter { cancel_after: Some((4, token.clone())), ..Counter::default() };
+        let outcome = executed(&run, stopped.path(), &watch, &token).unwrap();
+        let continued = watch.continued.lock().unwrap()[0].clone();
+        // 5 batches of 32 of the 180 images that are trained on, 4 steps a run.
+        assert_eq!((continued.epoch, continued.step), (stops * 4 / 5, stops * 4 % 5));
+        if !outcome.cancelled {
+            break;
+        }
+        stops += 1;
+    }
+    assert_eq!(stops, 2);
+    for file in ["multiclass.safetensors", "multiclass.best.safetensors"] {
+        let [a, b] = [&straight, &stopped].map(|folder| std::fs::read(folder.path().join(file)).unwrap());
+        assert_eq!(a, b, "{file}");
+    }
+    // Also what was found on the way; only time differs.
+    let results = |folder: &Path| -> Value {
+        let text = std::fs::read_to_string(folder.join("multiclass.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["results"].clone()
+    };
+    assert_eq!(results(straight.path()), results(stopped.path()));
+    let epochs = std::fs::read_to_string(stopped.path().join("logs/multiclass.jsonl")).unwrap();
+    assert_eq!(epochs.lines().count(), 2);
+    assert!(!stopped.path().join("multiclass.ckpt").exists());
+
+    // Once more: nothing is trained, the record is the same.
+    let outcome = executed(&run, stopped.path(), &Counter::default(), &CancelToken::new()).unwrap();
+    assert_eq!((outcome.trained, outcome.records.len()), (0, 1));
+}
+
+#[test]
+fn arms_do_not_depend_on_what_is_trained_beside_them() {
+    let mut request = request(ClassifierKind::OneVsAll);
+    request.arms = Some(vec![7, 2]);
+    let (both, one) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let watch = Counter::default();
+    let outcome = executed(&run(&request), both.path(), &watch, &CancelToken::new()).unwrap();
+    assert_eq!(outcome.trained, 2);
+    let mut rows: Vec<(usize, usize)> =
+        watch.rows.lock().unwrap().iter().map(|(arm, row)| (*arm, row.epoch)).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [(0, 1), (0, 2), (1, 1), (1, 2)]);
+    request.arms = Some(vec![7]);
+    executed(&run(&request), one.path(), &(), &CancelToken::new()).unwrap();
+    assert_eq!(weights(both.path(), &["arm-7"]), weights(one.path(), &["arm-7"]));
+    assert_ne!(weights(both.path(), &["arm-7"]), weights(both.path(), &["arm-2"]));
+    // Another arm into the same folder: its own is kept.
+    request.arms = Some(vec![2, 7]);
+    let outcome = executed(&run(&request), one.path(), &(), &CancelToken::new()).unwrap();
+    assert_eq!((outcome.trained, outcome.records.len()), (1, 2));
+    assert_eq!(weights(both.path(), &["arm-2"]), weights(one.path(), &["arm-2"]));
+}
+
+#[test]
+fn an_arm_that_fails_does_not_stop_the_others() {
+    let mut request = request(ClassifierKind::OneVsAll);
+    request.arms = Some(vec![1, 4]);
+    let folder = tempfile::tempdir().unwrap();
+    let cancelled = CancelToken::new();
+    cancelled.cancel();
+    assert!(executed(&run(&request), folder.path(), &(), &cancelled).unwrap().cancelled);
+    // Where the first arm's checkpoint belongs there is something else.
+    std::fs::create_dir_all(folder.path().join("arm-1.ckpt")).unwrap();
+    let watch = Counter::default();
+    let outcome = executed(&run(&request), folder.path(), &watch, &CancelToken::new()).unwrap();
+    assert_eq!(outcome.records.keys().copied().collect::<Vec<_>>(), [1]);
+    assert!(matches!(&outcome.failures[..], [(name, _)] if name == "arm-1"), "{:?}", outcome.failures);
+    assert_eq!(watch.failed.lock().unwrap()[0].0, 0);
+    std::fs::remove_dir(folder.path().join("arm-1.ckpt")).unwrap();
+    let outcome = executed(&run(&request), folder.path(), &(), &CancelToken::new()).unwrap();
+    assert_eq!((outcome.trained, outcome.records.len()), (1, 2));
+}
+
+#[test]
+fn a_folder_belongs_to_its_settings_and_damage_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = request(ClassifierKind::Single);
+    executed(&run(&first), folder.path(), &(), &CancelToken::new()).unwrap();
+    let message = |change: &dyn Fn(&mut Request)| {
+        let mut request = first.clone();
+        change(&mut request);
+        executed(&run(&request), folder.path(), &(), &CancelToken::new()).unwrap_err().to_string()
+    };
+    let other = message(&|request| request.overrides.momentum = Some(0.5));
+    assert!(other.contains("settings.training.momentum was 0.9, now it is 0.5"), "{other}");
+    assert!(message(&|request| request.seed = 6).contains("settings.seed.root was 5, now it is 6"));
+    assert!(message(&|request| request.width = Some(8)).contains("settings.model.width was 4"));
+    let other = message(&|request| request.overrides.validation = Some(0));
+    assert!(
+        other.contains("settings.training.validation was {") && other.contains("now it is null"),
+        "{other}"
+    );
+
+    let foreign = tempfile::tempdir().unwrap();
+    std::fs::write(foreign.path().join("multiclass.safetensors"), "mine").unwrap();
+    let error = executed(&run(&first), foreign.path(), &(), &CancelToken::new()).unwrap_err();
+    assert!(error.to_string().contains("holds multiclass.safetensors and no run.json"), "{error}");
+    assert_eq!(std::fs::read(foreign.path().join("multiclass.safetensors")).unwrap(), b"mine");
+
+    let file = folder.path().join("multiclass.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let damaged = executed(&run(&first), folder.path(), &(), &CancelToken::new()).unwrap_err();
+    assert!(matches!(damaged, Error::Damaged { .. }), "{damaged}");
+}
+
+#[test]
+fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
+    let message = |change: &dyn Fn(&mut Request)| {
+        let mut request = request(ClassifierKind::Single);
+        change(&mut request);
+        let error = TrainingRun::new(&request).unwrap_err();
+        assert!(error.is_usage() || matches!(error, Error::Data { .. }), "{error}");
+        error.to_string()
+    };
+    let over = |change: &dyn Fn(&mut Overrides)| message(&|request| change(&mut request.overrides));
+    for (found, expected) in [
+        (
+            message(&|r| r.model = "resnet19".to_owned()),
+            "--model is resnet19, allowed is model \"resnet19\" is unknown (one of: cnn2,",
+        ),
+        (message(&|r| r.width = Some(0)), "--width is 0, allowed is positive multiples of 4"),
+        (message(&|r| r.train_images = Some(0)), "--train-images is 0, allowed is 1 to 2000"),
+        (message(&|r| r.train_images = Some(2001)), "--train-images is 2001"),
+        (message(&|r| r.arms = Some(vec![1])), "--arm is 1, allowed is nothing"),
+        (over(&|o| o.epochs = Some(0)), "--epochs is 0, allowed is >= 1"),
+        (over(&|o| o.batch_size = Some(0)), "--batch is 0"),
+        (over(&|o| o.batch_size = Some(181)), "--batch is 181, allowed is 1 to 180"),
+        (over(&|o| o.learning_rate = Some(-0.1)), "--learning-rate is -0.1"),
+        (over(&|o| o.momentum = Some(1.0)), "--momentum is 1, allowed is a number in [0, 1)"),
+        (over(&|o| o.weight_decay = Some(f64::NAN)), "--weight-decay is NaN"),
+        (over(&|o| o.steps = Some(0)), "--steps is 0"),
+        (over(&|o| o.validation = Some(200)), "--validation is 200, allowed is 0 to 199"),
+        (over(&|o| o.label_smoothing = Some(1.0)), "--label-smoothing is 1"),
+        (over(&|o| o.weight_averaging = Some(1.5)), "--weight-averaging is 1.5"),
+        (over(&|o| o.lambda = Some(6.0)), "--lambda is 6, allowed is nothing with method pgd-at"),
+        (over(&|o| (o.method, o.lambda) = (Some(MethodName::Trades), Some(-1.0))), "--lambda is -1"),
+        (
+            over(&|o| o.sampling = Some(robin_data::Sampling::Balanced)),
+            "--sampling is balanced, allowed is plain: there are 10 classes",
+        ),
+        (
+            over(&|o| (o.padding, o.crop_padding) = (Some(robin_data::Padding::Reflect), Some(28))),
+            "allowed is 0 to 27",
+        ),
+        (over(&|o| o.measured_images = Some(201)), "--measured-images is 201, allowed is 1 to 200"),
+        (
+            over(&|o| o.normalize = Some(text::normalize("0.5,0.5/1,1").unwrap())),
+            "2 means and 2 deviations, the images 1",
+        ),
+        (over(&|o| o.step_size = Some(text::step_size("0.0x").unwrap())), "--step-size"),
+        (message(&|r| r.dataset = "no/such/thing".parse().unwrap()), "cannot load data set no/such/thing"),
+    ] {
+        assert!(found.contains(expected), "{found}\nwanted: {expected}");
+    }
+    let mut arms = request(ClassifierKind::OneVsAll);
+    for wrong in [vec![10], vec![1, 1], vec![]] {
+        arms.arms = Some(wrong);
+        let message = TrainingRun::new(&arms).unwrap_err().to_string();
+        assert!(message.contains("--arm") && message.contains("classes 0 to 9, each once"), "{message}");
+    }
+}
+
+#[test]
+fn recipes_are_the_papers_and_what_is_said_goes_before_them() {
+    let mut request = request(ClassifierKind::OneVsAll);
+    request.dataset = Choice::Published(DatasetName::Cifar10);
+    request.train_images = None;
+    request.overrides = Overrides::default();
+    let training = |request: &Request| run(request).settings["training"].clone();
+    let paper = training(&request);
+    assert_eq!((paper["epochs"].as_u64(), paper["sampling"].as_str()), (Some(80), Some("balanced")));
+    assert_eq!((paper["crop_padding"].as_u64(), paper.get("flip")), (Some(4), None));
+    assert_eq!(paper["method"]["proportion"], "cosine");
+    request.recipe = RecipeName::Strong;
+    request.overrides.norm = Some(robin_core::Norm::Linf);
+    let strong = training(&request);
+    assert_eq!((strong["flip"].as_str(), strong["padding"].as_str()), (Some("horizontal"), Some("reflect")));
+    assert_eq!(strong["method"]["proportion"], "all");
+    assert_eq!(strong["method"]["budget"]["epsilon"], "8/255");
+    assert_eq!(strong["method"]["step_size"]["absolute"].as_f64(), Some(2.0 / 255.0));
+    assert_eq!(strong["validation"]["images"].as_u64(), Some(200));
+    request.overrides.flip = Some(robin_data::Flip::None);
+    request.overrides.epochs = Some(3);
+    let own = training(&request);
+    assert_eq!((own.get("flip"), own["epochs"].as_u64()), (None, Some(3)));
+}

@@ -1,0 +1,191 @@
+//! A training's progress on standard error: a line for each running network on a terminal, one per epoch elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use robin_experiments::Error;
+use robin_experiments::logs::EpochRow;
+use robin_experiments::record::Record;
+use robin_experiments::training_run::{Progress, TrainingRun, Watch};
+use robin_report::table::duration;
+use robin_training::{Continued, Warning};
+
+/// Resolution of a bar.
+const UNITS: f64 = 1_000.0;
+
+fn names(run: &TrainingRun) -> Vec<String> {
+    run.arms.iter().map(|arm| arm.name.clone()).collect()
+}
+
+fn beginning(run: &TrainingRun, missing: &[usize]) -> String {
+    format!("{} of {} networks to train", missing.len(), run.arms.len())
+}
+
+fn place(continued: &Continued) -> Option<String> {
+    let from = continued.from.as_ref()?;
+    Some(format!(
+        "continued after {} epochs and {} steps, from {}",
+        continued.epoch,
+        continued.step,
+        from.display()
+    ))
+}
+
+/// What an epoch came to.
+fn accuracies(row: &EpochRow) -> String {
+    let percent = |share: f64| format!("{:.1}%", 100.0 * share);
+    let mut text =
+        format!("epoch {}/{} loss {:.4} accuracy {}", row.epoch, row.epochs, row.loss, percent(row.accuracy));
+    if let (Some(clean), Some(robust)) = (row.clean_accuracy, row.robust_accuracy) {
+        text += &format!(", held out clean {} robust {}", percent(clean), percent(robust));
+    }
+    text
+}
+
+/// A warning in words.
+fn words(warning: &Warning) -> String {
+    let percent = |share: &f64| format!("{:.1}%", 100.0 * share);
+    match warning {
+        Warning::OneClass { epoch, class } => format!("every prediction of epoch {epoch} was class {class}"),
+        Warning::NothingLearned { balanced_accuracy, chance } => format!(
+            "the network has learned nothing: balanced accuracy {}, guessing {}",
+            percent(balanced_accuracy),
+            percent(chance)
+        ),
+        Warning::CatastrophicOverfitting { epoch, robust_accuracy, best, training_accuracy } => format!(
+            "catastrophic overfitting in epoch {epoch}? held-out robust accuracy {} (best {}), training attack {}",
+            percent(robust_accuracy),
+            percent(best),
+            percent(training_accuracy)
+        ),
+        Warning::CheckpointDamaged { path, reason } => {
+            format!("{} is damaged ({reason}); the one before is used", path.display())
+        }
+    }
+}
+
+fn pace(progress: &Progress) -> String {
+    format!("{:.0} images/s, {} left", progress.images_per_second, duration(progress.seconds_left))
+}
+
+/// A bar for each running network.
+pub(super) struct Bars {
+    names: Vec<String>,
+    bars: MultiProgress,
+    running: Mutex<BTreeMap<usize, Running>>,
+}
+
+struct Running {
+    bar: ProgressBar,
+    /// Of the last epoch that ended.
+    accuracies: String,
+}
+
+impl Bars {
+    pub(super) fn new(run: &TrainingRun) -> Self {
+        Self { names: names(run), bars: MultiProgress::new(), running: Mutex::default() }
+    }
+
+    fn with(&self, arm: usize, change: impl FnOnce(&mut Running)) {
+        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&arm) {
+            change(running);
+        }
+    }
+
+    fn say(&self, arm: usize, text: &str) {
+        self.bars.suspend(|| eprintln!("{}: {text}", self.names[arm]));
+    }
+
+    fn end(&self, arm: usize) {
+        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&arm) {
+            running.bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watch for Bars {
+    fn begin(&self, run: &TrainingRun, missing: &[usize]) {
+        self.bars.suspend(|| eprintln!("{}", beginning(run, missing)));
+    }
+
+    fn started(&self, arm: usize, continued: &Continued) {
+        if let Some(text) = place(continued) {
+            self.say(arm, &text);
+        }
+        let bar = self.bars.add(ProgressBar::new(UNITS as u64));
+        let style = ProgressStyle::with_template("{prefix:>10} {bar:20} {percent:>3}% {msg}");
+        bar.set_style(style.expect("the template is a constant"));
+        bar.set_prefix(self.names[arm].clone());
+        let running = Running { bar, accuracies: String::new() };
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(arm, running);
+    }
+
+    fn step(&self, arm: usize, progress: &Progress) {
+        self.with(arm, |Running { bar, accuracies }| {
+            let Progress { epoch, epochs, step, steps, loss, fraction, .. } = *progress;
+            bar.set_position((fraction * UNITS) as u64);
+            let now = format!("epoch {epoch}/{epochs} step {step}/{steps} loss {loss:.4}");
+            let before = if accuracies.is_empty() { String::new() } else { format!(" (last {accuracies})") };
+            bar.set_message(format!("{now}, {}{before}", pace(progress)));
+        });
+    }
+
+    fn epoch(&self, arm: usize, row: &EpochRow, _progress: Option<&Progress>) {
+        self.with(arm, |running| running.accuracies = accuracies(row));
+    }
+
+    fn warning(&self, arm: usize, warning: &Warning) {
+        self.say(arm, &format!("warning: {}", words(warning)));
+    }
+
+    fn finished(&self, arm: usize, _record: &Record) {
+        self.end(arm);
+        self.say(arm, "done");
+    }
+
+    fn failed(&self, arm: usize, error: &Error) {
+        self.end(arm);
+        self.say(arm, &format!("failed: {error}"));
+    }
+}
+
+/// A line for each epoch of each network.
+pub(super) struct Lines {
+    names: Vec<String>,
+}
+
+impl Lines {
+    pub(super) fn new(run: &TrainingRun) -> Self {
+        Self { names: names(run) }
+    }
+}
+
+impl Watch for Lines {
+    fn begin(&self, run: &TrainingRun, missing: &[usize]) {
+        eprintln!("{}", beginning(run, missing));
+    }
+
+    fn started(&self, arm: usize, continued: &Continued) {
+        if let Some(text) = place(continued) {
+            eprintln!("{}: {text}", self.names[arm]);
+        }
+    }
+
+    fn epoch(&self, arm: usize, row: &EpochRow, progress: Option<&Progress>) {
+        let pace = progress.map_or(String::new(), |progress| format!(", {}", pace(progress)));
+        eprintln!("{}: {}{pace}", self.names[arm], accuracies(row));
+    }
+
+    fn warning(&self, arm: usize, warning: &Warning) {
+        eprintln!("{}: warning: {}", self.names[arm], words(warning));
+    }
+
+    fn finished(&self, arm: usize, _record: &Record) {
+        eprintln!("{}: done", self.names[arm]);
+    }
+
+    fn failed(&self, arm: usize, error: &Error) {
+        eprintln!("{}: failed: {error}", self.names[arm]);
+    }
+}
