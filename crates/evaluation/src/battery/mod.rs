@@ -1,8 +1,8 @@
 //! The battery of doubts: tests that a robust accuracy should survive before anyone believes it.
 //!
 //! Each test is one file with one function and one line in [`TESTS`]; it looks for one way in which an attack
-//! can fail silently, and answers with numbers and pass, warn or fail. Numbers of the tests are those that
-//! `README`s and papers of the project use (T1 to T30); those that need training runs are not here.
+//! can fail silently, and answers with numbers and pass, warn or fail. The tests keep the numbers of the list
+//! that they come from; those that are missing here need training runs.
 
 mod bench;
 mod calibration;
