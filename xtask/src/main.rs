@@ -7,6 +7,7 @@ mod data;
 mod exit;
 mod export;
 mod fixtures;
+mod foreign;
 mod interrupt;
 mod progress;
 mod reproduce;
@@ -41,6 +42,14 @@ enum Command {
     Train(Box<train::Arguments>),
     /// Write trained weights as a PyTorch state_dict, and logits to compare.
     Export(export::Arguments),
+    /// Attack one classifier, given by its weights.
+    Attack(foreign::attack::Arguments),
+    /// Evaluate one classifier in full: several attacks, their union, and the battery of doubts.
+    Evaluate(foreign::evaluate::Arguments),
+    /// Print what a classifier says to images.
+    Predict(foreign::predict::Arguments),
+    /// Check saved adversarial examples from files alone.
+    VerifyWitnesses(foreign::verify_witnesses::Arguments),
     /// Get the full data sets, check them, describe them.
     Data(data::Arguments),
     /// Make or check the data subset inside the program.
@@ -62,6 +71,10 @@ fn main() -> ExitCode {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Attack(arguments) => foreign::attack::run(&arguments),
+        Command::Evaluate(arguments) => foreign::evaluate::run(&arguments),
+        Command::Predict(arguments) => foreign::predict::run(&arguments),
+        Command::VerifyWitnesses(arguments) => foreign::verify_witnesses::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Fixtures(arguments) => fixtures::run(&arguments),

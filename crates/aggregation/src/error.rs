@@ -1,5 +1,7 @@
 //! What cannot be aggregated or attacked.
 
+use crate::hierarchical::{SplitName, strategies::Stages};
+use crate::list::Aggregation;
 use crate::strategies::StrategyName;
 
 /// `Result` with this crate's [`Error`].
@@ -10,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Too few classifiers to choose between.
-    #[error("one-vs-all needs at least 2 arms, got {arms}")]
+    #[error("an aggregate of arms needs at least 2 arms, got {arms}")]
     TooFewArms {
         /// How many there were.
         arms: usize,
@@ -41,4 +43,78 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// A setting that no strategy has.
+    #[error("strategy {text:?}: {setting:?} is no setting (allowed: current, normalised)")]
+    StrategySetting {
+        /// What was given.
+        text: String,
+        /// The part that is not known.
+        setting: String,
+    },
+    /// A strategy with something that makes no sense with it.
+    #[error("strategy {strategy} cannot be used with {given} (allowed: {allowed})")]
+    Pair {
+        /// The strategy.
+        strategy: &'static str,
+        /// What it was paired with.
+        given: String,
+        /// What it can be paired with.
+        allowed: String,
+    },
+    /// A number of networks that no number of classes has pairs for.
+    #[error("one-vs-one needs k (k - 1) / 2 networks (1 for 2 classes, 3 for 3, 45 for 10), got {networks}")]
+    Pairs {
+        /// How many there were.
+        networks: usize,
+    },
+    /// Networks that do not share one set of classes.
+    #[error(
+        "networks have {outputs:?} outputs; an ensemble takes networks with the same number, 2 or more, \
+         a shared trunk exactly one network"
+    )]
+    Members {
+        /// Outputs of each network.
+        outputs: Vec<usize>,
+    },
+    /// Networks that do not fit a split.
+    #[error("the networks (coarse, then one per group) have {found:?} outputs, the split needs {expected:?}")]
+    Stages {
+        /// Outputs of each network.
+        found: Vec<usize>,
+        /// What the split needs.
+        expected: Vec<usize>,
+    },
+    /// Groups that are no split.
+    #[error("groups {groups:?} are no split: two or more, none empty, every class from 0 on in exactly one")]
+    Groups {
+        /// What was given.
+        groups: Vec<Vec<u32>>,
+    },
+    /// Text that names no split.
+    #[error("split {text:?} is unknown (one of: {})", listed(SplitName::ALL))]
+    Split {
+        /// What was given.
+        text: String,
+    },
+    /// Text that names no attack on stages.
+    #[error("strategy {text:?} on a hierarchical classifier is unknown (one of: {})", listed(Stages::ALL))]
+    StageStrategy {
+        /// What was given.
+        text: String,
+    },
+    /// Text that names no aggregate.
+    #[error("aggregate {text:?} is unknown (one of: {})", Aggregation::listed())]
+    Aggregation {
+        /// What was given.
+        text: String,
+    },
+    /// A decision asked of scores that do not carry it.
+    #[error(
+        "this aggregate votes or routes: its decision cannot be read off its scores, only predicted from images"
+    )]
+    Decision,
+}
+
+fn listed(names: &[impl ToString]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

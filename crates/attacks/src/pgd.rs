@@ -4,8 +4,8 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use robin_core::attack::Ruling;
 use robin_core::{
-    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Evaluation, Objective,
-    Result, Seed, Target,
+    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Objective, Result,
+    Seed, Target,
 };
 
 use crate::Start;
@@ -82,11 +82,10 @@ impl Pgd {
         start: Images,
         cancel: &CancelToken,
     ) -> Result<Images> {
-        let columns = objective.columns();
         let mut images = start;
         for _ in 0..self.steps {
             cancel.check()?;
-            let (_, gradient) = gradient(model, objective, &columns, &images)?;
+            let (_, gradient) = gradient(model, objective, &images)?;
             self.step(clean, &gradient, &mut images, |_| ());
         }
         Ok(images)
@@ -119,19 +118,18 @@ impl Pgd {
         clean: &Images,
         start: Images,
     ) -> Result<Run> {
-        let columns = objective.columns();
         let mut images = start;
         let mut best = Best { images: images.clone(), values: Vec::new() };
         let mut zero_gradients = Vec::new();
         for _ in 0..self.steps {
             target.cancel.check()?;
-            let (values, gradient) = gradient(target.model, objective, &columns, &images)?;
+            let (values, gradient) = gradient(target.model, objective, &images)?;
             zero_gradients.resize(values.len(), 0);
             best.offer(&values, &images);
             self.step(clean, &gradient, &mut images, |row| zero_gradients[row] += 1);
         }
         target.cancel.check()?;
-        let scores = target.model.scores(&images.tensor()?, &columns)?;
+        let scores = target.model.scores(&images.tensor()?, &objective.columns())?;
         let last_values = objective.evaluate(&scores)?.values;
         zero_gradients.resize(last_values.len(), 0);
         best.offer(&last_values, &images);
@@ -202,16 +200,14 @@ impl Attack for Pgd {
     }
 }
 
-/// Objective values `[n]` and input gradient of one step.
+/// Objective values `[n]` and the direction of one step.
 fn gradient(
     model: &dyn Classifier,
     objective: &dyn Objective,
-    columns: &Columns,
     images: &Images,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
-    let pass = model.forward(&images.tensor()?, columns)?;
-    let Evaluation { values, score_gradient } = objective.evaluate(pass.scores())?;
-    Ok((values, images.gradient(&pass.input_gradient(&score_gradient)?)?))
+    let Ascent { values, direction } = objective.ascent(model, &images.tensor()?)?;
+    Ok((values, images.gradient(&direction)?))
 }
 
 /// The iterates with the highest objective so far; the first on a tie.
@@ -257,7 +253,8 @@ struct BestRuling {
 }
 
 impl Run {
-    /// Rulings on the best iterates. Where the best image is the start or the final point, its ruling is known.
+    /// Rulings on the best iterates. Where the best image is the start or the final point, its ruling is
+    /// known.
     fn judge_best(
         &self,
         target: &Target<'_>,

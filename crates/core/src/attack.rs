@@ -20,9 +20,9 @@ impl Target<'_> {
     /// # Errors
     /// As the classifier's.
     pub fn judge(&self, images: &Tensor, labels: &[u32]) -> Result<Vec<Ruling>> {
-        let scores = self.model.scores(images, &crate::Columns::All)?;
-        let predictions = self.model.decide(&scores)?;
-        Ok(predictions
+        Ok(self
+            .model
+            .predict(images)?
             .into_iter()
             .zip(labels)
             .map(|(prediction, &label)| Ruling { prediction, broken: self.judge.broken(prediction, label) })

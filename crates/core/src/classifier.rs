@@ -29,13 +29,22 @@ pub trait Classifier: Send + Sync {
         Ok(Box::new(AutogradPass { images, scores }))
     }
 
-    /// The predicted class of each example, from all score columns. Arg max unless the classifier votes or
-    /// routes.
+    /// The predicted class of each example, from all score columns: arg max. A classifier whose decision
+    /// cannot be read off its scores refuses, and overrides [`Classifier::predict`].
     ///
     /// # Errors
     /// [`Error::NotFinite`] if a score is not finite.
     fn decide(&self, scores: &Scores) -> Result<Vec<u32>> {
         scores.arg_max()
+    }
+
+    /// The predicted class of each of `images` `[n, c, h, w]`; what judges believe. [`Classifier::decide`] on
+    /// all scores, unless the decision needs more than they say (votes, routing).
+    ///
+    /// # Errors
+    /// As [`Classifier::scores`] and [`Classifier::decide`].
+    fn predict(&self, images: &Tensor) -> Result<Vec<u32>> {
+        self.decide(&self.scores(images, &Columns::All)?)
     }
 
     /// How many networks one example's `columns` cost: 1, or the arms involved.

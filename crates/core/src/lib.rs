@@ -26,7 +26,7 @@ pub use classifier::{Classifier, Pass};
 pub use epsilon::Epsilon;
 pub use error::{Error, Result};
 pub use norm::Norm;
-pub use objective::{Evaluation, Objective};
+pub use objective::{Ascent, Evaluation, Objective};
 pub use scores::{ColumnTable, Columns, Scores};
 pub use seed::{Purpose, Seed, Stream};
 

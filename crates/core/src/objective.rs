@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::{Columns, Result, Scores};
+use crate::{Classifier, Columns, Result, Scores};
 
 /// An objective prepared for one batch (its labels, targets and arm choices are inside): **larger is closer
 /// to misclassified**. It knows which score columns it needs, and its own derivative on them.
@@ -18,6 +18,18 @@ pub trait Objective: Send + Sync {
 
     /// The objective of the examples at `rows` alone.
     fn select(&self, rows: &[usize]) -> Box<dyn Objective>;
+
+    /// Values `[n]` at `images` `[n, c, h, w]`, and the direction in pixels that raises them: the gradient,
+    /// unless the objective weighs the gradients of its terms against each other. Attacks that follow a
+    /// direction take it from here.
+    ///
+    /// # Errors
+    /// As the model's and as [`Objective::evaluate`]'s.
+    fn ascent(&self, model: &dyn Classifier, images: &Tensor) -> Result<Ascent> {
+        let pass = model.forward(images, &self.columns())?;
+        let Evaluation { values, score_gradient } = self.evaluate(pass.scores())?;
+        Ok(Ascent { values, direction: pass.input_gradient(&score_gradient)? })
+    }
 }
 
 /// An objective's values and derivative.
@@ -27,4 +39,13 @@ pub struct Evaluation {
     pub values: Vec<f32>,
     /// Derivative of each example's own value on its scores, `[n, columns]`.
     pub score_gradient: Tensor,
+}
+
+/// Where an objective rises at some images.
+#[derive(Debug, Clone)]
+pub struct Ascent {
+    /// `[n]`.
+    pub values: Vec<f32>,
+    /// `[n, c, h, w]`.
+    pub direction: Tensor,
 }

@@ -43,6 +43,12 @@ pub enum Purpose {
     Flip = 20,
     /// Order of the classes of a task (index: number of the order).
     ClassOrder = 21,
+    /// One run of an attack in an evaluation's ledger (index: restart).
+    AttackRun = 40,
+    /// Directions in which a gradient is probed (index: direction).
+    GradientProbe = 41,
+    /// Classifiers and images that the evaluation tests itself with.
+    Control = 42,
 }
 
 /// The root of a tree of random streams.

@@ -4,7 +4,7 @@ use robin_core::{CancelToken, Classifier, ExampleId, Judge, Target};
 use robin_data::{Dataset, LabelMap};
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Options, Progress};
+use crate::options::{Options, Progress, batches};
 use crate::statistics::{Interval, accuracy, interval};
 use crate::{Error, Result, compact};
 
@@ -83,7 +83,7 @@ pub fn clean(
     let mut clean = Clean { broken: Vec::new(), predictions: Vec::new() };
     let mut broken = 0;
     let examples: Vec<u32> = (0..data.len() as u32).collect();
-    for examples in options.batches(&examples)? {
+    for examples in batches(options.batch_size, &examples)? {
         cancel.check()?;
         let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
         let batch = data.batch(&ids, &LabelMap::Identity)?;

@@ -77,6 +77,9 @@ pub(crate) mod sizes {
     }
 }
 
+/// `digits:hex` as [`classes`], for counts.
+pub(crate) use classes as counts;
+
 /// `hex` as numbers of `digits` digits each.
 fn numbers(hex: &str, digits: usize) -> Option<Vec<u32>> {
     let number = |part: &[u8]| {

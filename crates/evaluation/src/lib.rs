@@ -1,29 +1,40 @@
 //! Clean and robust accuracy by the counting rules, with intervals and the union over attacks.
 //!
 //! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`outcome`] (what is kept of it, per
-//! example), [`combine`] (several attacks as one number), [`statistics`].
+//! example), [`ledger`] (every attack, and every summary from it), [`witnesses`] (what anyone can check),
+//! [`statistics`], [`foreign`] (can this classifier be attacked at all?), [`battery`] (can the number be
+//! believed?) and [`controls`] (does the battery notice?).
 //!
 //! Invariants: every example is counted, also those misclassified clean; no result depends on batch size,
 //! order or threads; a perturbation outside its budget is an error, never a number.
 
+pub mod battery;
 pub mod clean;
 pub mod combine;
 mod compact;
+pub mod controls;
 pub mod error;
+pub mod foreign;
+pub mod ledger;
 pub mod options;
 pub mod outcome;
 pub mod robust;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
+pub mod witnesses;
 
 pub use clean::{Clean, clean};
 pub use combine::{Lowest, paper, union};
 pub use error::{Error, Result};
+pub use ledger::{Ledger, Means, Order, Run, Summary, Which};
 pub use options::{Observer, Options, Progress};
 pub use outcome::{CostTotals, Outcome, Robust};
 pub use robust::robust;
-pub use statistics::{Interval, accuracy, interval, wilson};
+pub use statistics::{
+    Interval, McNemar, Spread, Verdict, accuracy, interval, mcnemar, spread, verdict, wilson,
+};
+pub use witnesses::{Verification, Witnesses};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
 pub const NUMERICS: u32 = 1;

@@ -14,13 +14,11 @@ pub struct Options<'a> {
     pub observer: &'a mut dyn Observer,
 }
 
-impl Options<'_> {
-    /// Cuts `examples` into batches, or says why it cannot be done.
-    pub(crate) fn batches<'e>(&self, examples: &'e [u32]) -> Result<std::slice::Chunks<'e, u32>> {
-        match self.batch_size {
-            0 => Err(Error::BatchSize),
-            size => Ok(examples.chunks(size)),
-        }
+/// Cuts `examples` into batches, or says why it cannot be done.
+pub(crate) fn batches(batch_size: usize, examples: &[u32]) -> Result<std::slice::Chunks<'_, u32>> {
+    match batch_size {
+        0 => Err(Error::BatchSize),
+        size => Ok(examples.chunks(size)),
     }
 }
 

@@ -105,12 +105,23 @@ impl CostTotals {
         if self.gradients == 0 { 0.0 } else { self.zero_gradients as f64 / self.gradients as f64 }
     }
 
-    /// Adds one example: its clean scores took `clean_forward` networks, each input gradient `per_gradient`.
-    pub(crate) fn add(&mut self, cost: &Cost, clean_forward: u32, per_gradient: u32) {
-        self.attacked += 1;
-        self.forward += u64::from(cost.forward) + u64::from(clean_forward);
-        self.backward += u64::from(cost.backward);
-        self.gradients += u64::from(cost.backward / per_gradient.max(1));
-        self.zero_gradients += u64::from(cost.zero_gradients);
+    /// One example's: its clean scores took `clean_forward` networks, each input gradient `per_gradient`.
+    pub(crate) fn of(cost: &Cost, clean_forward: u32, per_gradient: u32) -> Self {
+        Self {
+            attacked: 1,
+            forward: u64::from(cost.forward) + u64::from(clean_forward),
+            backward: u64::from(cost.backward),
+            gradients: u64::from(cost.backward / per_gradient.max(1)),
+            zero_gradients: u64::from(cost.zero_gradients),
+        }
+    }
+
+    /// Adds what others cost.
+    pub fn add(&mut self, other: &Self) {
+        self.attacked += other.attacked;
+        self.forward += other.forward;
+        self.backward += other.backward;
+        self.gradients += other.gradients;
+        self.zero_gradients += other.zero_gradients;
     }
 }

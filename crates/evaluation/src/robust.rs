@@ -7,7 +7,7 @@ use robin_core::{
 };
 use robin_data::{Dataset, LabelMap};
 
-use crate::options::{Options, Progress};
+use crate::options::{Options, Progress, batches};
 use crate::{Clean, CostTotals, Error, Outcome, Result, Robust};
 
 /// Above this share of zero gradients the number is announced as doubtful.
@@ -21,10 +21,30 @@ const DOUBTFUL_ZERO_GRADIENTS: f64 = 0.01;
 ///
 /// # Errors
 /// [`Error::Illegal`] if the attack left its budget, [`Error::Examples`] if `clean` is of other data,
-/// [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's, the strategy's and the attack's; see
-/// [`Error::is_cancelled`].
+/// [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's, the strategy's and the attack's;
+/// see [`Error::is_cancelled`].
 #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
 pub fn robust(
+    model: &dyn Classifier,
+    judge: &dyn Judge,
+    attack: &dyn Attack,
+    strategy: &dyn Strategy,
+    data: &Dataset,
+    clean: &Clean,
+    seed: Seed,
+    options: &mut Options<'_>,
+) -> Result<Robust> {
+    let robust = quietly(model, judge, attack, strategy, data, clean, seed, options)?;
+    let zero_gradients = robust.cost.zero_gradient_share();
+    if zero_gradients > DOUBTFUL_ZERO_GRADIENTS {
+        tracing::warn!(zero_gradients, "many input gradients are exactly zero: the attack may be blind");
+    }
+    Ok(robust)
+}
+
+/// [`robust`] for those who look at the zero gradients themselves.
+#[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
+pub(crate) fn quietly(
     model: &dyn Classifier,
     judge: &dyn Judge,
     attack: &dyn Attack,
@@ -54,32 +74,59 @@ pub fn robust(
     let attacked: Vec<u32> = (0..data.len() as u32).filter(|&index| !clean.broken[index as usize]).collect();
     let mut done = data.len() - attacked.len();
     let mut broken = done;
-    for examples in options.batches(&attacked)? {
-        options.cancel.check()?;
+    attack_each(
+        &target,
+        attack,
+        strategy,
+        data,
+        &attacked,
+        seed,
+        options.batch_size,
+        |batch, found, cost| {
+            record(&mut robust.worst, attack.budget(), batch, &found.worst)?;
+            record(&mut robust.last, attack.budget(), batch, &found.last)?;
+            for cost in cost {
+                robust.cost.add(cost);
+            }
+            done += batch.len();
+            broken += found.worst.rulings.iter().filter(|ruling| ruling.broken).count();
+            options.observer.progress(&Progress { done, of: data.len(), broken });
+            Ok(())
+        },
+    )?;
+    Ok(robust)
+}
+
+/// Attacks the examples at `examples` batch by batch, and hands over what was found; each image has been
+/// checked against the budget. An example's result depends on `seed` and its place in the data set alone.
+#[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
+pub(crate) fn attack_each(
+    target: &Target<'_>,
+    attack: &dyn Attack,
+    strategy: &dyn Strategy,
+    data: &Dataset,
+    examples: &[u32],
+    seed: Seed,
+    batch_size: usize,
+    mut found: impl FnMut(&Batch, &Adversarial, &[CostTotals]) -> Result<()>,
+) -> Result<()> {
+    for examples in batches(batch_size, examples)? {
+        target.cancel.check()?;
         let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
         let batch = data.batch(&ids, &LabelMap::Identity)?;
-        let scores = model.scores(&batch.images, &Columns::All)?;
+        let scores = target.model.scores(&batch.images, &Columns::All)?;
         let objectives = strategy.prepare(&scores, &batch)?;
-        let found = attack.perturb(&target, &objectives, &batch, seed)?;
-        check(attack.budget(), &batch, &found)?;
-
-        record(&mut robust.worst, attack.budget(), &batch, &found.worst)?;
-        record(&mut robust.last, attack.budget(), &batch, &found.last)?;
-        let clean_forward = model.networks(&Columns::All);
+        let adversarial = attack.perturb(target, &objectives, &batch, seed)?;
+        check(attack.budget(), &batch, &adversarial)?;
+        let clean_forward = target.model.networks(&Columns::All);
         // Objectives of one strategy cost the same; should they not, this overstates the zero share.
-        let per_gradient = objectives.iter().map(|objective| model.networks(&objective.columns())).max();
-        for cost in &found.cost {
-            robust.cost.add(cost, clean_forward, per_gradient.unwrap_or(1));
-        }
-        done += batch.len();
-        broken += found.worst.rulings.iter().filter(|ruling| ruling.broken).count();
-        options.observer.progress(&Progress { done, of: data.len(), broken });
+        let per_gradient =
+            objectives.iter().map(|objective| target.model.networks(&objective.columns())).max().unwrap_or(1);
+        let cost: Vec<CostTotals> =
+            adversarial.cost.iter().map(|cost| CostTotals::of(cost, clean_forward, per_gradient)).collect();
+        found(&batch, &adversarial, &cost)?;
     }
-    let zero_gradients = robust.cost.zero_gradient_share();
-    if zero_gradients > DOUBTFUL_ZERO_GRADIENTS {
-        tracing::warn!(zero_gradients, "many input gradients are exactly zero: the attack may be blind");
-    }
-    Ok(robust)
+    Ok(())
 }
 
 /// Refuses an answer of the wrong length and any illegal image, in release builds too.
@@ -123,7 +170,7 @@ fn record(outcome: &mut Outcome, budget: Budget, batch: &Batch, iterate: &Iterat
 }
 
 /// Sizes of the perturbations, `[n]`.
-fn sizes(budget: Budget, clean: &Tensor, perturbed: &Tensor) -> Result<Vec<f32>> {
+pub(crate) fn sizes(budget: Budget, clean: &Tensor, perturbed: &Tensor) -> Result<Vec<f32>> {
     let mut sizes = Vec::new();
     host::map_images(clean, perturbed, |_, clean, perturbed| {
         sizes.push(budget.norm.distance(clean, perturbed) as f32);

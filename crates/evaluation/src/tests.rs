@@ -58,7 +58,7 @@ impl Run<'_> {
     ) -> Result<Robust> {
         let mut options = Options { batch_size: self.batch_size, cancel, observer };
         let clean = clean(self.model, self.judge, self.data, &mut options)?;
-        let strategy = strategy.build(Loss::Ce);
+        let strategy = strategy.build(Loss::Ce).unwrap();
         let seed = Seed::new(1);
         robust(self.model, self.judge, attack, &*strategy, self.data, &clean, seed, &mut options)
     }
@@ -264,7 +264,7 @@ fn what_cannot_be_evaluated_is_refused() {
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
     let other = clean(&model, &Misclassified, &data.take(3).unwrap(), &mut options).unwrap();
-    let strategy = StrategyName::Softmax.build(Loss::Ce);
+    let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
     let judge = &Misclassified;
     let error = robust(&model, judge, &*pgd("0.1"), &*strategy, &data, &other, Seed::new(1), &mut options)
         .unwrap_err();

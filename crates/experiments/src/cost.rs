@@ -27,8 +27,8 @@ pub(crate) fn bytes(plan: &Plan, missing: &BTreeSet<usize>) -> u64 {
 
 /// Relative amount of work of every cell, for progress bars.
 pub fn weights(plan: &Plan) -> Vec<f64> {
-    // Of the three products of a training pass (forward, back to the layer's input, back to its weights) a pass
-    // of an attack has two.
+    // Of the three products of a training pass (forward, back to the layer's input, back to its weights) a
+    // pass of an attack has two.
     let rough = Timing { attack: 1.0, training: 1.5, freeze: 0.0 };
     let networks = |cell: &Cell| cell.needs.len().max(1);
     let size = |cell: &Cell| match &cell.work {
@@ -63,10 +63,10 @@ fn parameters(graph: &Graph) -> u64 {
     graph.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum()
 }
 
-/// Seconds that the `missing` cells take on `threads` threads, every one of them busy with a network of its own.
-/// The passes of an attack and of training are timed apart, in just that way, for each architecture: so the
-/// estimate knows what threads take from one another, but not that the last cell may be alone. It is an upper
-/// bound where examples are wrong when clean, because these are not attacked.
+/// Seconds that the `missing` cells take on `threads` threads, every one of them busy with a network of its
+/// own. The passes of an attack and of training are timed apart, in just that way, for each architecture: so
+/// the estimate knows what threads take from one another, but not that the last cell may be alone. It is an
+/// upper bound where examples are wrong when clean, because these are not attacked.
 ///
 /// # Errors
 /// If an architecture cannot be run.
@@ -144,7 +144,10 @@ fn amount(work: &Work, networks: f64) -> Amount {
             let clean = FORWARD * networks;
             let attacked = work.attack.as_ref().map_or(0.0, |attack| {
                 let arms = match (work.kind, attack.strategy) {
-                    (ClassifierKind::OneVsAll, StrategyName::Top2) => 2.0,
+                    (ClassifierKind::OneVsAll, StrategyName::Top2 | StrategyName::SoftmaxTop2) => 2.0,
+                    (ClassifierKind::OneVsAll, StrategyName::HighestArm) => 1.0,
+                    (ClassifierKind::OneVsAll, StrategyName::MarginT) => 2.0 * (networks - 1.0),
+                    (ClassifierKind::OneVsAll, StrategyName::Reweighted) => 6.0,
                     _ => networks,
                 };
                 arms * steps(&attack.spec.attack) + 3.0 * clean

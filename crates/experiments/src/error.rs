@@ -45,6 +45,29 @@ pub enum Error {
         /// The option.
         option: &'static str,
     },
+    /// An option that does not fit the others, or what they lead to.
+    #[error("{option} {given}: {reason}")]
+    Unfit {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        given: String,
+        /// What is wrong with it, and what is allowed.
+        reason: String,
+    },
+    /// Results of other settings, where these should be continued.
+    #[error("{}: made with {field} {found}, now {expected}; choose another --out, or give the old setting",
+        path.display())]
+    OtherSettings {
+        /// The file with the old settings.
+        path: PathBuf,
+        /// The first that differs.
+        field: String,
+        /// What it was.
+        found: String,
+        /// What it is now.
+        expected: String,
+    },
     /// An option outside what is allowed, by itself or with the others.
     #[error("{option} is {value}, allowed is {allowed}")]
     Option {
@@ -219,12 +242,23 @@ impl Error {
                 | Error::OtherRun { .. }
                 | Error::Occupied { .. }
                 | Error::MissingFeature { .. }
+                | Error::Unfit { .. }
+                | Error::OtherSettings { .. }
         )
     }
 
     /// Whether the work was stopped on request: exit code 130.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Error::Cancelled)
+        let evaluation = |source: &Source| {
+            source
+                .downcast_ref::<robin_evaluation::Error>()
+                .is_some_and(robin_evaluation::Error::is_cancelled)
+        };
+        match self {
+            Error::Cancelled => true,
+            Error::Work { source, .. } => evaluation(source),
+            _ => false,
+        }
     }
 
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`schedule`] (which cell when),
 //! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`] and [`store`] (what is kept),
-//! [`table`] (the outcome).
+//! [`table`] (the outcome); apart from these [`foreign`] (networks that somebody else trained).
 //!
 //! Invariant: a result depends on its cell's settings and nothing else, so a cell that is there is never run
 //! again, and one that is made again is the same byte for byte. Time, machine and commit are written beside
@@ -13,6 +13,7 @@ pub mod device;
 pub mod environment;
 pub mod error;
 pub mod export;
+pub mod foreign;
 pub mod key;
 pub mod logs;
 pub mod observer;

@@ -105,10 +105,11 @@ pub(crate) fn evaluate(
         .attack
         .as_ref()
         .map(|PlannedAttack { spec, budget, strategy }| {
-            Ok((spec.attack.build(*budget)?, strategy.build(spec.loss)))
+            let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
+            let strategy = strategy.build(spec.loss).map_err(Error::work("preparing the strategy"))?;
+            Ok::<_, Error>((attack, strategy))
         })
-        .transpose()
-        .map_err(Error::work::<robin_attacks::Error>("preparing the attack"))?;
+        .transpose()?;
     let means: Option<Means<'_>> =
         attack.as_ref().map(|(attack, strategy)| (attack.as_ref(), strategy.as_ref()));
     let (clean, robust) = measure(model.as_ref(), &work.data, means, work.seed, context)?;

@@ -1,8 +1,8 @@
 //! All cells of a plan: what is there is kept, the rest is run side by side.
 //!
-//! One pool of threads does everything. The first threads of it are jobs: each takes one cell after the other,
-//! and runs it to its end on that thread. A thread without a cell helps the cells that run, so that arms run
-//! side by side, one per core, while there are several, and the last one has all cores.
+//! One pool of threads does everything. The first threads of it are jobs: each takes one cell after the
+//! other, and runs it to its end on that thread. A thread without a cell helps the cells that run, so that
+//! arms run side by side, one per core, while there are several, and the last one has all cores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,8 +74,9 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
 
     let board = Board::new(plan, records, missing);
     let pool = pool(threads)?;
-    // Broadcast puts each loop on its own thread. Cells handed to the pool as tasks could be stolen by a thread
-    // that only waits for a part of its own cell, which would then stand still until the stolen one is done.
+    // Broadcast puts each loop on its own thread. Cells handed to the pool as tasks could be stolen by a
+    // thread that only waits for a part of its own cell, which would then stand still until the stolen one is
+    // done.
     pool.broadcast(|thread| {
         if thread.index() < jobs {
             work(plan, &board, &writer, options);
@@ -235,7 +236,8 @@ impl<'a> Board<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes the time until the state may have changed; a thread of the pool helps the running cells meanwhile.
+    /// Passes the time until the state may have changed; a thread of the pool helps the running cells
+    /// meanwhile.
     fn wait<'s>(&'s self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
         // Short, because a change while the lock is released is not noticed otherwise.
         const NAP: Duration = Duration::from_millis(1);

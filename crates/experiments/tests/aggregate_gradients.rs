@@ -1,6 +1,6 @@
-//! Finite differences through the aggregate of real networks: every strategy, loss and executor. Of the networks
-//! two are enough, because an aggregate sees scores and gradients only; every model's own gradients are checked
-//! beside the models.
+//! Finite differences through the aggregate of real networks: every strategy, loss and executor. Of the
+//! networks two are enough, because an aggregate sees scores and gradients only; every model's own gradients
+//! are checked beside the models.
 
 use candle_core::{Device, Tensor};
 use robin_aggregation::{OneVsAll, STRATEGIES};
@@ -39,7 +39,7 @@ fn gradients_through_the_aggregate_are_true_and_the_executors_agree() {
                     let (robin, batch) = (robin(model, *executor), batch());
                     let clean = robin.scores(&batch.images, &Columns::All).unwrap();
                     let mut gradients = Vec::new();
-                    for objective in strategy.name.build(loss).prepare(&clean, &batch).unwrap() {
+                    for objective in strategy.name.build(loss).unwrap().prepare(&clean, &batch).unwrap() {
                         let agreement =
                             check_input_gradient(&robin, &*objective, &batch.images, Probe::F32).unwrap();
                         agreement.assert_median_within(3e-2);

@@ -1,7 +1,8 @@
 //! Networks as data, their parameters, and the executors that run them.
 //!
-//! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`network`] (what training owns),
-//! [`mod@executor`] (the list of executors), then [`mod@reference`] (candle, the judge) and [`cpu`] (our kernels).
+//! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`network`] (what training
+//! owns), [`mod@executor`] (the list of executors), then [`mod@reference`] (candle, the judge) and [`cpu`]
+//! (our kernels).
 //!
 //! Invariant: a graph names layers, never a kernel or a memory layout; every executor runs every graph.
 
@@ -17,7 +18,7 @@ pub use error::{Error, Result};
 pub use executor::{EXECUTORS, Executor, executor};
 pub use graph::{Bias, Convolution, Graph, GraphBuilder, Initialisation};
 pub use network::{Gradients, LossFn, Network};
-pub use parameters::{NamedTensor, Parameters};
+pub use parameters::{NamedTensor, Parameters, tensor_shapes};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
 pub const NUMERICS: u32 = 2;

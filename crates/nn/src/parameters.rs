@@ -89,6 +89,20 @@ impl Parameters {
     /// [`Error::Safetensors`] if the bytes are no such file; [`Error::Weights`] lists every tensor that is
     /// missing, too many, not f32 or of another shape.
     pub fn from_safetensors(graph: &Graph, bytes: &[u8], file: &str) -> Result<Self> {
+        Self::from_safetensors_with(graph, bytes, file, &[])
+    }
+
+    /// As [`Parameters::from_safetensors`], but what the file lacks is taken from `supplied`: a file from
+    /// elsewhere has no normalisation of its own.
+    ///
+    /// # Errors
+    /// As [`Parameters::from_safetensors`].
+    pub fn from_safetensors_with(
+        graph: &Graph,
+        bytes: &[u8],
+        file: &str,
+        supplied: &[NamedTensor],
+    ) -> Result<Self> {
         let found = SafeTensors::deserialize(bytes)
             .map_err(|source| Error::Safetensors { file: file.to_owned(), source })?;
         let specs = graph.tensors();
@@ -98,7 +112,10 @@ impl Parameters {
             let view = match found.tensor(name) {
                 Ok(view) => view,
                 Err(_) => {
-                    faults.push(format!("{name} {shape:?} is missing"));
+                    match supplied.iter().find(|tensor| tensor.name == *name && tensor.shape == *shape) {
+                        Some(tensor) => parameters.of_kind(*initial).push(tensor.clone()),
+                        None => faults.push(format!("{name} {shape:?} is missing")),
+                    }
                     continue;
                 }
             };
@@ -128,6 +145,20 @@ impl Parameters {
             Err(Error::Weights { file: file.to_owned(), graph: graph.name().to_owned(), faults })
         }
     }
+}
+
+/// Names and shapes of the tensors in a safetensors file's `bytes`, sorted by name; `file` names it in
+/// messages.
+///
+/// # Errors
+/// [`Error::Safetensors`] if the bytes are no such file.
+pub fn tensor_shapes(bytes: &[u8], file: &str) -> Result<Vec<(String, Vec<usize>)>> {
+    let found = SafeTensors::deserialize(bytes)
+        .map_err(|source| Error::Safetensors { file: file.to_owned(), source })?;
+    let mut shapes: Vec<(String, Vec<usize>)> =
+        found.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+    shapes.sort();
+    Ok(shapes)
 }
 
 #[cfg(test)]
@@ -230,6 +261,19 @@ mod tests {
         assert!(message.contains("fc2.bias is F32 [3], expected F32 [4]"), "{message}");
         let cut = Parameters::from_safetensors(&graph(3), &bytes[..bytes.len() - 1], "cut.safetensors");
         assert!(cut.unwrap_err().to_string().contains("cut.safetensors"));
+    }
+
+    #[test]
+    fn what_a_file_lacks_can_be_supplied() {
+        let whole = Parameters::initialise(&graph(3), Seed::new(1));
+        let bare = Parameters { trained: whole.trained.clone(), buffers: Vec::new() };
+        let bytes = bare.to_safetensors().unwrap();
+        assert!(Parameters::from_safetensors(&graph(3), &bytes, "bare").is_err());
+        let read = Parameters::from_safetensors_with(&graph(3), &bytes, "bare", &whole.buffers).unwrap();
+        assert_eq!(read, whole);
+        let shapes = tensor_shapes(&bytes, "bare").unwrap();
+        assert!(shapes.contains(&("fc2.weight".to_owned(), vec![3, 300])), "{shapes:?}");
+        assert!(tensor_shapes(&bytes[..4], "bare").is_err());
     }
 
     #[test]

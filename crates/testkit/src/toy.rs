@@ -38,8 +38,14 @@ impl Linear {
         Self::new(draw(classes * shape.iter().product::<usize>()), draw(classes), shape)
     }
 
-    /// `n` images with pixels in `[0.4, 0.6]`, labelled as this classifier sees them: the box is no constraint
-    /// for linf budgets up to 0.4, and every example is right when clean.
+    /// The same with weights and biases times `factor`.
+    pub fn scaled(mut self, factor: f32) -> Self {
+        self.weights.iter_mut().chain(&mut self.bias).for_each(|value| *value *= factor);
+        self
+    }
+
+    /// `n` images with pixels in `[0.4, 0.6]`, labelled as this classifier sees them: the box is no
+    /// constraint for linf budgets up to 0.4, and every example is right when clean.
     pub fn batch(&self, n: usize, seed: Seed) -> Batch {
         let ids: Vec<ExampleId> = (0..n as u32).map(ExampleId::first).collect();
         let seed = seed.derive(Purpose::Test, 1);
@@ -59,8 +65,9 @@ impl Linear {
         self.rivals(label).map(|rival| self.lead(image, rival, label)).fold(f64::NEG_INFINITY, f64::max)
     }
 
-    /// The largest margin within `budget` if the box did not exist: for each rival class its lead plus epsilon
-    /// times the dual norm of the weight difference (l2 for l2, l1 for linf), and the largest of these.
+    /// The largest margin within `budget` if the box did not exist: for each rival class its lead plus
+    /// epsilon times the dual norm of the weight difference (l2 for l2, l1 for linf), and the largest of
+    /// these.
     pub fn worst_margin(&self, image: &[f32], label: u32, budget: Budget) -> f64 {
         self.worst(image, label, budget).1
     }
@@ -80,6 +87,11 @@ impl Linear {
             (f64::from(pixel) + change) as f32
         });
         moved.collect()
+    }
+
+    /// Weights `[pixels]` and bias of one class.
+    pub fn class(&self, class: u32) -> (&[f32], f32) {
+        (self.row(class), self.bias[class as usize])
     }
 
     fn worst(&self, image: &[f32], label: u32, budget: Budget) -> (u32, f64) {

@@ -28,19 +28,10 @@ impl OneVsAll {
     /// # Errors
     /// [`Error::TooFewArms`], [`Error::ArmOutputs`] or [`Error::MixedOutputs`].
     pub fn new(arms: Vec<Box<dyn Classifier>>) -> Result<Self> {
-        let outputs = match arms.first() {
-            Some(first) if arms.len() >= 2 => first.num_classes(),
-            _ => return Err(Error::TooFewArms { arms: arms.len() }),
-        };
-        for (arm, classifier) in arms.iter().enumerate() {
-            match classifier.num_classes() {
-                found if !(1..=2).contains(&found) => return Err(Error::ArmOutputs { arm, outputs: found }),
-                found if found != outputs => {
-                    return Err(Error::MixedOutputs { arm, outputs: found, others: outputs });
-                }
-                _ => {}
-            }
+        if arms.len() < 2 {
+            return Err(Error::TooFewArms { arms: arms.len() });
         }
+        let outputs = crate::arms::check(&arms)?;
         Ok(Self { arms, outputs })
     }
 

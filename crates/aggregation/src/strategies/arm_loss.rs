@@ -2,9 +2,10 @@
 
 use candle_core::{Device, Tensor};
 use robin_attacks::Loss;
-use robin_core::{Columns, Error, Evaluation, Objective, Result, Scores};
+use robin_core::{ColumnTable, Columns, Error, Evaluation, Objective, Result, Scores};
 
-/// The mean over an example's columns of `b_i(t)`, arm i's loss against the target t in {0, 1}.
+/// The weighted sum over an example's columns of `b_i(t)`, arm i's loss against the target t in {0, 1}; the
+/// mean unless told otherwise.
 ///
 /// Loss `ce`: `b_i(1) = softplus(-s_i)`, `b_i(0) = softplus(s_i)`. Loss `margin`: `b_i(1) = -s_i`,
 /// `b_i(0) = s_i`. In f64, rounded to f32 at the end.
@@ -12,19 +13,60 @@ use robin_core::{Columns, Error, Evaluation, Objective, Result, Scores};
 pub(super) struct ArmLoss {
     loss: Loss,
     columns: Columns,
-    width: usize,
+    /// Weight of each column, `[width]`.
+    shares: Vec<f64>,
     /// `[n * width]`.
     targets: Vec<bool>,
 }
 
 impl ArmLoss {
-    /// `columns` is `One` or `PerExample`; `targets` has one entry per example and column.
-    pub(super) fn new(loss: Loss, columns: Columns, targets: Vec<bool>) -> Self {
-        let width = match &columns {
-            Columns::PerExample(table) => table.width,
-            Columns::One(_) | Columns::All => 1,
+    /// The mean. `targets` has one entry per example and column: as many columns as `columns` has for `n`
+    /// examples.
+    pub(super) fn new(loss: Loss, columns: Columns, n: usize, targets: Vec<bool>) -> Self {
+        let width = targets.len().checked_div(n).unwrap_or(1).max(1);
+        Self { loss, columns, shares: vec![1.0 / width as f64; width], targets }
+    }
+
+    /// The sum weighted by `shares` `[width]`.
+    pub(super) fn weighted(self, shares: Vec<f64>) -> Self {
+        debug_assert_eq!(shares.len(), self.shares.len(), "one weight per column");
+        Self { shares, ..self }
+    }
+
+    /// Weight of each column.
+    pub(super) fn shares(&self) -> &[f64] {
+        &self.shares
+    }
+
+    /// The same for the examples at `rows`.
+    pub(super) fn select_rows(&self, rows: &[usize]) -> Self {
+        let width = self.shares.len();
+        let targets = rows.iter().flat_map(|&row| &self.targets[row * width..(row + 1) * width]).copied();
+        Self {
+            loss: self.loss,
+            columns: self.columns.select(rows),
+            shares: self.shares.clone(),
+            targets: targets.collect(),
+        }
+    }
+
+    /// Each column as an objective of its own, unweighted.
+    pub(super) fn terms(&self) -> Vec<Box<dyn Objective>> {
+        let width = self.shares.len();
+        let n = self.targets.len() / width;
+        let term = |at: usize| {
+            let columns = match &self.columns {
+                Columns::All => Columns::One(at),
+                Columns::One(column) => Columns::One(*column),
+                Columns::PerExample(table) => Columns::PerExample(ColumnTable {
+                    width: 1,
+                    indices: (0..n).map(|row| table.row(row)[at]).collect(),
+                }),
+            };
+            let targets = self.targets.iter().skip(at).step_by(width).copied().collect();
+            Box::new(Self::new(self.loss, columns, n, targets)) as Box<dyn Objective>
         };
-        Self { loss, columns, width, targets }
+        (0..width).map(term).collect()
     }
 }
 
@@ -34,7 +76,8 @@ impl Objective for ArmLoss {
     }
 
     fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
-        let (n, width) = (self.targets.len() / self.width, self.width);
+        let width = self.shares.len();
+        let n = self.targets.len() / width;
         if scores.len() != n || scores.columns() != width {
             return Err(Error::Shape {
                 what: "scores",
@@ -48,24 +91,18 @@ impl Objective for ArmLoss {
             .zip(&self.targets)
             .map(|(score, &target)| arm_loss(self.loss, f64::from(score), target))
             .collect();
-        let share = 1.0 / width as f64;
-        let values = terms
-            .chunks_exact(width)
-            .map(|row| (share * row.iter().map(|(value, _)| value).sum::<f64>()) as f32)
-            .collect();
-        let gradient: Vec<f32> = terms.iter().map(|(_, slope)| (share * slope) as f32).collect();
+        let row_value = |row: &[(f64, f64)]| {
+            row.iter().zip(&self.shares).map(|((value, _), share)| share * value).sum::<f64>() as f32
+        };
+        let values = terms.chunks_exact(width).map(row_value).collect();
+        let shares = self.shares.iter().cycle();
+        let gradient: Vec<f32> =
+            terms.iter().zip(shares).map(|((_, slope), share)| (share * slope) as f32).collect();
         Ok(Evaluation { values, score_gradient: Tensor::from_vec(gradient, (n, width), &Device::Cpu)? })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {
-        let width = self.width;
-        let targets = rows.iter().flat_map(|&row| &self.targets[row * width..(row + 1) * width]).copied();
-        Box::new(Self {
-            loss: self.loss,
-            columns: self.columns.select(rows),
-            width,
-            targets: targets.collect(),
-        })
+        Box::new(self.select_rows(rows))
     }
 }
 

@@ -18,7 +18,8 @@ impl Strategy for BestArm {
         check("best-arm", clean, batch)?;
         let arm = |column: usize| {
             let targets = batch.labels.iter().map(|&label| label as usize == column).collect();
-            Box::new(ArmLoss::new(self.loss, Columns::One(column), targets)) as Box<dyn Objective>
+            Box::new(ArmLoss::new(self.loss, Columns::One(column), batch.len(), targets))
+                as Box<dyn Objective>
         };
         Ok((0..clean.columns()).map(arm).collect())
     }

@@ -1,8 +1,9 @@
 //! What a training looks like from outside, one row an epoch: JSON lines, CSV, and TensorBoard's event files.
 //!
-//! `NAME.jsonl` is the log; `NAME.csv` and `NAME/events.out.tfevents.robin` say the same in other words and are
-//! written anew from it when a training is continued, so that epochs which a killed run had logged but not yet
-//! saved do not appear twice. `tensorboard --logdir` takes the folder, and calls each network by its name.
+//! `NAME.jsonl` is the log; `NAME.csv` and `NAME/events.out.tfevents.robin` say the same in other words and
+//! are written anew from it when a training is continued, so that epochs which a killed run had logged but
+//! not yet saved do not appear twice. `tensorboard --logdir` takes the folder, and calls each network by its
+//! name.
 
 mod csv;
 mod tensorboard;
@@ -30,7 +31,8 @@ pub struct EpochRow {
     pub perturbed: usize,
     /// Mean training loss.
     pub loss: f64,
-    /// Share of the epoch's training examples, clean and perturbed as they were, that were classified correctly.
+    /// Share of the epoch's training examples, clean and perturbed as they were, that were classified
+    /// correctly.
     pub accuracy: f64,
     /// On the held-out images, clean; none if none are held out.
     pub clean_accuracy: Option<f64>,
@@ -68,8 +70,8 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// The logs called `name` in `folder`, which is made if need be. Keeps rows up to `epoch`, the last one that the
-    /// training knows of (0: it begins), and drops those that are beyond it or cut short.
+    /// The logs called `name` in `folder`, which is made if need be. Keeps rows up to `epoch`, the last one
+    /// that the training knows of (0: it begins), and drops those that are beyond it or cut short.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file.

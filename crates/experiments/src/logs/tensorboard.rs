@@ -1,10 +1,10 @@
 //! TensorBoard's event files, of scalars alone.
 //!
-//! A file is a row of TFRecords (length as u64, its checksum, the bytes, their checksum, all little-endian; the
-//! checksum is CRC-32C, rotated and moved as TFRecord has it), each an `Event` in protocol buffers' encoding:
-//! `wall_time = 1` (double), `step = 2` (int64), `file_version = 3` (string), `summary = 5`, whose `value = 1` has
-//! `tag = 1` (string) and `simple_value = 2` (float). The crates that write this need `protoc` to be built, or
-//! images and another protobuf; these few lines need nothing.
+//! A file is a row of TFRecords (length as u64, its checksum, the bytes, their checksum, all little-endian;
+//! the checksum is CRC-32C, rotated and moved as TFRecord has it), each an `Event` in protocol buffers'
+//! encoding: `wall_time = 1` (double), `step = 2` (int64), `file_version = 3` (string), `summary = 5`, whose
+//! `value = 1` has `tag = 1` (string) and `simple_value = 2` (float). The crates that write this need
+//! `protoc` to be built, or images and another protobuf; these few lines need nothing.
 
 use super::EpochRow;
 

@@ -1,6 +1,10 @@
 //! Accuracies and how far they can be trusted.
 
+mod paired;
+
 use serde::{Deserialize, Serialize};
+
+pub use paired::{McNemar, Spread, Verdict, mcnemar, spread, verdict};
 
 /// An interval of accuracies, in `[0, 1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

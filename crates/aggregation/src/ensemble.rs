@@ -1,0 +1,45 @@
+//! Several networks for one task; the mean of their logits decides.
+
+use robin_core::Classifier;
+
+use crate::combination::{Combination, Combined};
+use crate::{Error, Result};
+
+/// Scores are the networks' mean logits.
+struct Ensemble {
+    networks: usize,
+    classes: usize,
+}
+
+/// Aggregates networks with the same classes.
+///
+/// # Errors
+/// [`Error::Members`] without networks, or if their numbers of outputs differ or are below 2.
+pub(crate) fn ensemble(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
+    let outputs: Vec<usize> = networks.iter().map(|network| network.num_classes()).collect();
+    match outputs.first() {
+        Some(&classes) if classes >= 2 && outputs.iter().all(|&found| found == classes) => {
+            let combination = Ensemble { networks: networks.len(), classes };
+            Ok(Box::new(Combined { networks, combination }))
+        }
+        _ => Err(Error::Members { outputs }),
+    }
+}
+
+impl Combination for Ensemble {
+    fn num_classes(&self) -> usize {
+        self.classes
+    }
+
+    fn networks(&self, _column: usize) -> Vec<usize> {
+        (0..self.networks).collect()
+    }
+
+    fn score(&self, column: usize, outputs: &[&[f32]]) -> f64 {
+        outputs.iter().map(|outputs| f64::from(outputs[column])).sum::<f64>() / self.networks as f64
+    }
+
+    fn pull_back(&self, column: usize, upstream: f64, _: &[&[f32]], gradient: &mut [Vec<f64>]) {
+        gradient.iter_mut().for_each(|gradient| gradient[column] += upstream / self.networks as f64);
+    }
+}

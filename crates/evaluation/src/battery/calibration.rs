@@ -1,0 +1,103 @@
+//! T22: each score's own scale and offset, fitted on one half of the images and judged on the other. Arms
+//! that were trained apart need not be on one scale; a robustness that a refit takes away lay in the scales.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::Loss;
+use robin_core::{Columns, ExampleId, Misclassified};
+use robin_data::LabelMap;
+
+use super::bench::{Bench, Kind, number, pgd};
+use super::transformed::{Affine, Decides, Transformed};
+use super::{Answer, Status};
+use crate::robust::quietly;
+use crate::{Options, Result, clean};
+
+/// Bins of the expected calibration error.
+const BINS: usize = 10;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    if bench.kind == Kind::Whole {
+        let note = "the scores are no binary log-odds, so each by itself has no calibration";
+        return Ok(Answer::new(Status::Skipped, [], note));
+    }
+    let (n, classes) = (bench.n(), bench.model.num_classes());
+    if n < 4 {
+        return Ok(Answer::new(Status::Skipped, [], "too few images to fit and to judge"));
+    }
+    let ids: Vec<ExampleId> = (0..n as u32).map(ExampleId::first).collect();
+    let batch = bench.data.batch(&ids, &LabelMap::Identity)?;
+    let scores = bench.model.scores(&batch.images, &Columns::All)?.to_vec()?;
+    let (mut map, mut before, mut after) =
+        (Affine { factors: Vec::new(), shifts: Vec::new() }, Vec::new(), Vec::new());
+    for class in 0..classes {
+        let all: Vec<(f64, bool)> = (0..n)
+            .map(|at| (f64::from(scores[at * classes + class]), batch.labels[at] as usize == class))
+            .collect();
+        let (fitted, judged) = all.split_at(n / 2);
+        let (factor, shift) = logistic(fitted);
+        before.push(calibration_error(judged, 1.0, 0.0));
+        after.push(calibration_error(judged, factor, shift));
+        map.factors.push(factor as f32);
+        map.shifts.push(shift as f32);
+    }
+    let model = Transformed { inner: bench.model, map, decides: Decides::Outer };
+    let mut options = Options { batch_size: bench.batch_size, cancel: bench.cancel, observer: &mut () };
+    let recalibrated = clean(&model, &Misclassified, &bench.data, &mut options)?;
+    let attack = pgd(20, 1).build(bench.budget)?;
+    let strategy = StrategyName::Softmax.build(Loss::Margin)?;
+    let (attack, strategy) = (attack.as_ref(), strategy.as_ref());
+    let (data, seed) = (&bench.data, bench.seed);
+    let found = quietly(&model, &Misclassified, attack, strategy, data, &recalibrated, seed, &mut options)?;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let half = |broken: &[bool]| crate::accuracy(&broken[n / 2..]);
+    let plain = half(&bench.base()?.worst.broken);
+    let refitted = half(&found.worst.broken);
+    let numbers = [
+        number("calibration error", mean(&before)),
+        number("calibration error, refitted", mean(&after)),
+        number("clean", half(&bench.clean.broken)),
+        number("clean, refitted", half(&recalibrated.broken)),
+        number("robust", plain),
+        number("robust, refitted", refitted),
+    ];
+    let lost = plain - refitted;
+    let status = if lost <= 0.05 { Status::Pass } else { Status::Warn };
+    Ok(Answer::new(status, numbers, format!("refitted scores lose {lost:.3} of robust accuracy")))
+}
+
+/// Scale and offset of `sigmoid(a s + b)` by Newton's method on the log-likelihood, with a small ridge
+/// towards (1, 0) so that separable scores have an answer.
+fn logistic(examples: &[(f64, bool)]) -> (f64, f64) {
+    let ridge = 1e-2 * examples.len() as f64;
+    let (mut a, mut b) = (1.0, 0.0);
+    for _ in 0..50 {
+        let (mut ga, mut gb) = (ridge * (a - 1.0), ridge * b);
+        let (mut haa, mut hab, mut hbb) = (ridge, 0.0, ridge);
+        for &(s, positive) in examples {
+            let p = 1.0 / (1.0 + (-(a * s + b)).exp());
+            let (error, weight) = (p - f64::from(u8::from(positive)), p * (1.0 - p));
+            ga += error * s;
+            gb += error;
+            haa += weight * s * s;
+            hab += weight * s;
+            hbb += weight;
+        }
+        let determinant = haa * hbb - hab * hab;
+        let (da, db) = ((hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant);
+        // Never across 0: the order of an arm's scores is its own.
+        a = (a - da).max(a * 0.1);
+        b -= db;
+    }
+    (a, b)
+}
+
+/// Expected calibration error of `sigmoid(a s + b)` over equally wide bins.
+fn calibration_error(examples: &[(f64, bool)], a: f64, b: f64) -> f64 {
+    let mut bins = [(0.0, 0.0, 0.0); BINS];
+    for &(s, positive) in examples {
+        let p = 1.0 / (1.0 + (-(a * s + b)).exp());
+        let bin = &mut bins[((p * BINS as f64) as usize).min(BINS - 1)];
+        *bin = (bin.0 + 1.0, bin.1 + p, bin.2 + f64::from(u8::from(positive)));
+    }
+    bins.iter().map(|(_, p, positives)| (p - positives).abs()).sum::<f64>() / examples.len() as f64
+}

@@ -1,0 +1,48 @@
+//! T21: the input gradient of each strategy's objectives against finite differences.
+
+use robin_aggregation::{STRATEGIES, StrategyName};
+use robin_attacks::Loss;
+use robin_core::Columns;
+
+use super::bench::{Bench, Kind, number};
+use super::{Answer, Status};
+use crate::Result;
+use crate::foreign::{GradientProbe, probe_objective};
+
+/// Fewer directions than for a foreign model: there are many objectives.
+const PROBE: GradientProbe = GradientProbe { directions: 4, ..GradientProbe::STANDARD };
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let batch = bench.right(PROBE.images)?;
+    if batch.is_empty() {
+        return Ok(Answer::new(Status::Skipped, [], "no example is right when clean"));
+    }
+    let clean = bench.model.scores(&batch.images, &Columns::All)?;
+    let (mut numbers, mut worst, mut flat) = (Vec::new(), 0.0_f64, false);
+    for entry in STRATEGIES {
+        if bench.kind == Kind::Whole && !matches!(entry.name, StrategyName::Softmax | StrategyName::MarginT) {
+            continue;
+        }
+        for loss in [Loss::Ce, Loss::Margin] {
+            // One of the objectives speaks for its siblings, which differ in the column only.
+            let Some(objective) = entry.name.build(loss)?.prepare(&clean, &batch)?.into_iter().next() else {
+                continue;
+            };
+            let report = probe_objective(bench.model, &*objective, &batch.images, PROBE, bench.seed)?;
+            // A cross-entropy that is flat at sure examples is what the margin is for.
+            if report.moved > report.flat {
+                worst = worst.max(report.median_error);
+            } else if loss == Loss::Margin {
+                flat = true;
+            }
+            numbers.push((format!("{} {loss}", entry.name), report.median_error));
+        }
+    }
+    numbers.push(number("worst", worst));
+    let status = if worst <= PROBE.tolerance && !flat { Status::Pass } else { Status::Fail };
+    let note = match flat {
+        true => "some margins do not move at all".to_owned(),
+        false => format!("the worst median disagreement is {worst:.2e}, allowed {}", PROBE.tolerance),
+    };
+    Ok(Answer::new(status, numbers, note))
+}

@@ -1,0 +1,28 @@
+//! T30: a defence trained against PGD may have learnt PGD. Attacks of other families must be among those
+//! tried.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::{Config, Loss};
+use serde_json::json;
+
+use super::bench::{Bench, listed, number};
+use super::{Answer, Status};
+use crate::Result;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let families = [
+        ("noise", Some(Config::RandomNoise { candidates: 10 })),
+        ("minimal perturbation", listed("ddn", &[]).or_else(|| listed("fmn", &[]))),
+        ("queries", listed("square", &[("queries", json!(100))])),
+    ];
+    let mut numbers = vec![number("gradient steps", bench.base()?.worst.accuracy())];
+    for (name, config) in families {
+        let Some(config) = config.filter(|config| config.build(bench.budget).is_ok()) else { continue };
+        let found = bench.attack(config, bench.budget, Loss::Margin, StrategyName::Softmax.into())?;
+        numbers.push(number(name, found.worst.accuracy()));
+    }
+    // Noise alone is no attack.
+    let status = if numbers.len() > 2 { Status::Pass } else { Status::Warn };
+    let note = format!("{} families were tried", numbers.len());
+    Ok(Answer::new(status, numbers, note))
+}

@@ -1,0 +1,29 @@
+//! T3: with a budget that can paint the image over, nothing may stand. The oldest sign of masked gradients.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::Loss;
+use robin_core::{Budget, Norm};
+
+use super::bench::{Bench, number, pgd};
+use super::{Answer, Status};
+use crate::Result;
+
+/// The largest share that may stand.
+const ALLOWED: f64 = 0.005;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let epsilon = match bench.budget.norm {
+        Norm::Linf => "0.5",
+        Norm::L2 => "10",
+    };
+    let budget = Budget { norm: bench.budget.norm, epsilon: epsilon.parse()? };
+    let mut broken = vec![false; bench.n()];
+    for loss in [Loss::Margin, Loss::Ce] {
+        let found = bench.attack(pgd(40, 1), budget, loss, StrategyName::Softmax.into())?.worst.broken;
+        broken.iter_mut().zip(found).for_each(|(any, found)| *any |= found);
+    }
+    let accuracy = crate::accuracy(&broken);
+    let status = if accuracy <= ALLOWED { Status::Pass } else { Status::Fail };
+    let note = format!("accuracy at {budget} is {accuracy:.3}, allowed {ALLOWED}");
+    Ok(Answer::new(status, [number("accuracy", accuracy), number("n", bench.n() as f64)], note))
+}

@@ -1,0 +1,22 @@
+//! T7: random perturbations must not break what gradients could not.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::{Config, Loss};
+
+use super::bench::{Bench, number, only_in};
+use super::{Answer, Status};
+use crate::Result;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let candidates = bench.choose(200, 10_000);
+    let config = Config::RandomNoise { candidates };
+    let noise = bench.attack(config, bench.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
+    let missed = only_in(&noise.broken, &bench.base()?.worst.broken);
+    let status = if missed == 0 { Status::Pass } else { Status::Fail };
+    let numbers = [
+        number("samples", candidates as f64),
+        number("accuracy", noise.accuracy()),
+        number("missed by gradients", missed as f64),
+    ];
+    Ok(Answer::new(status, numbers, format!("noise breaks {missed} examples that gradients do not")))
+}

@@ -1,0 +1,36 @@
+//! T9: an attack that only asks for scores must not break what gradients could not (Square, Andriushchenko
+//! 2020).
+
+use robin_aggregation::StrategyName;
+use robin_attacks::Loss;
+use serde_json::json;
+
+use super::bench::{Bench, listed, number, only_in};
+use super::{Answer, Status};
+use crate::Result;
+
+/// By how much the union may improve.
+const ALLOWED: f64 = 0.002;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let queries = bench.choose(1000, 5000);
+    let names = ["queries", "n_queries", "steps"];
+    let Some(config) = names.iter().find_map(|name| listed("square", &[(name, json!(queries))])) else {
+        return Ok(Answer::new(Status::Skipped, [], "this build has no attack `square`"));
+    };
+    let found = bench.attack(config, bench.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
+    let missed = only_in(&found.broken, &bench.base()?.worst.broken);
+    let gain = missed as f64 / bench.n() as f64;
+    let status = match gain {
+        gain if gain <= ALLOWED => Status::Pass,
+        // One example of few is more than what is allowed, and no proof of masking.
+        _ if missed == 1 => Status::Warn,
+        _ => Status::Fail,
+    };
+    let numbers = [
+        number("queries", f64::from(queries)),
+        number("accuracy", found.accuracy()),
+        number("missed by gradients", missed as f64),
+    ];
+    Ok(Answer::new(status, numbers, format!("queries break {missed} examples that gradients do not")))
+}

@@ -1,0 +1,22 @@
+//! T5: an attack that has found what there is does not get better with more starts.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::Loss;
+
+use super::bench::{Bench, number, pgd};
+use super::{Answer, steps::plateau};
+use crate::Result;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let counts: &[usize] = bench.choose(&[1, 3, 5], &[1, 5, 20]);
+    let mut accuracies = Vec::new();
+    for &restarts in counts {
+        let strategy = StrategyName::Softmax.into();
+        let found = bench.attack(pgd(20, restarts), bench.budget, Loss::Margin, strategy)?;
+        accuracies.push((restarts, found.worst.accuracy()));
+    }
+    let numbers = accuracies
+        .iter()
+        .map(|(count, accuracy)| number(&format!("accuracy at {count} restarts"), *accuracy));
+    plateau(bench, &accuracies, "restarts", numbers.collect())
+}

@@ -1,0 +1,33 @@
+//! T18: what was broken is written to a file, read again, and checked by code that knows no attack.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::Loss;
+
+use super::bench::{Bench, number, pgd};
+use super::{Answer, Status};
+use crate::witnesses::verify;
+use crate::{Result, Witnesses};
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let batch = bench.right(usize::MAX)?;
+    let mut witnesses = Witnesses::new(bench.budget, bench.data.sha256(), bench.data.shape());
+    if !batch.is_empty() {
+        let found = bench.perturb(pgd(20, 1), Loss::Margin, StrategyName::Softmax.into(), &batch)?;
+        witnesses.add(&batch, &found.worst, bench.budget)?;
+    }
+    let read = Witnesses::from_safetensors(&witnesses.to_safetensors()?, "witnesses in memory")?;
+    let checked = verify(&read, bench.model, &bench.data, bench.batch_size, bench.cancel)?;
+    let numbers = [
+        number("witnesses", checked.n as f64),
+        number("valid", checked.valid as f64),
+        number("misclassified in 8 bits", checked.rounded.misclassified as f64),
+        number("valid in 8 bits", checked.rounded.valid as f64),
+        number("largest size", checked.largest_size),
+    ];
+    let status = if checked.holds() { Status::Pass } else { Status::Fail };
+    let note = match checked.faults.first() {
+        Some(fault) => fault.clone(),
+        None => format!("{} of {} hold", checked.valid, checked.n),
+    };
+    Ok(Answer::new(status, numbers, note))
+}

@@ -1,0 +1,38 @@
+//! T15: scores times a constant are the same classifier. An attack that notices depends on saturation.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::Loss;
+
+use super::bench::{Bench, number, pgd};
+use super::transformed::{Affine, Decides, Transformed};
+use super::{Answer, Status};
+use crate::Result;
+
+/// The largest change of accuracy.
+const ALLOWED: f64 = 0.001;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let classes = bench.model.num_classes();
+    let plain = bench.base()?.worst.accuracy();
+    let mut numbers = vec![number("margin at 1", plain)];
+    let mut change = 0.0_f64;
+    for factor in [0.01_f32, 100.0] {
+        let map = Affine { factors: vec![factor; classes], shifts: vec![0.0; classes] };
+        let model = Transformed { inner: bench.model, map, decides: Decides::Inner };
+        for loss in [Loss::Margin, Loss::Ce] {
+            let softmax = StrategyName::Softmax.into();
+            let found = bench.attack_on(&model, pgd(20, 1), bench.budget, loss, softmax)?.worst.accuracy();
+            numbers.push((format!("{loss} at {factor}"), found));
+            if loss == Loss::Margin {
+                change = change.max((found - plain).abs());
+            }
+        }
+    }
+    let status = match change {
+        change if change <= ALLOWED => Status::Pass,
+        change if change <= 1.5 / bench.n() as f64 => Status::Warn,
+        _ => Status::Fail,
+    };
+    let note = format!("the margin attack's accuracy changes by {change:.4}, allowed {ALLOWED}");
+    Ok(Answer::new(status, numbers, note))
+}

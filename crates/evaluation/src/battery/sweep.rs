@@ -1,0 +1,36 @@
+//! T2: whoever may move further breaks no fewer. Catches attacks whose step size or start does not follow
+//! epsilon.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::Loss;
+
+use super::bench::{Bench, number, only_in, pgd};
+use super::{Answer, Status};
+use crate::Result;
+
+const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
+
+/// An example counts as broken from the first radius on that breaks it; `lost` counts those that the attack
+/// at a larger radius alone would have missed.
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let mut numbers = vec![number("accuracy at 0", bench.clean.accuracy())];
+    let mut before = bench.clean.broken.clone();
+    let (mut lost, mut rises) = (0, 0);
+    let mut accuracy = bench.clean.accuracy();
+    for factor in FACTORS {
+        let budget = bench.scaled(factor)?;
+        let found = bench.attack(pgd(20, 1), budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
+        lost += only_in(&before, &found.broken);
+        rises += usize::from(found.accuracy() > accuracy);
+        accuracy = found.accuracy();
+        numbers.push(number(&format!("accuracy at {factor} epsilon"), accuracy));
+        before = before.iter().zip(&found.broken).map(|(a, b)| *a || *b).collect();
+    }
+    numbers.push(number("lost", lost as f64));
+    let status = match (rises, lost) {
+        (0, 0) => Status::Pass,
+        (0, _) => Status::Warn,
+        _ => Status::Fail,
+    };
+    Ok(Answer::new(status, numbers, format!("accuracy rises {rises} times; {lost} examples lost on the way")))
+}

@@ -1,0 +1,47 @@
+//! The battery on a linear classifier, which is as robust as it looks.
+
+use robin_core::{Budget, CancelToken, Norm, Seed};
+use robin_data::{Dataset, DatasetName, Split};
+use robin_testkit::Linear;
+
+use super::*;
+
+fn data(model: &Linear) -> Dataset {
+    let mut stream = Seed::new(8).root_stream();
+    let pixels: Vec<u8> = (0..30 * 12).map(|_| 90 + stream.below(80) as u8).collect();
+    let images = pixels.iter().map(|&p| f32::from(p) / 255.0).collect::<Vec<f32>>();
+    let images = candle_core::Tensor::from_vec(images, (30, 1, 3, 4), &candle_core::Device::Cpu).unwrap();
+    let labels = robin_core::Classifier::predict(model, &images).unwrap();
+    let labels = labels.into_iter().map(|label| label as u8).collect();
+    Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 3, 4], pixels, labels).unwrap()
+}
+
+#[test]
+fn findings_have_numbers_and_read_back() {
+    let model = Linear::seeded(3, [1, 3, 4], Seed::new(4));
+    let data = data(&model);
+    for norm in [Norm::L2, Norm::Linf] {
+        let budget = Budget { norm, epsilon: "0.02".parse().unwrap() };
+        let cancel = CancelToken::new();
+        let bench =
+            Bench::new(&model, Kind::Whole, &data, budget, Scope::Subset, Seed::new(1), 16, &cancel).unwrap();
+        for test in TESTS {
+            let finding = bench.run(test).unwrap();
+            assert_ne!(finding.status, Status::Fail, "{finding:?}");
+            assert!(finding.status == Status::Skipped || !finding.numbers.is_empty(), "{finding:?}");
+            assert!(!finding.note.is_empty() && finding.test == test.id);
+            let text = serde_json::to_string(&finding).unwrap();
+            assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), finding, "{text}");
+        }
+        cancel.cancel();
+        assert!(bench.run(&TESTS[0]).unwrap_err().is_cancelled());
+    }
+}
+
+#[test]
+fn tests_are_named_once() {
+    let mut ids: Vec<&str> = TESTS.iter().map(|test| test.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), TESTS.len());
+}

@@ -1,0 +1,50 @@
+//! T14: the same attack on the scores, on probabilities, and on probabilities of sigmoids. The scores must be
+//! the best place to attack; the gap to the others says how much a softmax would hide.
+
+use robin_aggregation::StrategyName;
+use robin_attacks::Loss;
+
+use super::bench::{Bench, number, only_in, pgd};
+use super::transformed::{Decides, RowMap, Sigmoid, Softmax, Transformed};
+use super::{Answer, Status};
+use crate::Result;
+
+/// Softmax over `sigmoid(s)`.
+struct SigmoidSoftmax;
+
+impl RowMap for SigmoidSoftmax {
+    fn map(&self, scores: &[f32]) -> Vec<f32> {
+        Softmax.map(&Sigmoid { sharpness: 1.0 }.map(scores))
+    }
+
+    fn pull_back(&self, scores: &[f32], upstream: &[f32]) -> Vec<f32> {
+        let inner = Sigmoid { sharpness: 1.0 };
+        inner.pull_back(scores, &Softmax.pull_back(&inner.map(scores), upstream))
+    }
+}
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+    let (softmax, decides) = (StrategyName::Softmax.into(), Decides::Inner);
+    let on = |model: &dyn robin_core::Classifier| {
+        Ok::<_, crate::Error>(bench.attack_on(model, pgd(20, 1), bench.budget, Loss::Ce, softmax)?.worst)
+    };
+    let scores = bench.base()?.worst.clone();
+    let logits = on(bench.model)?;
+    let probabilities = on(&Transformed { inner: bench.model, map: Softmax, decides })?;
+    let squashed = on(&Transformed { inner: bench.model, map: SigmoidSoftmax, decides })?;
+    let either: Vec<bool> = scores.broken.iter().zip(&logits.broken).map(|(a, b)| *a || *b).collect();
+    let missed = only_in(&probabilities.broken, &either).max(only_in(&squashed.broken, &either));
+    let numbers = [
+        number("scores, margin", scores.accuracy()),
+        number("scores, cross-entropy", logits.accuracy()),
+        number("probabilities", probabilities.accuracy()),
+        number("probabilities of sigmoids", squashed.accuracy()),
+        number("missed on scores", missed as f64),
+    ];
+    let status = match missed {
+        0 => Status::Pass,
+        1 => Status::Warn,
+        _ => Status::Fail,
+    };
+    Ok(Answer::new(status, numbers, format!("{missed} examples break only through probabilities")))
+}

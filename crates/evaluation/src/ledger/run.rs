@@ -1,0 +1,198 @@
+//! Adding a run to the ledger.
+
+use robin_core::{Adversarial, Attack, Classifier, Iterate, Judge, Purpose, Seed, Strategy, Target};
+use robin_data::Dataset;
+
+use super::{Ledger, Run};
+use crate::options::Progress;
+use crate::robust::{attack_each, sizes};
+use crate::{Error, Options, Outcome, Result, Witnesses};
+
+/// An attack in full, with its names for the ledger.
+pub struct Means<'a> {
+    /// The runs' name.
+    pub name: &'a str,
+    /// Which scores are raised, by name.
+    pub strategy_name: &'a str,
+    /// Which loss, by name.
+    pub loss_name: &'a str,
+    /// The base attack.
+    pub attack: &'a dyn Attack,
+    /// Makes its objectives.
+    pub strategy: &'a dyn Strategy,
+    /// Which of its images count.
+    pub iterate: Which,
+}
+
+/// Which image of an attack counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The best of all that was tried.
+    #[default]
+    Worst,
+    /// The final point only.
+    Last,
+}
+
+impl Which {
+    pub(crate) fn of(self, found: &Adversarial) -> &Iterate {
+        match self {
+            Self::Worst => &found.worst,
+            Self::Last => &found.last,
+        }
+    }
+}
+
+/// Which examples a run attacks. What is misclassified clean is broken and never attacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// All of them, so that attacks can be compared.
+    Each,
+    /// Those that no earlier run with a budget of this size has broken: attacks in stages, for the union
+    /// alone.
+    Standing,
+}
+
+impl Ledger {
+    /// Runs `means` from restart number `restart`, and adds what it did. Perturbed images go to `witnesses`
+    /// where the classifier was misled.
+    ///
+    /// An example's result depends on the seed, the restart and its place in the data set; the same run made
+    /// alone or after others is the same.
+    ///
+    /// # Errors
+    /// [`Error::OtherData`] if `data` is not the ledger's; otherwise as [`crate::robust()`]. The ledger is
+    /// then as it was.
+    #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
+    pub fn run(
+        &mut self,
+        model: &dyn Classifier,
+        judge: &dyn Judge,
+        means: &Means<'_>,
+        data: &Dataset,
+        restart: u32,
+        order: Order,
+        seed: Seed,
+        mut witnesses: Option<&mut Witnesses>,
+        options: &mut Options<'_>,
+    ) -> Result<&Run> {
+        if data.sha256() != self.data_sha256 {
+            let found = data.sha256().to_owned();
+            return Err(Error::OtherData { what: "the ledger", expected: self.data_sha256.clone(), found });
+        }
+        let budget = means.attack.budget();
+        let before = match order {
+            Order::Each => Outcome {
+                broken: self.clean.broken.clone(),
+                predictions: self.clean.predictions.clone(),
+                sizes: vec![0.0; self.len()],
+            },
+            Order::Standing => self.standing(budget),
+        };
+        let n = self.len();
+        let examples: Vec<u32> = (0..n as u32).filter(|&at| !before.broken[at as usize]).collect();
+        let mut run = Run {
+            attack: means.name.to_owned(),
+            strategy: means.strategy_name.to_owned(),
+            loss: means.loss_name.to_owned(),
+            budget,
+            restart,
+            attacked: before.broken.iter().map(|broken| !broken).collect(),
+            outcome: before,
+            forward: vec![0; n],
+            backward: vec![0; n],
+            gradients: vec![0; n],
+            zero_gradients: vec![0; n],
+        };
+        let target = Target { model, judge, cancel: options.cancel };
+        let seed = seed.derive(Purpose::AttackRun, u64::from(restart));
+        let mut done = n - examples.len();
+        attack_each(
+            &target,
+            means.attack,
+            means.strategy,
+            data,
+            &examples,
+            seed,
+            options.batch_size,
+            |batch, found, costs| {
+                let iterate = means.iterate.of(found);
+                let sizes = sizes(budget, &batch.images, &iterate.images)?;
+                let rows = batch.ids.iter().zip(&iterate.rulings).zip(sizes).zip(costs);
+                for (((id, ruling), size), cost) in rows {
+                    let at = id.index as usize;
+                    run.outcome.broken[at] = ruling.broken;
+                    run.outcome.predictions[at] = ruling.prediction;
+                    run.outcome.sizes[at] = size;
+                    run.forward[at] = count(cost.forward);
+                    run.backward[at] = count(cost.backward);
+                    run.gradients[at] = count(cost.gradients);
+                    run.zero_gradients[at] = count(cost.zero_gradients);
+                }
+                if let Some(witnesses) = witnesses.as_deref_mut() {
+                    witnesses.add(batch, iterate, budget)?;
+                }
+                done += batch.len();
+                let broken = run.outcome.broken.iter().filter(|broken| **broken).count();
+                options.observer.progress(&Progress { done, of: n, broken });
+                Ok(())
+            },
+        )?;
+        self.runs.push(run);
+        Ok(self.runs.last().expect("one was just added"))
+    }
+
+    /// Runs `stages` one after another, each on the examples that still stand: a bundle such as AutoAttack's.
+    /// The union is that of all stages on all examples; accuracies of single stages are not comparable.
+    ///
+    /// # Errors
+    /// As [`Ledger::run`]; the stages before stay in the ledger.
+    #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
+    pub fn stages(
+        &mut self,
+        model: &dyn Classifier,
+        judge: &dyn Judge,
+        stages: &[Means<'_>],
+        data: &Dataset,
+        seed: Seed,
+        mut witnesses: Option<&mut Witnesses>,
+        options: &mut Options<'_>,
+    ) -> Result<()> {
+        for means in stages {
+            let witnesses = witnesses.as_deref_mut();
+            self.run(model, judge, means, data, 0, Order::Standing, seed, witnesses, options)?;
+        }
+        Ok(())
+    }
+
+    /// Each example as the runs within `budget` have left it: the first that broke it counts.
+    fn standing(&self, budget: robin_core::Budget) -> Outcome {
+        let mut outcome = Outcome {
+            broken: self.clean.broken.clone(),
+            predictions: self.clean.predictions.clone(),
+            sizes: vec![0.0; self.len()],
+        };
+        for run in self.runs.iter().filter(|run| run.within(budget)) {
+            for at in 0..self.len() {
+                if !outcome.broken[at] && run.outcome.broken[at] {
+                    outcome.broken[at] = true;
+                    outcome.predictions[at] = run.outcome.predictions[at];
+                    outcome.sizes[at] = run.outcome.sizes[at];
+                }
+            }
+        }
+        outcome
+    }
+}
+
+impl Run {
+    /// Whether all that this run may return is allowed by `budget` too.
+    pub(crate) fn within(&self, budget: robin_core::Budget) -> bool {
+        self.budget.norm == budget.norm && self.budget.epsilon.get() <= budget.epsilon.get()
+    }
+}
+
+/// A single example's counts stay far below the type's end; should they not, the largest is kept.
+fn count(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,115 @@
+//! Numbers from a ledger.
+
+use robin_core::Budget;
+use serde::Serialize;
+
+use super::{Ledger, Run};
+use crate::statistics::{Interval, accuracy, interval};
+use crate::{CostTotals, Error, Result};
+
+/// Accuracies within one budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Number of examples.
+    pub n: usize,
+    /// Share that is right without any attack.
+    pub clean_accuracy: f64,
+    /// Wilson's interval of it.
+    pub clean_interval: Interval,
+    /// Share that no run within the budget breaks: the worst case of each example, our headline.
+    pub union: f64,
+    /// Wilson's interval of it.
+    pub union_interval: Interval,
+    /// The lowest accuracy of one attack, as papers print it.
+    pub paper: f64,
+    /// Each attack over its restarts, in the order of their first runs.
+    pub attacks: Vec<AttackSummary>,
+}
+
+/// One attack over its restarts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttackSummary {
+    /// The runs' name.
+    pub attack: String,
+    /// Share of examples that no restart breaks.
+    pub accuracy: f64,
+    /// Wilson's interval of it.
+    pub interval: Interval,
+    /// Number of runs.
+    pub restarts: usize,
+    /// Mean size of the perturbations that broke an example, in pixels; `None` if none did.
+    pub mean_size: Option<f64>,
+    /// Work of all runs.
+    pub cost: CostTotals,
+}
+
+impl Ledger {
+    /// What the runs within `budget` (its norm, and at most its epsilon) say.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without examples or without such a run.
+    pub fn summary(&self, budget: Budget) -> Result<Summary> {
+        let runs: Vec<&Run> = self.runs.iter().filter(|run| run.within(budget)).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for run in &runs {
+            if !names.contains(&run.attack.as_str()) {
+                names.push(&run.attack);
+            }
+        }
+        let attacks: Vec<AttackSummary> = names
+            .into_iter()
+            .map(|name| self.attack_summary(name, runs.iter().copied().filter(|run| run.attack == name)))
+            .collect();
+        let lowest =
+            attacks.iter().map(|attack| attack.accuracy).min_by(f64::total_cmp).ok_or(Error::Empty)?;
+        let union = self.broken(&runs);
+        Ok(Summary {
+            n: self.len(),
+            clean_accuracy: self.clean.accuracy(),
+            clean_interval: self.clean.interval(),
+            union: accuracy(&union),
+            union_interval: interval(&union),
+            paper: lowest,
+            attacks,
+        })
+    }
+
+    /// What any run within `budget` breaks, or the clean image, `[n]`.
+    pub fn union(&self, budget: Budget) -> Vec<bool> {
+        self.broken(&self.runs.iter().filter(|run| run.within(budget)).collect::<Vec<_>>())
+    }
+
+    fn broken(&self, runs: &[&Run]) -> Vec<bool> {
+        let any = |at: usize| self.clean.broken[at] || runs.iter().any(|run| run.outcome.broken[at]);
+        (0..self.len()).map(any).collect()
+    }
+
+    fn attack_summary<'a>(&self, name: &str, runs: impl Iterator<Item = &'a Run>) -> AttackSummary {
+        let runs: Vec<&Run> = runs.collect();
+        let broken = self.broken(&runs);
+        let mut cost = CostTotals::default();
+        for run in &runs {
+            let sum = |counts: &[u32]| counts.iter().map(|&count| u64::from(count)).sum();
+            cost.add(&CostTotals {
+                attacked: run.attacked.iter().filter(|attacked| **attacked).count() as u64,
+                forward: sum(&run.forward),
+                backward: sum(&run.backward),
+                gradients: sum(&run.gradients),
+                zero_gradients: sum(&run.zero_gradients),
+            });
+        }
+        let smallest = |at: usize| {
+            let successes = runs.iter().filter(|run| run.attacked[at] && run.outcome.broken[at]);
+            successes.map(|run| f64::from(run.outcome.sizes[at])).min_by(f64::total_cmp)
+        };
+        let sizes: Vec<f64> = (0..self.len()).filter_map(smallest).collect();
+        AttackSummary {
+            attack: name.to_owned(),
+            accuracy: accuracy(&broken),
+            interval: interval(&broken),
+            restarts: runs.len(),
+            mean_size: (!sizes.is_empty()).then(|| sizes.iter().sum::<f64>() / sizes.len() as f64),
+            cost,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Two classifiers on the same images, and one result over several seeds: when a gap is a gap.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// McNemar's test: do two classifiers that were shown the same images differ?
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McNemar {
+    /// Examples that only the first has right.
+    pub only_first: u64,
+    /// Examples that only the second has right.
+    pub only_second: u64,
+    /// Two-sided, exact: the chance of a split at least this uneven if both were equally good.
+    pub p: f64,
+}
+
+/// McNemar's exact test (McNemar 1947, by the binomial distribution of the discordant pairs, at every count)
+/// on what is broken for the first and for the second classifier.
+///
+/// # Errors
+/// [`Error::Examples`] if they differ in length, [`Error::Empty`] without examples.
+pub fn mcnemar(first_broken: &[bool], second_broken: &[bool]) -> Result<McNemar> {
+    if first_broken.is_empty() {
+        return Err(Error::Empty);
+    }
+    if first_broken.len() != second_broken.len() {
+        return Err(Error::Examples {
+            what: "the second classifier's result",
+            found: second_broken.len(),
+            expected: first_broken.len(),
+        });
+    }
+    let pairs = || first_broken.iter().zip(second_broken);
+    let only_first = pairs().filter(|(first, second)| !**first && **second).count() as u64;
+    let only_second = pairs().filter(|(first, second)| **first && !**second).count() as u64;
+    Ok(McNemar { only_first, only_second, p: two_sided(only_first, only_second) })
+}
+
+/// Twice the chance of `min(a, b)` heads or fewer in `a + b` throws of a fair coin, at most 1.
+fn two_sided(a: u64, b: u64) -> f64 {
+    let (n, few) = ((a + b) as f64, a.min(b));
+    // Terms in logarithms: 2^-n underflows from a thousand throws on.
+    let mut term = -n * std::f64::consts::LN_2;
+    let mut sum = term.exp();
+    for i in 0..few {
+        term += ((n - i as f64) / (i as f64 + 1.0)).ln();
+        sum += term.exp();
+    }
+    (2.0 * sum).min(1.0)
+}
+
+/// One number over several seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    /// Number of seeds.
+    pub seeds: usize,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Sample standard deviation; `None` with one seed.
+    pub deviation: Option<f64>,
+    /// Lowest.
+    pub low: f64,
+    /// Highest.
+    pub high: f64,
+}
+
+/// The spread of `values`, one per seed.
+///
+/// # Errors
+/// [`Error::Empty`] without values.
+pub fn spread(values: &[f64]) -> Result<Spread> {
+    let n = values.len();
+    if n == 0 {
+        return Err(Error::Empty);
+    }
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Ok(Spread {
+        seeds: n,
+        mean,
+        deviation: (n > 1).then(|| (squares / (n - 1) as f64).sqrt()),
+        low: values.iter().copied().fold(f64::INFINITY, f64::min),
+        high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    })
+}
+
+/// Below this McNemar's p says that two classifiers differ.
+const SIGNIFICANT: f64 = 0.05;
+
+/// Seeds below which no gap is called one.
+const ENOUGH_SEEDS: usize = 3;
+
+/// Whether a difference of two accuracies is more than chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Outside what the choice of images explains, and outside what the choice of seeds explains.
+    Gap,
+    /// Not so.
+    WithinNoise,
+    /// Too few seeds to say.
+    Undecided {
+        /// How many there were.
+        seeds: usize,
+    },
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Gap => f.pad("gap"),
+            Self::WithinNoise => f.pad("within noise"),
+            Self::Undecided { seeds: 1 } => f.pad("undecided (1 seed)"),
+            Self::Undecided { seeds } => f.pad(&format!("undecided ({seeds} seeds)")),
+        }
+    }
+}
+
+/// Two classifiers, each trained with the same seeds and judged on the same images: `pairs[seed]` is what is
+/// broken for the first and for the second.
+///
+/// A gap needs at least three seeds; McNemar's p below 0.05 at every one of them, all in one direction; and
+/// accuracies whose ranges over the seeds do not meet.
+///
+/// # Errors
+/// As [`mcnemar`]; [`Error::Empty`] without seeds.
+pub fn verdict(pairs: &[(&[bool], &[bool])]) -> Result<Verdict> {
+    let tests = pairs.iter().map(|(first, second)| mcnemar(first, second)).collect::<Result<Vec<_>>>()?;
+    let accuracies = |of: fn(&(&[bool], &[bool])) -> f64| spread(&pairs.iter().map(of).collect::<Vec<_>>());
+    let first = accuracies(|(first, _)| super::accuracy(first))?;
+    let second = accuracies(|(_, second)| super::accuracy(second))?;
+    if pairs.len() < ENOUGH_SEEDS {
+        return Ok(Verdict::Undecided { seeds: pairs.len() });
+    }
+    let one_way = tests.iter().all(|test| test.only_first > test.only_second)
+        || tests.iter().all(|test| test.only_first < test.only_second);
+    let significant = tests.iter().all(|test| test.p < SIGNIFICANT);
+    let apart = first.low > second.high || second.low > first.high;
+    Ok(if one_way && significant && apart { Verdict::Gap } else { Verdict::WithinNoise })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(right: usize, n: usize) -> Vec<bool> {
+        (0..n).map(|at| at >= right).collect()
+    }
+
+    #[test]
+    fn the_test_is_the_binomial_distributions() {
+        // Sums of exact binomial coefficients.
+        for (a, b, p) in
+            [(2, 10, 0.038_574_218_75), (5, 5, 1.0), (0, 6, 0.031_25), (0, 0, 1.0), (450, 550, 0.001_730_535)]
+        {
+            let found = two_sided(a, b);
+            assert!((found - p).abs() <= 2e-6 * p.max(1e-3), "{a} {b}: {found}");
+            assert_eq!(found, two_sided(b, a));
+        }
+    }
+
+    #[test]
+    fn discordant_pairs_are_counted() {
+        let found = mcnemar(&[true, false, false, false], &[true, true, true, false]).unwrap();
+        assert_eq!((found.only_first, found.only_second, found.p), (2, 0, 0.5));
+        assert!(matches!(mcnemar(&[true], &[true, false]), Err(Error::Examples { found: 2, .. })));
+    }
+
+    #[test]
+    fn a_gap_needs_seeds_images_and_distance() {
+        let judge = |first: &[usize], second: &[usize]| {
+            let results: Vec<_> =
+                first.iter().zip(second).map(|(&a, &b)| (broken(a, 1000), broken(b, 1000))).collect();
+            let pairs: Vec<_> = results.iter().map(|(a, b)| (&a[..], &b[..])).collect();
+            verdict(&pairs).unwrap()
+        };
+        assert_eq!(judge(&[600], &[500]), Verdict::Undecided { seeds: 1 });
+        assert_eq!(judge(&[600], &[500]).to_string(), "undecided (1 seed)");
+        assert_eq!(judge(&[600, 600], &[500, 500]), Verdict::Undecided { seeds: 2 });
+        assert_eq!(judge(&[600, 610, 605], &[500, 520, 510]), Verdict::Gap);
+        // Three images are too few; ranges that meet are no distance; directions that differ neither.
+        assert_eq!(judge(&[503, 503, 503], &[500, 500, 500]), Verdict::WithinNoise);
+        assert_eq!(judge(&[600, 510, 605], &[500, 490, 520]), Verdict::WithinNoise);
+        assert_eq!(judge(&[600, 500, 600], &[500, 600, 500]), Verdict::WithinNoise);
+    }
+
+    #[test]
+    fn the_spread_is_the_samples() {
+        let found = spread(&[1.0, 2.0, 4.0]).unwrap();
+        assert_eq!((found.seeds, found.low, found.high), (3, 1.0, 4.0));
+        assert!((found.deviation.unwrap() - (7.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_eq!(spread(&[0.5]).unwrap().deviation, None);
+    }
+}

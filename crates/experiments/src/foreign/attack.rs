@@ -1,0 +1,208 @@
+//! One attack on one classifier.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use robin_core::{Budget, Epsilon, Judge, Misclassified, Norm, Purpose, Seed};
+use robin_data::Dataset;
+use robin_evaluation::foreign::{BadGradients, GradientReport, check};
+use robin_evaluation::{Ledger, Means, Options, Order, Which, Witnesses};
+use serde::Serialize;
+
+use super::subject::Description;
+use super::target::Hits;
+use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
+use crate::{Error, Result};
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub struct AttackRequest {
+    /// The classifier.
+    pub subject: SubjectRequest,
+    /// The images.
+    pub images: ImagesRequest,
+    /// The attack.
+    pub means: MeansRequest,
+    /// How perturbations are measured.
+    pub norm: Norm,
+    /// The largest sizes, one attack for each.
+    pub epsilons: Vec<Epsilon>,
+    /// Which image of the attack counts.
+    pub iterate: Which,
+    /// Of all random numbers.
+    pub seed: u64,
+    /// What happens if the gradient is not true.
+    pub bad_gradients: BadGradients,
+    /// Folder for the images that were found, one folder per epsilon below it.
+    pub out: Option<PathBuf>,
+    /// How many of them are drawn as PNG too.
+    pub pictures: usize,
+}
+
+/// What an attack within one budget did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttackReport {
+    /// Share that is right without an attack. With a target: that is not taken for it; images of the target
+    /// class itself always count as standing, here and below.
+    pub clean_accuracy: f64,
+    /// Share that the attack does not break.
+    pub robust_accuracy: f64,
+    /// Number of images.
+    pub n: usize,
+    /// Networks run forward.
+    pub forward: u64,
+    /// Networks run backward.
+    pub backward: u64,
+    /// Wall-clock time of the attack.
+    pub seconds: f64,
+    /// Each image.
+    pub examples: Vec<Example>,
+    /// The budget's norm.
+    pub norm: Norm,
+    /// The budget's radius, as it was written.
+    pub epsilon: Epsilon,
+    /// The attack with its loss, strategy and settings.
+    pub attack: String,
+    /// The classifier.
+    pub classifier: Description,
+    /// The images.
+    pub data: Images,
+    /// Whether the classifier's gradient is that of its scores; if it is not, these numbers say nothing.
+    pub gradient_is_true: bool,
+    /// The probe behind that.
+    pub gradient: GradientReport,
+}
+
+/// One image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Example {
+    /// Its place in the data set.
+    pub id: u32,
+    /// Its class.
+    pub label: u32,
+    /// What the classifier says to it.
+    pub clean_prediction: u32,
+    /// What it says to the perturbed image.
+    pub adversarial_prediction: u32,
+    /// Size of the perturbation.
+    pub size: f32,
+}
+
+/// Attacks within each budget.
+///
+/// # Errors
+/// [`Error::Unfit`] and [`Error::Unknown`] for a request that cannot be; [`Error::Data`], [`Error::Io`] and
+/// [`Error::Work`] otherwise. Files are written whole or not at all.
+pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport>> {
+    if request.epsilons.is_empty() {
+        return Err(Error::Unfit {
+            option: "--epsilon",
+            given: "(nothing)".to_owned(),
+            reason: "at least one radius is needed".to_owned(),
+        });
+    }
+    let config = request.means.config()?;
+    let budgets: Vec<Budget> =
+        request.epsilons.iter().map(|&epsilon| Budget { norm: request.norm, epsilon }).collect();
+    let attacks = budgets
+        .iter()
+        .map(|&budget| config.build(budget).map_err(Error::work("preparing the attack")))
+        .collect::<Result<Vec<_>>>()?;
+    let (data, images) = request.images.load()?;
+    let subject = Subject::load(
+        &request.subject,
+        data.shape(),
+        data.num_classes(),
+        request.images.dataset.published(),
+    )?;
+    let strategy = request.means.strategy(subject.aggregate, data.num_classes())?;
+    let gradient = prove(&subject, &data, request.bad_gradients, request.seed, how)?;
+
+    let judge: Box<dyn Judge> = match request.means.target {
+        Some(class) => Box::new(Hits(class)),
+        None => Box::new(Misclassified),
+    };
+    let mut teller = Teller(how.tell);
+    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
+    let model = subject.classifier.as_ref();
+    (how.tell)(&Told::Begins("clean images"));
+    let clean = Ledger::begin(model, judge.as_ref(), &data, &mut options)
+        .map_err(Error::work("measuring clean accuracy"))?;
+    let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
+    let (label, strategy_name) = (request.means.label(), request.means.strategy.to_string());
+    let loss_name = request.means.loss.to_string();
+    let mut reports = Vec::new();
+    for (budget, attack) in budgets.into_iter().zip(attacks) {
+        (how.tell)(&Told::Begins(&format!("{label}, {budget}")));
+        let begun = Instant::now();
+        let means = Means {
+            name: &label,
+            strategy_name: &strategy_name,
+            loss_name: &loss_name,
+            attack: attack.as_ref(),
+            strategy: strategy.as_ref(),
+            iterate: request.iterate,
+        };
+        let mut ledger = clean.clone();
+        let mut witnesses = Witnesses::new(budget, data.sha256(), data.shape());
+        let kept = request.out.is_some().then_some(&mut witnesses);
+        ledger
+            .run(model, judge.as_ref(), &means, &data, 0, Order::Each, seed, kept, &mut options)
+            .map_err(Error::work("attacking"))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        if let Some(folder) = &request.out {
+            let folder = folder.join(budget.to_string().replace(['/', ' '], "-"));
+            output::save(&folder, &witnesses, &data, request.pictures)?;
+        }
+        let summary = ledger.summary(budget).map_err(Error::work("summing up"))?;
+        let cost = summary.attacks.first().map(|attack| attack.cost).unwrap_or_default();
+        let outcome = &ledger.runs[0].outcome;
+        reports.push(AttackReport {
+            clean_accuracy: summary.clean_accuracy,
+            robust_accuracy: summary.union,
+            n: summary.n,
+            forward: cost.forward,
+            backward: cost.backward,
+            seconds,
+            examples: (0..ledger.len())
+                .map(|at| Example {
+                    id: at as u32,
+                    label: ledger.labels[at],
+                    clean_prediction: ledger.clean.predictions[at],
+                    adversarial_prediction: outcome.predictions[at],
+                    size: outcome.sizes[at],
+                })
+                .collect(),
+            norm: budget.norm,
+            epsilon: budget.epsilon,
+            attack: label.clone(),
+            classifier: subject.description.clone(),
+            data: images.clone(),
+            gradient_is_true: gradient.is_true(),
+            gradient,
+        });
+    }
+    Ok(reports)
+}
+
+/// The checks before any attack.
+pub(super) fn prove(
+    subject: &Subject,
+    data: &Dataset,
+    bad_gradients: BadGradients,
+    seed: u64,
+    how: &How<'_>,
+) -> Result<GradientReport> {
+    (how.tell)(&Told::Begins("is the gradient true?"));
+    let ids: Vec<_> = (0..data.len().min(8) as u32).map(robin_core::ExampleId::first).collect();
+    let batch =
+        data.batch(&ids, &robin_data::LabelMap::Identity).map_err(Error::work("reading the first images"))?;
+    let report = check(subject.classifier.as_ref(), &batch, bad_gradients, Seed::new(seed))
+        .map_err(Error::work("checking the classifier"))?;
+    if !report.is_true() {
+        (how.tell)(&Told::Warning(
+            "the classifier's gradient is NOT that of its scores: all results are marked",
+        ));
+    }
+    Ok(report)
+}

@@ -1,0 +1,274 @@
+//! A classifier in full: a set of attacks in a ledger, their union, and the battery of doubts.
+
+use std::path::{Path, PathBuf};
+
+use robin_aggregation::{Aggregation, Combine, Stages, StrategyConfig, StrategyName};
+use robin_attacks::Loss;
+use robin_core::{Budget, Misclassified, Purpose, Seed};
+use robin_data::Dataset;
+use robin_evaluation::battery::{self, Finding, Scope};
+use robin_evaluation::foreign::{BadGradients, GradientReport};
+use robin_evaluation::{Ledger, Means, Options, Order, Summary, Which, Witnesses};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::attack::prove;
+use super::means::StrategyChoice;
+use super::subject::Description;
+use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
+use crate::store::{lock, write_atomically};
+use crate::{Error, Result};
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub struct EvaluateRequest {
+    /// The classifier.
+    pub subject: SubjectRequest,
+    /// The images.
+    pub images: ImagesRequest,
+    /// The budget.
+    pub budget: Budget,
+    /// Steps of the gradient attacks.
+    pub steps: usize,
+    /// Restarts of each attack.
+    pub restarts: u32,
+    /// Of all random numbers.
+    pub seed: u64,
+    /// How much of the battery.
+    pub scope: Scope,
+    /// What happens if the gradient is not true.
+    pub bad_gradients: BadGradients,
+    /// Folder of the ledger, the battery's findings and the witnesses; continued if it has some.
+    pub out: PathBuf,
+}
+
+/// The verdict.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvaluateReport {
+    /// Clean accuracy, each attack, the lowest, and the union.
+    pub summary: Summary,
+    /// What each test of the battery found.
+    pub battery: Vec<Finding>,
+    /// Whether the classifier's gradient is that of its scores; if it is not, these numbers say nothing.
+    pub gradient_is_true: bool,
+    /// The probe behind that.
+    pub gradient: GradientReport,
+    /// The budget.
+    pub budget: Budget,
+    /// The classifier.
+    pub classifier: Description,
+    /// The images.
+    pub data: Images,
+}
+
+/// Evaluates, or continues an evaluation that was interrupted.
+///
+/// # Errors
+/// As [`super::attack()`]; [`Error::OtherSettings`] if the folder holds another evaluation. What is written
+/// is written whole, after every run and every test.
+pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateReport> {
+    let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
+    if *restarts == 0 {
+        return Err(Error::Zero { option: "--restarts" });
+    }
+    let (data, images) = request.images.load()?;
+    let subject = Subject::load(
+        &request.subject,
+        data.shape(),
+        data.num_classes(),
+        request.images.dataset.published(),
+    )?;
+    let suite = suite(*steps, subject.aggregate);
+    let settings = json!({
+        "classifier": &subject.description,
+        "data": &images,
+        "budget": budget,
+        "steps": steps,
+        "restarts": restarts,
+        "seed": seed,
+        "scope": request.scope,
+    });
+    std::fs::create_dir_all(&request.out).map_err(Error::io(&request.out, "create the folder"))?;
+    // Until the end, so that two of them never write into one folder.
+    let _lock = lock(&request.out)?;
+    claim(&request.out.join("settings.json"), &settings)?;
+    let gradient = prove(&subject, &data, request.bad_gradients, *seed, how)?;
+
+    let ledger = attacks(request, &subject, &data, &suite, how)?;
+    let battery = doubts(request, &subject, &data, how)?;
+    let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
+    let report = EvaluateReport {
+        summary,
+        battery,
+        gradient_is_true: gradient.is_true(),
+        gradient,
+        budget: *budget,
+        classifier: subject.description,
+        data: images,
+    };
+    let text =
+        serde_json::to_string_pretty(&report).map_err(|source| Error::Json { what: "the report", source })?;
+    write_atomically(&request.out.join("report.json"), text.as_bytes())?;
+    Ok(report)
+}
+
+/// The attacks of an evaluation: what the paper has, and what it should have feared.
+fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<MeansRequest> {
+    let scores = |name: StrategyName| StrategyChoice::Scores(name.into());
+    let pgd = |loss, strategy| MeansRequest::new("pgd", json!({ "steps": steps }), loss, strategy);
+    let mut suite = vec![
+        pgd(Loss::Ce, scores(StrategyName::Softmax)),
+        pgd(Loss::Margin, scores(StrategyName::Softmax)),
+        pgd(Loss::Margin, scores(StrategyName::MarginT)),
+    ];
+    match aggregate {
+        None | Some(Aggregation::Ensemble) => {}
+        Some(Aggregation::Hierarchical(_)) => {
+            suite.push(pgd(Loss::Ce, StrategyChoice::Stages(Stages::Both)));
+        }
+        Some(_) => {
+            suite.push(pgd(Loss::Ce, scores(StrategyName::BestArm)));
+            suite.push(pgd(Loss::Ce, scores(StrategyName::Top2)));
+            suite.push(pgd(Loss::Margin, scores(StrategyName::Reweighted)));
+            let normalised =
+                StrategyConfig { combine: Combine::Normalised, ..StrategyName::AverageGradient.into() };
+            suite.push(pgd(Loss::Margin, StrategyChoice::Scores(normalised)));
+        }
+    }
+    suite.push(MeansRequest::new("random-noise", json!({}), Loss::Margin, scores(StrategyName::Softmax)));
+    suite
+}
+
+/// Every run that the ledger in the folder does not have yet.
+fn attacks(
+    request: &EvaluateRequest,
+    subject: &Subject,
+    data: &Dataset,
+    suite: &[MeansRequest],
+    how: &How<'_>,
+) -> Result<Ledger> {
+    let model = subject.classifier.as_ref();
+    let mut teller = Teller(how.tell);
+    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
+    let path = request.out.join("ledger.json");
+    let mut ledger = match read(&path)? {
+        Some(text) => Ledger::from_json(&text).map_err(Error::work("reading the ledger"))?,
+        None => {
+            (how.tell)(&Told::Begins("clean images"));
+            Ledger::begin(model, &Misclassified, data, &mut options)
+                .map_err(Error::work("measuring clean accuracy"))?
+        }
+    };
+    let witness_path = request.out.join("adversarial.safetensors");
+    let mut witnesses = match std::fs::read(&witness_path) {
+        Ok(bytes) if !ledger.runs.is_empty() => {
+            Witnesses::from_safetensors(&bytes, "adversarial.safetensors")
+                .map_err(Error::work("reading the witnesses"))?
+        }
+        _ => Witnesses::new(request.budget, data.sha256(), data.shape()),
+    };
+    let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
+    for means in suite {
+        let attack = means.config()?.build(request.budget).map_err(Error::work("preparing the attack"))?;
+        let strategy = means.strategy(subject.aggregate, data.num_classes())?;
+        let (label, strategy_name) = (means.label(), means.strategy.to_string());
+        let loss_name = means.loss.to_string();
+        for restart in 0..request.restarts {
+            if ledger.runs.iter().any(|run| run.attack == label && run.restart == restart) {
+                continue;
+            }
+            (how.tell)(&Told::Begins(&format!("{label}, restart {restart}")));
+            let means = Means {
+                name: &label,
+                strategy_name: &strategy_name,
+                loss_name: &loss_name,
+                attack: attack.as_ref(),
+                strategy: strategy.as_ref(),
+                iterate: Which::Worst,
+            };
+            let (order, kept) = (Order::Each, Some(&mut witnesses));
+            ledger
+                .run(model, &Misclassified, &means, data, restart, order, seed, kept, &mut options)
+                .map_err(Error::work("attacking"))?;
+            // Witnesses first: one without its run is found again, a run without its witness never.
+            output::save(&request.out, &witnesses, data, 0)?;
+            let text = ledger.to_json().map_err(Error::work("writing the ledger"))?;
+            write_atomically(&path, text.as_bytes())?;
+        }
+    }
+    Ok(ledger)
+}
+
+/// Every test of the battery whose finding the folder does not have yet.
+fn doubts(
+    request: &EvaluateRequest,
+    subject: &Subject,
+    data: &Dataset,
+    how: &How<'_>,
+) -> Result<Vec<Finding>> {
+    let path = request.out.join("battery.json");
+    let json = |source| Error::Json { what: "the battery's findings", source };
+    let mut findings: Vec<Finding> = match read(&path)? {
+        Some(text) => serde_json::from_str(&text).map_err(json)?,
+        None => Vec::new(),
+    };
+    let arms = match subject.aggregate {
+        Some(Aggregation::OneVsAll | Aggregation::MergeBinary | Aggregation::SharedTrunk) => {
+            battery::Kind::Arms
+        }
+        _ => battery::Kind::Whole,
+    };
+    let bench = battery::Bench::new(
+        subject.classifier.as_ref(),
+        arms,
+        data,
+        request.budget,
+        request.scope,
+        Seed::new(request.seed),
+        how.batch_size,
+        how.cancel,
+    )
+    .map_err(Error::work("preparing the battery"))?;
+    let bench = match &subject.precise {
+        Some(precise) => bench.with_precise(precise),
+        None => bench,
+    };
+    for test in battery::TESTS {
+        if findings.iter().any(|finding| finding.test == test.id) {
+            continue;
+        }
+        (how.tell)(&Told::Begins(&format!("battery {}: {}", test.id, test.name)));
+        findings.push(bench.run(test).map_err(Error::work("running the battery"))?);
+        let text = serde_json::to_string_pretty(&findings).map_err(json)?;
+        write_atomically(&path, text.as_bytes())?;
+    }
+    Ok(findings)
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Io { path: path.to_owned(), action: "read", source }),
+    }
+}
+
+/// Writes the settings, or compares them with those that are there.
+fn claim(path: &Path, settings: &Value) -> Result<()> {
+    let json = |source| Error::Json { what: "the settings", source };
+    let Some(text) = read(path)? else {
+        let text = serde_json::to_string_pretty(settings).map_err(json)?;
+        return write_atomically(path, text.as_bytes());
+    };
+    let found: Value = serde_json::from_str(&text).map_err(json)?;
+    let names = settings.as_object().into_iter().flatten().map(|(name, _)| name);
+    match names.into_iter().find(|name| found[name.as_str()] != settings[name.as_str()]) {
+        Some(field) => Err(Error::OtherSettings {
+            path: path.to_owned(),
+            field: field.clone(),
+            found: found[field.as_str()].to_string(),
+            expected: settings[field.as_str()].to_string(),
+        }),
+        None => Ok(()),
+    }
+}

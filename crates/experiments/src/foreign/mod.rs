@@ -1,0 +1,60 @@
+//! Networks that somebody else trained, or that stand alone: attacked, evaluated, asked, and their witnesses
+//! checked.
+//!
+//! Reading order: [`subject`] (weights become a classifier), [`images`] (what it is shown), [`means`] (an
+//! attack by its names), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
+//! [`mod@verify`].
+//!
+//! Every mistake in the request is found before any work, and says which option it is about.
+
+pub mod attack;
+pub mod evaluate;
+pub mod images;
+pub mod means;
+mod output;
+mod precise;
+pub mod predict;
+pub mod subject;
+mod target;
+pub mod verify;
+
+pub use attack::{AttackReport, AttackRequest, attack};
+pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate};
+pub use images::{Images, ImagesRequest};
+pub use means::MeansRequest;
+pub use means::StrategyChoice;
+pub use predict::{PredictReport, predict};
+pub use subject::{Normalize, Subject, SubjectRequest};
+pub use verify::verify;
+
+use robin_core::CancelToken;
+
+/// How the work is done; nothing here can change its result.
+pub struct How<'a> {
+    /// Examples per batch.
+    pub batch_size: usize,
+    /// Looked at between batches and between an attack's steps.
+    pub cancel: &'a CancelToken,
+    /// Told what is being done, and after every batch how far it is.
+    pub tell: &'a (dyn Fn(&Told<'_>) + Sync),
+}
+
+/// Something to tell the user.
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    /// A piece of work begins.
+    Begins(&'a str),
+    /// How far it is.
+    Progress(robin_evaluation::Progress),
+    /// Something that he should know.
+    Warning(&'a str),
+}
+
+/// Passes progress on.
+pub(crate) struct Teller<'a>(pub(crate) &'a (dyn Fn(&Told<'_>) + Sync));
+
+impl robin_evaluation::Observer for Teller<'_> {
+    fn progress(&mut self, progress: &robin_evaluation::Progress) {
+        self.0(&Told::Progress(*progress));
+    }
+}

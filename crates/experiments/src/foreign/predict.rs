@@ -1,0 +1,50 @@
+//! What a classifier says to images.
+
+use robin_core::Misclassified;
+use robin_evaluation::{Interval, Options, clean};
+use serde::Serialize;
+
+use super::subject::Description;
+use super::{How, Images, ImagesRequest, Subject, SubjectRequest, Teller};
+use crate::{Error, Result};
+
+/// Decisions on every image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PredictReport {
+    /// Share that is right.
+    pub accuracy: f64,
+    /// Wilson's 95% interval of it.
+    pub interval: Interval,
+    /// Number of images.
+    pub n: usize,
+    /// The classifier's decision, `[n]`.
+    pub predictions: Vec<u32>,
+    /// True classes, `[n]`.
+    pub labels: Vec<u8>,
+    /// The classifier.
+    pub classifier: Description,
+    /// The images.
+    pub data: Images,
+}
+
+/// Classifies every image.
+///
+/// # Errors
+/// As [`super::attack()`].
+pub fn predict(subject: &SubjectRequest, images: &ImagesRequest, how: &How<'_>) -> Result<PredictReport> {
+    let (data, described) = images.load()?;
+    let subject = Subject::load(subject, data.shape(), data.num_classes(), images.dataset.published())?;
+    let mut teller = Teller(how.tell);
+    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
+    let found = clean(subject.classifier.as_ref(), &Misclassified, &data, &mut options)
+        .map_err(Error::work("classifying"))?;
+    Ok(PredictReport {
+        accuracy: found.accuracy(),
+        interval: found.interval(),
+        n: found.len(),
+        predictions: found.predictions,
+        labels: data.labels().to_vec(),
+        classifier: subject.description,
+        data: described,
+    })
+}

@@ -1,0 +1,33 @@
+//! Witnesses against weights and clean data, from files alone.
+
+use std::path::Path;
+
+use robin_evaluation::{Verification, Witnesses};
+
+use super::{How, ImagesRequest, Subject, SubjectRequest};
+use crate::{Error, Result};
+
+/// Checks every witness in `file`.
+///
+/// # Errors
+/// As [`super::attack()`]; witnesses of other data are an error, witnesses that do not hold are counted.
+pub fn verify(
+    file: &Path,
+    subject: &SubjectRequest,
+    images: &ImagesRequest,
+    how: &How<'_>,
+) -> Result<Verification> {
+    let bytes = std::fs::read(file).map_err(Error::io(file, "read the witnesses"))?;
+    let witnesses = Witnesses::from_safetensors(&bytes, &file.display().to_string())
+        .map_err(Error::work("reading the witnesses"))?;
+    let (data, _) = images.load()?;
+    let subject = Subject::load(subject, data.shape(), data.num_classes(), images.dataset.published())?;
+    robin_evaluation::witnesses::verify(
+        &witnesses,
+        subject.classifier.as_ref(),
+        &data,
+        how.batch_size,
+        how.cancel,
+    )
+    .map_err(Error::work("checking the witnesses"))
+}

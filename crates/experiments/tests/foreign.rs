@@ -1,0 +1,307 @@
+//! Networks by their weights: attacked, evaluated and interrupted, asked, and their witnesses checked.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use robin_attacks::Loss;
+use robin_core::{Budget, CancelToken, Norm, Seed};
+use robin_data::{Choice, Split};
+use robin_evaluation::Which;
+use robin_evaluation::battery::{Scope, Status};
+use robin_evaluation::foreign::BadGradients;
+use robin_experiments::foreign::{
+    AttackRequest, EvaluateRequest, How, ImagesRequest, MeansRequest, Normalize, SubjectRequest, Told,
+    attack, evaluate, predict, verify,
+};
+use robin_nn::Parameters;
+use serde_json::{Map, json};
+
+const WIDTH: usize = 4;
+
+/// A folder with weights and images.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    /// Untrained weights of `cnn2-small`, one file of 10 outputs and ten of 2.
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let write = |name: &str, outputs: usize, seed: u64| {
+            let graph = robin_models::build("cnn2-small", Some(WIDTH), [1, 28, 28], outputs).unwrap();
+            let mut parameters = Parameters::initialise(&graph, Seed::new(seed));
+            // Larger scores than fresh weights give, so that attacks have something to do.
+            let last = parameters.trained.iter_mut().find(|tensor| tensor.name == "fc2.weight").unwrap();
+            last.values.iter_mut().for_each(|value| *value *= 20.0);
+            std::fs::write(place.path(name), parameters.to_safetensors().unwrap()).unwrap();
+            parameters.buffers.clear();
+            std::fs::write(place.path(&format!("bare-{name}")), parameters.to_safetensors().unwrap())
+                .unwrap();
+        };
+        write("whole.safetensors", 10, 1);
+        (0..10).for_each(|arm| write(&format!("arm-{arm}.safetensors"), 2, 100 + arm));
+        (0..2).for_each(|group| write(&format!("five-{group}.safetensors"), 5, 200 + group));
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn subject(&self, weights: &[&str]) -> SubjectRequest {
+        SubjectRequest {
+            model: "cnn2-small".to_owned(),
+            weights: weights.iter().map(|name| self.path(name)).collect(),
+            width: None,
+            normalize: None,
+            aggregate: None,
+            device: "cpu".parse().unwrap(),
+        }
+    }
+
+    fn arms(&self) -> SubjectRequest {
+        let names: Vec<String> = (0..10).map(|arm| format!("arm-{arm}.safetensors")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        SubjectRequest { aggregate: Some("one-vs-all".parse().unwrap()), ..self.subject(&names) }
+    }
+}
+
+fn images(limit: usize) -> ImagesRequest {
+    ImagesRequest {
+        dataset: "mnist".parse::<Choice>().unwrap(),
+        split: Split::Test,
+        embedded: true,
+        data_dir: None,
+        limit: Some(limit),
+    }
+}
+
+fn quiet<T>(work: impl FnOnce(&How<'_>) -> T) -> T {
+    work(&How { batch_size: 7, cancel: &CancelToken::new(), tell: &|_| () })
+}
+
+fn request(subject: SubjectRequest) -> AttackRequest {
+    AttackRequest {
+        subject,
+        images: images(40),
+        means: MeansRequest {
+            attack: "pgd".to_owned(),
+            settings: Map::from_iter([("steps".to_owned(), json!(5))]),
+            loss: Loss::Margin,
+            strategy: "softmax".parse().unwrap(),
+            target: None,
+        },
+        norm: Norm::Linf,
+        epsilons: vec!["0".parse().unwrap(), "50/255".parse().unwrap()],
+        iterate: Which::Worst,
+        seed: 3,
+        bad_gradients: BadGradients::Refuse,
+        out: None,
+        pictures: 0,
+    }
+}
+
+fn message<T>(result: robin_experiments::Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("it is accepted"),
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text += &format!(": {cause}");
+                source = cause.source();
+            }
+            text
+        }
+    }
+}
+
+#[test]
+fn what_an_attack_finds_is_saved_and_holds() {
+    let place = Place::new();
+    let subject = place.subject(&["whole.safetensors"]);
+    let asked = quiet(|how| predict(&subject, &images(40), how)).unwrap();
+    let mut request = request(subject.clone());
+    request.out = Some(place.path("found"));
+    request.pictures = 2;
+    let reports = quiet(|how| attack(&request, how)).unwrap();
+    let [nothing, found] = &reports[..] else { panic!("two budgets, two reports") };
+    assert_eq!(nothing.robust_accuracy, nothing.clean_accuracy);
+    assert_eq!((asked.accuracy, asked.n), (found.clean_accuracy, found.n));
+    assert!(
+        found.robust_accuracy < found.clean_accuracy,
+        "{} {}",
+        found.robust_accuracy,
+        found.clean_accuracy
+    );
+    assert!(found.gradient_is_true && found.classifier.widths == [WIDTH] && found.forward > found.backward);
+    for (example, prediction) in found.examples.iter().zip(&asked.predictions) {
+        assert_eq!(example.clean_prediction, *prediction);
+        assert!(example.size <= 50.0 / 255.0 + 1e-6);
+    }
+    let again = AttackRequest { out: None, ..request.clone() };
+    let again = quiet(|how| attack(&again, &How { batch_size: 64, ..*how })).unwrap();
+    assert_eq!(again[1].examples, found.examples);
+
+    let folder = place.path("found").join("linf-50-255");
+    let file = folder.join("adversarial.safetensors");
+    let checked = quiet(|how| verify(&file, &subject, &images(40), how)).unwrap();
+    let broken = found
+        .examples
+        .iter()
+        .filter(|e| e.clean_prediction == e.label && e.adversarial_prediction != e.label);
+    assert!(checked.holds() && checked.n == broken.count() && checked.n > 0, "{checked:?}");
+    let pictures = std::fs::read_dir(&folder).unwrap().filter(|entry| {
+        entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "png"))
+    });
+    assert_eq!(pictures.count(), checked.n.min(2));
+    let other = quiet(|how| verify(&file, &subject, &images(30), how));
+    assert!(message(other).contains("SHA-256"));
+}
+
+#[test]
+fn aggregates_take_strategies_and_targets_take_softmax() {
+    let place = Place::new();
+    for strategy in ["best-arm", "top2", "average-gradient+normalised", "margin-t", "highest-arm+current"] {
+        let mut request = request(place.arms());
+        request.images = images(16);
+        request.means.strategy = strategy.parse().unwrap();
+        let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
+        assert!(report.robust_accuracy <= report.clean_accuracy, "{strategy}");
+        assert!(report.attack.contains(strategy) && report.classifier.weights_sha256.len() == 10);
+    }
+    let aggregates: [(&str, &[&str], &str, Loss); 4] = [
+        ("hierarchical:first5-last5", &["arm-0", "five-0", "five-1"], "stage-1-2", Loss::Ce),
+        ("hierarchical:first5-last5", &["arm-0", "five-0", "five-1"], "softmax", Loss::Margin),
+        ("ensemble", &["whole", "whole"], "margin-t", Loss::Margin),
+        ("shared-trunk", &["whole"], "top2", Loss::Ce),
+    ];
+    for (aggregate, networks, strategy, loss) in aggregates {
+        let names: Vec<String> = networks.iter().map(|name| format!("{name}.safetensors")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let aggregate = Some(aggregate.parse().unwrap());
+        let mut request = request(SubjectRequest { aggregate, ..place.subject(&names) });
+        request.images = images(16);
+        (request.means.strategy, request.means.loss) = (strategy.parse().unwrap(), loss);
+        let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
+        assert!(report.robust_accuracy <= report.clean_accuracy, "{strategy}");
+    }
+    let mut towards = request(place.subject(&["whole.safetensors"]));
+    towards.epsilons = vec!["0.3".parse().unwrap()];
+    towards.means.target = Some(4);
+    let report = quiet(|how| attack(&towards, how)).unwrap().remove(0);
+    assert!(report.robust_accuracy < report.clean_accuracy);
+    let hit = report.examples.iter().filter(|e| e.label != 4 && e.adversarial_prediction == 4).count();
+    let standing = 1.0 - hit as f64 / report.n as f64;
+    assert!((report.robust_accuracy - standing).abs() < 1e-12, "{} {standing}", report.robust_accuracy);
+    towards.means.strategy = "margin-t".parse().unwrap();
+    assert!(message(quiet(|how| attack(&towards, how))).contains("--target goes with strategy softmax"));
+}
+
+#[test]
+fn mistakes_are_named_before_any_work() {
+    let place = Place::new();
+    let whole = || place.subject(&["whole.safetensors"]);
+    let worked = AtomicUsize::new(0);
+    let refused = |change: &dyn Fn(&mut AttackRequest)| {
+        let mut request = request(whole());
+        change(&mut request);
+        let tell = |told: &Told<'_>| {
+            worked.fetch_add(usize::from(matches!(told, Told::Progress(_))), Ordering::Relaxed);
+        };
+        message(attack(&request, &How { batch_size: 7, cancel: &CancelToken::new(), tell: &tell }))
+    };
+    let contains = |change: &dyn Fn(&mut AttackRequest), parts: &[&str]| {
+        let text = refused(change);
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    };
+    contains(&|r| r.means.attack = "cw3".to_owned(), &["\"cw3\"", "fgsm", "pgd"]);
+    contains(
+        &|r| drop(r.means.settings.insert("stepz".to_owned(), json!(1))),
+        &["no setting stepz", "restarts"],
+    );
+    contains(&|r| drop(r.means.settings.insert("steps".to_owned(), json!(-1))), &["--attack", "-1"]);
+    contains(&|r| r.means.target = Some(10), &["--target 10", "0 to 9"]);
+    contains(&|r| r.means.strategy = "best-arm".parse().unwrap(), &["best-arm", "softmax, margin-t"]);
+    contains(&|r| r.means.strategy = "stage-1".parse().unwrap(), &["stage-1", "hierarchical"]);
+    contains(&|r| r.epsilons.clear(), &["--epsilon"]);
+    contains(&|r| r.subject.model = "vgg".to_owned(), &["\"vgg\"", "resnet18"]);
+    contains(&|r| r.subject.model = "resnet18".to_owned(), &["whole.safetensors", "missing"]);
+    contains(&|r| r.subject.width = Some(8), &["--width 8", "width 4"]);
+    contains(&|r| r.subject.weights.push(place.path("arm-0.safetensors")), &["--aggregate"]);
+    contains(&|r| r.subject.weights = vec![place.path("arm-0.safetensors")], &["2 classes", "10"]);
+    contains(&|r| r.subject.weights = vec![place.path("none.safetensors")], &["none.safetensors"]);
+    contains(&|r| r.subject.normalize = Some(Normalize::None), &["--normalize", "of its own"]);
+    contains(&|r| r.images.limit = Some(0), &["mnist"]);
+    let bare: &dyn Fn(&mut AttackRequest) =
+        &|r| r.subject.weights = vec![place.path("bare-whole.safetensors")];
+    contains(bare, &["--normalize", "MEAN,STD"]);
+    assert_eq!(worked.load(Ordering::Relaxed), 0, "no image was classified");
+    assert!("0.5,0".parse::<Normalize>().is_err() && "0.5".parse::<Normalize>().is_err());
+}
+
+#[test]
+fn supplied_normalisation_is_the_files_own() {
+    let place = Place::new();
+    let own = quiet(|how| predict(&place.subject(&["whole.safetensors"]), &images(20), how)).unwrap();
+    let supplied = |normalize: &str| {
+        let normalize = Some(normalize.parse().unwrap());
+        let subject = SubjectRequest { normalize, ..place.subject(&["bare-whole.safetensors"]) };
+        quiet(|how| predict(&subject, &images(20), how)).unwrap().predictions
+    };
+    for same in ["none", "dataset", "0,1"] {
+        assert_eq!(supplied(same), own.predictions, "{same}");
+    }
+    assert_ne!(supplied("0.5,0.1"), own.predictions);
+}
+
+#[test]
+fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
+    let place = Place::new();
+    let request = |out: &str| EvaluateRequest {
+        subject: place.arms(),
+        images: images(10),
+        budget: Budget { norm: Norm::Linf, epsilon: "20/255".parse().unwrap() },
+        steps: 3,
+        restarts: 1,
+        seed: 1,
+        scope: Scope::Subset,
+        bad_gradients: BadGradients::Refuse,
+        out: place.path(out),
+    };
+    let whole = quiet(|how| evaluate(&request("whole"), how)).unwrap();
+    assert!(
+        whole.summary.union <= whole.summary.paper && whole.summary.paper <= whole.summary.clean_accuracy
+    );
+    let passed = |id: &str| whole.battery.iter().any(|f| f.test == id && f.status == Status::Pass);
+    assert!(["T1", "T16", "T17", "T18"].iter().all(|id| passed(id)), "{:?}", whole.battery);
+
+    let mut interruptions = 0;
+    loop {
+        // Stops a little later each time.
+        let (cancel, begun) = (CancelToken::new(), AtomicUsize::new(0));
+        let tell = |told: &Told<'_>| {
+            if matches!(told, Told::Begins(_)) && begun.fetch_add(1, Ordering::Relaxed) == 8 {
+                cancel.cancel();
+            }
+        };
+        match evaluate(&request("parts"), &How { batch_size: 3, cancel: &cancel, tell: &tell }) {
+            Ok(_) => break,
+            Err(error) => assert!(error.is_cancelled(), "{error:?}"),
+        }
+        interruptions += 1;
+        assert!(interruptions < 20, "it never ends");
+    }
+    assert!(interruptions > 1);
+    for file in ["ledger.json", "battery.json", "adversarial.safetensors", "report.json"] {
+        let read = |folder: &str| std::fs::read(place.path(folder).join(file)).unwrap();
+        assert_eq!(read("whole"), read("parts"), "{file}");
+    }
+    assert!(leftovers(&place.path("parts")).is_empty());
+    let other = EvaluateRequest { seed: 2, ..request("parts") };
+    let text = message(quiet(|how| evaluate(&other, how)));
+    assert!(text.contains("seed 1, now 2"), "{text}");
+}
+
+fn leftovers(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(".tmp")).collect()
+}

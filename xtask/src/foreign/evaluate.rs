@@ -1,0 +1,165 @@
+//! `cargo xtask evaluate`: a classifier in full, with the battery of doubts.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use robin_core::{Budget, Epsilon, Norm, Seed};
+use robin_evaluation::battery::{Finding, Scope, Status};
+use robin_evaluation::controls::{Control, self_test};
+use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, evaluate};
+
+use super::attack::bad_gradients;
+use super::{ImagesArguments, SubjectArguments, print_json};
+use crate::interrupt;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask evaluate --model cnn2-small --weights mnist.safetensors --dataset mnist --embedded --limit 200 \\\n    \
+    --norm linf --epsilon 25/255 --out evaluation\n  \
+    cargo xtask evaluate --self-test\n\n\
+    Interrupt it with Ctrl-C, and continue with the same command: finished attacks and tests are not run again.\n\
+    Exit codes: 0 done, 1 the work or a control failed, 2 wrong usage, 130 interrupted.")]
+pub(crate) struct Arguments {
+    /// Try the battery on classifiers that only look robust, and on some whose robustness is known; needs no
+    /// model.
+    #[arg(long, exclusive = true)]
+    self_test: bool,
+    #[command(flatten)]
+    subject: Option<SubjectArguments>,
+    #[command(flatten)]
+    images: Option<ImagesArguments>,
+    #[command(flatten)]
+    evaluation: Option<Evaluation>,
+}
+
+#[derive(Debug, Args)]
+struct Evaluation {
+    /// How perturbations are measured: l2 or linf.
+    #[arg(long)]
+    norm: Norm,
+    /// The largest size, in pixels from 0 to 1: 8/255 or 0.5.
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
+    epsilon: Epsilon,
+    /// Steps of the gradient attacks.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    steps: usize,
+    /// Restarts of each attack.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    restarts: u32,
+    /// How much of the battery.
+    #[arg(long, value_enum, default_value_t = Battery::Subset)]
+    battery: Battery,
+    /// Of all random numbers.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder of ledger, findings and adversarial images; continued if they are there.
+    #[arg(long, value_name = "DIR", default_value = "evaluation")]
+    out: PathBuf,
+    /// Attack although the gradient is not that of the scores, and mark the result.
+    #[arg(long)]
+    allow_bad_gradients: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Battery {
+    /// 64 images, fewer steps and samples.
+    Subset,
+    /// Without limits.
+    Full,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.self_test {
+        return tested();
+    }
+    match (&arguments.subject, &arguments.images, &arguments.evaluation) {
+        (Some(subject), Some(images), Some(evaluation)) => evaluated(subject, images, evaluation),
+        _ => Err(robin_experiments::Error::Unfit {
+            option: "evaluate",
+            given: "without a classifier, images or a budget".to_owned(),
+            reason: "give --model, --weights, --dataset, --norm and --epsilon, or --self-test".to_owned(),
+        }
+        .into()),
+    }
+}
+
+fn evaluated(
+    subject: &SubjectArguments,
+    images: &ImagesArguments,
+    arguments: &Evaluation,
+) -> anyhow::Result<()> {
+    let request = EvaluateRequest {
+        subject: subject.request(),
+        images: images.request(),
+        budget: Budget { norm: arguments.norm, epsilon: arguments.epsilon },
+        steps: arguments.steps,
+        restarts: arguments.restarts,
+        seed: arguments.seed,
+        scope: match arguments.battery {
+            Battery::Subset => Scope::Subset,
+            Battery::Full => Scope::Full,
+        },
+        bad_gradients: bad_gradients(arguments.allow_bad_gradients),
+        out: arguments.out.clone(),
+    };
+    let cancel = interrupt::token()?;
+    let report = images.with(&cancel, |how| Ok(evaluate(&request, how)?))?;
+    match images.json {
+        true => print_json(&report),
+        false => {
+            print(&report);
+            Ok(())
+        }
+    }
+}
+
+fn print(report: &EvaluateReport) {
+    let summary = &report.summary;
+    println!("{}, n {}", report.budget, summary.n);
+    let line = |name: &str, accuracy: f64, interval: robin_evaluation::Interval| {
+        println!("  {name:<48} {accuracy:.4} [{:.4}, {:.4}]", interval.low, interval.high);
+    };
+    line("clean", summary.clean_accuracy, summary.clean_interval);
+    for attack in &summary.attacks {
+        line(&attack.attack, attack.accuracy, attack.interval);
+    }
+    println!("  {:<48} {:.4}", "lowest of one attack (what papers print)", summary.paper);
+    line("union of all attacks (the headline)", summary.union, summary.union_interval);
+    if !report.gradient_is_true {
+        println!("BAD GRADIENTS: the accuracies under attack say nothing");
+    }
+    println!("battery:");
+    report.battery.iter().for_each(print_finding);
+}
+
+fn print_finding(finding: &Finding) {
+    let status = match finding.status {
+        Status::Pass => "pass",
+        Status::Warn => "WARN",
+        Status::Fail => "FAIL",
+        Status::Skipped => "skip",
+    };
+    println!("  {status} {:<4} {}: {}", finding.test, finding.name, finding.note);
+}
+
+fn tested() -> anyhow::Result<()> {
+    let cancel = interrupt::token()?;
+    let controls = self_test(Seed::new(0), &cancel, |name| eprintln!("{name}")).context("self-test")?;
+    controls.iter().for_each(print_control);
+    match controls.iter().filter(|control| !control.as_expected).count() {
+        0 => Ok(()),
+        wrong => bail!("the battery is wrong about {wrong} of {} controls", controls.len()),
+    }
+}
+
+fn print_control(control: &Control) {
+    let kind = if control.negative { "negative" } else { "positive" };
+    let proved = control.proved.map(|proved| format!(", proved {proved:.4}")).unwrap_or_default();
+    let verdict = if control.as_expected { "as it must be" } else { "WRONG" };
+    let flags = if control.flags.is_empty() { "none".to_owned() } else { control.flags.join(", ") };
+    println!(
+        "{kind} control {}: attacked {:.4}{proved}, flags {flags}: {verdict}",
+        control.name, control.attacked
+    );
+}

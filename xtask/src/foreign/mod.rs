@@ -1,0 +1,131 @@
+//! Commands on networks that somebody else trained: `attack`, `evaluate`, `predict`, `verify-witnesses`.
+
+pub(crate) mod attack;
+pub(crate) mod evaluate;
+pub(crate) mod predict;
+pub(crate) mod verify_witnesses;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use robin_aggregation::Aggregation;
+use robin_core::CancelToken;
+use robin_data::{Choice, Split};
+use robin_experiments::Device;
+use robin_experiments::foreign::{How, ImagesRequest, Normalize, SubjectRequest, Told};
+
+/// Which classifier.
+#[derive(Debug, Args)]
+pub(crate) struct SubjectArguments {
+    /// The architecture of every network.
+    #[arg(long, value_name = "NAME")]
+    model: String,
+    /// Weights with PyTorch's names; of an aggregate once per network, in order (arms: class order).
+    #[arg(long, required = true, value_name = "FILE.safetensors", num_args = 1..)]
+    weights: Vec<PathBuf>,
+    /// Channels of the first convolution [default: as the weights say].
+    #[arg(long, value_name = "N")]
+    width: Option<usize>,
+    /// How the network normalises images, where the file does not say: dataset, none, or MEAN,STD.
+    #[arg(long, value_name = "HOW")]
+    normalize: Option<Normalize>,
+    /// Joins several networks: one-vs-all, one-vs-one, hierarchical:SPLIT, ensemble, shared-trunk,
+    /// merge-binary.
+    #[arg(long, value_name = "NAME")]
+    aggregate: Option<Aggregation>,
+    /// What does the arithmetic.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+}
+
+/// Which images, and how the work is done.
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArguments {
+    /// The data set: mnist, cifar10, or a path (IDX pair, CIFAR-100 binary, safetensors with images and
+    /// labels).
+    #[arg(long, value_name = "NAME|PATH")]
+    dataset: Choice,
+    /// The half of it: train or test.
+    #[arg(long, value_parser = split, default_value = "test")]
+    split: Split,
+    /// Only the first so many images.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// The subset inside the program instead of the full set.
+    #[arg(long)]
+    embedded: bool,
+    /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Examples computed together. Results do not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    batch: usize,
+    /// Threads that compute [default: one per core]. Results do not depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print the result as JSON, and nothing else, on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    match text {
+        "train" => Ok(Split::Train),
+        "test" => Ok(Split::Test),
+        _ => Err(format!("{text:?} is no split (one of: train, test)")),
+    }
+}
+
+impl SubjectArguments {
+    pub(crate) fn request(&self) -> SubjectRequest {
+        SubjectRequest {
+            model: self.model.clone(),
+            weights: self.weights.clone(),
+            width: self.width,
+            normalize: self.normalize.clone(),
+            aggregate: self.aggregate,
+            device: self.device,
+        }
+    }
+}
+
+impl ImagesArguments {
+    pub(crate) fn request(&self) -> ImagesRequest {
+        ImagesRequest {
+            dataset: self.dataset.clone(),
+            split: self.split,
+            embedded: self.embedded,
+            data_dir: self.data_dir.clone(),
+            limit: self.limit,
+        }
+    }
+
+    /// Runs `work` on as many threads as were asked for, and says on standard error how far it is.
+    pub(crate) fn with<T: Send>(
+        &self,
+        cancel: &CancelToken,
+        work: impl FnOnce(&How<'_>) -> anyhow::Result<T> + Send,
+    ) -> anyhow::Result<T> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build();
+        let how = How { batch_size: self.batch, cancel, tell: &tell };
+        pool.context("cannot start the threads")?.install(|| work(&how))
+    }
+}
+
+/// One line for what begins and for what was warned of; progress is for the impatient.
+fn tell(told: &Told<'_>) {
+    match told {
+        Told::Begins(what) => eprintln!("{what}"),
+        Told::Progress(progress) => {
+            eprintln!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
+        }
+        Told::Warning(what) => eprintln!("WARNING: {what}"),
+    }
+}
+
+/// Prints `value` as JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value).context("cannot write the result as JSON")?);
+    Ok(())
+}

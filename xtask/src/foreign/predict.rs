@@ -1,0 +1,33 @@
+//! `cargo xtask predict`: what a classifier says.
+
+use clap::Args;
+use robin_experiments::foreign::predict;
+
+use super::{ImagesArguments, SubjectArguments, print_json};
+use crate::interrupt;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    cargo xtask predict --model cnn2-small --weights mnist.safetensors --dataset mnist --embedded --limit 20")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    subject: SubjectArguments,
+    #[command(flatten)]
+    images: ImagesArguments,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let (subject, images) = (arguments.subject.request(), arguments.images.request());
+    let cancel = interrupt::token()?;
+    let report = arguments.images.with(&cancel, |how| Ok(predict(&subject, &images, how)?))?;
+    if arguments.images.json {
+        return print_json(&report);
+    }
+    for (id, (prediction, label)) in report.predictions.iter().zip(&report.labels).enumerate() {
+        let mark = if *prediction == u32::from(*label) { "" } else { "  wrong" };
+        println!("{id:>6}  label {label}  predicted {prediction}{mark}");
+    }
+    let (low, high) = (report.interval.low, report.interval.high);
+    println!("accuracy {:.4} [{low:.4}, {high:.4}], n {}", report.accuracy, report.n);
+    Ok(())
+}

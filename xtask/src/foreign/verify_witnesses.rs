@@ -1,0 +1,44 @@
+//! `cargo xtask verify-witnesses`: adversarial examples checked from files alone.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use robin_experiments::foreign::verify;
+
+use super::{ImagesArguments, SubjectArguments, print_json};
+use crate::interrupt;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    cargo xtask verify-witnesses found/linf-25-255/adversarial.safetensors --model cnn2-small \\\n    \
+    --weights mnist.safetensors --dataset mnist --embedded\n\n\
+    Exit codes: 0 every one holds, 1 some do not.")]
+pub(crate) struct Arguments {
+    /// The file of witnesses that `attack --out` or `evaluate` has written.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    subject: SubjectArguments,
+    #[command(flatten)]
+    images: ImagesArguments,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let (subject, images) = (arguments.subject.request(), arguments.images.request());
+    let cancel = interrupt::token()?;
+    let found = arguments.images.with(&cancel, |how| Ok(verify(&arguments.file, &subject, &images, how)?))?;
+    if arguments.images.json {
+        print_json(&found)?;
+    } else {
+        found.faults.iter().for_each(|fault| println!("{fault}"));
+        println!(
+            "{} of {} hold, the largest perturbation is {:.6}; in 8 bits {} are misclassified, {} of them within the budget",
+            found.valid, found.n, found.largest_size, found.rounded.misclassified, found.rounded.valid
+        );
+    }
+    if !found.holds() {
+        bail!("{} of {} witnesses do not hold", found.n - found.valid, found.n);
+    }
+    Ok(())
+}
