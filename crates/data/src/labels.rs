@@ -22,8 +22,8 @@ pub enum LabelMap {
         /// The class, a label of the data set.
         class: u32,
     },
-    /// MODEL[j] of the paper's section 3.2, j = `classes`: the first j - 1 classes of `order` by themselves
-    /// (0 to j - 2), all others together in OTHER[j] (j - 1). Class 1 of the paper is `order[0]`, label 0.
+    /// `MODEL[j]` of the paper's section 3.2, j = `classes`: the first j - 1 classes of `order` by themselves
+    /// (0 to j - 2), all others together in `OTHER[j]` (j - 1). Class 1 of the paper is `order[0]`, label 0.
     Other {
         /// j: labels that are told apart, at least 2, at most all classes.
         classes: usize,
