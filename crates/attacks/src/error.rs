@@ -20,7 +20,7 @@ pub enum Error {
         allowed: &'static str,
     },
     /// Text that names no loss.
-    #[error("loss {text:?} is unknown (one of: ce, margin)")]
+    #[error("loss {text:?} is unknown (one of: ce, margin, dlr, margin-t:T, dlr-t:T with T >= 1 targets)")]
     Loss {
         /// What was given.
         text: String,

@@ -42,6 +42,7 @@
 //! Invariant: an attack sees a classifier through `robin_core::Classifier` only. One that knew an
 //! architecture would be another threat model.
 
+pub mod bundle;
 pub mod config;
 pub mod error;
 pub mod fgsm;
@@ -55,6 +56,7 @@ pub mod random_noise;
 pub mod start;
 mod step;
 
+pub use bundle::Stage;
 pub use config::{Config, StepSize};
 pub use error::{Error, Result};
 pub use fgsm::Fgsm;

@@ -18,6 +18,12 @@ pub trait Objective: Send + Sync {
 
     /// The objective of the examples at `rows` alone.
     fn select(&self, rows: &[usize]) -> Box<dyn Objective>;
+
+    /// Whether the value is negative where the example is right, positive where it is misclassified (as the
+    /// objective sees it), and 0 on the border. Attacks that aim at the border need this.
+    fn is_signed(&self) -> bool {
+        false
+    }
 }
 
 /// An objective's values and derivative.

@@ -39,6 +39,8 @@ pub enum Purpose {
     TrainingAttack = 11,
     /// Probes and toy data in tests.
     Test = 12,
+    /// Proposals and directions that an attack draws on its way (index: run).
+    AttackStep = 30,
 }
 
 /// The root of a tree of random streams.
