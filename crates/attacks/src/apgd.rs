@@ -247,9 +247,9 @@ mod tests {
         let run = |rises: usize, bests: [f32; 2]| {
             let mut pace = Pace::new(100);
             pace.begin(0.0);
-            let first = (0..22).map(|step| pace.halves(step < rises, bests[0], 0.75)).next_back();
-            let second = (0..19).map(|_| pace.halves(true, bests[1], 0.75)).next_back();
-            (first.unwrap(), second.unwrap())
+            let first: Vec<bool> = (0..22).map(|step| pace.halves(step < rises, bests[0], 0.75)).collect();
+            let second: Vec<bool> = (0..19).map(|_| pace.halves(true, bests[1], 0.75)).collect();
+            (first[21], second[18])
         };
         assert_eq!(run(16, [1.0, 2.0]), (true, false));
         assert_eq!(run(17, [1.0, 2.0]), (false, false));

@@ -10,7 +10,9 @@ use crate::vector::{add_scaled, difference, l2, widen};
 /// taken as linear, crosses 0; once an adversarial image is known it shrinks where the image is adversarial
 /// and grows where it is not (Pintor et al. 2021, algorithm 1; constants of adv-lib 0.2.8). Both norms.
 ///
-/// Differs from adv-lib in l2, where that program scales every image onto the sphere, also one inside it.
+/// Differs from adv-lib in l2, where that program scales every image onto the sphere, also one inside it; and
+/// the first radius is a step's share beyond the crossing, which otherwise is never crossed where the objective
+/// is linear.
 #[derive(Debug, Clone, Copy)]
 pub struct Fmn {
     /// How distance is measured.
@@ -93,7 +95,7 @@ impl Search for Run {
                 Norm::L2 => l2(&gradient),
                 Norm::Linf => gradient.iter().map(|slope| slope.abs()).sum(),
             };
-            self.radius = distance + f64::from(seen.value).abs() / slope.max(TINY);
+            self.radius = (distance + f64::from(seen.value).abs() / slope.max(TINY)) * (1.0 + rate);
         }
         self.radius = self.radius.min(self.farthest);
         let clean = self.nearest.clean();

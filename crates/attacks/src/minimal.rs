@@ -145,11 +145,6 @@ impl Nearest {
         self.enough.is_some_and(|enough| self.distance <= enough)
     }
 
-    /// Infinite while there is none.
-    pub(crate) fn distance(&self) -> f64 {
-        self.distance
-    }
-
     pub(crate) fn clean(&self) -> &[f32] {
         &self.clean
     }

@@ -174,7 +174,6 @@ pub(crate) struct Beginning<'a> {
 }
 
 /// Climbs once for each restart and objective, joined per example: broken by one is broken.
-#[expect(clippy::too_many_arguments, reason = "those of an attack, and what a climb is")]
 pub(crate) fn climb<C: Climb>(
     attack: &'static str,
     restarts: usize,

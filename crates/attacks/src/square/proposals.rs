@@ -226,12 +226,16 @@ mod tests {
                 Norm::L2 => canvas.bumps(&mut stream, &clean, &mut image),
                 Norm::Linf => canvas.stripes(&mut stream, &clean, &mut image),
             }
+            let mut changes = 0;
             for _ in 0..200 {
-                assert!((norm.distance(&clean, &image) - 0.2).abs() < 1e-6, "{norm}");
+                let size = norm.distance(&clean, &image);
+                assert!((size - 0.2).abs() < 1e-6, "{norm} {shape:?} {size}");
                 let before = image.clone();
                 canvas.propose(&mut stream, 0.1, &clean, &mut image);
-                assert!(norm == Norm::Linf || image != before);
+                changes += usize::from(image != before);
             }
+            // A square may ask for what lies there already.
+            assert!(changes > 100, "{norm} {shape:?} {changes}");
         }
     }
 }
