@@ -1,9 +1,12 @@
 //! Attacks as they are written in a spec.
 
-use robin_core::{Attack, Budget, Epsilon};
+use robin_core::{Attack, Budget, Epsilon, Norm};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Fgsm, Pgd, RandomNoise, Result, Start};
+use crate::minimal::WithinBudget;
+use crate::{
+    Apgd, Cw, CwLinf, Ddn, Error, Fab, Fgsm, Fmn, MinimalAttack, Pgd, RandomNoise, Result, Square, Start,
+};
 
 /// A base attack without its budget. Every setting that decides a number is written out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,102 @@ pub enum Config {
         /// Draws per example, at least 1.
         candidates: usize,
     },
+    /// See [`Apgd`].
+    Apgd {
+        /// At least 1.
+        steps: usize,
+        /// At least 1; 1 means a single run.
+        restarts: usize,
+        /// Share of steps that must have raised the objective for the step size to be kept, in `[0, 1]`.
+        rising_share: f64,
+        /// Weight of the new step against the last movement, in `(0, 1]`.
+        momentum: f64,
+    },
+    /// See [`Cw`]. l2 only.
+    Cw {
+        /// At least 1, in each search.
+        steps: usize,
+        /// At least 1.
+        searches: usize,
+        /// Adam's, > 0.
+        step_size: f64,
+        /// The first constant, > 0.
+        first_constant: f64,
+        /// At least 0.
+        confidence: f64,
+    },
+    /// See [`CwLinf`]. linf only.
+    CwLinf {
+        /// At least 1, in each search.
+        steps: usize,
+        /// Adam's, > 0.
+        step_size: f64,
+        /// The first constant, > 0.
+        first_constant: f64,
+        /// The search is given up from here on, > 0.
+        largest_constant: f64,
+        /// > 1.
+        constant_factor: f64,
+        /// Between 0 and 1.
+        bound_factor: f64,
+        /// In pixels, > 0.
+        smallest_bound: f64,
+    },
+    /// [`Cw`] with one constant and no search, as some published tables have it: far weaker than the attack
+    /// of its name, and never to be reported without saying so. l2 only.
+    CwPaper {
+        /// At least 1.
+        steps: usize,
+        /// Adam's, > 0.
+        step_size: f64,
+        /// > 0.
+        constant: f64,
+    },
+    /// See [`Ddn`]. l2 only.
+    Ddn {
+        /// At least 1.
+        steps: usize,
+        /// Between 0 and 1.
+        radius_rate: f64,
+        /// In pixels, > 0.
+        first_radius: f64,
+        /// At least 2; `None`: no rounding.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        levels: Option<u32>,
+    },
+    /// See [`Fmn`].
+    Fmn {
+        /// At least 1.
+        steps: usize,
+        /// > 0.
+        first_step: f64,
+        /// > 0.
+        last_step: f64,
+        /// Between 0 and 1.
+        first_rate: f64,
+        /// Between 0 and 1.
+        last_rate: f64,
+    },
+    /// See [`Fab`].
+    FabT {
+        /// At least 1.
+        steps: usize,
+        /// In `[0, 1]`.
+        largest_weight: f64,
+        /// > 0.
+        overshoot: f64,
+        /// Between 0 and 1.
+        kept: f64,
+    },
+    /// See [`Square`].
+    Square {
+        /// At least 1.
+        queries: usize,
+        /// At least 1; 1 means a single run.
+        restarts: usize,
+        /// In `(0, 1]`.
+        first_share: f64,
+    },
 }
 
 impl Config {
@@ -36,31 +135,188 @@ impl Config {
             Config::Fgsm {} => "fgsm",
             Config::Pgd { .. } => "pgd",
             Config::RandomNoise { .. } => "random-noise",
+            Config::Apgd { .. } => "apgd",
+            Config::Cw { .. } => "cw",
+            Config::CwLinf { .. } => "cw-linf",
+            Config::CwPaper { .. } => "cw-paper",
+            Config::Ddn { .. } => "ddn",
+            Config::Fmn { .. } => "fmn",
+            Config::FabT { .. } => "fab-t",
+            Config::Square { .. } => "square",
         }
     }
 
     /// The attack with this budget.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first setting outside what is allowed.
+    /// [`Error::Setting`] for the first setting outside what is allowed; [`Error::Norm`] if the attack does not
+    /// exist in the budget's norm.
     pub fn build(&self, budget: Budget) -> Result<Box<dyn Attack>> {
-        let name = self.name();
-        let at_least_one = |field, value: usize| match value {
-            0 => Err(Error::Setting { attack: name, field, value: "0".to_owned(), allowed: ">= 1" }),
-            _ => Ok(value),
-        };
+        let check = Check(self.name());
         Ok(match *self {
             Config::Fgsm {} => Box::new(Fgsm { budget }),
             Config::Pgd { steps, restarts, step_size, start } => {
-                let steps = at_least_one("steps", steps)?;
-                let restarts = at_least_one("restarts", restarts)?;
+                let steps = check.at_least("steps", steps, 1)?;
+                let restarts = check.at_least("restarts", restarts, 1)?;
                 let step_size = step_size.pixels(budget.epsilon, steps)?;
                 Box::new(Pgd { budget, steps, step_size, restarts, start })
             }
             Config::RandomNoise { candidates } => {
-                Box::new(RandomNoise { budget, candidates: at_least_one("candidates", candidates)? })
+                Box::new(RandomNoise { budget, candidates: check.at_least("candidates", candidates, 1)? })
             }
+            Config::Apgd { steps, restarts, rising_share, momentum } => Box::new(Apgd {
+                budget,
+                steps: check.at_least("steps", steps, 1)?,
+                restarts: check.at_least("restarts", restarts, 1)?,
+                rising_share: check.share("rising_share", rising_share)?,
+                momentum: check.positive_share("momentum", momentum)?,
+            }),
+            Config::Square { queries, restarts, first_share } => Box::new(Square {
+                budget,
+                queries: check.at_least("queries", queries, 1)?,
+                restarts: check.at_least("restarts", restarts, 1)?,
+                first_share: check.positive_share("first_share", first_share)?,
+            }),
+            Config::Cw { .. }
+            | Config::CwLinf { .. }
+            | Config::CwPaper { .. }
+            | Config::Ddn { .. }
+            | Config::Fmn { .. }
+            | Config::FabT { .. } => Box::new(WithinBudget { attack: self.minimal(budget.norm)?, budget }),
         })
+    }
+
+    /// The attack without a budget, looking for the smallest perturbation in `norm`.
+    ///
+    /// # Errors
+    /// As [`Config::build`]; [`Error::NotMinimal`] for attacks that need a budget.
+    pub fn minimal(&self, norm: Norm) -> Result<Box<dyn MinimalAttack>> {
+        let check = Check(self.name());
+        let only = |allowed: Norm| match norm == allowed {
+            true => Ok(()),
+            false => Err(Error::Norm { attack: self.name(), norm, allowed }),
+        };
+        Ok(match *self {
+            Config::Cw { steps, searches, step_size, first_constant, confidence } => {
+                only(Norm::L2)?;
+                Box::new(Cw {
+                    step_size: check.positive("step_size", step_size)?,
+                    steps: check.at_least("steps", steps, 1)?,
+                    searches: check.at_least("searches", searches, 1)?,
+                    first_constant: check.positive("first_constant", first_constant)?,
+                    confidence: check.not_negative("confidence", confidence)?,
+                })
+            }
+            Config::CwPaper { steps, step_size, constant } => {
+                only(Norm::L2)?;
+                Box::new(Cw {
+                    step_size: check.positive("step_size", step_size)?,
+                    steps: check.at_least("steps", steps, 1)?,
+                    searches: 1,
+                    first_constant: check.positive("constant", constant)?,
+                    confidence: 0.0,
+                })
+            }
+            Config::CwLinf {
+                steps,
+                step_size,
+                first_constant,
+                largest_constant,
+                constant_factor,
+                bound_factor,
+                smallest_bound,
+            } => {
+                only(Norm::Linf)?;
+                Box::new(CwLinf {
+                    step_size: check.positive("step_size", step_size)?,
+                    steps: check.at_least("steps", steps, 1)?,
+                    first_constant: check.positive("first_constant", first_constant)?,
+                    largest_constant: check.positive("largest_constant", largest_constant)?,
+                    constant_factor: check.above_one("constant_factor", constant_factor)?,
+                    bound_factor: check.rate("bound_factor", bound_factor)?,
+                    smallest_bound: check.positive("smallest_bound", smallest_bound)?,
+                })
+            }
+            Config::Ddn { steps, radius_rate, first_radius, levels } => {
+                only(Norm::L2)?;
+                if let Some(levels) = levels {
+                    check.at_least("levels", levels as usize, 2)?;
+                }
+                Box::new(Ddn {
+                    steps: check.at_least("steps", steps, 1)?,
+                    radius_rate: check.rate("radius_rate", radius_rate)?,
+                    first_radius: check.positive("first_radius", first_radius)?,
+                    levels,
+                })
+            }
+            Config::Fmn { steps, first_step, last_step, first_rate, last_rate } => Box::new(Fmn {
+                norm,
+                steps: check.at_least("steps", steps, 1)?,
+                first_step: check.positive("first_step", first_step)?,
+                last_step: check.positive("last_step", last_step)?,
+                first_rate: check.rate("first_rate", first_rate)?,
+                last_rate: check.rate("last_rate", last_rate)?,
+            }),
+            Config::FabT { steps, largest_weight, overshoot, kept } => Box::new(Fab {
+                norm,
+                steps: check.at_least("steps", steps, 1)?,
+                largest_weight: check.share("largest_weight", largest_weight)?,
+                overshoot: check.positive("overshoot", overshoot)?,
+                kept: check.rate("kept", kept)?,
+            }),
+            Config::Fgsm {}
+            | Config::Pgd { .. }
+            | Config::RandomNoise { .. }
+            | Config::Apgd { .. }
+            | Config::Square { .. } => return Err(Error::NotMinimal { attack: self.name() }),
+        })
+    }
+}
+
+/// Refuses settings of the attack of this name.
+struct Check(&'static str);
+
+impl Check {
+    fn at_least(&self, field: &'static str, value: usize, least: usize) -> Result<usize> {
+        let allowed = if least == 1 { ">= 1" } else { ">= 2" };
+        self.check(field, value, value >= least, allowed)
+    }
+
+    fn positive(&self, field: &'static str, value: f64) -> Result<f64> {
+        self.check(field, value, value > 0.0 && value.is_finite(), "a finite number > 0")
+    }
+
+    fn not_negative(&self, field: &'static str, value: f64) -> Result<f64> {
+        self.check(field, value, value >= 0.0 && value.is_finite(), "a finite number >= 0")
+    }
+
+    fn above_one(&self, field: &'static str, value: f64) -> Result<f64> {
+        self.check(field, value, value > 1.0 && value.is_finite(), "a finite number > 1")
+    }
+
+    fn share(&self, field: &'static str, value: f64) -> Result<f64> {
+        self.check(field, value, (0.0..=1.0).contains(&value), "a number in [0, 1]")
+    }
+
+    fn positive_share(&self, field: &'static str, value: f64) -> Result<f64> {
+        self.check(field, value, value > 0.0 && value <= 1.0, "a number in (0, 1]")
+    }
+
+    fn rate(&self, field: &'static str, value: f64) -> Result<f64> {
+        self.check(field, value, value > 0.0 && value < 1.0, "a number between 0 and 1")
+    }
+
+    fn check<T: std::fmt::Display>(
+        &self,
+        field: &'static str,
+        value: T,
+        legal: bool,
+        allowed: &'static str,
+    ) -> Result<T> {
+        if legal {
+            return Ok(value);
+        }
+        Err(Error::Setting { attack: self.0, field, value: value.to_string(), allowed })
     }
 }
 
@@ -132,10 +388,45 @@ mod tests {
             (pgd(1, 1, StepSize::Absolute(f64::INFINITY)), ["step_size", "inf", "finite"]),
             (pgd(1, 1, StepSize::Relative(-2.5)), ["step_size", "Relative(-2.5)", "> 0"]),
             (Config::RandomNoise { candidates: 0 }, ["random-noise", "candidates is 0", ">= 1"]),
+            (
+                Config::Square { queries: 1, restarts: 1, first_share: 0.0 },
+                ["square", "first_share is 0", "(0, 1]"],
+            ),
+            (
+                Config::Apgd { steps: 1, restarts: 1, rising_share: f64::NAN, momentum: 0.75 },
+                ["apgd", "rising_share is NaN", "[0, 1]"],
+            ),
+            (
+                Config::Fmn { steps: 1, first_step: 1.0, last_step: 0.0, first_rate: 0.1, last_rate: 0.1 },
+                ["fmn", "last_step is 0", "> 0"],
+            ),
+            (
+                Config::FabT { steps: 1, largest_weight: 0.1, overshoot: 1.05, kept: 1.0 },
+                ["fab-t", "kept is 1", "between 0 and 1"],
+            ),
         ] {
             let message = message(config);
             assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         }
+    }
+
+    #[test]
+    fn attacks_of_one_norm_refuse_the_other_and_only_some_go_without_a_budget() {
+        for entry in ATTACKS {
+            for norm in [Norm::L2, Norm::Linf] {
+                let budget = Budget { norm, ..budget("8/255") };
+                let built = entry.example.build(budget).map(|attack| attack.budget());
+                assert_eq!(built.is_ok(), entry.norms.contains(&norm), "{} {norm}", entry.name);
+                match entry.example.minimal(norm) {
+                    Ok(attack) => assert_eq!(attack.norm(), norm),
+                    Err(Error::Norm { .. }) => assert!(!entry.norms.contains(&norm)),
+                    Err(error) => assert!(matches!(error, Error::NotMinimal { .. }), "{error}"),
+                }
+            }
+        }
+        let message = ATTACKS.iter().find(|entry| entry.name == "ddn").unwrap().example;
+        let message = message.build(budget("8/255")).err().unwrap().to_string();
+        assert!(message.contains("ddn") && message.contains("linf") && message.contains("l2"), "{message}");
     }
 
     #[test]
@@ -153,7 +444,7 @@ mod tests {
         for entry in ATTACKS {
             let text = serde_json::to_string(&entry.example).unwrap();
             assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), entry.example);
-            assert_eq!(entry.example.name(), entry.name);
+            assert_eq!((entry.example.name(), entry.brief.name()), (entry.name, entry.name));
             assert!(text.contains(&format!("\"name\":\"{}\"", entry.name)), "{text}");
             let more = text.replacen('{', "{\"norm\":\"l2\",", 1);
             assert!(serde_json::from_str::<Config>(&more).is_err(), "{more}");

@@ -19,8 +19,24 @@ pub enum Error {
         /// What would have been right, in words.
         allowed: &'static str,
     },
+    /// A budget in a norm that the attack does not exist in.
+    #[error("attack {attack} measures in {allowed}, not in {norm}")]
+    Norm {
+        /// The attack's name.
+        attack: &'static str,
+        /// The budget's norm.
+        norm: robin_core::Norm,
+        /// The attack's norm.
+        allowed: robin_core::Norm,
+    },
+    /// An attack that cannot go without a budget.
+    #[error("attack {attack} needs a budget: it does not look for the smallest perturbation")]
+    NotMinimal {
+        /// The attack's name.
+        attack: &'static str,
+    },
     /// Text that names no loss.
-    #[error("loss {text:?} is unknown (one of: ce, margin)")]
+    #[error("loss {text:?} is unknown (one of: ce, margin, dlr, margin-t:T, dlr-t:T with T >= 1 targets)")]
     Loss {
         /// What was given.
         text: String,

@@ -1,7 +1,9 @@
 //! Base attacks, one file each, and the list of them.
 //!
 //! Reading order: [`pgd`] (the attack of every table), [`config`] (how it is written in a spec), [`start`]
-//! (where it begins), [`objectives`] (what it raises on a plain classifier).
+//! (where it begins), [`objectives`] (what it raises on a plain classifier). The other attacks are searches of
+//! one example each, driven by `search`: [`apgd`] and [`square`] within a budget, [`cw`], [`cw_linf`], [`ddn`],
+//! [`fmn`] and [`fab`] for the smallest perturbation ([`minimal`]). [`bundle`] puts attacks in stages.
 //!
 //! To attack a network of your own, say how it scores; candle's autograd does the rest:
 //!
@@ -42,27 +44,51 @@
 //! Invariant: an attack sees a classifier through `robin_core::Classifier` only. One that knew an
 //! architecture would be another threat model.
 
+pub mod apgd;
+pub mod bundle;
 pub mod config;
+pub mod cw;
+pub mod cw_linf;
+pub mod ddn;
 pub mod error;
+pub mod fab;
 pub mod fgsm;
+pub mod fmn;
+mod hyperplane;
 mod images;
 mod joined;
 pub mod list;
 pub mod loss;
+pub mod minimal;
 pub mod objectives;
 pub mod pgd;
 pub mod random_noise;
+mod search;
+pub mod square;
 pub mod start;
 mod step;
+mod tanh_box;
+pub mod transfer;
+mod vector;
 
+pub use apgd::Apgd;
+pub use bundle::{Stage, autoattack};
 pub use config::{Config, StepSize};
+pub use cw::Cw;
+pub use cw_linf::CwLinf;
+pub use ddn::Ddn;
 pub use error::{Error, Result};
+pub use fab::Fab;
 pub use fgsm::Fgsm;
+pub use fmn::Fmn;
 pub use list::{ATTACKS, Entry};
 pub use loss::Loss;
+pub use minimal::{MinimalAttack, Smallest, WithinBudget};
 pub use pgd::Pgd;
 pub use random_noise::RandomNoise;
+pub use square::Square;
 pub use start::Start;
+pub use transfer::{Aim, Transferred, transfer};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
 pub const NUMERICS: u32 = 1;

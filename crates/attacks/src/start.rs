@@ -51,6 +51,19 @@ pub(crate) fn in_ball(budget: Budget, stream: &mut Stream, clean: &[f32], point:
     budget.project_image(clean, point);
 }
 
+/// Writes a random point at distance epsilon from `clean`, clipped to the box, into `point`: l2 uniform on the
+/// sphere; linf a uniform draw scaled up until its largest change is epsilon.
+pub(crate) fn on_border(budget: Budget, stream: &mut Stream, clean: &[f32], point: &mut [f32]) {
+    if budget.norm == Norm::L2 {
+        return on_sphere(budget, stream, clean, point);
+    }
+    let changes: Vec<f64> = clean.iter().map(|_| f64::from(stream.symmetric())).collect();
+    let largest = changes.iter().fold(0.0_f64, |largest, change| largest.max(change.abs()));
+    let scale = if largest > 0.0 { budget.epsilon.get() / largest } else { 0.0 };
+    move_along(&changes, scale, clean, point);
+    budget.project_image(clean, point);
+}
+
 /// Writes a uniformly random point of the l2 sphere around `clean`, clipped to the box, into `point`.
 pub(crate) fn on_sphere(budget: Budget, stream: &mut Stream, clean: &[f32], point: &mut [f32]) {
     let direction = direction(stream, clean.len());
@@ -119,7 +132,11 @@ mod tests {
 
     #[test]
     fn sphere_and_corners_lie_at_epsilon() {
-        for (norm, draw) in [(Norm::L2, on_sphere as fn(_, &mut _, &_, &mut _)), (Norm::Linf, at_corner)] {
+        for (norm, draw) in [
+            (Norm::L2, on_sphere as fn(_, &mut _, &_, &mut _)),
+            (Norm::Linf, at_corner),
+            (Norm::Linf, on_border),
+        ] {
             for size in sizes(norm, draw) {
                 assert!((size - 1.0).abs() < 1e-6, "{norm}: {size}");
             }

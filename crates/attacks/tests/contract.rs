@@ -2,9 +2,9 @@
 
 mod toys;
 
-use robin_attacks::{ATTACKS, Config, Loss, Pgd, Start, StepSize};
+use robin_attacks::{ATTACKS, Config, Entry, Loss, Pgd, Start, StepSize};
 use robin_core::{
-    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Error, Judge, Misclassified, Norm,
+    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Judge, Misclassified, Norm,
     Objective, Seed, Target, host,
 };
 use robin_testkit::{Cut, Linear};
@@ -30,8 +30,23 @@ fn perturb_as(
 }
 
 fn perturb(config: Config, budget: Budget, model: &dyn Classifier, loss: Loss, batch: &Batch) -> Adversarial {
-    let objectives = [loss.against(batch.labels.clone())];
+    let objectives = prepare(loss, model, batch);
     perturb_as(&*config.build(budget).unwrap(), model, &Misclassified, &objectives, batch)
+}
+
+fn prepare(loss: Loss, model: &dyn Classifier, batch: &Batch) -> Vec<Box<dyn Objective>> {
+    let clean = model.scores(&batch.images, &Columns::All).unwrap();
+    loss.prepare(&clean, &batch.labels).unwrap()
+}
+
+/// Every attack with every budget of its norms.
+fn listed(epsilons: &[&str]) -> Vec<(&'static Entry, Budget)> {
+    let budgets = budgets(epsilons);
+    let of = |entry: &'static Entry| {
+        let norms = budgets.clone().into_iter().filter(|budget| entry.norms.contains(&budget.norm));
+        norms.map(move |budget| (entry, budget))
+    };
+    ATTACKS.iter().flat_map(of).collect()
 }
 
 fn values(images: &candle_core::Tensor) -> Vec<f32> {
@@ -43,17 +58,15 @@ fn every_attack_keeps_budget_and_box_and_tells_the_truth() {
     let models: [&dyn Classifier; 2] = [&Linear::seeded(4, SHAPE, SEED), &Wavy::seeded(4, 12, SEED)];
     for model in models {
         let batch = toys::batch(model, SHAPE, 9);
-        for entry in ATTACKS {
-            for budget in budgets(&["0.03", "0.3", "2"]) {
-                let found = perturb(entry.example, budget, model, Loss::Ce, &batch);
-                for iterate in [&found.worst, &found.last] {
-                    budget.verify(&batch.images, &iterate.images).unwrap();
-                    let target = Target { model, judge: &Misclassified, cancel: &CancelToken::new() };
-                    assert_eq!(target.judge(&iterate.images, &batch.labels).unwrap(), iterate.rulings);
-                }
-                for (worst, last) in found.worst.rulings.iter().zip(&found.last.rulings) {
-                    assert!(worst.broken || !last.broken, "{} {budget}", entry.name);
-                }
+        for (entry, budget) in listed(&["0.03", "0.3", "2"]) {
+            let found = perturb(entry.brief, budget, model, entry.loss, &batch);
+            for iterate in [&found.worst, &found.last] {
+                budget.verify(&batch.images, &iterate.images).unwrap();
+                let target = Target { model, judge: &Misclassified, cancel: &CancelToken::new() };
+                assert_eq!(target.judge(&iterate.images, &batch.labels).unwrap(), iterate.rulings);
+            }
+            for (worst, last) in found.worst.rulings.iter().zip(&found.last.rulings) {
+                assert!(worst.broken || !last.broken, "{} {budget}", entry.name);
             }
         }
     }
@@ -63,13 +76,11 @@ fn every_attack_keeps_budget_and_box_and_tells_the_truth() {
 fn epsilon_0_returns_the_clean_images_bit_for_bit() {
     let model = Linear::seeded(3, SHAPE, SEED);
     let batch = model.batch(5, SEED);
-    for entry in ATTACKS {
-        for budget in budgets(&["0"]) {
-            let found = perturb(entry.example, budget, &model, Loss::Ce, &batch);
-            for iterate in [found.worst, found.last] {
-                assert_eq!(values(&iterate.images), values(&batch.images), "{} {budget}", entry.name);
-                assert!(iterate.rulings.iter().all(|ruling| !ruling.broken));
-            }
+    for (entry, budget) in listed(&["0"]) {
+        let found = perturb(entry.brief, budget, &model, entry.loss, &batch);
+        for iterate in [found.worst, found.last] {
+            assert_eq!(values(&iterate.images), values(&batch.images), "{} {budget}", entry.name);
+            assert!(iterate.rulings.iter().all(|ruling| !ruling.broken));
         }
     }
 }
@@ -79,22 +90,20 @@ fn results_depend_on_neither_batch_size_nor_order() {
     let model = Wavy::seeded(4, 12, SEED);
     let batch = toys::batch(&model, SHAPE, 8);
     let mut some_broken = false;
-    for entry in ATTACKS {
-        for budget in budgets(&["0.08"]) {
-            let attack = |batch: &Batch| perturb(entry.example, budget, &model, Loss::Ce, batch);
-            let whole = attack(&batch);
-            some_broken |= whole.worst.rulings.iter().any(|ruling| ruling.broken);
-            for rows in [vec![7, 6, 5, 4, 3, 2, 1, 0], vec![2, 5], vec![4]] {
-                let part = attack(&batch.select(&rows).unwrap());
-                for (part, whole) in [(&part.worst, &whole.worst), (&part.last, &whole.last)] {
-                    let expected = host::select(&whole.images, &rows).unwrap();
-                    assert_eq!(values(&part.images), values(&expected), "{} {budget}", entry.name);
-                    let expected: Vec<_> = rows.iter().map(|&row| whole.rulings[row]).collect();
-                    assert_eq!(part.rulings, expected);
-                }
-                let expected: Vec<_> = rows.iter().map(|&row| whole.cost[row]).collect();
-                assert_eq!(part.cost, expected);
+    for (entry, budget) in listed(&["0.08"]) {
+        let attack = |batch: &Batch| perturb(entry.brief, budget, &model, entry.loss, batch);
+        let whole = attack(&batch);
+        some_broken |= whole.worst.rulings.iter().any(|ruling| ruling.broken);
+        for rows in [vec![7, 6, 5, 4, 3, 2, 1, 0], vec![2, 5], vec![4]] {
+            let part = attack(&batch.select(&rows).unwrap());
+            for (part, whole) in [(&part.worst, &whole.worst), (&part.last, &whole.last)] {
+                let expected = host::select(&whole.images, &rows).unwrap();
+                assert_eq!(values(&part.images), values(&expected), "{} {budget}", entry.name);
+                let expected: Vec<_> = rows.iter().map(|&row| whole.rulings[row]).collect();
+                assert_eq!(part.rulings, expected);
             }
+            let expected: Vec<_> = rows.iter().map(|&row| whole.cost[row]).collect();
+            assert_eq!(part.cost, expected);
         }
     }
     assert!(some_broken, "a test in which nothing breaks sees no example drop out");
@@ -104,14 +113,14 @@ fn results_depend_on_neither_batch_size_nor_order() {
 fn costs_are_what_the_classifier_was_asked_for() {
     let inner = Wavy::seeded(4, 12, SEED);
     let batch = toys::batch(&inner, SHAPE, 6);
-    for entry in ATTACKS {
-        for budget in budgets(&["0.05"]) {
-            let model = Counting::new(&inner);
-            let found = perturb(entry.example, budget, &model, Loss::Ce, &batch);
-            let total = |part: fn(&robin_core::Cost) -> u32| found.cost.iter().map(part).sum::<u32>();
-            assert_eq!(total(|cost| cost.forward), model.forward(), "{} {budget}", entry.name);
-            assert_eq!(total(|cost| cost.backward), model.backward(), "{} {budget}", entry.name);
-        }
+    for (entry, budget) in listed(&["0.05"]) {
+        let model = Counting::new(&inner);
+        let objectives = prepare(entry.loss, &inner, &batch);
+        let attack = entry.brief.build(budget).unwrap();
+        let found = perturb_as(&*attack, &model, &Misclassified, &objectives, &batch);
+        let total = |part: fn(&robin_core::Cost) -> u32| found.cost.iter().map(part).sum::<u32>();
+        assert_eq!(total(|cost| cost.forward), model.forward(), "{} {budget}", entry.name);
+        assert_eq!(total(|cost| cost.backward), model.backward(), "{} {budget}", entry.name);
     }
 }
 
@@ -119,12 +128,12 @@ fn costs_are_what_the_classifier_was_asked_for() {
 fn cancelling_stops_and_bad_input_is_refused() {
     let model = Linear::seeded(3, SHAPE, SEED);
     let batch = model.batch(2, SEED);
-    let budget = budgets(&["0.1"])[0];
-    for entry in ATTACKS {
-        let attack = entry.example.build(budget).unwrap();
+    for (entry, budget) in listed(&["0.1"]) {
+        let attack = entry.brief.build(budget).unwrap();
+        let objectives = prepare(entry.loss, &model, &batch);
         let refused = |batch: &Batch, cancel: &CancelToken| {
             let target = Target { model: &model, judge: &Misclassified, cancel };
-            attack.perturb(&target, &[Loss::Ce.against(batch.labels.clone())], batch, SEED).unwrap_err()
+            attack.perturb(&target, &objectives, batch, SEED).unwrap_err()
         };
         let cancel = CancelToken::new();
         let dark = Batch { images: (&batch.images - 1.0).unwrap(), ..batch.clone() };
@@ -184,6 +193,53 @@ fn gradient_attacks_reach_the_optimum_of_a_linear_model() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn apgd_reaches_the_optimum_of_a_linear_model_and_its_objective_never_falls_with_more_steps() {
+    let model = Linear::seeded(2, SHAPE, SEED);
+    let batch = model.batch(6, SEED);
+    let clean = values(&batch.images);
+    for loss in [Loss::Ce, Loss::Margin, Loss::MarginT(1)] {
+        for budget in budgets(&["0.2"]) {
+            let mut before = vec![f64::NEG_INFINITY; batch.len()];
+            for steps in [1, 5, 50] {
+                let config = Config::Apgd { steps, restarts: 1, rising_share: 0.75, momentum: 0.75 };
+                let attack = config.build(budget).unwrap();
+                let objectives = prepare(loss, &model, &batch);
+                let found = perturb_as(&*attack, &model, &NeverBroken, &objectives, &batch);
+                let images = values(&found.worst.images);
+                let margins = images.chunks_exact(12).zip(&batch.labels).map(|(x, &y)| model.margin(x, y));
+                let now: Vec<f64> = margins.collect();
+                // From 1 step to 5 the checkpoints are other ones, but on a plane both only rise.
+                assert!(now.iter().zip(&before).all(|(now, before)| *now >= before - 1e-6), "{steps}");
+                before = now;
+            }
+            for ((clean, now), &label) in clean.chunks_exact(12).zip(&before).zip(&batch.labels) {
+                let start = model.margin(clean, label);
+                let most = model.worst_margin(clean, label, budget) - start;
+                let share = (now - start) / most;
+                assert!((0.9999..1.0 + 1e-5).contains(&share), "{loss} {budget}: {share}");
+            }
+        }
+    }
+}
+
+/// A model whose gradient is useless: only random search sees that the image matters.
+#[test]
+fn square_breaks_what_has_no_gradient() {
+    let model = Cut(Linear::seeded(3, SHAPE, SEED));
+    let batch = model.0.batch(8, SEED);
+    for budget in budgets(&["0.3"]) {
+        let entry = ATTACKS.iter().find(|entry| entry.name == "square").unwrap();
+        let found = perturb(entry.brief, budget, &model, Loss::Margin, &batch);
+        let clean = values(&batch.images);
+        for (row, clean) in clean.chunks_exact(12).enumerate() {
+            let possible = model.0.worst_margin(clean, batch.labels[row], budget) > 0.5;
+            assert!(!possible || found.worst.rulings[row].broken, "{budget} {row}");
+        }
+        assert!(found.cost.iter().all(|cost| cost.backward == 0));
     }
 }
 
@@ -262,7 +318,9 @@ fn more_restarts_and_candidates_only_break_more() {
         start: Start::UniformInBall,
     };
     let noise = |candidates| Config::RandomNoise { candidates };
-    for (few, many) in [(pgd(1), pgd(5)), (noise(1), noise(40))] {
+    let apgd = |restarts| Config::Apgd { steps: 2, restarts, rising_share: 0.75, momentum: 0.75 };
+    let square = |restarts| Config::Square { queries: 1, restarts, first_share: 0.8 };
+    for (few, many) in [(pgd(1), pgd(5)), (noise(1), noise(40)), (apgd(1), apgd(5)), (square(1), square(5))] {
         for budget in budgets(&["0.09"]) {
             let [few, many] = [few, many].map(|config| perturb(config, budget, &model, Loss::Margin, &batch));
             let mut gained = 0;

@@ -81,6 +81,26 @@ pub enum Error {
         /// How many there are.
         classes: usize,
     },
+    /// A loss that compares more scores than there are.
+    #[error("loss {loss} needs at least {least} classes, there are {classes}")]
+    TooFewClasses {
+        /// The loss's name.
+        loss: &'static str,
+        /// How many classes it needs.
+        least: usize,
+        /// How many there are.
+        classes: usize,
+    },
+    /// Two things that do not go together.
+    #[error("{what} does not go with {with}; {allowed}")]
+    Unsuited {
+        /// What was asked for.
+        what: String,
+        /// What it was to be used with.
+        with: String,
+        /// What would have been right, in words.
+        allowed: &'static str,
+    },
     /// Some operation in the model has no backward pass.
     #[error(
         "the gradient does not reach the images: an operation inside the model cuts the graph \

@@ -30,6 +30,12 @@ pub trait Objective: Send + Sync {
         let Evaluation { values, score_gradient } = self.evaluate(pass.scores())?;
         Ok(Ascent { values, direction: pass.input_gradient(&score_gradient)? })
     }
+
+    /// Whether the value is negative where the example is right, positive where it is misclassified (as the
+    /// objective sees it), and 0 on the border. Attacks that aim at the border need this.
+    fn is_signed(&self) -> bool {
+        false
+    }
 }
 
 /// An objective's values and derivative.

@@ -43,6 +43,8 @@ pub enum Purpose {
     Flip = 20,
     /// Order of the classes of a task (index: number of the order).
     ClassOrder = 21,
+    /// Proposals and directions that an attack draws on its way (index: run).
+    AttackStep = 30,
     /// One run of an attack in an evaluation's ledger (index: restart).
     AttackRun = 40,
     /// Directions in which a gradient is probed (index: direction).

@@ -130,15 +130,22 @@ fn three_arms() -> OneVsAll {
 fn records_are_the_same_bytes_for_every_batch_size() {
     let (model, data) = (three_arms(), random(50));
     for entry in ATTACKS {
-        let attack = entry.example.build(budget("0.05")).unwrap();
+        if !entry.norms.contains(&budget("0.05").norm) {
+            continue;
+        }
+        let attack = entry.brief.build(budget("0.05")).unwrap();
         for strategy in STRATEGIES {
             let text = |batch_size| {
                 let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size };
-                let found = run.robust(&*attack, strategy.name).unwrap();
+                let found = match run.robust(&*attack, strategy.name) {
+                    // This strategy's cross-entropy has no border that the attack could aim at.
+                    Err(Error::Core(robin_core::Error::Unsuited { .. })) => return None,
+                    found => found.unwrap(),
+                };
                 let text = serde_json::to_string(&found).unwrap();
                 assert_eq!(serde_json::from_str::<Robust>(&text).unwrap(), found);
                 assert!(found.worst.accuracy() <= found.last.accuracy());
-                text
+                Some(text)
             };
             let whole = text(64);
             assert_eq!(whole, text(64));

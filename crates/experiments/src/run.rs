@@ -179,8 +179,8 @@ type Means<'a> = (&'a dyn Attack, &'a dyn Strategy);
 struct OwnLoss(Loss);
 
 impl Strategy for OwnLoss {
-    fn prepare(&self, _clean: &Scores, batch: &Batch) -> robin_core::Result<Vec<Box<dyn Objective>>> {
-        Ok(vec![self.0.against(batch.labels.clone())])
+    fn prepare(&self, clean: &Scores, batch: &Batch) -> robin_core::Result<Vec<Box<dyn Objective>>> {
+        self.0.prepare(clean, &batch.labels)
     }
 }
 

@@ -85,6 +85,13 @@ impl Objective for ArmLoss {
                 expected: format!("[{n}, {width}]"),
             });
         }
+        if !matches!(self.loss, Loss::Ce | Loss::Margin) {
+            return Err(Error::Unsuited {
+                what: format!("loss {}", self.loss),
+                with: "an arm by itself".to_owned(),
+                allowed: "ce and margin do",
+            });
+        }
         let terms: Vec<(f64, f64)> = scores
             .to_vec()?
             .into_iter()
@@ -118,6 +125,7 @@ fn arm_loss(loss: Loss, score: f64, target: bool) -> (f64, f64) {
             let sigmoid = if wrongness >= 0.0 { 1.0 / (1.0 + decay) } else { decay / (1.0 + decay) };
             (wrongness.max(0.0) + decay.ln_1p(), sign * sigmoid)
         }
+        Loss::Dlr | Loss::MarginT(_) | Loss::DlrT(_) => unreachable!("refused before any score is looked at"),
     }
 }
 

@@ -14,6 +14,6 @@ pub(super) struct Softmax {
 impl Strategy for Softmax {
     fn prepare(&self, clean: &Scores, batch: &Batch) -> Result<Vec<Box<dyn Objective>>> {
         check("softmax", clean, batch)?;
-        Ok(vec![self.loss.against(batch.labels.clone())])
+        self.loss.prepare(clean, &batch.labels)
     }
 }

@@ -186,7 +186,7 @@ fn strategies_reach_their_optima_on_linear_arms() {
     for loss in [Loss::Ce, Loss::Margin] {
         let optimal: &[StrategyName] = match loss {
             Loss::Ce => &[StrategyName::Softmax],
-            Loss::Margin => &[StrategyName::Softmax, StrategyName::Top2],
+            _ => &[StrategyName::Softmax, StrategyName::Top2],
         };
         for &name in optimal {
             let found = perturb(&pgd(budget), &model, &prepare(name, loss, &model, &batch), &batch);

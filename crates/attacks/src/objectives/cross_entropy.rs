@@ -35,7 +35,7 @@ impl Objective for CrossEntropy {
     }
 }
 
-fn cross_entropy(scores: &[f32], label: usize, gradient: &mut [f32]) -> f64 {
+pub(super) fn cross_entropy(scores: &[f32], label: usize, gradient: &mut [f32]) -> f64 {
     let right = f64::from(scores[label]);
     let (wrong_column, wrong) = highest_but(scores, label);
     let (top_column, top) =

@@ -35,4 +35,8 @@ impl Objective for Margin {
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {
         Box::new(Self::new(rows.iter().map(|&row| self.labels[row]).collect()))
     }
+
+    fn is_signed(&self) -> bool {
+        true
+    }
 }

@@ -3,7 +3,9 @@
 //! Work is done in f64 and rounded to f32 once, at the end.
 
 mod cross_entropy;
+mod dlr;
 mod margin;
+mod targeted;
 #[cfg(test)]
 mod tests;
 
@@ -11,13 +13,25 @@ use candle_core::{Device, Tensor};
 use robin_core::{Error, Evaluation, Result, Scores};
 
 pub use cross_entropy::CrossEntropy;
+pub use dlr::Dlr;
 pub use margin::Margin;
+pub use targeted::{TargetedCrossEntropy, TargetedDlr, TargetedMargin};
 
 /// Evaluates `row(scores, label, gradient) -> value` for every example; `gradient` comes zeroed.
 fn evaluate_rows(
     scores: &Scores,
     labels: &[u32],
     row: impl Fn(&[f32], usize, &mut [f32]) -> f64,
+) -> Result<Evaluation> {
+    evaluate_towards(scores, labels, labels, |scores, label, _, gradient| row(scores, label, gradient))
+}
+
+/// Evaluates `row(scores, label, target, gradient) -> value` for every example; `gradient` comes zeroed.
+fn evaluate_towards(
+    scores: &Scores,
+    labels: &[u32],
+    targets: &[u32],
+    row: impl Fn(&[f32], usize, usize, &mut [f32]) -> f64,
 ) -> Result<Evaluation> {
     let classes = scores.columns();
     if scores.len() != labels.len() || classes < 2 {
@@ -27,17 +41,21 @@ fn evaluate_rows(
             expected: format!("[{}, k] with k >= 2", labels.len()),
         });
     }
-    if let Some((example, &label)) = labels.iter().enumerate().find(|(_, label)| **label as usize >= classes)
-    {
-        return Err(Error::Label { example, label, classes });
+    for classes_of_examples in [labels, targets] {
+        let mut numbered = classes_of_examples.iter().enumerate();
+        if let Some((example, &label)) = numbered.find(|(_, label)| **label as usize >= classes) {
+            return Err(Error::Label { example, label, classes });
+        }
     }
     let score_values = scores.to_vec()?;
     let mut gradient = vec![0.0; score_values.len()];
     let values = score_values
         .chunks_exact(classes)
         .zip(gradient.chunks_exact_mut(classes))
-        .zip(labels)
-        .map(|((scores, gradient), &label)| row(scores, label as usize, gradient) as f32)
+        .zip(labels.iter().zip(targets))
+        .map(|((scores, gradient), (&label, &target))| {
+            row(scores, label as usize, target as usize, gradient) as f32
+        })
         .collect();
     let score_gradient = Tensor::from_vec(gradient, (labels.len(), classes), &Device::Cpu)?;
     Ok(Evaluation { values, score_gradient })

@@ -33,7 +33,18 @@ fn plain(loss: Loss, row: &[f64], label: usize) -> f64 {
             let wrong = row.iter().enumerate().filter(|(j, _)| *j != label).map(|(_, z)| *z);
             wrong.fold(f64::NEG_INFINITY, f64::max) - row[label]
         }
+        Loss::Dlr => {
+            let sorted = descending(row);
+            plain(Loss::Margin, row, label) / (sorted[0] - sorted[2] + 1e-12)
+        }
+        Loss::MarginT(_) | Loss::DlrT(_) => panic!("a targeted loss has more than a label"),
     }
+}
+
+fn descending(row: &[f64]) -> Vec<f64> {
+    let mut sorted = row.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    sorted
 }
 
 #[test]
@@ -44,7 +55,7 @@ fn values_and_gradients_agree_with_finite_differences_of_the_formula() {
         &[8.0, 1.0, -6.0, 2.5],
         &[-0.1, -0.2, -0.3, -0.4],
     ];
-    for loss in [Loss::Ce, Loss::Margin] {
+    for loss in [Loss::Ce, Loss::Margin, Loss::Dlr] {
         for label in 0..4 {
             let objective = loss.against(vec![label; 4]);
             assert_eq!(objective.columns(), Columns::All);
@@ -141,4 +152,64 @@ fn values_and_gradients_are_pytorchs() {
             assert_close(&gradient, &golden.f64(&format!("{case}.{quantity}_gradient.float64")), 1e-7);
         }
     }
+}
+
+#[test]
+fn targeted_objectives_agree_with_finite_differences_of_their_formulas() {
+    let rows: [&[f32]; 3] =
+        [&[0.3, -1.2, 2.0, 0.7, 0.1], &[-5.0, -3.5, -4.0, -9.0, -4.5], &[8.0, 1.0, -6.0, 2.5, 7.0]];
+    type Formula = fn(&[f64], usize, usize) -> f64;
+    let margin: Formula = |row, label, target| row[target] - row[label];
+    let ratio: Formula = |row, label, target| {
+        let sorted = descending(row);
+        (row[target] - row[label]) / (sorted[0] - 0.5 * (sorted[2] + sorted[3]) + 1e-12)
+    };
+    let toward: Formula = |row, _, target| row[target] - row.iter().map(|z| z.exp()).sum::<f64>().ln();
+    for label in 0..5 {
+        for target in (0..5).filter(|&target| target != label) {
+            let (labels, targets) = (vec![label; 3], vec![target; 3]);
+            let objectives: [(Box<dyn Objective>, Formula); 3] = [
+                (Box::new(TargetedMargin::new(labels.clone(), targets.clone())), margin),
+                (Box::new(TargetedDlr::new(labels.clone(), targets.clone())), ratio),
+                (Box::new(TargetedCrossEntropy::new(targets.clone())), toward),
+            ];
+            for (which, (objective, formula)) in objectives.iter().enumerate() {
+                let (values, gradients) = evaluate(&**objective, &rows);
+                for (at, row) in rows.iter().enumerate() {
+                    let row: Vec<f64> = row.iter().map(|&z| f64::from(z)).collect();
+                    let value = |row: &[f64]| formula(row, label as usize, target as usize);
+                    assert!((f64::from(values[at]) - value(&row)).abs() < 1e-6 * value(&row).abs().max(1.0));
+                    for column in 0..5 {
+                        let moved = |by: f64| {
+                            let mut row = row.clone();
+                            row[column] += by;
+                            value(&row)
+                        };
+                        let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                        let gradient = f64::from(gradients[at * 5 + column]);
+                        assert!(
+                            (gradient - difference).abs() < 1e-6,
+                            "{which} {label} {target} {at} {column}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_ratio_does_not_see_scale_and_stays_finite_where_scores_are_equal() {
+    let row = [0.5_f32, -1.0, 2.0, 0.25];
+    let scaled = row.map(|z| 1024.0 * z);
+    let (values, gradient) = evaluate(&Dlr::new(vec![0, 0]), &[&row, &scaled]);
+    assert_eq!(values[0], values[1]);
+    assert_relative(
+        &gradient[4..],
+        &gradient[..4].iter().map(|&g| f64::from(g) / 1024.0).collect::<Vec<_>>(),
+        1e-6,
+    );
+    let (values, gradient) = evaluate(&Dlr::new(vec![1]), &[&[3.0, 3.0, 3.0]]);
+    assert_eq!(values, [0.0]);
+    assert!(gradient.iter().all(|slope| slope.is_finite()));
 }

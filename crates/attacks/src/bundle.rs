@@ -1,0 +1,26 @@
+//! Attacks in stages, each on the examples that the stages before have left standing.
+
+use crate::list::{APGD, fab, square};
+use crate::{Config, Loss};
+
+/// One stage of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stage {
+    /// What it is called in reports.
+    pub name: &'static str,
+    /// The attack without its budget.
+    pub attack: Config,
+    /// What it raises on all scores.
+    pub loss: Loss,
+}
+
+/// AutoAttack, version standard, of at least 4 classes (Croce & Hein 2020): the same stages in both norms, with
+/// the numbers of its authors' program. Below 4 classes the second stage is refused.
+pub fn autoattack() -> Vec<Stage> {
+    vec![
+        Stage { name: "apgd-ce", attack: APGD, loss: Loss::Ce },
+        Stage { name: "apgd-t", attack: APGD, loss: Loss::DlrT(9) },
+        Stage { name: "fab-t", attack: fab(100), loss: Loss::MarginT(9) },
+        Stage { name: "square", attack: square(5000), loss: Loss::Margin },
+    ]
+}
