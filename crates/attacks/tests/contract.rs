@@ -110,6 +110,21 @@ fn results_depend_on_neither_batch_size_nor_order() {
 }
 
 #[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let model = Wavy::seeded(4, 12, SEED);
+    let batch = toys::batch(&model, SHAPE, 8);
+    for (entry, budget) in listed(&["0.08"]) {
+        let [one, three] = [1, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| perturb(entry.brief, budget, &model, entry.loss, &batch))
+        });
+        assert_eq!(values(&one.worst.images), values(&three.worst.images), "{} {budget}", entry.name);
+        assert_eq!(values(&one.last.images), values(&three.last.images), "{} {budget}", entry.name);
+        assert_eq!((one.worst.rulings, one.cost), (three.worst.rulings, three.cost));
+    }
+}
+
+#[test]
 fn costs_are_what_the_classifier_was_asked_for() {
     let inner = Wavy::seeded(4, 12, SEED);
     let batch = toys::batch(&inner, SHAPE, 6);
