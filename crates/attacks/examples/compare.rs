@@ -2,6 +2,8 @@
 //! same images: `cargo run --release -p robin-attacks --example compare`. The others' numbers come from
 //! `fixtures/pytorch/compare_attacks.py`. Takes tens of minutes; names given as arguments choose rows.
 
+#![allow(clippy::print_stdout, reason = "a program that prints its table")]
+
 #[path = "../tests/network/mod.rs"]
 mod network;
 
