@@ -161,7 +161,7 @@ fn amount(work: &Work, networks: f64) -> Amount {
 fn steps(attack: &robin_attacks::Config) -> f64 {
     let settings = serde_json::to_value(attack).unwrap_or(Value::Null);
     let number = |name: &str| settings[name].as_f64().unwrap_or(1.0);
-    number("steps") * number("restarts") * number("candidates")
+    ["steps", "restarts", "candidates", "searches", "queries"].map(number).iter().product()
 }
 
 #[cfg(test)]
