@@ -52,11 +52,11 @@ fn changed(from: &str, to: &str) -> Texts {
 }
 
 #[test]
-fn the_mnist_rows_are_22_networks_and_32_evaluations() {
+fn the_mnist_rows_are_22_networks_and_26_evaluations() {
     let plan = plan_of(&Texts::usual()).unwrap();
-    // Per row: 1 + 10 networks; clean twice, and attacks (four in l2, three in linf) with 1 + 3 strategies.
+    // Per row: 1 + 10 networks; clean twice, two attacks with 1 + 3 strategies, and Carlini and Wagner's (two in l2) with 1.
     assert_eq!(keys(&plan, Kind::Network).len(), 2 * 11);
-    assert_eq!(keys(&plan, Kind::Evaluation).len(), (2 + 4 * 4) + (2 + 3 * 4));
+    assert_eq!(keys(&plan, Kind::Evaluation).len(), 2 * (2 + 2 * 4) + 2 * (2 + 1));
     let unique: BTreeSet<&str> = plan.cells.iter().map(|cell| cell.key.as_str()).collect();
     assert_eq!(unique.len(), plan.cells.len());
     let first_evaluation = plan.cells.iter().position(|cell| cell.kind() == Kind::Evaluation).unwrap();
