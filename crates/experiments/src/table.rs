@@ -230,6 +230,7 @@ pub(crate) struct Found {
 }
 
 /// A number's place, all seeds and strategies together.
+#[derive(Clone, Copy)]
 struct At {
     row: usize,
     classifier: usize,
