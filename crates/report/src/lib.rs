@@ -1,14 +1,19 @@
-//! Records as text: the paper's tables with the published numbers beside the measured ones.
+//! Records as people read them: the paper's tables with the published numbers beside the measured ones, its
+//! figures, what became of its claims.
 //!
-//! Reading order: [`report`] (what is shown), [`table`] (the text that serves the terminal and Markdown files).
+//! Reading order: [`report`] (what is shown), [`table`] (text for the terminal and for Markdown files), [`chart`]
+//! (figures as SVG and PNG).
 //!
 //! Invariant: nothing is computed here that is not already in the outcome, and nothing that makes a number
 //! look better than it is: intervals, n, the union over attacks and what the profile shrank are always shown.
 
+pub mod chart;
+pub mod error;
 pub mod report;
 pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use error::{Error, Result};
 pub use report::{Item, Report};
 pub use table::markdown;
