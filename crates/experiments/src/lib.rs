@@ -44,7 +44,8 @@ pub use plan::{Plan, Request};
 pub use preview::{Preview, State};
 pub use profile::Profile;
 pub use schedule::{Options, Outcome, reproduce};
-pub use spec::{ITEMS, Spec};
+pub use spec::{COMMON, ITEMS, Spec};
+pub use store::Writer;
 pub use table::{Table, TableCell};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
