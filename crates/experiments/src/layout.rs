@@ -39,8 +39,14 @@ pub enum Field {
     Model,
     /// Of the budget.
     Norm,
+    /// The row's name in the spec.
+    Row,
+    /// The budget in training, in pixels in `[0, 1]`.
+    TrainEpsilon,
     /// The budget in test, in pixels in `[0, 1]`.
     Epsilon,
+    /// The budget in test on the scale that the paper prints.
+    PrintedEpsilon,
     /// The classifier's name.
     Classifier,
     /// `clean`, or the attack.
@@ -56,7 +62,10 @@ impl Field {
             Field::Dataset => "data",
             Field::Model => "model",
             Field::Norm => "norm",
+            Field::Row => "row",
+            Field::TrainEpsilon => "training budget",
             Field::Epsilon => "test budget",
+            Field::PrintedEpsilon => "as printed",
             Field::Classifier => "classifier",
             Field::Attack => "attack",
             Field::Strategy => "strategy",

@@ -37,7 +37,9 @@ pub enum Error {
         records: usize,
     },
     /// A layout that cannot tell two numbers apart.
-    #[error("{item}: two numbers stand on line ({line}), column ({column}); its layout needs one more property")]
+    #[error(
+        "{item}: two numbers stand on line ({line}), column ({column}); its layout needs one more property"
+    )]
     Layout {
         /// The item.
         item: String,

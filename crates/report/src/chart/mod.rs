@@ -19,6 +19,7 @@ mod tests;
 use std::fmt::Write;
 
 use askama::filters::{Html, escape};
+pub(crate) use lines::short;
 use plotters::drawing::{DrawingAreaErrorKind, IntoDrawingArea};
 use plotters::prelude::SVGBackend;
 use robin_experiments::Figure;
