@@ -4,31 +4,33 @@ mod sweep;
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use crate::plan::{Plan, PlannedItem};
 use crate::schedule::present;
 use crate::spec::FigureShape;
 use crate::store::Store;
-use crate::{Environment, Figure, Outcome, Result, Table};
+use crate::{Environment, Figure, Layout, Outcome, Result, Table};
 
 /// One table or figure of the paper, as far as its records are there.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Item {
     /// Its name on the command line: `table-1`.
     pub name: String,
     /// Its heading.
     pub title: String,
-    /// Its accuracies.
-    pub table: Table,
+    /// Its accuracies; `None` if it has none.
+    pub table: Option<Table>,
+    /// How they are laid out.
+    pub layout: Layout,
     /// What is drawn.
     pub figures: Vec<Figure>,
+    /// What else must be said.
+    pub notes: Vec<String>,
     /// Numbers that are no accuracies.
     pub values: Vec<Value>,
 }
 
 /// A number that is no accuracy.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Value {
     /// What it is.
     pub name: String,
@@ -64,7 +66,16 @@ impl Item {
             })
             .collect();
         let values = overlaps(&table);
-        Ok(Self { name: planned.item.clone(), title: planned.title.clone(), table, figures, values })
+        let has_numbers = !table.cells.is_empty() || table.run.missing > 0;
+        Ok(Self {
+            name: planned.item.clone(),
+            title: planned.title.clone(),
+            table: has_numbers.then_some(table),
+            layout: planned.layout.clone(),
+            figures,
+            notes: planned.notes.clone(),
+            values,
+        })
     }
 }
 

@@ -14,7 +14,6 @@ use compared::{comparisons, overlaps};
 
 use crate::plan::{Place, Plan, PlannedItem, PlannedRow, Ran};
 use crate::run::{Broken, broken};
-use crate::spec::Layout;
 use crate::{Environment, Outcome, Profile, Result};
 
 /// One item under one profile; its JSON is what `--json` prints.
@@ -25,9 +24,6 @@ pub struct Table {
     /// How much was done.
     #[serde(serialize_with = "text")]
     pub profile: Profile,
-    /// How it is laid out.
-    #[serde(skip_serializing_if = "is_usual")]
-    pub layout: Layout,
     /// One per row, classifier, attack and test budget, in the paper's order.
     pub cells: Vec<TableCell>,
     /// Differences of two classifiers, judged.
@@ -73,7 +69,7 @@ pub struct TableCell {
     pub model: String,
     /// Of both budgets.
     pub norm: Norm,
-    /// The budget in test; for clean accuracy that in training.
+    /// The budget in test; for clean accuracy 0 where the row is tested with several, else that in training.
     pub epsilon: Epsilon,
     /// `multiclass` or `robin`.
     pub classifier: String,
@@ -197,15 +193,7 @@ impl Table {
         };
         let comparisons = comparisons(item, &results)?;
         let overlaps = overlaps(item, &results);
-        Ok(Self {
-            item: item.item.clone(),
-            profile: plan.profile,
-            layout: item.layout,
-            cells,
-            comparisons,
-            overlaps,
-            run,
-        })
+        Ok(Self { item: item.item.clone(), profile: plan.profile, cells, comparisons, overlaps, run })
     }
 }
 
@@ -308,7 +296,7 @@ fn cell(item: &PlannedItem, results: &[Found], at: &At) -> Option<TableCell> {
         dataset: row.dataset,
         model: row.model.clone(),
         norm: row.norm,
-        epsilon: at.test.unwrap_or(row.epsilon),
+        epsilon: at.test.unwrap_or(if several { Epsilon::ZERO } else { row.epsilon }),
         classifier: spec.name.clone(),
         attack: column.name.clone(),
         strategy: name(strongest),
@@ -326,7 +314,10 @@ fn cell(item: &PlannedItem, results: &[Found], at: &At) -> Option<TableCell> {
         published_strategies,
         row: row.label(),
         train_epsilon: several.then_some(row.epsilon),
-        printed_epsilon: row.printed.as_ref().filter(|_| at.test.is_some()).map(|p| p.test[test_at].clone()),
+        printed_epsilon: row.printed.as_ref().map(|printed| match at.test {
+            Some(_) => printed.test[test_at].clone(),
+            None => "0".to_owned(),
+        }),
         stand_in: row.stand_in.clone(),
         records: found.iter().flatten().map(|found| found.key.clone()).collect(),
         ran: RanCell { ran: planned.classifiers[at.classifier].clone()?, seeds },
@@ -346,10 +337,6 @@ fn union_accuracy(attacks: &[&Broken]) -> f64 {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn is_usual(layout: &Layout) -> bool {
-    *layout == Layout::default()
 }
 
 fn text<S: serde::Serializer>(value: &Profile, serializer: S) -> Result<S::Ok, S::Error> {
