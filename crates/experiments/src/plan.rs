@@ -21,8 +21,8 @@ pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
 use crate::key::Key;
 use crate::record::Kind;
 use crate::spec::{
-    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Normalize, Row, Spec, StrategySpec,
-    TransferAim,
+    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec,
+    StrategySpec, TransferAim,
 };
 use crate::{Device, Profile, Result};
 
@@ -72,6 +72,8 @@ pub struct PlannedItem {
     pub item: String,
     /// Its heading.
     pub title: String,
+    /// How its table is laid out.
+    pub layout: Layout,
     /// Root seeds.
     pub seeds: Vec<u64>,
     /// Rows that passed the filter.
