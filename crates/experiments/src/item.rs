@@ -4,33 +4,31 @@ mod sweep;
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::plan::{Plan, PlannedItem};
 use crate::schedule::present;
 use crate::spec::FigureShape;
 use crate::store::Store;
-use crate::{Environment, Figure, Layout, Outcome, Result, Table};
+use crate::{Environment, Figure, Outcome, Result, Table};
 
 /// One table or figure of the paper, as far as its records are there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Item {
     /// Its name on the command line: `table-1`.
     pub name: String,
     /// Its heading.
     pub title: String,
-    /// Its accuracies; `None` if it has none.
-    pub table: Option<Table>,
-    /// How they are laid out.
-    pub layout: Layout,
+    /// Its accuracies.
+    pub table: Table,
     /// What is drawn.
     pub figures: Vec<Figure>,
-    /// What else must be said.
-    pub notes: Vec<String>,
     /// Numbers that are no accuracies.
     pub values: Vec<Value>,
 }
 
 /// A number that is no accuracy.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Value {
     /// What it is.
     pub name: String,
@@ -66,16 +64,7 @@ impl Item {
             })
             .collect();
         let values = overlaps(&table);
-        let has_numbers = !table.cells.is_empty() || table.run.missing > 0;
-        Ok(Self {
-            name: planned.item.clone(),
-            title: planned.title.clone(),
-            table: has_numbers.then_some(table),
-            layout: planned.layout.clone(),
-            figures,
-            notes: planned.notes.clone(),
-            values,
-        })
+        Ok(Self { name: planned.item.clone(), title: planned.title.clone(), table, figures, values })
     }
 }
 
@@ -84,9 +73,17 @@ impl Item {
 /// # Errors
 /// As [`Item::new`]; [`crate::Error::Damaged`] for the first record that is not what was written.
 pub fn collect(plan: &Plan, folder: &Path, environment: &Environment) -> Result<Vec<Item>> {
-    let records = present(plan, &Store::new(folder))?.records;
-    let outcome = Outcome { records, failures: Vec::new(), cancelled: false, computed: 0 };
+    let outcome = stored(plan, folder)?;
     plan.items.iter().map(|item| Item::new(plan, item, &outcome, environment)).collect()
+}
+
+/// What of `plan` has a record below `folder`; nothing is run.
+///
+/// # Errors
+/// [`crate::Error::Damaged`] for the first record that is not what was written.
+pub fn stored(plan: &Plan, folder: &Path) -> Result<Outcome> {
+    let records = present(plan, &Store::new(folder))?.records;
+    Ok(Outcome { records, failures: Vec::new(), cancelled: false, computed: 0 })
 }
 
 /// Of the examples that one strategy breaks, the share that another breaks too.

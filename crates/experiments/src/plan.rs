@@ -21,10 +21,10 @@ pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
 use crate::key::Key;
 use crate::record::Kind;
 use crate::spec::{
-    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Normalize, Row, Spec, StrategySpec,
-    TransferAim,
+    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec,
+    StrategySpec, TransferAim,
 };
-use crate::{Device, Layout, Profile, Result};
+use crate::{Device, Profile, Result};
 
 /// What the user asks for.
 #[derive(Debug, Clone)]

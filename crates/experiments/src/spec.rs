@@ -18,7 +18,7 @@ pub use profile::{AttackShrink, DataPlace, ProfileSpec, Shrink, Work};
 pub use recipe::{HeldOut, Method, Normalize, Recipe};
 pub use strategy::StrategySpec;
 
-use crate::{Error, Layout, Profile, Result};
+use crate::{Error, Profile, Result};
 
 /// Name and text of every item that can be reproduced.
 pub static ITEMS: &[(&str, &str)] = &[
@@ -184,6 +184,19 @@ impl Spec {
             Profile::Paper => None,
         }
     }
+}
+
+/// How a table is laid out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// A line for each row and classifier, a column for each attack.
+    #[default]
+    Attacks,
+    /// A line for each row and test budget, a column for each strategy, the strongest one marked.
+    Strategies,
+    /// A line for each row and test budget, a column for each classifier, and what the second gains.
+    Gap,
 }
 
 /// A base attack with the loss that it raises; the budget is the row's.

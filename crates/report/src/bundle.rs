@@ -24,7 +24,7 @@ pub fn write(report: &Report, folder: &Path) -> Result<PathBuf> {
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for item in &report.items {
         if let Some(table) = &item.table {
-            let sheet = sheet::markdown(&Sheet::new(table, &item.layout)?);
+            let sheet = sheet::markdown(&Sheet::new(table)?);
             let text = format!("{sheet}\nMeasured (published).\n\n{}", markdown(table));
             files.push((format!("tables/{}.md", item.name), text.into_bytes()));
             files.push((format!("tables/{}.csv", item.name), sheet::csv(table).into_bytes()));

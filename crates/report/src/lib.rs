@@ -20,5 +20,5 @@ mod tests;
 
 pub use error::{Error, Result};
 pub use page::html;
-pub use report::Report;
+pub use report::{Item, Report};
 pub use table::markdown;

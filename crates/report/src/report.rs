@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use robin_experiments::item::Value as Number;
 use robin_experiments::record::Record;
-use robin_experiments::{ClaimVerdict, Gallery, Item, Profile};
+use robin_experiments::{ClaimVerdict, Figure, Gallery, Profile, Table};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -27,6 +28,32 @@ pub struct Report {
     pub records: Vec<Record>,
 }
 
+/// One table or figure of the paper, with what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Its name on the command line: `table-1`.
+    pub name: String,
+    /// Its heading.
+    pub title: String,
+    /// Its numbers as a table.
+    pub table: Option<Table>,
+    /// Its drawings.
+    pub figures: Vec<Figure>,
+    /// Numbers that are no accuracies.
+    pub values: Vec<Number>,
+    /// What else must be said.
+    pub notes: Vec<String>,
+}
+
+impl From<robin_experiments::Item> for Item {
+    fn from(item: robin_experiments::Item) -> Self {
+        let robin_experiments::Item { name, title, table, figures, values } = item;
+        // An item that has no accuracies at all, done or missing, has no table.
+        let table = (!table.cells.is_empty() || table.run.missing > 0).then_some(table);
+        Self { name, title, table, figures, values, notes: Vec::new() }
+    }
+}
+
 impl Report {
     /// All that is shown but the images, as programs read it.
     pub fn json(&self) -> Value {
@@ -38,8 +65,8 @@ impl Report {
                     "name": item.name,
                     "title": item.title,
                     "table": item.table,
-                    "layout": item.layout,
                     "figures": item.figures,
+                    "values": item.values,
                     "notes": item.notes,
                 })
             })
@@ -78,6 +105,9 @@ impl Report {
         for item in &self.items {
             for cell in item.table.iter().flat_map(|table| &table.cells) {
                 named.extend(cell.records.iter().map(|key| (item.name.clone(), key.as_str())));
+            }
+            for value in &item.values {
+                named.extend(value.records.iter().map(|key| (item.name.clone(), key.as_str())));
             }
             for figure in &item.figures {
                 named.extend(figure.records().map(|key| (figure.id.clone(), key)));

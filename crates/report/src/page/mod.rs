@@ -9,7 +9,7 @@ mod tables;
 
 use askama::Template;
 use robin_experiments::record::{Kind, Record};
-use robin_experiments::{Profile, Verdict};
+use robin_experiments::{Profile, Verdict, item};
 use serde_json::Value;
 
 use self::figures::FigureView;
@@ -32,7 +32,8 @@ pub fn html(report: &Report) -> Result<String> {
                 name: &item.name,
                 title: &item.title,
                 notes: &item.notes,
-                table: item.table.as_ref().map(|table| TableView::new(table, &item.layout)).transpose()?,
+                values: item.values.iter().map(ValueView::new).collect(),
+                table: item.table.as_ref().map(TableView::new).transpose()?,
                 figures: item.figures.iter().map(FigureView::new).collect::<Result<_>>()?,
             })
         })
@@ -83,8 +84,27 @@ struct ItemView<'a> {
     name: &'a str,
     title: &'a str,
     notes: &'a [String],
+    values: Vec<ValueView<'a>>,
     table: Option<TableView<'a>>,
     figures: Vec<FigureView<'a>>,
+}
+
+/// A number that is no accuracy.
+struct ValueView<'a> {
+    value: &'a item::Value,
+    text: String,
+    interval: String,
+}
+
+impl<'a> ValueView<'a> {
+    fn new(value: &'a item::Value) -> Self {
+        let item::Value { value: middle, error, .. } = value;
+        Self {
+            value,
+            text: format!("{middle:.4}"),
+            interval: format!("{:.4}–{:.4}", middle - error, middle + error),
+        }
+    }
 }
 
 struct ClaimView<'a> {

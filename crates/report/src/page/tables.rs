@@ -1,6 +1,6 @@
 //! A table on the page: the paper's layout, then every number with all that is known of it.
 
-use robin_experiments::{Layout, Table, TableCell};
+use robin_experiments::{Table, TableCell};
 
 use crate::error::Result;
 use crate::sheet::{Entry, Heading, Number, Sheet};
@@ -61,8 +61,8 @@ pub(super) struct ComparisonView<'a> {
 }
 
 impl<'a> TableView<'a> {
-    pub(super) fn new(table: &'a Table, layout: &Layout) -> Result<Self> {
-        let Sheet { corner, head, lines } = Sheet::new(table, layout)?;
+    pub(super) fn new(table: &'a Table) -> Result<Self> {
+        let Sheet { corner, head, lines } = Sheet::new(table)?;
         let run = &table.run;
         let seeds: Vec<String> = run.seeds.iter().map(u64::to_string).collect();
         let mut notes: Vec<String> = run.notes.clone();

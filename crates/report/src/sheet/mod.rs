@@ -1,12 +1,13 @@
-//! A table in the paper's layout, which its item's [`Layout`] describes: no table has code of its own.
+//! A table in the paper's layout, which its spec names: no table has code of its own.
 
+mod fields;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use robin_experiments::layout::Field;
-use robin_experiments::{Layout, Table, TableCell};
+use robin_experiments::{Table, TableCell};
 
+use fields::{Field, Fields};
 pub use text::{csv, markdown};
 
 use crate::error::{Error, Result};
@@ -80,7 +81,8 @@ impl<'a> Sheet<'a> {
     ///
     /// # Errors
     /// [`Error::Layout`] if two numbers have the same place.
-    pub fn new(table: &'a Table, layout: &Layout) -> Result<Self> {
+    pub fn new(table: &'a Table) -> Result<Self> {
+        let layout = &Fields::of(table);
         let numbers = numbers(table, layout);
         let keys = |fields: &[Field], number: &Number<'_>| -> Keys {
             fields.iter().map(|field| property(*field, number)).collect()
@@ -132,7 +134,7 @@ impl<'a> Sheet<'a> {
 }
 
 /// Every number of the table, in its order.
-fn numbers<'a>(table: &'a Table, layout: &Layout) -> Vec<Number<'a>> {
+fn numbers<'a>(table: &'a Table, layout: &Fields) -> Vec<Number<'a>> {
     let apart = layout.lines.contains(&Field::Strategy) || layout.columns.contains(&Field::Strategy);
     let mut numbers = Vec::new();
     for (index, cell) in table.cells.iter().enumerate() {
@@ -203,7 +205,7 @@ enum Place {
 }
 
 /// The columns, and a gap behind each group that has both classifiers.
-fn with_gaps(columns: &[Keys], layout: &Layout) -> Vec<Place> {
+fn with_gaps(columns: &[Keys], layout: &Fields) -> Vec<Place> {
     let plain = || columns.iter().cloned().map(Place::Column).collect::<Vec<_>>();
     let Some([first, second]) = &layout.gap else { return plain() };
     let Some(level) = layout.columns.iter().position(|field| *field == Field::Classifier) else {
@@ -231,7 +233,7 @@ fn gap<'a>(entries: &[Entry<'a>], from: usize, to: usize) -> Entry<'a> {
     }
 }
 
-fn mark_strongest(entries: &mut [Entry<'_>], layout: &Layout) {
+fn mark_strongest(entries: &mut [Entry<'_>], layout: &Fields) {
     if !layout.columns.contains(&Field::Strategy) {
         return;
     }
