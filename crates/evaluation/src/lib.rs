@@ -1,6 +1,7 @@
 //! Clean and robust accuracy by the counting rules, with intervals and the union over attacks.
 //!
-//! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`outcome`] (what is kept of it, per
+//! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`transferred`](mod@transferred) (one made on
+//! another classifier), [`outcome`] (what is kept of it, per
 //! example), [`ledger`] (every attack, and every summary from it), [`witnesses`] (what anyone can check),
 //! [`statistics`], [`foreign`] (can this classifier be attacked at all?), [`battery`] (can the number be
 //! believed?) and [`controls`] (does the battery notice?).
@@ -22,6 +23,7 @@ pub mod robust;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
+pub mod transferred;
 pub mod witnesses;
 
 pub use clean::{Clean, clean};
@@ -34,6 +36,7 @@ pub use robust::robust;
 pub use statistics::{
     Interval, McNemar, Spread, Verdict, accuracy, interval, mcnemar, spread, verdict, wilson,
 };
+pub use transferred::{Transferred, transferred};
 pub use witnesses::{Verification, Witnesses};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
