@@ -8,6 +8,7 @@
 //! again, and one that is made again is the same byte for byte. Time, machine and commit are written beside
 //! results, never into a key.
 
+pub mod alignment;
 pub mod claims;
 pub mod cost;
 pub mod device;
