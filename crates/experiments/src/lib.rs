@@ -29,6 +29,7 @@ pub mod run;
 pub mod schedule;
 pub mod spec;
 pub mod store;
+pub mod study;
 pub mod table;
 pub mod training_run;
 
