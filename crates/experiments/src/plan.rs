@@ -22,8 +22,8 @@ pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
 use crate::key::Key;
 use crate::record::Kind;
 use crate::spec::{
-    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Normalize, Row, Spec, StrategySpec,
-    TransferAim,
+    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec,
+    StrategySpec, TransferAim,
 };
 use crate::study::{PlannedStudy, StudyWork};
 use crate::{Device, Profile, Result};
@@ -74,6 +74,8 @@ pub struct PlannedItem {
     pub item: String,
     /// Its heading.
     pub title: String,
+    /// How its table is laid out.
+    pub layout: Layout,
     /// Root seeds.
     pub seeds: Vec<u64>,
     /// Rows that passed the filter.

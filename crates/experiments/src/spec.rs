@@ -23,7 +23,18 @@ pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
 use crate::{Error, Profile, Result};
 
 /// Name and text of every item that can be reproduced.
-pub static ITEMS: &[(&str, &str)] = &[("table-1", include_str!("../specs/table-1.toml"))];
+pub static ITEMS: &[(&str, &str)] = &[
+    ("table-1", include_str!("../specs/table-1.toml")),
+    ("table-2", include_str!("../specs/table-2.toml")),
+    ("table-3", include_str!("../specs/table-3.toml")),
+    ("table-4", include_str!("../specs/table-4.toml")),
+    ("table-5", include_str!("../specs/table-5.toml")),
+    ("table-6", include_str!("../specs/table-6.toml")),
+    ("figure-5", include_str!("../specs/figure-5.toml")),
+    ("figure-8", include_str!("../specs/figure-8.toml")),
+    ("section-6-2", include_str!("../specs/section-6-2.toml")),
+    ("section-7", include_str!("../specs/section-7.toml")),
+];
 
 /// The text of what all items share.
 pub const COMMON: &str = include_str!("../specs/common.toml");
@@ -35,6 +46,8 @@ pub struct Spec {
     pub item: String,
     /// Its heading.
     pub title: String,
+    /// How its table is laid out.
+    pub layout: Layout,
     /// Root seeds of profile `paper`.
     pub seeds: Vec<u64>,
     /// Training settings by name.
@@ -71,9 +84,11 @@ pub struct Spec {
 struct Written {
     item: String,
     title: String,
+    #[serde(default)]
+    layout: Layout,
     seeds: Option<Vec<u64>>,
     #[serde(default)]
-    recipes: BTreeMap<String, Recipe>,
+    recipes: BTreeMap<String, toml::Table>,
     #[serde(default)]
     attacks: BTreeMap<String, NamedAttack>,
     #[serde(default)]
@@ -102,7 +117,7 @@ struct Written {
 #[serde(deny_unknown_fields)]
 struct Common {
     seeds: Vec<u64>,
-    recipes: BTreeMap<String, Recipe>,
+    recipes: BTreeMap<String, toml::Table>,
     attacks: BTreeMap<String, NamedAttack>,
     training_set: AttackSpec,
     smoke: ProfileSpec,
@@ -146,11 +161,13 @@ impl Spec {
         let written: Written = toml::from_str(text).map_err(failed(item))?;
         let mut recipes = common.recipes;
         recipes.extend(written.recipes);
+        let recipes = recipe::resolve(&recipes).map_err(failed(item))?;
         let mut attacks = common.attacks;
         attacks.extend(written.attacks);
         Ok(Self {
             item: written.item,
             title: written.title,
+            layout: written.layout,
             seeds: written.seeds.unwrap_or(common.seeds),
             recipes,
             attacks,
@@ -176,6 +193,19 @@ impl Spec {
             Profile::Paper => None,
         }
     }
+}
+
+/// How a table is laid out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// A line for each row and classifier, a column for each attack.
+    #[default]
+    Attacks,
+    /// A line for each row and test budget, a column for each strategy, the strongest one marked.
+    Strategies,
+    /// A line for each row and test budget, a column for each classifier, and what the second gains.
+    Gap,
 }
 
 /// A base attack with the loss that it raises; the budget is the row's.

@@ -14,6 +14,7 @@ use compared::{comparisons, overlaps};
 
 use crate::plan::{Place, Plan, PlannedItem, PlannedRow, Ran};
 use crate::run::{Broken, broken};
+use crate::spec::Layout;
 use crate::{Environment, Outcome, Profile, Result};
 
 /// One item under one profile; its JSON is what `--json` prints.
@@ -24,6 +25,9 @@ pub struct Table {
     /// How much was done.
     #[serde(serialize_with = "text")]
     pub profile: Profile,
+    /// How it is laid out.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub layout: Layout,
     /// One per row, classifier, attack and test budget, in the paper's order.
     pub cells: Vec<TableCell>,
     /// Differences of two classifiers, judged.
@@ -193,7 +197,15 @@ impl Table {
         };
         let comparisons = comparisons(item, &results)?;
         let overlaps = overlaps(item, &results);
-        Ok(Self { item: item.item.clone(), profile: plan.profile, cells, comparisons, overlaps, run })
+        Ok(Self {
+            item: item.item.clone(),
+            profile: plan.profile,
+            layout: item.layout,
+            cells,
+            comparisons,
+            overlaps,
+            run,
+        })
     }
 }
 
@@ -333,6 +345,10 @@ fn union_accuracy(attacks: &[&Broken]) -> f64 {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn is_usual(layout: &Layout) -> bool {
+    *layout == Layout::default()
 }
 
 fn text<S: serde::Serializer>(value: &Profile, serializer: S) -> Result<S::Ok, S::Error> {

@@ -56,6 +56,7 @@ fn table(profile: Profile, seeds: usize) -> Table {
     Table {
         item: "table-1".to_owned(),
         profile,
+        layout: Default::default(),
         cells: vec![
             cell("robin", "clean", &[], &values[0], 0.975),
             cell("robin", "pgd10", &[("softmax", 0.9), ("best-arm", 0.91)], &values[1], 0.87),

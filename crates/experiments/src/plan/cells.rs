@@ -101,6 +101,7 @@ impl Builder<'_> {
         Ok(Some(PlannedItem {
             item: spec.item.clone(),
             title: spec.title.clone(),
+            layout: spec.layout,
             seeds: item.seeds,
             rows: resolved.into_iter().map(|row| row.planned).collect(),
             classifiers: spec.classifiers.clone(),

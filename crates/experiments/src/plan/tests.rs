@@ -322,6 +322,24 @@ fn a_weaker_attack_is_said() {
 }
 
 #[test]
+fn every_item_has_a_plan_and_what_they_share_is_there_once() {
+    let specs: Vec<Spec> = crate::ITEMS.iter().map(|(name, _)| Spec::named(name).unwrap()).collect();
+    let request = Request { rows: None, ..request() };
+    let all = Plan::new(&specs, &request).unwrap();
+    assert_eq!(all.items.len(), specs.len());
+    let unique: BTreeSet<&str> = all.cells.iter().map(|cell| cell.key.as_str()).collect();
+    assert_eq!(unique.len(), all.cells.len());
+    for (at, cell) in all.cells.iter().enumerate() {
+        assert!(cell.needs.iter().all(|&need| need < at), "{}", cell.label);
+    }
+    // Figure 5's CIFAR networks are Table 1's.
+    let of = |name: &str| specs.iter().filter(|spec| spec.item == name).cloned().collect::<Vec<_>>();
+    let figure = Plan::new(&of("figure-5"), &request).unwrap();
+    let table = Plan::new(&of("table-1"), &request).unwrap();
+    assert!(keys(&figure, Kind::Network).iter().all(|key| keys(&table, Kind::Network).contains(key)));
+}
+
+#[test]
 fn items_share_their_cells() {
     let spec = Texts::usual().spec().unwrap();
     let mut other = spec.clone();

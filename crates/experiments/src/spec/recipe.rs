@@ -1,11 +1,41 @@
 //! How networks are trained, as it is written: everything but the budget, which is the row's.
 
+use std::collections::BTreeMap;
+
 use robin_attacks::StepSize;
 use robin_core::Budget;
 use robin_data::{Flip, Padding, Sampling};
 use robin_nn::Parameters;
 use robin_training::{AttackMode, AttackStart, Proportion, Schedule, Validation};
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+
+/// Recipes that are `like` another, completed.
+///
+/// # Errors
+/// Of TOML: a recipe that there is not, one that is like itself, a setting that is missing or unknown.
+pub(super) fn resolve(
+    written: &BTreeMap<String, toml::Table>,
+) -> Result<BTreeMap<String, Recipe>, toml::de::Error> {
+    let complete = |name: &String| {
+        let mut table = written[name].clone();
+        let mut seen = vec![name.clone()];
+        while let Some(like) = table.remove("like") {
+            let like = like.as_str().unwrap_or_default().to_owned();
+            let base = written.get(&like).filter(|_| !seen.contains(&like)).ok_or_else(|| {
+                toml::de::Error::custom(format!("recipe {name} is like {like:?}, which is no other recipe"))
+            })?;
+            for (field, value) in base {
+                table.entry(field.clone()).or_insert_with(|| value.clone());
+            }
+            seen.push(like);
+        }
+        let recipe = Recipe::deserialize(table)
+            .map_err(|error| toml::de::Error::custom(format!("recipe {name}: {error}")))?;
+        Ok((name.clone(), recipe))
+    };
+    written.keys().map(complete).collect()
+}
 
 /// Training settings without the budget, which is the row's.
 #[derive(Debug, Clone, Deserialize)]
