@@ -51,6 +51,8 @@ enum Command {
     Evaluate(foreign::evaluate::Arguments),
     /// Print what a classifier says to images.
     Predict(foreign::predict::Arguments),
+    /// Measure how far the input gradients of an aggregate's networks agree.
+    Coherence(foreign::coherence::Arguments),
     /// Check saved adversarial examples from files alone.
     VerifyWitnesses(foreign::verify_witnesses::Arguments),
     /// Get the full data sets, check them, describe them.
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Attack(arguments) => foreign::attack::run(&arguments),
         Command::Evaluate(arguments) => foreign::evaluate::run(&arguments),
         Command::Predict(arguments) => foreign::predict::run(&arguments),
+        Command::Coherence(arguments) => foreign::coherence::run(&arguments),
         Command::VerifyWitnesses(arguments) => foreign::verify_witnesses::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),

@@ -51,6 +51,8 @@ pub enum Purpose {
     GradientProbe = 41,
     /// Classifiers and images that the evaluation tests itself with.
     Control = 42,
+    /// Points of a toy data set (index: cluster).
+    ToyPoints = 50,
 }
 
 /// The root of a tree of random streams.

@@ -5,6 +5,7 @@ mod kind;
 mod profile;
 mod recipe;
 mod strategy;
+mod study;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub use kind::ClassifierKind;
 pub use profile::{AttackShrink, DataPlace, ProfileSpec, Shrink, Work};
 pub use recipe::{HeldOut, Method, Normalize, Recipe};
 pub use strategy::StrategySpec;
+pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
 
 use crate::{Error, Profile, Result};
 
@@ -66,6 +68,8 @@ pub struct Spec {
     pub compare: Vec<[String; 2]>,
     /// Strategies whose broken examples are compared, the first one's with the second one's.
     pub overlaps: Vec<[StrategySpec; 2]>,
+    /// What is measured beyond tables.
+    pub study: Option<StudySpec>,
     /// Said below the table.
     pub notes: Vec<String>,
     /// Shrinks everything to minutes.
@@ -87,9 +91,13 @@ struct Written {
     recipes: BTreeMap<String, toml::Table>,
     #[serde(default)]
     attacks: BTreeMap<String, NamedAttack>,
+    #[serde(default)]
     classifiers: Vec<ClassifierSpec>,
+    #[serde(default)]
     columns: Vec<Column>,
+    #[serde(default)]
     rows: Vec<Row>,
+    study: Option<StudySpec>,
     #[serde(default)]
     figures: Vec<FigureSpec>,
     #[serde(default)]
@@ -168,6 +176,7 @@ impl Spec {
             columns: written.columns,
             rows: written.rows,
             figures: written.figures,
+            study: written.study,
             compare: written.compare,
             overlaps: written.overlaps,
             notes: written.notes,

@@ -10,8 +10,8 @@ use robin_evaluation::Which;
 use robin_evaluation::battery::{Scope, Status};
 use robin_evaluation::foreign::BadGradients;
 use robin_experiments::foreign::{
-    AttackRequest, EvaluateRequest, How, ImagesRequest, MeansRequest, Normalize, SubjectRequest, Told,
-    attack, evaluate, predict, verify,
+    AttackRequest, CoherenceRequest, EvaluateRequest, How, ImagesRequest, MeansRequest, Normalize,
+    SubjectRequest, Told, attack, coherence, evaluate, predict, verify,
 };
 use robin_nn::Parameters;
 use serde_json::{Map, json};
@@ -304,4 +304,45 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
 fn leftovers(folder: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(".tmp")).collect()
+}
+
+#[test]
+fn coherence_is_measured_with_its_control_and_refused_where_there_is_none() {
+    let place = Place::new();
+    let request = |subject| CoherenceRequest { subject, images: images(20), bins: 8, seed: 5 };
+    let found = quiet(|how| coherence(&request(place.arms()), how)).unwrap();
+    assert_eq!((found.trained.n, found.cosines.len(), found.trained.norms.len()), (20, 20, 10));
+    assert_eq!(found.trained.histogram.counts.iter().sum::<u64>() as usize, found.trained.measured);
+    assert_ne!(found.trained.mean, found.untrained.mean);
+    let other = coherence(
+        &request(place.arms()),
+        &How { batch_size: 20, cancel: &CancelToken::new(), tell: &|_| () },
+    );
+    assert_eq!(other.unwrap(), found, "the batch size is seen");
+
+    // A network agrees with itself.
+    let twice = SubjectRequest {
+        aggregate: Some("ensemble".parse().unwrap()),
+        ..place.subject(&["whole.safetensors", "whole.safetensors"])
+    };
+    let found = quiet(|how| coherence(&request(twice), how)).unwrap();
+    assert!(found.cosines.iter().all(|cosine| cosine.unwrap() > 1.0 - 1e-9), "{:?}", found.cosines);
+    assert!(found.untrained.mean.unwrap() < 0.9, "fresh networks differ: {:?}", found.untrained);
+
+    let alone = place.subject(&["whole.safetensors"]);
+    assert!(message(quiet(|how| coherence(&request(alone), how))).contains("--aggregate"));
+    let none = CoherenceRequest { bins: 0, ..request(place.arms()) };
+    assert!(message(quiet(|how| coherence(&none, how))).contains("--bins"));
+}
+
+/// The width of a network without convolutions is that of its first layer.
+#[test]
+fn the_two_layer_network_is_read_from_its_weights() {
+    let place = Place::new();
+    let graph = robin_models::build("mlp", Some(6), [1, 28, 28], 10).unwrap();
+    let parameters = Parameters::initialise(&graph, Seed::new(1));
+    std::fs::write(place.path("mlp.safetensors"), parameters.to_safetensors().unwrap()).unwrap();
+    let subject = SubjectRequest { model: "mlp".to_owned(), ..place.subject(&["mlp.safetensors"]) };
+    let found = quiet(|how| predict(&subject, &images(5), how)).unwrap();
+    assert_eq!((found.classifier.widths, found.n), (vec![6], 5));
 }

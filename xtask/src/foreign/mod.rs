@@ -1,6 +1,8 @@
-//! Commands on networks that somebody else trained: `attack`, `evaluate`, `predict`, `verify-witnesses`.
+//! Commands on networks that somebody else trained: `attack`, `evaluate`, `predict`, `coherence`,
+//! `verify-witnesses`.
 
 pub(crate) mod attack;
+pub(crate) mod coherence;
 pub(crate) mod evaluate;
 pub(crate) mod predict;
 pub(crate) mod verify_witnesses;
