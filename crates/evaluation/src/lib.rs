@@ -22,6 +22,7 @@ pub mod robust;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
+pub mod weak_cw;
 pub mod witnesses;
 
 pub use clean::{Clean, clean};
@@ -34,6 +35,7 @@ pub use robust::robust;
 pub use statistics::{
     Interval, McNemar, Spread, Verdict, accuracy, interval, mcnemar, spread, verdict, wilson,
 };
+pub use weak_cw::{WeakCw, cw_is_weak};
 pub use witnesses::{Verification, Witnesses};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
