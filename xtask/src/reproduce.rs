@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use robin_core::CancelToken;
 use robin_experiments::{
-    Device, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table, reproduce,
+    Device, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table, Writer,
+    reproduce,
 };
 use robin_report::{markdown, table::duration};
 use serde_json::json;
@@ -70,8 +70,8 @@ fn item(name: &str) -> Result<String, Error> {
 }
 
 impl Arguments {
-    /// The plan of one item.
-    pub(crate) fn plan(&self, item: &str) -> Result<Plan, Error> {
+    /// The plan of `items`.
+    pub(crate) fn plan(&self, items: &[&str]) -> Result<Plan, Error> {
         let request = Request {
             profile: self.profile,
             rows: self.rows.clone(),
@@ -79,68 +79,95 @@ impl Arguments {
             device: self.device,
             data_dir: self.data_dir.clone(),
         };
-        Plan::new(&Spec::named(item)?, &request)
+        let specs = items.iter().map(|item| Spec::named(item)).collect::<Result<Vec<_>, _>>()?;
+        Plan::new(&specs, &request)
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let all = arguments.items.iter().any(|item| item == "all");
-    let items: Vec<&str> = match all {
-        true => ITEMS.iter().map(|(name, _)| *name).collect(),
-        false => arguments.items.iter().map(String::as_str).collect(),
-    };
-    // Every plan before the first epoch: a mistake in the last item must not cost a night.
-    let plans = items.into_iter().map(|item| arguments.plan(item)).collect::<Result<Vec<_>, _>>()?;
-    let cancel = interrupt::token()?;
-    let mut failed = 0;
-    for plan in &plans {
-        if arguments.dry_run {
-            preview(plan, arguments)?;
-        } else {
-            failed += reproduce_one(plan, arguments, &cancel)?;
+    let mut items: Vec<&str> = Vec::new();
+    for item in arguments.items.iter().map(String::as_str) {
+        if !items.contains(&item) {
+            items.push(item);
         }
     }
-    if failed > 0 {
-        bail!("{failed} cells failed; the same command tries them again");
+    if all {
+        items = ITEMS.iter().map(|(name, _)| *name).collect();
     }
-    Ok(())
-}
-
-/// Runs one plan, writes and prints its table; returns how many cells failed.
-fn reproduce_one(plan: &Plan, arguments: &Arguments, cancel: &CancelToken) -> anyhow::Result<usize> {
+    // One plan for all: what several items need is done once, and a mistake in the last item costs no night.
+    let plan = arguments.plan(&items)?;
+    if arguments.dry_run {
+        return preview(&plan, arguments);
+    }
+    let cancel = interrupt::token()?;
     let environment = environment();
     let observer: Box<dyn Observer> = match std::io::stderr().is_terminal() {
-        true => Box::new(Bars::new(plan)),
-        false => Box::new(Lines::new(plan)),
+        true => Box::new(Bars::new(&plan)),
+        false => Box::new(Lines::new(&plan)),
     };
     let options = Options {
         threads: arguments.threads,
         jobs: arguments.jobs,
         batch_size: arguments.batch,
-        cancel,
+        cancel: &cancel,
         observer: observer.as_ref(),
         environment: &environment,
     };
-    let (outcome, writer) = reproduce(plan, &arguments.out, &options)?;
+    let (outcome, writer) = reproduce(&plan, &arguments.out, &options)?;
     drop(observer);
     if outcome.cancelled {
         return Err(Interrupted.into());
     }
-    let failed = outcome.failures.len();
-    let table = Table::new(plan, &outcome, &environment)?;
-    for (label, error) in outcome.failures {
-        eprintln!("failed: {label}: {:#}", anyhow::Error::from(error));
+    let tables = plan
+        .items
+        .iter()
+        .map(|item| Table::new(&plan, item, &outcome, &environment))
+        .collect::<Result<Vec<_>, _>>()?;
+    for (label, error) in &outcome.failures {
+        eprintln!("failed: {label}: {}", chain(error));
     }
-    let as_json = serde_json::to_string_pretty(&table).context("cannot write the table as JSON")? + "\n";
-    let as_text = markdown(&table);
-    if failed == 0 {
-        let name = format!("{}-{}", plan.item, plan.profile);
-        writer.save_report(&format!("{name}.json"), &as_json)?;
-        let path = writer.save_report(&format!("{name}.md"), &as_text)?;
-        eprintln!("written to {} and .json, {} cells computed now", path.display(), outcome.computed);
+    for table in &tables {
+        save(table, &writer)?;
     }
-    print!("{}", if arguments.json { as_json } else { as_text });
-    Ok(failed)
+    eprintln!("{} cells computed now", outcome.computed);
+    print(&tables, arguments)?;
+    match outcome.failures.len() {
+        0 => Ok(()),
+        failed => bail!("{failed} cells failed; the same command tries them again"),
+    }
+}
+
+/// Writes a table as JSON and as text, unless a number of it is missing.
+fn save(table: &Table, writer: &Writer) -> anyhow::Result<()> {
+    if table.run.missing > 0 {
+        return Ok(());
+    }
+    let name = format!("{}-{}", table.item, table.profile);
+    writer.save_report(&format!("{name}.json"), &json_text(table)?)?;
+    let path = writer.save_report(&format!("{name}.md"), &markdown(table))?;
+    eprintln!("written to {} and .json", path.display());
+    Ok(())
+}
+
+/// One table, or all of them as one list.
+fn print(tables: &[Table], arguments: &Arguments) -> anyhow::Result<()> {
+    match (arguments.json, tables) {
+        (true, [table]) => print!("{}", json_text(table)?),
+        (true, tables) => print!("{}", json_text(&tables)?),
+        (false, tables) => print!("{}", tables.iter().map(markdown).collect::<Vec<_>>().join("\n")),
+    }
+    Ok(())
+}
+
+fn json_text(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value).context("cannot write the table as JSON")? + "\n")
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
@@ -157,7 +184,7 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
             .map(|(label, found)| json!({ "cell": label, "state": state(*found) }))
             .collect();
         let whole = json!({
-            "item": plan.item,
+            "items": plan.items.iter().map(|item| &item.item).collect::<Vec<_>>(),
             "profile": plan.profile.to_string(),
             "cells": cells,
             "to_run": preview.to_run,
@@ -168,10 +195,16 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&whole)?);
         return Ok(());
     }
-    println!("{}, profile {}, device {}", plan.title, plan.profile, plan.device);
-    for row in &plan.rows {
-        let shrunk = if row.shrunk.is_empty() { "nothing shrunk".to_owned() } else { row.shrunk.join("; ") };
-        println!("{}: {shrunk}", row.row.label());
+    for item in &plan.items {
+        println!("{}, profile {}, device {}", item.title, plan.profile, plan.device);
+        for row in &item.rows {
+            let shrunk =
+                if row.shrunk.is_empty() { "nothing shrunk".to_owned() } else { row.shrunk.join("; ") };
+            println!("{}: {shrunk}", row.row.label());
+        }
+        for line in &item.shrunk_attacks {
+            println!("{line}");
+        }
     }
     for (label, found) in &preview.cells {
         println!("  {:<8} {label}", state(*found));

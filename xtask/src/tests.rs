@@ -13,7 +13,7 @@ fn refusal(arguments: &[&str]) -> clap::Error {
 fn failure(arguments: &[&str]) -> (u8, String) {
     let cli = Cli::try_parse_from(["xtask"].iter().chain(arguments)).expect("these arguments parse");
     let Command::Reproduce(arguments) = cli.command else { panic!("not reproduce") };
-    let error = anyhow::Error::from(arguments.plan("table-1").expect_err("this has no plan"));
+    let error = anyhow::Error::from(arguments.plan(&["table-1"]).expect_err("this has no plan"));
     (exit::number(&error), format!("{error:#}"))
 }
 

@@ -1,6 +1,7 @@
 //! Clean and robust accuracy by the counting rules, with intervals and the union over attacks.
 //!
-//! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`outcome`] (what is kept of it, per
+//! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`transferred`](mod@transferred) (one made on
+//! another classifier), [`outcome`] (what is kept of it, per
 //! example), [`ledger`] (every attack, and every summary from it), [`witnesses`] (what anyone can check),
 //! [`statistics`], [`foreign`] (can this classifier be attacked at all?), [`battery`] (can the number be
 //! believed?) and [`controls`] (does the battery notice?).
@@ -22,6 +23,7 @@ pub mod robust;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
+pub mod transferred;
 pub mod weak_cw;
 pub mod witnesses;
 
@@ -35,6 +37,7 @@ pub use robust::robust;
 pub use statistics::{
     Interval, McNemar, Spread, Verdict, accuracy, interval, mcnemar, spread, verdict, wilson,
 };
+pub use transferred::{Transferred, transferred};
 pub use weak_cw::{WeakCw, cw_is_weak};
 pub use witnesses::{Verification, Witnesses};
 

@@ -4,16 +4,16 @@ mod timing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use robin_aggregation::StrategyName;
+use robin_aggregation::{Aggregation, StrategyName};
 use robin_nn::Graph;
 use robin_nn::graph::Layer;
 use robin_training::Method;
 use serde_json::Value;
 
 use crate::Result;
-use crate::plan::{Cell, NetworkWork, Plan, Work};
+use crate::plan::{AttackedAt, Cell, NetworkWork, Plan, Work};
 use crate::schedule::pool;
-use crate::spec::ClassifierKind;
+use crate::spec::{ClassifierKind, StrategySpec};
 use timing::Timing;
 
 /// Room for a record, and for the files that replace one another when reports are written.
@@ -141,19 +141,34 @@ fn amount(work: &Work, networks: f64) -> Amount {
             Amount { attack: attacked + measured, training, freeze }
         }
         Work::Evaluation(work) => {
-            let clean = FORWARD * networks;
+            // The judged classifier's; the others are a surrogate's.
+            let own = (work.networks as f64).min(networks);
+            let clean = FORWARD * own;
             let attacked = work.attack.as_ref().map_or(0.0, |attack| {
-                let arms = match (work.kind, attack.strategy) {
-                    (ClassifierKind::OneVsAll, StrategyName::Top2 | StrategyName::SoftmaxTop2) => 2.0,
-                    (ClassifierKind::OneVsAll, StrategyName::HighestArm) => 1.0,
-                    (ClassifierKind::OneVsAll, StrategyName::MarginT) => 2.0 * (networks - 1.0),
-                    (ClassifierKind::OneVsAll, StrategyName::Reweighted) => 6.0,
-                    _ => networks,
+                let run = match attack.at {
+                    AttackedAt::Itself(strategy) => run_by(strategy, work.kind, own),
+                    AttackedAt::Surrogate { .. } => (networks - own).max(1.0),
                 };
-                arms * steps(&attack.spec.attack) + 3.0 * clean
+                run * steps(&attack.spec.attack) + 3.0 * clean
             });
             Amount { attack: work.data.len() as f64 * (clean + attacked), ..Amount::default() }
         }
+    }
+}
+
+/// Networks that run in each step of `strategy` against a classifier made of `networks`.
+fn run_by(strategy: StrategySpec, kind: ClassifierKind, networks: f64) -> f64 {
+    match (strategy, kind) {
+        (StrategySpec::Stages(_), _) => 1.0,
+        (StrategySpec::Scores(scores), ClassifierKind::Aggregate(Aggregation::OneVsAll)) => match scores.name
+        {
+            StrategyName::Top2 | StrategyName::SoftmaxTop2 => 2.0,
+            StrategyName::HighestArm => 1.0,
+            StrategyName::MarginT => 2.0 * (networks - 1.0),
+            StrategyName::Reweighted => 6.0,
+            _ => networks,
+        },
+        _ => networks,
     }
 }
 

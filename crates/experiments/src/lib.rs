@@ -2,18 +2,22 @@
 //!
 //! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`schedule`] (which cell when),
 //! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`] and [`store`] (what is kept),
-//! [`table`] (the outcome); apart from these [`foreign`] (networks that somebody else trained).
+//! [`table`], [`figure`], [`gallery`] and [`claims`] (the outcome); apart from these [`foreign`] (networks that somebody else trained).
 //!
 //! Invariant: a result depends on its cell's settings and nothing else, so a cell that is there is never run
 //! again, and one that is made again is the same byte for byte. Time, machine and commit are written beside
 //! results, never into a key.
 
+pub mod claims;
 pub mod cost;
 pub mod device;
 pub mod environment;
 pub mod error;
 pub mod export;
+pub mod figure;
 pub mod foreign;
+pub mod gallery;
+pub mod item;
 pub mod key;
 pub mod logs;
 pub mod observer;
@@ -28,15 +32,20 @@ pub mod store;
 pub mod table;
 pub mod training_run;
 
+pub use claims::{ClaimVerdict, Verdict};
 pub use device::Device;
 pub use environment::Environment;
 pub use error::{Error, Result};
+pub use figure::Figure;
+pub use gallery::Gallery;
+pub use item::{Item, collect};
 pub use observer::{Observer, Progress, Watched};
 pub use plan::{Plan, Request};
 pub use preview::{Preview, State};
 pub use profile::Profile;
 pub use schedule::{Options, Outcome, reproduce};
-pub use spec::{ITEMS, Spec};
+pub use spec::{COMMON, ITEMS, Spec};
+pub use store::Writer;
 pub use table::{Table, TableCell};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

@@ -1,6 +1,8 @@
 //! What a request comes to: every setting resolved, every cell with its key, before the first epoch.
 
 mod cells;
+mod check;
+mod networks;
 mod resolve;
 mod settings;
 #[cfg(test)]
@@ -8,8 +10,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use robin_aggregation::StrategyName;
-use robin_core::{Budget, Seed};
+use robin_core::{Budget, Epsilon, Seed};
 use robin_data::{Dataset, LabelMap};
 use robin_nn::{Graph, Parameters};
 use serde::Serialize;
@@ -19,7 +20,10 @@ pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
 
 use crate::key::Key;
 use crate::record::Kind;
-use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, Normalize, Row, Spec};
+use crate::spec::{
+    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec,
+    StrategySpec, TransferAim,
+};
 use crate::{Device, Profile, Result};
 
 /// What the user asks for.
@@ -37,38 +41,59 @@ pub struct Request {
     pub data_dir: Option<PathBuf>,
 }
 
-/// Cells in an order in which they can run: all networks, then all evaluations.
+/// Everything that the items asked for need, each piece of work once.
 #[derive(Debug)]
 pub struct Plan {
-    /// The item's name.
-    pub item: String,
-    /// The item's heading.
-    pub title: String,
     /// How much is done.
     pub profile: Profile,
-    /// Root seeds.
-    pub seeds: Vec<u64>,
     /// What does the arithmetic.
     pub device: Device,
+    /// What is asked for.
+    pub items: Vec<PlannedItem>,
+    /// The work, in an order in which it can be done: what a cell needs stands before it.
+    pub cells: Vec<Cell>,
+}
+
+impl Plan {
+    /// Resolves `specs`. An item none of whose rows passes the filter is left out.
+    ///
+    /// # Errors
+    /// Every mistake that can be found without training: unknown names, settings that contradict each other,
+    /// data that is not there, attacks that cannot be built.
+    pub fn new(specs: &[Spec], request: &Request) -> Result<Self> {
+        cells::plan(specs, request)
+    }
+}
+
+/// An item, and where its numbers are.
+#[derive(Debug)]
+pub struct PlannedItem {
+    /// Its name.
+    pub item: String,
+    /// Its heading.
+    pub title: String,
+    /// How its table is laid out.
+    pub layout: Layout,
+    /// Root seeds.
+    pub seeds: Vec<u64>,
     /// Rows that passed the filter.
     pub rows: Vec<PlannedRow>,
     /// What is compared.
     pub classifiers: Vec<ClassifierSpec>,
     /// How it is measured.
     pub columns: Vec<Column>,
-    /// The work.
-    pub cells: Vec<Cell>,
-}
-
-impl Plan {
-    /// Resolves `spec`.
-    ///
-    /// # Errors
-    /// Every mistake that can be found without training: unknown names, settings that contradict each other,
-    /// data that is not there, attacks that cannot be built.
-    pub fn new(spec: &Spec, request: &Request) -> Result<Self> {
-        cells::plan(spec, request)
-    }
+    /// Which cell (of [`Plan::cells`]) has which number.
+    pub places: Vec<(Place, usize)>,
+    /// What is drawn.
+    pub figures: Vec<FigureSpec>,
+    /// Classifiers whose difference is judged.
+    pub compare: Vec<[String; 2]>,
+    /// Strategies whose broken examples are compared.
+    pub overlaps: Vec<[StrategySpec; 2]>,
+    /// Said below the table.
+    pub notes: Vec<String>,
+    /// In words, which attacks the profile made cheaper.
+    pub shrunk_attacks: Vec<String>,
 }
 
 /// A row, and what the profile made of it.
@@ -78,6 +103,8 @@ pub struct PlannedRow {
     pub row: Row,
     /// As run.
     pub ran: Ran,
+    /// As run, by classifier; `None` for one that this row has not.
+    pub classifiers: Vec<Option<Ran>>,
     /// In words, what the profile shrank; empty if nothing.
     pub shrunk: Vec<String>,
 }
@@ -102,6 +129,8 @@ pub struct Ran {
 pub struct Cell {
     /// Short, for people.
     pub label: String,
+    /// The first item that asked for it.
+    pub item: String,
     /// Hash of `settings`.
     pub key: Key,
     /// Everything that decides the results.
@@ -172,10 +201,10 @@ impl NetworkWork {
 /// A classifier to be evaluated.
 #[derive(Debug)]
 pub struct EvaluationWork {
-    /// Where the result belongs in the table.
-    pub place: Place,
-    /// How the needed networks become one classifier.
+    /// How its networks, the first ones that the cell needs, become one classifier.
     pub kind: ClassifierKind,
+    /// How many they are.
+    pub networks: usize,
     /// Test images.
     pub data: Dataset,
     /// `None` = clean accuracy.
@@ -191,21 +220,37 @@ pub struct PlannedAttack {
     pub spec: AttackSpec,
     /// How far.
     pub budget: Budget,
-    /// Which scores it raises.
-    pub strategy: StrategyName,
+    /// What it is aimed at.
+    pub at: AttackedAt,
 }
 
-/// A result's place in the table.
+/// What an attack is aimed at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttackedAt {
+    /// The classifier itself, by a strategy.
+    Itself(StrategySpec),
+    /// Another one, made of the other networks that the cell needs.
+    Surrogate {
+        /// How they become a classifier.
+        kind: ClassifierKind,
+        /// Where it is led.
+        aim: TransferAim,
+    },
+}
+
+/// A result's place in its item.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
-    /// In [`Plan::rows`].
+    /// In [`PlannedItem::rows`].
     pub row: usize,
-    /// In [`Plan::classifiers`].
+    /// In [`PlannedItem::classifiers`].
     pub classifier: usize,
-    /// In [`Plan::columns`].
+    /// In [`PlannedItem::columns`].
     pub column: usize,
+    /// Test budget; `None` when clean.
+    pub test: Option<Epsilon>,
     /// Root seed.
     pub seed: u64,
-    /// `None` when clean.
-    pub strategy: Option<StrategyName>,
+    /// `None` when clean or transferred.
+    pub strategy: Option<StrategySpec>,
 }

@@ -63,7 +63,7 @@ impl Preview {
             .iter()
             .enumerate()
             .map(|(index, cell)| {
-                let name = (plan.item.clone(), plan.profile.to_string(), cell.label.clone());
+                let name = (cell.item.clone(), plan.profile.to_string(), cell.label.clone());
                 let state = match (found.records.contains_key(&index), known.contains(&name)) {
                     (true, _) => State::Done,
                     (false, true) => State::Stale,

@@ -1,7 +1,6 @@
 //! One cell: load, train, attack, aggregate, measure.
 
-use robin_aggregation::OneVsAll;
-use robin_attacks::Loss;
+use robin_attacks::{Aim, Loss};
 use robin_core::{
     Attack, Batch, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
 };
@@ -12,9 +11,9 @@ use robin_training::{Checkpointing, Task, Trainer};
 use serde_json::{Value, json};
 
 use crate::key::sha256;
-use crate::plan::{EvaluationWork, NetworkWork, PlannedAttack};
+use crate::plan::{AttackedAt, EvaluationWork, NetworkWork, PlannedAttack};
 use crate::record::Record;
-use crate::spec::ClassifierKind;
+use crate::spec::{ClassifierKind, TransferAim};
 use crate::{Error, Observer, Progress, Result, Watched};
 
 /// Misclassified, by example.
@@ -27,6 +26,12 @@ pub(crate) struct Context<'a> {
     pub(crate) cancel: &'a CancelToken,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) watched: &'a Watched<'a>,
+}
+
+impl<'a> Context<'a> {
+    fn options<'b>(&'b self, watcher: &'b mut Watcher<'a>) -> robin_evaluation::Options<'b> {
+        robin_evaluation::Options { batch_size: self.batch_size, cancel: self.cancel, observer: watcher }
+    }
 }
 
 /// Trains a network, continued from its checkpoint if there is one, and measures it on its training set: results, and
@@ -84,39 +89,82 @@ pub(crate) fn training_set(
     Ok(summary_of(&clean, robust.as_ref()))
 }
 
-/// Evaluates the classifier that `networks` (architecture and weights, in class order) make up.
+/// Evaluates the classifier that the first of `networks` (architecture and weights, in the aggregate's order) make
+/// up; a surrogate is made of the others.
 pub(crate) fn evaluate(
     work: &EvaluationWork,
     networks: &[(&Graph, Vec<u8>)],
     context: &Context<'_>,
 ) -> Result<Value> {
     let _span = tracing::info_span!("evaluate", cell = context.watched.label).entered();
+    let (own, others) = networks.split_at(work.networks);
+    let model = aggregate(work.kind, own, context)?;
+    let Some(PlannedAttack { spec, budget, at }) = &work.attack else {
+        let (clean, robust) = measure(model.as_ref(), &work.data, None, work.seed, context)?;
+        return evaluated(&clean, robust.as_ref());
+    };
+    let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
+    match *at {
+        AttackedAt::Itself(strategy) => {
+            let strategy = strategy
+                .build(spec.loss, work.kind)
+                .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })?;
+            let means: Means<'_> = (attack.as_ref(), strategy.as_ref());
+            let (clean, robust) = measure(model.as_ref(), &work.data, Some(means), work.seed, context)?;
+            evaluated(&clean, robust.as_ref())
+        }
+        AttackedAt::Surrogate { kind, aim } => {
+            let surrogate = aggregate(kind, others, context)?;
+            let aim = match aim {
+                TransferAim::Untargeted => Aim::Away(spec.loss),
+                TransferAim::Targeted => Aim::RunnerUp,
+            };
+            let mut watcher = Watcher(context);
+            let mut options = context.options(&mut watcher);
+            let clean = robin_evaluation::clean(model.as_ref(), &Misclassified, &work.data, &mut options)
+                .map_err(Error::work("measuring clean accuracy"))?;
+            let found = robin_evaluation::transferred(
+                surrogate.as_ref(),
+                attack.as_ref(),
+                aim,
+                model.as_ref(),
+                &work.data,
+                &clean,
+                work.seed,
+                &mut options,
+            )
+            .map_err(Error::work("transferring the attack"))?;
+            let mut results = evaluated(&clean, Some(&found.robust))?;
+            // Reported apart: a target that was hit, and not merely a label that was left.
+            results["targets_hit"] = to_json("targets", &found.hits)?;
+            Ok(results)
+        }
+    }
+}
+
+fn evaluated(clean: &Clean, robust: Option<&Robust>) -> Result<Value> {
+    let mut results = summary_of(clean, robust);
+    results["clean_examples"] = to_json("clean results", clean)?;
+    results["robust_examples"] = to_json("robust results", &robust)?;
+    Ok(results)
+}
+
+/// The classifier of `kind` that `networks` make up.
+pub(crate) fn aggregate(
+    kind: ClassifierKind,
+    networks: &[(&Graph, Vec<u8>)],
+    context: &Context<'_>,
+) -> Result<Box<dyn Classifier>> {
     let mut classifiers = networks
         .iter()
         .map(|(graph, weights)| classifier(graph, weights, context))
         .collect::<Result<Vec<_>>>()?;
-    let model: Box<dyn Classifier> = match work.kind {
-        ClassifierKind::Single => classifiers.pop().expect("a single classifier has one network"),
-        ClassifierKind::OneVsAll => {
-            Box::new(OneVsAll::new(classifiers).map_err(Error::work("joining the arms"))?)
+    match kind {
+        ClassifierKind::Single => Ok(classifiers.pop().expect("a single classifier has one network")),
+        ClassifierKind::Aggregate(aggregation) => {
+            aggregation.build(classifiers).map_err(Error::work("joining the networks"))
         }
-    };
-    let attack = work
-        .attack
-        .as_ref()
-        .map(|PlannedAttack { spec, budget, strategy }| {
-            let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
-            let strategy = strategy.build(spec.loss).map_err(Error::work("preparing the strategy"))?;
-            Ok::<_, Error>((attack, strategy))
-        })
-        .transpose()?;
-    let means: Option<Means<'_>> =
-        attack.as_ref().map(|(attack, strategy)| (attack.as_ref(), strategy.as_ref()));
-    let (clean, robust) = measure(model.as_ref(), &work.data, means, work.seed, context)?;
-    let mut results = summary_of(&clean, robust.as_ref());
-    results["clean_examples"] = to_json("clean results", &clean)?;
-    results["robust_examples"] = to_json("robust results", &robust)?;
-    Ok(results)
+    }
 }
 
 /// The misclassified examples of an evaluation's record: after the attack if there was one, else clean.
@@ -158,11 +206,7 @@ fn measure(
 ) -> Result<(Clean, Option<Robust>)> {
     let judge = Misclassified;
     let mut watcher = Watcher(context);
-    let mut options = robin_evaluation::Options {
-        batch_size: context.batch_size,
-        cancel: context.cancel,
-        observer: &mut watcher,
-    };
+    let mut options = context.options(&mut watcher);
     let clean = robin_evaluation::clean(model, &judge, data, &mut options)
         .map_err(Error::work("measuring clean accuracy"))?;
     let Some((attack, strategy)) = means else { return Ok((clean, None)) };

@@ -182,7 +182,7 @@ fn one(
         }
     };
     let provenance = options.environment.provenance(json!({
-        "item": plan.item,
+        "item": cell.item,
         "profile": plan.profile.to_string(),
         "label": cell.label,
         "seconds": begin.elapsed().as_secs_f64(),

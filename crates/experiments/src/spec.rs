@@ -1,31 +1,57 @@
-//! An experiment as it is written: TOML, nothing resolved. See `specs/table-1.toml`.
+//! An experiment as it is written: TOML, nothing resolved. See `specs/table-1.toml`, and `specs/common.toml` for what
+//! all items share.
+
+mod kind;
+mod profile;
+mod recipe;
+mod strategy;
 
 use std::collections::BTreeMap;
 
-use robin_aggregation::StrategyName;
-use robin_attacks::{Loss, StepSize};
+use robin_attacks::Loss;
 use robin_core::{Budget, Epsilon, Norm};
-use robin_data::{DatasetName, Sampling};
-use robin_training::{AttackMode, AttackStart, Proportion, Schedule};
+use robin_data::DatasetName;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+pub use kind::ClassifierKind;
+pub use profile::{AttackShrink, DataPlace, ProfileSpec, Shrink, Work};
+pub use recipe::{HeldOut, Method, Normalize, Recipe};
+pub use strategy::StrategySpec;
+
+use crate::{Error, Profile, Result};
 
 /// Name and text of every item that can be reproduced.
-pub static ITEMS: &[(&str, &str)] = &[("table-1", include_str!("../specs/table-1.toml"))];
+pub static ITEMS: &[(&str, &str)] = &[
+    ("table-1", include_str!("../specs/table-1.toml")),
+    ("table-2", include_str!("../specs/table-2.toml")),
+    ("table-3", include_str!("../specs/table-3.toml")),
+    ("table-4", include_str!("../specs/table-4.toml")),
+    ("table-5", include_str!("../specs/table-5.toml")),
+    ("table-6", include_str!("../specs/table-6.toml")),
+    ("figure-5", include_str!("../specs/figure-5.toml")),
+    ("figure-8", include_str!("../specs/figure-8.toml")),
+    ("section-6-2", include_str!("../specs/section-6-2.toml")),
+    ("section-7", include_str!("../specs/section-7.toml")),
+];
 
-/// One table or figure.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The text of what all items share.
+pub const COMMON: &str = include_str!("../specs/common.toml");
+
+/// One table or figure, with what it takes from the common settings.
+#[derive(Debug, Clone)]
 pub struct Spec {
     /// Its name on the command line.
     pub item: String,
     /// Its heading.
     pub title: String,
+    /// How its table is laid out.
+    pub layout: Layout,
     /// Root seeds of profile `paper`.
     pub seeds: Vec<u64>,
     /// Training settings by name.
     pub recipes: BTreeMap<String, Recipe>,
+    /// Attacks by name.
+    pub attacks: BTreeMap<String, NamedAttack>,
     /// How networks are measured on their own training set.
     pub training_set: AttackSpec,
     /// What is compared.
@@ -34,10 +60,60 @@ pub struct Spec {
     pub columns: Vec<Column>,
     /// On what.
     pub rows: Vec<Row>,
+    /// What is drawn from the numbers.
+    pub figures: Vec<FigureSpec>,
+    /// Classifiers whose difference is judged: the second one's against the first one's.
+    pub compare: Vec<[String; 2]>,
+    /// Strategies whose broken examples are compared, the first one's with the second one's.
+    pub overlaps: Vec<[StrategySpec; 2]>,
+    /// Said below the table.
+    pub notes: Vec<String>,
     /// Shrinks everything to minutes.
     pub smoke: ProfileSpec,
     /// Shrinks it to hours.
     pub quick: ProfileSpec,
+}
+
+/// An item's file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    item: String,
+    title: String,
+    #[serde(default)]
+    layout: Layout,
+    seeds: Option<Vec<u64>>,
+    #[serde(default)]
+    recipes: BTreeMap<String, toml::Table>,
+    #[serde(default)]
+    attacks: BTreeMap<String, NamedAttack>,
+    classifiers: Vec<ClassifierSpec>,
+    columns: Vec<Column>,
+    rows: Vec<Row>,
+    #[serde(default)]
+    figures: Vec<FigureSpec>,
+    #[serde(default)]
+    compare: Vec<[String; 2]>,
+    #[serde(default)]
+    overlaps: Vec<[StrategySpec; 2]>,
+    #[serde(default)]
+    notes: Vec<String>,
+    #[serde(default)]
+    smoke: profile::ProfileChanges,
+    #[serde(default)]
+    quick: profile::ProfileChanges,
+}
+
+/// The file of what all items share.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Common {
+    seeds: Vec<u64>,
+    recipes: BTreeMap<String, toml::Table>,
+    attacks: BTreeMap<String, NamedAttack>,
+    training_set: AttackSpec,
+    smoke: ProfileSpec,
+    quick: ProfileSpec,
 }
 
 impl Spec {
@@ -56,126 +132,71 @@ impl Spec {
         }
     }
 
-    /// Reads the TOML `text` of the spec `item`.
+    /// Reads the TOML `text` of the spec `item`, with the common settings.
     ///
     /// # Errors
     /// [`Error::Spec`] with the position of the mistake.
     pub fn parse(item: &str, text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|source| Error::Spec { item: item.to_owned(), source: Box::new(source) })
+        Self::parse_with(COMMON, item, text)
     }
-}
 
-/// Training settings without the budget, which is the row's.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Recipe {
-    /// How examples are attacked in training.
-    pub method: Method,
-    /// Passes over the training set.
-    pub epochs: usize,
-    /// Examples in a batch.
-    pub batch_size: usize,
-    /// Of SGD, at the start.
-    pub learning_rate: f64,
-    /// Of SGD.
-    pub momentum: f64,
-    /// Of SGD.
-    pub weight_decay: f64,
-    /// How the learning rate falls.
-    pub schedule: Schedule,
-    /// Zeros around an image before the random crop, in pixels; 0 = no crop.
-    pub crop_padding: usize,
-    /// Batches of networks with all classes.
-    pub sampling: Sampling,
-    /// Batches of one-vs-all arms.
-    pub arm_sampling: Sampling,
-    /// What the networks' first layer does; without it images stay as they are.
-    #[serde(default)]
-    pub normalize: Option<Normalize>,
-}
-
-/// Input normalisation `(x - mean) / std` per channel, `x` in `[0, 1]`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Normalize {
-    /// `[c]`.
-    pub mean: Vec<f64>,
-    /// `[c]`, above 0.
-    pub std: Vec<f64>,
-}
-
-impl Recipe {
-    /// The complete settings for `budget`.
-    pub fn config(&self, budget: Budget, epochs: usize, sampling: Sampling) -> robin_training::Config {
-        let method = match self.method {
-            Method::Standard {} => robin_training::Method::Standard {},
-            Method::PgdAt { steps, step_size, proportion } => {
-                robin_training::Method::PgdAt { budget, steps, step_size, proportion }
-            }
-            Method::Trades { steps, step_size, lambda, start } => {
-                robin_training::Method::Trades { budget, steps, step_size, lambda, start }
-            }
-            Method::Mart { steps, step_size, lambda, start } => {
-                robin_training::Method::Mart { budget, steps, step_size, lambda, start }
-            }
+    /// [`Spec::parse`] with other common settings.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] with the position of the mistake.
+    pub fn parse_with(common: &str, item: &str, text: &str) -> Result<Self> {
+        let failed = |name: &str| {
+            let item = name.to_owned();
+            move |source| Error::Spec { item, source: Box::new(source) }
         };
-        robin_training::Config {
-            method,
-            epochs,
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            momentum: self.momentum,
-            weight_decay: self.weight_decay,
-            schedule: self.schedule.clone(),
-            sampling,
-            crop_padding: self.crop_padding,
-            padding: robin_data::Padding::Zeros,
-            flip: robin_data::Flip::None,
-            attack_mode: AttackMode::Eval,
-            label_smoothing: 0.0,
-            weight_averaging: None,
-            validation: None,
+        let common: Common = toml::from_str(common).map_err(failed("common"))?;
+        let written: Written = toml::from_str(text).map_err(failed(item))?;
+        let mut recipes = common.recipes;
+        recipes.extend(written.recipes);
+        let recipes = recipe::resolve(&recipes).map_err(failed(item))?;
+        let mut attacks = common.attacks;
+        attacks.extend(written.attacks);
+        Ok(Self {
+            item: written.item,
+            title: written.title,
+            layout: written.layout,
+            seeds: written.seeds.unwrap_or(common.seeds),
+            recipes,
+            attacks,
+            training_set: common.training_set,
+            classifiers: written.classifiers,
+            columns: written.columns,
+            rows: written.rows,
+            figures: written.figures,
+            compare: written.compare,
+            overlaps: written.overlaps,
+            notes: written.notes,
+            smoke: common.smoke.with(&written.smoke),
+            quick: common.quick.with(&written.quick),
+        })
+    }
+
+    /// The section for a profile; `paper` has none, because it changes nothing.
+    pub fn profile(&self, profile: Profile) -> Option<&ProfileSpec> {
+        match profile {
+            Profile::Smoke => Some(&self.smoke),
+            Profile::Quick => Some(&self.quick),
+            Profile::Paper => None,
         }
     }
 }
 
-/// [`robin_training::Method`] without the budget.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Method {
-    /// Clean images.
-    Standard {},
-    /// Adversarial training with PGD.
-    PgdAt {
-        /// Steps of the training attack.
-        steps: usize,
-        /// Their length.
-        step_size: StepSize,
-        /// Share of attacked examples over the epochs.
-        proportion: Proportion,
-    },
-    /// TRADES.
-    Trades {
-        /// Steps of the training attack.
-        steps: usize,
-        /// Their length.
-        step_size: StepSize,
-        /// Weight of the divergence.
-        lambda: f64,
-        /// Where the training attack begins.
-        start: AttackStart,
-    },
-    /// MART.
-    Mart {
-        /// Steps of the training attack.
-        steps: usize,
-        /// Their length.
-        step_size: StepSize,
-        /// Weight of the divergence.
-        lambda: f64,
-        /// Where the training attack begins.
-        start: AttackStart,
-    },
+/// How a table is laid out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// A line for each row and classifier, a column for each attack.
+    #[default]
+    Attacks,
+    /// A line for each row and test budget, a column for each strategy, the strongest one marked.
+    Strategies,
+    /// A line for each row and test budget, a column for each classifier, and what the second gains.
+    Gap,
 }
 
 /// A base attack with the loss that it raises; the budget is the row's.
@@ -188,6 +209,37 @@ pub struct AttackSpec {
     pub loss: Loss,
 }
 
+/// An attack that columns name, the same for both norms or one for each.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedAttack {
+    /// The loss that it raises.
+    pub loss: Loss,
+    /// Against both norms.
+    #[serde(default)]
+    pub attack: Option<robin_attacks::Config>,
+    /// In l2, in place of `attack`.
+    #[serde(default)]
+    pub l2: Option<robin_attacks::Config>,
+    /// In linf, in place of `attack`.
+    #[serde(default)]
+    pub linf: Option<robin_attacks::Config>,
+    /// Only the first so many test images, for attacks that would take weeks.
+    #[serde(default)]
+    pub images: Option<usize>,
+}
+
+impl NamedAttack {
+    /// The attack in `norm`, if there is one.
+    pub fn of(&self, norm: Norm) -> Option<robin_attacks::Config> {
+        let own = match norm {
+            Norm::L2 => self.l2,
+            Norm::Linf => self.linf,
+        };
+        own.or(self.attack)
+    }
+}
+
 /// Something that is compared.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -197,124 +249,172 @@ pub struct ClassifierSpec {
     /// Of what it is made.
     pub kind: ClassifierKind,
     /// What it is attacked with, at least one.
-    pub strategies: Vec<StrategyName>,
+    pub strategies: Vec<StrategySpec>,
+    /// Networks of an ensemble.
+    #[serde(default)]
+    pub members: Option<usize>,
+    /// The row's width times this, rounded.
+    #[serde(default)]
+    pub width_factor: Option<f64>,
+    /// Only in rows of these labels.
+    #[serde(default)]
+    pub rows: Option<Vec<String>>,
 }
 
-/// How networks become a classifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassifierKind {
-    /// One network with all classes.
-    Single,
-    /// One binary network per class; the highest score wins.
-    OneVsAll,
-}
-
-/// One accuracy per row and classifier: clean, or under an attack.
+/// One accuracy per row, classifier and test budget: clean, or under an attack.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Its name in the table and in `published`.
     pub name: String,
-    /// The attack; without one the column is clean accuracy.
+    /// One of [`Spec::attacks`]; without one the column is clean accuracy.
     #[serde(default)]
-    pub attack: Option<robin_attacks::Config>,
-    /// The loss that the attack raises; present exactly when an attack is.
+    pub attack: Option<String>,
+    /// The attack is made on another classifier.
     #[serde(default)]
-    pub loss: Option<Loss>,
-    /// Only the first so many test images, for attacks that would take weeks.
+    pub transfer: Option<Transfer>,
+    /// Only these classifiers; all if absent.
     #[serde(default)]
-    pub images: Option<usize>,
+    pub classifiers: Option<Vec<String>>,
+    /// In place of the classifiers' strategies.
+    #[serde(default)]
+    pub strategies: Option<Vec<StrategySpec>>,
+    /// The column of `published` that belongs beside this one, where it has another name.
+    #[serde(default)]
+    pub published: Option<String>,
 }
 
-/// What is trained, with what budget, and what the paper found.
+/// On which classifier a transferred attack is made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// One of [`Spec::classifiers`].
+    pub from: String,
+    /// Whether it has a target.
+    pub aim: TransferAim,
+}
+
+/// Where a transferred attack leads its surrogate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferAim {
+    /// Away from the label.
+    Untargeted,
+    /// To the class that the judged classifier ranks second on the clean image.
+    Targeted,
+}
+
+/// What is trained, with what budget, how it is tested, and what the paper found.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
+    /// What `--rows` looks at, where the usual `dataset/model/norm` is not enough.
+    #[serde(default)]
+    pub name: Option<String>,
     /// The data.
     pub dataset: DatasetName,
     /// The architecture.
     pub model: String,
     /// How perturbations are measured, in training and test.
     pub norm: Norm,
-    /// Their largest size, in training and test.
+    /// Their largest size in training.
     pub epsilon: Epsilon,
+    /// Their largest sizes in test; the training budget if absent.
+    #[serde(default)]
+    pub test: Option<Vec<Epsilon>>,
+    /// What the paper prints in place of `epsilon` and of each of `test`, where its scale is another.
+    #[serde(default)]
+    pub printed: Option<PrintedBudgets>,
     /// One of [`Spec::recipes`].
     pub recipe: String,
-    /// Printed accuracy by classifier and column.
-    pub published: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Only in these profiles; in all if absent.
+    #[serde(default)]
+    pub profiles: Option<Vec<Profile>>,
+    /// The published row that this one stands in for, with other data.
+    #[serde(default)]
+    pub stand_in: Option<String>,
+    /// Printed accuracy by classifier and column: one number, or one for each of `test`.
+    #[serde(default)]
+    pub published: BTreeMap<String, BTreeMap<String, Printed>>,
+    /// Printed accuracy by classifier, column and strategy, one for each of `test`.
+    #[serde(default)]
+    pub published_strategies: BTreeMap<String, BTreeMap<String, BTreeMap<StrategyKey, Vec<f64>>>>,
+}
+
+/// A strategy's name as a key.
+pub type StrategyKey = String;
+
+/// Budgets in the paper's own scale.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrintedBudgets {
+    /// In place of the training budget.
+    pub epsilon: String,
+    /// In place of each test budget.
+    pub test: Vec<String>,
+}
+
+/// What the paper prints in one column.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Printed {
+    /// For the only test budget, or for clean images.
+    One(f64),
+    /// For each test budget.
+    Each(Vec<f64>),
+}
+
+impl Printed {
+    /// The number for test budget `test`.
+    pub fn at(&self, test: usize) -> Option<f64> {
+        match self {
+            Self::One(value) => Some(*value),
+            Self::Each(values) => values.get(test).copied(),
+        }
+    }
+
+    /// All numbers.
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Each(values) => values,
+        }
+    }
 }
 
 impl Row {
-    /// `dataset/model/norm`, what `--rows` looks at.
+    /// `dataset/model/norm`, or its own name: what `--rows` looks at.
     pub fn label(&self) -> String {
-        format!("{}/{}/{}", self.dataset, self.model, self.norm)
+        self.name.clone().unwrap_or_else(|| format!("{}/{}/{}", self.dataset, self.model, self.norm))
     }
 
-    /// The row's budget.
+    /// The budget in training.
     pub fn budget(&self) -> Budget {
         Budget { norm: self.norm, epsilon: self.epsilon }
     }
+
+    /// The budgets in test.
+    pub fn tests(&self) -> Vec<Epsilon> {
+        self.test.clone().unwrap_or_else(|| vec![self.epsilon])
+    }
 }
 
-/// What a profile shrinks. There is no field for anything that belongs to the method.
+/// A figure drawn from a table's numbers.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ProfileSpec {
-    /// Where the images come from.
-    pub data: DataPlace,
-    /// Root seeds.
-    pub seeds: Vec<u64>,
-    /// At most so many training images for the accuracy on the training set.
-    pub training_set_images: usize,
-    /// By data set.
-    pub datasets: BTreeMap<DatasetName, Shrink>,
-    /// By the row's architecture; goes before what is said of the data set.
-    #[serde(default)]
-    pub models: BTreeMap<String, Shrink>,
+pub struct FigureSpec {
+    /// Its name in files.
+    pub id: String,
+    /// Its heading.
+    pub title: String,
+    /// What is drawn.
+    pub shape: FigureShape,
 }
 
-/// Where a profile takes its images from.
+/// How a table's numbers become lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DataPlace {
-    /// The subset inside the program.
-    Embedded,
-    /// The full set in the data folder.
-    Folder,
-}
-
-/// What a profile shrinks for one data set or architecture; what is absent stays as the row has it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shrink {
-    /// Smaller architectures in place of the rows'.
-    #[serde(default)]
-    pub models: BTreeMap<String, String>,
-    /// Channels of the first convolution.
-    pub width: Option<usize>,
-    /// Passes over the training set.
-    pub epochs: Option<usize>,
-    /// The first so many training images.
-    pub train_images: Option<usize>,
-    /// The first so many test images.
-    pub test_images: Option<usize>,
-    /// At most so many training images for the accuracy on the training set, in place of the profile's number.
-    pub training_set_images: Option<usize>,
-}
-
-impl Shrink {
-    /// This, where `special` says nothing.
-    pub fn with(&self, special: &Self) -> Self {
-        let mut models = self.models.clone();
-        models.extend(special.models.clone());
-        Self {
-            models,
-            width: special.width.or(self.width),
-            epochs: special.epochs.or(self.epochs),
-            train_images: special.train_images.or(self.train_images),
-            test_images: special.test_images.or(self.test_images),
-            training_set_images: special.training_set_images.or(self.training_set_images),
-        }
-    }
+#[serde(rename_all = "kebab-case")]
+pub enum FigureShape {
+    /// Accuracy over the test budget; a line for each classifier, strategy and column, a panel for each row.
+    Sweep,
 }

@@ -1,14 +1,20 @@
 //! A run's outcome as the paper's table, as data.
 
-use std::collections::BTreeMap;
+mod compared;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use robin_core::{Epsilon, Norm};
 use robin_data::DatasetName;
 use robin_evaluation::wilson;
 use serde::Serialize;
 
-use crate::plan::{Place, Plan, PlannedRow, Ran, Work};
+pub use compared::{Comparison, Overlap};
+use compared::{comparisons, overlaps};
+
+use crate::plan::{Place, Plan, PlannedItem, PlannedRow, Ran};
 use crate::run::{Broken, broken};
+use crate::spec::Layout;
 use crate::{Environment, Outcome, Profile, Result};
 
 /// One item under one profile; its JSON is what `--json` prints.
@@ -19,8 +25,17 @@ pub struct Table {
     /// How much was done.
     #[serde(serialize_with = "text")]
     pub profile: Profile,
-    /// One per row, classifier and attack, in the paper's order.
+    /// How it is laid out.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub layout: Layout,
+    /// One per row, classifier, attack and test budget, in the paper's order.
     pub cells: Vec<TableCell>,
+    /// Differences of two classifiers, judged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
+    /// Examples that two strategies break.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overlaps: Vec<Overlap>,
     /// How the numbers came about.
     pub run: Run,
 }
@@ -42,8 +57,11 @@ pub struct Run {
     pub machine: String,
     /// Sum over all finished cells of the time each took, whenever that was.
     pub seconds: f64,
-    /// Cells of the table without a result.
+    /// Numbers of the table without a result.
     pub missing: usize,
+    /// What the item says of itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One accuracy, with its interval and what the paper printed.
@@ -53,9 +71,9 @@ pub struct TableCell {
     pub dataset: DatasetName,
     /// The row's architecture; `ran` has the one that was run.
     pub model: String,
-    /// Of the budget in training and test.
+    /// Of both budgets.
     pub norm: Norm,
-    /// The budget in training and test.
+    /// The budget in test; for clean accuracy that in training.
     pub epsilon: Epsilon,
     /// `multiclass` or `robin`.
     pub classifier: String,
@@ -78,6 +96,22 @@ pub struct TableCell {
     pub high: f64,
     /// What the paper prints.
     pub published: Option<f64>,
+    /// What the paper prints by strategy, where it does.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub published_strategies: BTreeMap<String, f64>,
+    /// The row's name.
+    pub row: String,
+    /// The budget in training, where the row is tested with budgets of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_epsilon: Option<Epsilon>,
+    /// The test budget as the paper prints it, where its scale is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub printed_epsilon: Option<String>,
+    /// What this row stands in for, with other data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<String>,
+    /// Keys of the evaluations behind the number.
+    pub records: Vec<String>,
     /// What the profile made of the row.
     pub ran: RanCell,
 }
@@ -114,95 +148,169 @@ impl TableCell {
 }
 
 impl Table {
-    /// The cells of `outcome` whose results are all there.
+    /// The numbers of one item of `plan` whose results are all there.
     ///
     /// # Errors
     /// [`crate::Error::Json`] if a record's results are not those of an evaluation.
-    pub fn new(plan: &Plan, outcome: &Outcome, environment: &Environment) -> Result<Self> {
+    pub fn new(
+        plan: &Plan,
+        item: &PlannedItem,
+        outcome: &Outcome,
+        environment: &Environment,
+    ) -> Result<Self> {
         let mut results = Vec::new();
-        let mut seconds = 0.0;
-        for (index, record) in &outcome.records {
-            seconds += record.provenance.get("seconds").and_then(|value| value.as_f64()).unwrap_or(0.0);
-            if let Work::Evaluation(work) = &plan.cells[*index].work {
-                results.push((work.place, broken(record)?));
+        let mut cells_of_item = BTreeSet::new();
+        for &(place, index) in &item.places {
+            cells_of_item.insert(index);
+            cells_of_item.extend(plan.cells[index].needs.iter().copied());
+            if let Some(record) = outcome.records.get(&index) {
+                results.push(Found { place, broken: broken(record)?, key: record.key.to_string() });
             }
         }
         let mut cells = Vec::new();
-        for row in 0..plan.rows.len() {
-            for classifier in 0..plan.classifiers.len() {
-                for column in 0..plan.columns.len() {
-                    cells.extend(cell(plan, &results, row, classifier, column));
+        let mut wanted = 0;
+        for row in 0..item.rows.len() {
+            for classifier in 0..item.classifiers.len() {
+                for column in 0..item.columns.len() {
+                    for test in tests(item, row, classifier, column) {
+                        wanted += 1;
+                        let at = At { row, classifier, column, test };
+                        cells.extend(cell(item, &results, &at));
+                    }
                 }
             }
         }
-        let mut shrunk: Vec<String> = Vec::new();
-        for PlannedRow { row, shrunk: what, .. } in plan.rows.iter().filter(|row| !row.shrunk.is_empty()) {
-            let line = format!("{}/{}: {}", row.dataset, row.model, what.join(", "));
-            if !shrunk.contains(&line) {
-                shrunk.push(line);
-            }
-        }
+        let seconds = |index: &usize| {
+            let record = outcome.records.get(index)?;
+            record.provenance.get("seconds").and_then(serde_json::Value::as_f64)
+        };
         let run = Run {
-            title: plan.title.clone(),
+            title: item.title.clone(),
             comparable: plan.profile == Profile::Paper,
-            shrunk,
-            seeds: plan.seeds.clone(),
+            shrunk: shrunk(item),
+            seeds: item.seeds.clone(),
             device: plan.device.to_string(),
             machine: environment.machine().to_owned(),
-            seconds,
-            missing: plan.rows.len() * plan.classifiers.len() * plan.columns.len() - cells.len(),
+            seconds: cells_of_item.iter().filter_map(seconds).sum(),
+            missing: wanted - cells.len(),
+            notes: item.notes.clone(),
         };
-        Ok(Self { item: plan.item.clone(), profile: plan.profile, cells, run })
+        let comparisons = comparisons(item, &results)?;
+        let overlaps = overlaps(item, &results);
+        Ok(Self {
+            item: item.item.clone(),
+            profile: plan.profile,
+            layout: item.layout,
+            cells,
+            comparisons,
+            overlaps,
+            run,
+        })
     }
 }
 
-/// One cell of the table, or `None` while a strategy or seed of it is missing.
-fn cell(
-    plan: &Plan,
-    results: &[(Place, Broken)],
+/// What the profile shrank, in words.
+fn shrunk(item: &PlannedItem) -> Vec<String> {
+    let mut shrunk: Vec<String> = Vec::new();
+    for PlannedRow { row, shrunk: what, .. } in item.rows.iter().filter(|row| !row.shrunk.is_empty()) {
+        let line = format!("{}/{}: {}", row.dataset, row.model, what.join(", "));
+        if !shrunk.contains(&line) {
+            shrunk.push(line);
+        }
+    }
+    shrunk.extend(item.shrunk_attacks.iter().cloned());
+    shrunk
+}
+
+/// One evaluation's verdicts.
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    pub(crate) broken: Broken,
+    key: String,
+}
+
+/// A number's place, all seeds and strategies together.
+#[derive(Clone, Copy)]
+struct At {
     row: usize,
     classifier: usize,
     column: usize,
-) -> Option<TableCell> {
-    let planned = &plan.rows[row];
-    let (spec, attack) = (&plan.classifiers[classifier], &plan.columns[column]);
+    test: Option<Epsilon>,
+}
+
+impl At {
+    fn holds(&self, place: &Place) -> bool {
+        (place.row, place.classifier, place.column) == (self.row, self.classifier, self.column)
+            && place.test == self.test
+    }
+}
+
+/// Test budgets of one column: those that the plan has places for, in the row's order.
+fn tests(item: &PlannedItem, row: usize, classifier: usize, column: usize) -> Vec<Option<Epsilon>> {
+    let mut found: Vec<Option<Epsilon>> = Vec::new();
+    for (place, _) in &item.places {
+        if (place.row, place.classifier, place.column) == (row, classifier, column)
+            && !found.contains(&place.test)
+        {
+            found.push(place.test);
+        }
+    }
+    found
+}
+
+/// One number, or `None` while a strategy or seed of it is missing.
+fn cell(item: &PlannedItem, results: &[Found], at: &At) -> Option<TableCell> {
+    let planned = &item.rows[at.row];
+    let (spec, column) = (&item.classifiers[at.classifier], &item.columns[at.column]);
+    let mut strategies = Vec::new();
+    for (place, _) in item.places.iter().filter(|(place, _)| at.holds(place)) {
+        if !strategies.contains(&place.strategy) {
+            strategies.push(place.strategy);
+        }
+    }
     let find = |seed, strategy| {
-        let place = Place { row, classifier, column, seed, strategy };
-        results.iter().find(|(at, _)| *at == place).map(|(_, broken)| broken)
-    };
-    let strategies: Vec<_> = match attack.attack {
-        None => vec![None],
-        Some(_) => spec.strategies.iter().copied().map(Some).collect(),
+        results.iter().find(|found| {
+            at.holds(&found.place) && found.place.seed == seed && found.place.strategy == strategy
+        })
     };
     // [strategy][seed]
-    let found: Vec<Vec<&Broken>> = strategies
+    let found: Vec<Vec<&Found>> = strategies
         .iter()
-        .map(|&strategy| plan.seeds.iter().map(|&seed| find(seed, strategy)).collect::<Option<Vec<_>>>())
+        .map(|&strategy| item.seeds.iter().map(|&seed| find(seed, strategy)).collect::<Option<Vec<_>>>())
         .collect::<Option<_>>()?;
     let accuracies: Vec<Vec<f64>> =
-        found.iter().map(|seeds| seeds.iter().map(|broken| accuracy(broken)).collect()).collect();
+        found.iter().map(|seeds| seeds.iter().map(|found| accuracy(&found.broken)).collect()).collect();
     let means: Vec<f64> = accuracies.iter().map(|seeds| mean(seeds)).collect();
     let strongest = (0..means.len()).min_by(|&a, &b| means[a].total_cmp(&means[b]))?;
-    let seeds: Vec<SeedResult> = plan
+    let seeds: Vec<SeedResult> = item
         .seeds
         .iter()
         .enumerate()
-        .map(|(at, &seed)| SeedResult {
+        .map(|(seed_at, &seed)| SeedResult {
             seed,
-            accuracy: accuracies[strongest][at],
-            union: union_accuracy(&found.iter().map(|seeds| seeds[at]).collect::<Vec<_>>()),
+            accuracy: accuracies[strongest][seed_at],
+            union: union_accuracy(&found.iter().map(|seeds| &seeds[seed_at].broken).collect::<Vec<_>>()),
         })
         .collect();
-    let n = found[0][0].len();
+    let n = found[0][0].broken.len();
     let interval = wilson((means[strongest] * n as f64).round() as u64, n as u64);
     let name = |at: usize| strategies[at].map(|strategy| strategy.to_string());
+    let row = &planned.row;
+    let test_at = row.tests().iter().position(|test| Some(*test) == at.test).unwrap_or(0);
+    let several = row.test.is_some();
+    let published_strategies = row
+        .published_strategies
+        .get(&spec.name)
+        .and_then(|columns| columns.get(&column.name))
+        .map(|printed| printed.iter().filter_map(|(k, v)| Some((k.clone(), *v.get(test_at)?))).collect())
+        .unwrap_or_default();
     Some(TableCell {
-        dataset: planned.row.dataset,
-        model: planned.row.model.clone(),
-        norm: planned.row.norm,
-        epsilon: planned.row.epsilon,
+        dataset: row.dataset,
+        model: row.model.clone(),
+        norm: row.norm,
+        epsilon: at.test.unwrap_or(row.epsilon),
         classifier: spec.name.clone(),
-        attack: attack.name.clone(),
+        attack: column.name.clone(),
         strategy: name(strongest),
         strategies: (0..means.len()).filter_map(|at| Some((name(at)?, means[at]))).collect(),
         accuracy: means[strongest],
@@ -210,13 +318,18 @@ fn cell(
         n,
         low: interval.low,
         high: interval.high,
-        published: planned
-            .row
+        published: row
             .published
             .get(&spec.name)
-            .and_then(|printed| printed.get(&attack.name))
-            .copied(),
-        ran: RanCell { ran: planned.ran.clone(), seeds },
+            .and_then(|printed| printed.get(column.published.as_ref().unwrap_or(&column.name)))
+            .and_then(|printed| printed.at(test_at)),
+        published_strategies,
+        row: row.label(),
+        train_epsilon: several.then_some(row.epsilon),
+        printed_epsilon: row.printed.as_ref().filter(|_| at.test.is_some()).map(|p| p.test[test_at].clone()),
+        stand_in: row.stand_in.clone(),
+        records: found.iter().flatten().map(|found| found.key.clone()).collect(),
+        ran: RanCell { ran: planned.classifiers[at.classifier].clone()?, seeds },
     })
 }
 
@@ -233,6 +346,10 @@ fn union_accuracy(attacks: &[&Broken]) -> f64 {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn is_usual(layout: &Layout) -> bool {
+    *layout == Layout::default()
 }
 
 fn text<S: serde::Serializer>(value: &Profile, serializer: S) -> Result<S::Ok, S::Error> {

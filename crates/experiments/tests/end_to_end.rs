@@ -19,12 +19,12 @@ fn plan() -> Plan {
 }
 
 fn plan_of(rows: &str) -> Plan {
-    let (_, text) = robin_experiments::ITEMS[0];
+    let (_, item) = robin_experiments::ITEMS[0];
     let replace = |text: String, from: &str, to: &str| {
         assert!(text.contains(from), "{from:?} is not in the spec");
         text.replace(from, to)
     };
-    let text = [
+    let common = [
         ("{ cnn2 = \"cnn2-small\" }", "{ cnn2 = \"cnn2-small\" }\nwidth = 4\nepochs = 1"),
         ("train_images = 2000\ntest_images = 1000", "train_images = 192\ntest_images = 24"),
         (
@@ -35,9 +35,11 @@ fn plan_of(rows: &str) -> Plan {
         ("batch_size = 128", "batch_size = 32"),
         ("steps = 10,", "steps = 2,"),
         ("steps = 20,", "steps = 3,"),
+        ("images = 10\nl2 = { steps = 40, searches = 3 }", "images = 2\nl2 = { steps = 2, searches = 1 }"),
+        ("linf = { steps = 10 }", "linf = { steps = 1 }"),
     ]
     .into_iter()
-    .fold(text.to_owned(), |text, (from, to)| replace(text, from, to));
+    .fold(robin_experiments::COMMON.to_owned(), |text, (from, to)| replace(text, from, to));
     let request = Request {
         profile: Profile::Smoke,
         rows: Some(rows.to_owned()),
@@ -45,7 +47,7 @@ fn plan_of(rows: &str) -> Plan {
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };
-    Plan::new(&Spec::parse("table-1", &text).unwrap(), &request).unwrap()
+    Plan::new(&[Spec::parse_with(&common, "table-1", item).unwrap()], &request).unwrap()
 }
 
 fn environment() -> Environment {
@@ -118,7 +120,7 @@ fn threads_jobs_batch_size_and_interruption_move_no_bit() {
     assert!(whole.failures.is_empty() && !whole.cancelled, "{:?}", whole.failures);
     assert_eq!(whole.computed, plan().cells.len());
     let expected = contents(folders[0].path());
-    assert_eq!(expected.len(), 11 * 2 + 10);
+    assert_eq!(expected.len(), 11 * 2 + 12);
 
     // As many jobs as threads, and threads that only help.
     for (folder, threads, jobs) in [(&folders[1], 2, 2), (&folders[2], 4, 3)] {
@@ -144,11 +146,13 @@ fn threads_jobs_batch_size_and_interruption_move_no_bit() {
     // The table is complete, and made from records alone.
     let again = run(folders[0].path(), (1, 1), 24, &never, &());
     assert_eq!(again.computed, 0);
-    let table = Table::new(&plan(), &again, &environment()).unwrap();
-    assert_eq!((table.cells.len(), table.run.missing), (6, 0));
+    let plan = plan();
+    let table = Table::new(&plan, &plan.items[0], &again, &environment()).unwrap();
+    assert_eq!((table.cells.len(), table.run.missing), (8, 0));
     assert!(table.run.seconds > 0.0);
     for cell in &table.cells {
-        assert!((0.0..=1.0).contains(&cell.accuracy) && cell.union <= cell.accuracy && cell.n == 24);
+        let images = if cell.attack == "cw" { 2 } else { 24 };
+        assert!((0.0..=1.0).contains(&cell.accuracy) && cell.union <= cell.accuracy && cell.n == images);
         assert!(cell.low <= cell.accuracy && cell.accuracy <= cell.high);
     }
     network_records_are_complete(&again);
@@ -164,8 +168,8 @@ fn a_cifar_row_comes_to_its_table_with_any_number_of_threads() {
     let never = CancelToken::new();
     let alone = run_plan(&plan, folders[0].path(), (1, 1), 8, &never, &());
     assert!(alone.failures.is_empty(), "{:?}", alone.failures);
-    let table = Table::new(&plan, &alone, &environment()).unwrap();
-    assert_eq!((table.cells.len(), table.run.missing), (6, 0));
+    let table = Table::new(&plan, &plan.items[0], &alone, &environment()).unwrap();
+    assert_eq!((table.cells.len(), table.run.missing), (10, 0));
     let others = run_plan(&plan, folders[1].path(), (3, 2), 3, &never, &());
     assert!(others.failures.is_empty(), "{:?}", others.failures);
     assert!(contents(folders[0].path()) == contents(folders[1].path()), "threads moved a result");

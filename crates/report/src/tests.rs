@@ -26,6 +26,12 @@ fn cell(classifier: &str, attack: &str, strategies: &[(&str, f64)], seeds: &[f64
         low: accuracy - 0.01,
         high: accuracy + 0.01,
         published: (attack != "pgd20").then_some(0.959),
+        published_strategies: BTreeMap::new(),
+        row: "mnist/cnn2/linf".to_owned(),
+        train_epsilon: None,
+        printed_epsilon: None,
+        stand_in: None,
+        records: vec!["a record".to_owned()],
         ran: RanCell {
             ran: Ran {
                 model: "cnn2-small".to_owned(),
@@ -50,11 +56,14 @@ fn table(profile: Profile, seeds: usize) -> Table {
     Table {
         item: "table-1".to_owned(),
         profile,
+        layout: Default::default(),
         cells: vec![
             cell("robin", "clean", &[], &values[0], 0.975),
             cell("robin", "pgd10", &[("softmax", 0.9), ("best-arm", 0.91)], &values[1], 0.87),
             cell("robin", "pgd20", &[("softmax", 0.88), ("best-arm", 0.9)], &values[2], 0.85),
         ],
+        comparisons: Vec::new(),
+        overlaps: Vec::new(),
         run: Run {
             title: "Table 1".to_owned(),
             comparable: profile == Profile::Paper,
@@ -69,6 +78,7 @@ fn table(profile: Profile, seeds: usize) -> Table {
             machine: "a processor, 2 cores".to_owned(),
             seconds: 247.0,
             missing: 0,
+            notes: Vec::new(),
         },
     }
 }

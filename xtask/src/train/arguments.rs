@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use robin_attacks::StepSize;
 use robin_core::{Epsilon, Norm};
 use robin_data::{Choice, Flip, Padding, Sampling, Source, Split};
-use robin_experiments::spec::{ClassifierKind, Normalize};
-use robin_experiments::training_run::{MethodName, Overrides, RecipeName, Request, text};
+use robin_experiments::spec::Normalize;
+use robin_experiments::training_run::{MethodName, Overrides, RecipeName, Request, TrainedKind, text};
 use robin_experiments::{Device, Error};
 use robin_training::{Proportion, Schedule};
 
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     normalize: Option<Normalization>,
     /// multiclass, or one-vs-all: a network for each class.
     #[arg(long, value_parser = text::classifier, default_value = "multiclass")]
-    classifier: ClassifierKind,
+    classifier: TrainedKind,
     /// Only the arms of these classes, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "CLASSES")]
     arm: Option<Vec<u32>>,

@@ -10,7 +10,7 @@ fn plan() -> Plan {
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };
-    Plan::new(&Spec::named("table-1").unwrap(), &request).unwrap()
+    Plan::new(&[Spec::named("table-1").unwrap()], &request).unwrap()
 }
 
 fn amount_of(plan: &Plan, label: &str) -> Amount {

@@ -1,183 +1,309 @@
-//! The graph of cells: one network per classifier part, one evaluation per attack and strategy.
+//! The graph of cells: one network per classifier part, one evaluation per attack, test budget and strategy.
 
 use std::collections::HashMap;
 
-use robin_core::{Purpose, Seed};
-use robin_data::{Dataset, LabelMap, Sampling};
+use robin_core::{Budget, Purpose, Seed};
+use robin_data::{Dataset, Sampling};
 use serde_json::{Value, json};
 
-use super::resolve::{Loader, Resolved, resolve, section};
+use super::check::check;
+use super::networks::{Part, parts};
+use super::resolve::{Loader, Resolved, resolve};
 use super::settings::{NetworkIdentity, check_normalize, data, json, network_settings};
-use super::{Cell, EvaluationWork, NetworkWork, Place, Plan, PlannedAttack, Ran, Request, Work};
+use super::{
+    AttackedAt, Cell, EvaluationWork, NetworkWork, Place, Plan, PlannedAttack, PlannedItem, Ran, Request,
+    Work,
+};
 use crate::key::Key;
-use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, DataPlace, Row, Spec};
+use crate::spec::{AttackSpec, ClassifierKind, Column, DataPlace, Row, Spec, Transfer};
 use crate::{Error, Result};
 
-/// Resolves `spec`: the body of [`Plan::new`].
-pub(super) fn plan(spec: &Spec, request: &Request) -> Result<Plan> {
-    check_columns(spec)?;
-    let profile = request.profile;
-    let section = section(spec, profile);
-    let seeds = match (&request.seeds, section) {
-        (Some(seeds), _) => seeds.clone(),
-        (None, Some(section)) => section.seeds.clone(),
-        (None, None) => spec.seeds.clone(),
-    };
-    check_seeds(&seeds)?;
-    let rows = chosen_rows(spec, request.rows.as_deref())?;
-    let mut loader = Loader::new(section.map_or(DataPlace::Folder, |section| section.data), request);
-    let resolved: Vec<Resolved<'_>> =
-        rows.into_iter().map(|row| resolve(spec, row, profile, &mut loader)).collect::<Result<_>>()?;
-
-    let mut builder = Builder { spec, request, cells: Vec::new(), known: HashMap::new() };
-    let mut parts = Vec::new();
-    for row in &resolved {
-        for &seed in &seeds {
-            for classifier in &spec.classifiers {
-                parts.push(builder.networks(row, classifier, seed)?);
-            }
-        }
+/// Resolves `specs`: the body of [`Plan::new`].
+pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
+    let mut builder = Builder { request, cells: Vec::new(), known: HashMap::new() };
+    let mut loaders: HashMap<DataPlace, Loader> = HashMap::new();
+    let mut items = Vec::new();
+    for spec in specs {
+        let place = spec.profile(request.profile).map_or(DataPlace::Folder, |section| section.data);
+        let loader = loaders.entry(place).or_insert_with(|| Loader::new(place, request));
+        items.extend(builder.item(spec, loader)?);
     }
-    // Networks first, so that cells can be run in order.
-    let mut parts = parts.into_iter();
-    for (index, row) in resolved.iter().enumerate() {
-        for &seed in &seeds {
-            for (classifier, _) in spec.classifiers.iter().enumerate() {
-                let networks = parts.next().expect("one list of networks per row, seed and classifier");
-                for column in 0..spec.columns.len() {
-                    let place = Place { row: index, classifier, column, seed, strategy: None };
-                    builder.evaluations(row, place, &networks)?;
-                }
-            }
-        }
+    if items.is_empty() {
+        return Err(Error::NoRow {
+            filter: request.rows.clone().unwrap_or_default(),
+            item: specs.iter().map(|spec| spec.item.as_str()).collect::<Vec<_>>().join(", "),
+            rows: specs.iter().flat_map(|spec| &spec.rows).map(Row::label).collect::<Vec<_>>().join(", "),
+        });
     }
-    Ok(Plan {
-        item: spec.item.clone(),
-        title: spec.title.clone(),
-        profile,
-        seeds,
-        device: request.device,
-        rows: resolved.into_iter().map(|row| row.planned).collect(),
-        classifiers: spec.classifiers.clone(),
-        columns: spec.columns.clone(),
-        cells: builder.cells,
-    })
+    Ok(Plan { profile: request.profile, device: request.device, items, cells: builder.cells })
 }
 
 struct Builder<'a> {
-    spec: &'a Spec,
     request: &'a Request,
     cells: Vec<Cell>,
-    /// Rows may share networks.
+    /// Rows, classifiers and items share cells.
     known: HashMap<Key, usize>,
 }
 
+/// What the cells of one item are made from.
+struct Item<'a> {
+    spec: &'a Spec,
+    seeds: Vec<u64>,
+    /// By row, seed and classifier; `None` for a classifier that the row has not.
+    networks: HashMap<(usize, u64, usize), Vec<usize>>,
+    places: Vec<(Place, usize)>,
+    shrunk_attacks: Vec<String>,
+}
+
 impl Builder<'_> {
-    /// The networks of one classifier, and where they are among the cells.
-    fn networks(&mut self, row: &Resolved<'_>, classifier: &ClassifierSpec, seed: u64) -> Result<Vec<usize>> {
-        let classes = row.train.num_classes();
-        match classifier.kind {
-            ClassifierKind::Single => {
-                let label = format!("{} {} seed {seed}", row.planned.row.label(), classifier.name);
-                let sampling = row.recipe.sampling;
-                Ok(vec![self.network(row, label, LabelMap::Identity, sampling, seed, 0)?])
-            }
-            ClassifierKind::OneVsAll => (0..classes as u32)
-                .map(|class| {
-                    let label =
-                        format!("{} {} arm {class} seed {seed}", row.planned.row.label(), classifier.name);
-                    let sampling = row.recipe.arm_sampling;
-                    // Address 0 is the network with all classes, so that no arm begins with its weights.
-                    let address = u64::from(class) + 1;
-                    self.network(row, label, LabelMap::OneVsAll { class }, sampling, seed, address)
-                })
-                .collect(),
+    /// One item; `None` if no row of it is asked for.
+    fn item(&mut self, spec: &Spec, loader: &mut Loader) -> Result<Option<PlannedItem>> {
+        check(spec)?;
+        let section = spec.profile(self.request.profile);
+        let seeds = match (&self.request.seeds, section) {
+            (Some(seeds), _) => seeds.clone(),
+            (None, Some(section)) => section.seeds.clone(),
+            (None, None) => spec.seeds.clone(),
+        };
+        check_seeds(&seeds)?;
+        let rows: Vec<&Row> = chosen_rows(spec, self.request);
+        if rows.is_empty() {
+            return Ok(None);
         }
+        let resolved: Vec<Resolved<'_>> = rows
+            .into_iter()
+            .map(|row| resolve(spec, row, self.request.profile, loader))
+            .collect::<Result<_>>()?;
+        let mut item =
+            Item { spec, seeds, networks: HashMap::new(), places: Vec::new(), shrunk_attacks: Vec::new() };
+        // Networks first, so that they are shared before evaluations need them.
+        for (at, row) in resolved.iter().enumerate() {
+            for seed in item.seeds.clone() {
+                for classifier in 0..spec.classifiers.len() {
+                    if let Some(networks) = self.networks(spec, row, classifier, seed)? {
+                        item.networks.insert((at, seed, classifier), networks);
+                    }
+                }
+            }
+        }
+        for (at, row) in resolved.iter().enumerate() {
+            for seed in item.seeds.clone() {
+                for classifier in 0..spec.classifiers.len() {
+                    for column in 0..spec.columns.len() {
+                        let place = Place { row: at, classifier, column, test: None, seed, strategy: None };
+                        self.evaluations(&mut item, row, place)?;
+                    }
+                }
+            }
+        }
+        Ok(Some(PlannedItem {
+            item: spec.item.clone(),
+            title: spec.title.clone(),
+            layout: spec.layout,
+            seeds: item.seeds,
+            rows: resolved.into_iter().map(|row| row.planned).collect(),
+            classifiers: spec.classifiers.clone(),
+            columns: spec.columns.clone(),
+            places: item.places,
+            figures: spec.figures.clone(),
+            compare: spec.compare.clone(),
+            overlaps: spec.overlaps.clone(),
+            notes: spec.notes.clone(),
+            shrunk_attacks: item.shrunk_attacks,
+        }))
+    }
+
+    /// The networks of one classifier, and where they are among the cells; `None` if the row has not got it.
+    fn networks(
+        &mut self,
+        spec: &Spec,
+        row: &Resolved<'_>,
+        classifier: usize,
+        seed: u64,
+    ) -> Result<Option<Vec<usize>>> {
+        let Some(ran) = &row.planned.classifiers[classifier] else { return Ok(None) };
+        let classifier = &spec.classifiers[classifier];
+        let parts = parts(classifier, row.train.num_classes())
+            .map_err(|reason| fault(spec, &format!("classifier {}", classifier.name), &reason))?;
+        let networks = parts.into_iter().map(|part| {
+            let label = [&row.planned.row.label(), &classifier.name, &part.label]
+                .map(String::as_str)
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(" ");
+            self.network(spec, row, ran, format!("{label} seed {seed}"), part, seed)
+        });
+        networks.collect::<Result<Vec<_>>>().map(Some)
     }
 
     fn network(
         &mut self,
+        spec: &Spec,
         row: &Resolved<'_>,
+        ran: &Ran,
         label: String,
-        labels: LabelMap,
-        sampling: Sampling,
+        Part { labels, address, arm, .. }: Part,
         root: u64,
-        address: u64,
     ) -> Result<usize> {
         let outputs = labels.num_classes(row.train.num_classes());
-        let graph = row.graph(&self.spec.item, outputs)?;
+        let graph = row.graph(&spec.item, ran, outputs)?;
         let budget = row.planned.row.budget();
-        let config = row.recipe.config(budget, row.planned.ran.epochs, sampling);
-        let attack = self.spec.training_set.clone();
-        attack.attack.build(budget).map_err(|error| self.fault("[training_set]", &error))?;
+        let sampling = if arm { row.recipe.arm_sampling } else { row.recipe.sampling };
+        let config = row.recipe.config(budget, ran.epochs, sampling);
+        let attack = spec.training_set.clone();
+        attack.attack.build(budget).map_err(|error| fault(spec, "[training_set]", &error))?;
         let recipe = format!("[recipes.{}]", row.planned.row.recipe);
-        config.validate().map_err(|error| self.fault(&recipe, &error))?;
-        if config.batch_size > row.train.len() {
-            let reason = format!("batch_size {} exceeds the {} images", config.batch_size, row.train.len());
-            return Err(self.fault(&recipe, &reason));
+        config.validate().map_err(|error| fault(spec, &recipe, &error))?;
+        // Some networks learn from some classes only.
+        let kept = |images: &Dataset| {
+            images.restricted(&labels).map_err(|error| fault(spec, &format!("network {label}"), &error))
+        };
+        let (data, measured) = (kept(&row.train)?, kept(&row.measured)?);
+        if config.batch_size > data.len() {
+            let reason = format!("batch_size {} exceeds the {} images", config.batch_size, data.len());
+            return Err(fault(spec, &recipe, &reason));
         }
         if sampling == Sampling::Balanced && outputs != 2 {
-            return Err(
-                self.fault(&recipe, &format!("balanced sampling needs 2 classes, there are {outputs}"))
-            );
+            return Err(fault(
+                spec,
+                &recipe,
+                &format!("balanced sampling needs 2 classes, there are {outputs}"),
+            ));
         }
         let normalize = row.recipe.normalize.clone();
         if let Some(normalize) = &normalize {
             check_normalize(normalize, row.train.shape()[0])
-                .map_err(|reason| self.fault(&recipe, &reason))?;
+                .map_err(|reason| fault(spec, &recipe, &reason))?;
         }
         let seed = Seed::new(root).derive(Purpose::Network, address);
-        let (data, measured) = (row.train.clone(), row.measured.clone());
         let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack, budget };
-        let Ran { model, width, .. } = &row.planned.ran;
-        let identity = NetworkIdentity { model, width: *width, root, address };
+        let identity = NetworkIdentity { model: &ran.model, width: ran.width, root, address };
         let settings = network_settings(&work, &identity, self.request.device)?;
-        Ok(self.add(label, settings, Vec::new(), Work::Network(Box::new(work))))
+        Ok(self.add(spec, label, settings, Vec::new(), Work::Network(Box::new(work))))
     }
 
-    /// One cell for a clean column, one per strategy for an attack.
-    fn evaluations(&mut self, row: &Resolved<'_>, place: Place, networks: &[usize]) -> Result<()> {
-        let classifier = &self.spec.classifiers[place.classifier];
-        let column = &self.spec.columns[place.column];
-        let images = column.images.unwrap_or(row.test.len()).min(row.test.len());
-        let test = row.test.take(images).map_err(|error| self.fault(&column.name, &error))?;
+    /// One cell for a clean column; for an attack one per test budget and strategy.
+    fn evaluations(&mut self, item: &mut Item<'_>, row: &Resolved<'_>, place: Place) -> Result<()> {
+        let spec = item.spec;
+        let classifier = &spec.classifiers[place.classifier];
+        let column = &spec.columns[place.column];
+        let measured = column.classifiers.as_ref().is_none_or(|names| names.contains(&classifier.name));
+        let key = (place.row, place.seed, place.classifier);
+        let Some(networks) = item.networks.get(&key).filter(|_| measured).cloned() else { return Ok(()) };
         let prefix =
             format!("{} {} {} seed {}", row.planned.row.label(), classifier.name, column.name, place.seed);
-        let (Some(attack), Some(loss)) = (column.attack, column.loss) else {
-            return self.evaluation(prefix, place, classifier.kind, test, None, networks);
+        let Some((attack, images)) = self.attack(item, row, column)? else {
+            if column.attack.is_none() {
+                let wanted = Wanted { place, kind: classifier.kind, attack: None, surrogates: Vec::new() };
+                self.evaluation(item, prefix, wanted, row.test.clone(), networks)?;
+            }
+            return Ok(());
         };
-        let budget = row.planned.row.budget();
-        attack.build(budget).map_err(|error| self.fault(&format!("column {}", column.name), &error))?;
-        for &strategy in &classifier.strategies {
-            let place = Place { strategy: Some(strategy), ..place };
-            let planned = PlannedAttack { spec: AttackSpec { attack, loss }, budget, strategy };
-            let label = format!("{prefix} {strategy}");
-            self.evaluation(label, place, classifier.kind, test.clone(), Some(planned), networks)?;
+        let test =
+            row.test.take(images.min(row.test.len())).map_err(|error| fault(spec, &column.name, &error))?;
+        let tests = row.planned.row.tests();
+        for epsilon in &tests {
+            let budget = Budget { norm: row.planned.row.norm, epsilon: *epsilon };
+            let place = Place { test: Some(*epsilon), ..place };
+            let built = attack.attack.build(budget);
+            built.map_err(|error| fault(spec, &format!("column {}", column.name), &error))?;
+            // Rows of one test budget have the labels that they always had.
+            let prefix = if tests.len() == 1 { prefix.clone() } else { format!("{prefix} at {epsilon}") };
+            let planned = |at| PlannedAttack { spec: attack.clone(), budget, at };
+            if let Some(Transfer { from, aim }) = &column.transfer {
+                let surrogate = spec.classifiers.iter().position(|other| other.name == *from);
+                let surrogate = surrogate.expect("the spec was checked");
+                let surrogates = item.networks.get(&(place.row, place.seed, surrogate)).cloned();
+                let Some(surrogates) = surrogates else { continue };
+                let at = AttackedAt::Surrogate { kind: spec.classifiers[surrogate].kind, aim: *aim };
+                let wanted = Wanted { place, kind: classifier.kind, attack: Some(planned(at)), surrogates };
+                self.evaluation(item, prefix, wanted, test.clone(), networks.clone())?;
+                continue;
+            }
+            for &strategy in column.strategies.as_ref().unwrap_or(&classifier.strategies) {
+                strategy
+                    .build(attack.loss, classifier.kind)
+                    .map_err(|reason| fault(spec, &format!("classifier {}", classifier.name), &reason))?;
+                let place = Place { strategy: Some(strategy), ..place };
+                let attack = Some(planned(AttackedAt::Itself(strategy)));
+                let wanted = Wanted { place, kind: classifier.kind, attack, surrogates: Vec::new() };
+                let label = format!("{prefix} {strategy}");
+                self.evaluation(item, label, wanted, test.clone(), networks.clone())?;
+            }
         }
         Ok(())
     }
 
+    /// The attack of `column` in the row's norm, as the profile has it, and on how many images at most; `None` for
+    /// clean accuracy, and where the norm has no such attack.
+    fn attack(
+        &self,
+        item: &mut Item<'_>,
+        row: &Resolved<'_>,
+        column: &Column,
+    ) -> Result<Option<(AttackSpec, usize)>> {
+        let spec = item.spec;
+        let Some(name) = &column.attack else { return Ok(None) };
+        let named = &spec.attacks[name];
+        let Some(mut attack) = named.of(row.planned.row.norm) else { return Ok(None) };
+        let mut images = named.images.unwrap_or(usize::MAX);
+        let profile = self.request.profile;
+        if let Some(shrink) = spec.profile(profile).and_then(|section| section.attacks.get(name)) {
+            let place = format!("[{profile}.attacks.{name}]");
+            let norm = row.planned.row.norm;
+            let applied = shrink.apply(&attack, norm);
+            let (shrunk, mut said) = applied.map_err(|reason| fault(spec, &place, &reason))?;
+            attack = shrunk;
+            if let Some(fewer) = shrink.images {
+                if fewer == 0 || fewer > images {
+                    return Err(fault(spec, &place, &format!("images {fewer} does not shrink {images}")));
+                }
+                images = fewer;
+                said.push(format!("the first {fewer} images"));
+            }
+            let line = format!("{name} in {norm}: {}", said.join(", "));
+            if !said.is_empty() && !item.shrunk_attacks.contains(&line) {
+                item.shrunk_attacks.push(line);
+            }
+        }
+        Ok(Some((AttackSpec { attack, loss: named.loss }, images)))
+    }
+
     fn evaluation(
         &mut self,
+        item: &mut Item<'_>,
         label: String,
-        place: Place,
-        kind: ClassifierKind,
+        Wanted { place, kind, attack, surrogates }: Wanted,
         test: Dataset,
-        attack: Option<PlannedAttack>,
-        networks: &[usize],
+        networks: Vec<usize>,
     ) -> Result<()> {
-        let keys: Vec<&Key> = networks.iter().map(|&network| &self.cells[network].key).collect();
+        let keys = |networks: &[usize]| -> Vec<&Key> {
+            networks.iter().map(|&network| &self.cells[network].key).collect()
+        };
         let attacked = match &attack {
             None => Value::Null,
-            Some(planned) => json!({
-                "attack": json("attack settings", &planned.spec)?,
-                "budget": json("budget", &planned.budget)?,
-                "strategy": json("strategy", &planned.strategy)?,
-            }),
+            Some(planned) => {
+                let mut attacked = json!({
+                    "attack": json("attack settings", &planned.spec)?,
+                    "budget": json("budget", &planned.budget)?,
+                });
+                match planned.at {
+                    AttackedAt::Itself(strategy) => attacked["strategy"] = json("strategy", &strategy)?,
+                    AttackedAt::Surrogate { kind, aim } => {
+                        attacked["surrogate"] = json!({
+                            "kind": json("classifier", &kind)?,
+                            "networks": json("keys", &keys(&surrogates))?,
+                            "aim": json("aim", &aim)?,
+                        });
+                    }
+                }
+                attacked
+            }
         };
         let settings = json!({
             "kind": "evaluation",
-            "classifier": { "kind": json("classifier", &kind)?, "networks": json("keys", &keys)? },
+            "classifier": { "kind": json("classifier", &kind)?, "networks": json("keys", &keys(&networks))? },
             "data": data(&test),
             "attacked": attacked,
             "judge": "misclassified",
@@ -196,42 +322,48 @@ impl Builder<'_> {
             },
         });
         let seed = Seed::new(place.seed).derive(Purpose::Evaluation, 0);
-        let work = EvaluationWork { place, kind, data: test, attack, seed };
-        self.add(label, settings, networks.to_vec(), Work::Evaluation(Box::new(work)));
+        let work = EvaluationWork { kind, networks: networks.len(), data: test, attack, seed };
+        let needs = networks.into_iter().chain(surrogates).collect();
+        let index = self.add(item.spec, label, settings, needs, Work::Evaluation(Box::new(work)));
+        item.places.push((place, index));
         Ok(())
     }
 
-    fn add(&mut self, label: String, settings: Value, needs: Vec<usize>, work: Work) -> usize {
+    fn add(&mut self, spec: &Spec, label: String, settings: Value, needs: Vec<usize>, work: Work) -> usize {
         let key = Key::of(&settings);
-        // Evaluations are not merged: each has its own place in the table.
-        if matches!(work, Work::Network(_))
-            && let Some(&index) = self.known.get(&key)
-        {
+        if let Some(&index) = self.known.get(&key) {
             return index;
         }
         self.known.insert(key.clone(), self.cells.len());
-        self.cells.push(Cell { label, key, settings, needs, work });
+        self.cells.push(Cell { label, item: spec.item.clone(), key, settings, needs, work });
         self.cells.len() - 1
-    }
-
-    fn fault(&self, place: &str, reason: &dyn std::fmt::Display) -> Error {
-        Error::Setting { item: self.spec.item.clone(), place: place.to_owned(), reason: reason.to_string() }
     }
 }
 
-fn chosen_rows<'a>(spec: &'a Spec, filter: Option<&str>) -> Result<Vec<&'a Row>> {
-    let Some(filter) = filter else { return Ok(spec.rows.iter().collect()) };
-    let parts: Vec<&str> = filter.split(',').map(str::trim).collect();
-    let matches = |row: &&Row| parts.iter().any(|part| !part.is_empty() && row.label().contains(part));
-    let rows: Vec<&Row> = spec.rows.iter().filter(matches).collect();
-    if rows.is_empty() {
-        return Err(Error::NoRow {
-            filter: filter.to_owned(),
-            item: spec.item.clone(),
-            rows: spec.rows.iter().map(Row::label).collect::<Vec<_>>().join(", "),
-        });
-    }
-    Ok(rows)
+/// One evaluation of an item.
+struct Wanted {
+    place: Place,
+    kind: ClassifierKind,
+    attack: Option<PlannedAttack>,
+    surrogates: Vec<usize>,
+}
+
+pub(super) fn fault(spec: &Spec, place: &str, reason: &dyn std::fmt::Display) -> Error {
+    Error::Setting { item: spec.item.clone(), place: place.to_owned(), reason: reason.to_string() }
+}
+
+/// Rows of the profile that the filter lets pass.
+fn chosen_rows<'a>(spec: &'a Spec, request: &Request) -> Vec<&'a Row> {
+    let parts: Option<Vec<&str>> =
+        request.rows.as_ref().map(|filter| filter.split(',').map(str::trim).collect());
+    let passes = |row: &&Row| {
+        parts
+            .as_ref()
+            .is_none_or(|parts| parts.iter().any(|part| !part.is_empty() && row.label().contains(part)))
+    };
+    let in_profile =
+        |row: &&Row| row.profiles.as_ref().is_none_or(|profiles| profiles.contains(&request.profile));
+    spec.rows.iter().filter(in_profile).filter(passes).collect()
 }
 
 fn check_seeds(seeds: &[u64]) -> Result<()> {
@@ -243,47 +375,4 @@ fn check_seeds(seeds: &[u64]) -> Result<()> {
         return Ok(());
     };
     Err(Error::Seeds { given: seeds.to_vec(), reason })
-}
-
-/// What TOML's types cannot say about columns and classifiers.
-fn check_columns(spec: &Spec) -> Result<()> {
-    let fault = |place: String, reason: &str| {
-        Err(Error::Setting { item: spec.item.clone(), place, reason: reason.to_owned() })
-    };
-    for (at, Column { name, attack, loss, images }) in spec.columns.iter().enumerate() {
-        let place = || format!("column {name}");
-        if attack.is_some() != loss.is_some() {
-            return fault(place(), "an attack needs a loss, and a loss an attack");
-        }
-        if *images == Some(0) {
-            return fault(place(), "images is 0");
-        }
-        if spec.columns[..at].iter().any(|other| other.name == *name) {
-            return fault(place(), "named twice");
-        }
-    }
-    for (at, classifier) in spec.classifiers.iter().enumerate() {
-        let place = || format!("classifier {}", classifier.name);
-        if classifier.strategies.is_empty() {
-            return fault(place(), "no strategy");
-        }
-        if spec.classifiers[..at].iter().any(|other| other.name == classifier.name) {
-            return fault(place(), "named twice");
-        }
-    }
-    for row in &spec.rows {
-        for (classifier, printed) in &row.published {
-            if !spec.classifiers.iter().any(|known| known.name == *classifier) {
-                return fault(
-                    format!("row {}", row.label()),
-                    &format!("published.{classifier} is no classifier"),
-                );
-            }
-            if let Some((column, value)) = printed.iter().find(|(_, value)| !(0.0..=1.0).contains(*value)) {
-                let reason = format!("published.{classifier}.{column} = {value} is no accuracy");
-                return fault(format!("row {}", row.label()), &reason);
-            }
-        }
-    }
-    Ok(())
 }

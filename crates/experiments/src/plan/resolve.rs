@@ -7,7 +7,7 @@ use robin_data::{Dataset, DatasetName, Source, Split};
 use robin_nn::Graph;
 
 use super::{PlannedRow, Ran, Request};
-use crate::spec::{DataPlace, ProfileSpec, Recipe, Row, Shrink, Spec};
+use crate::spec::{ClassifierSpec, DataPlace, Recipe, Row, Shrink, Spec};
 use crate::{Error, Profile, Result};
 
 /// A row with everything that its cells need.
@@ -21,10 +21,9 @@ pub(super) struct Resolved<'a> {
 }
 
 impl Resolved<'_> {
-    /// The row's architecture, at its width, with `outputs` outputs.
-    pub(super) fn graph(&self, item: &str, outputs: usize) -> Result<Graph> {
-        let Ran { model, width, .. } = &self.planned.ran;
-        build(item, &self.planned.row, model, *width, &self.train, outputs)
+    /// The row's architecture, as `ran` for one classifier, with `outputs` outputs.
+    pub(super) fn graph(&self, item: &str, ran: &Ran, outputs: usize) -> Result<Graph> {
+        build(item, &self.planned.row, &ran.model, ran.width, &self.train, outputs)
     }
 }
 
@@ -65,15 +64,6 @@ impl Loader {
     }
 }
 
-/// The section of `spec` for a profile; `paper` has none, because it changes nothing.
-pub(super) fn section(spec: &Spec, profile: Profile) -> Option<&ProfileSpec> {
-    match profile {
-        Profile::Smoke => Some(&spec.smoke),
-        Profile::Quick => Some(&spec.quick),
-        Profile::Paper => None,
-    }
-}
-
 /// Applies the profile to `row`, and refuses it where it does anything but shrink.
 pub(super) fn resolve<'a>(
     spec: &'a Spec,
@@ -86,7 +76,7 @@ pub(super) fn resolve<'a>(
         let names = spec.recipes.keys().cloned().collect::<Vec<_>>().join(", ");
         fault(format!("row {}", row.label()), format!("no recipe {:?} (one of: {names})", row.recipe))
     })?;
-    let section = section(spec, profile);
+    let section = spec.profile(profile);
     let (shrink, place) = match section {
         None => (Shrink::default(), String::new()),
         Some(section) => {
@@ -156,7 +146,21 @@ pub(super) fn resolve<'a>(
     let limit = limit.map_or(train.len(), |limit| limit.clamp(1, train.len()));
     let measured = take(&train, limit, "training set")?;
     let ran = Ran { model: model.clone(), width, train_images, test_images, epochs };
-    Ok(Resolved { planned: PlannedRow { row: row.clone(), ran, shrunk }, recipe, train, test, measured })
+    let classifiers = spec.classifiers.iter().map(|classifier| ran_by(classifier, row, &ran)).collect();
+    let planned = PlannedRow { row: row.clone(), ran, classifiers, shrunk };
+    Ok(Resolved { planned, recipe, train, test, measured })
+}
+
+/// What `classifier` makes of the row's sizes; `None` if the row has not got it.
+fn ran_by(classifier: &ClassifierSpec, row: &Row, ran: &Ran) -> Option<Ran> {
+    if classifier.rows.as_ref().is_some_and(|rows| !rows.contains(&row.label())) {
+        return None;
+    }
+    let width = match classifier.width_factor {
+        None => ran.width,
+        Some(factor) => ((ran.width as f64 * factor).round() as usize).max(1),
+    };
+    Some(Ran { width, ..ran.clone() })
 }
 
 /// Published number of training and test images.

@@ -8,6 +8,23 @@ use crate::{Error, Profile, Spec};
 
 const TEXT: &str = include_str!("../../specs/table-1.toml");
 
+/// The common settings and Table 1, changed together.
+#[derive(Clone)]
+struct Texts {
+    common: String,
+    item: String,
+}
+
+impl Texts {
+    fn usual() -> Self {
+        Self { common: crate::spec::COMMON.to_owned(), item: TEXT.to_owned() }
+    }
+
+    fn spec(&self) -> Result<Spec, Error> {
+        Spec::parse_with(&self.common, "table-1", &self.item)
+    }
+}
+
 /// The MNIST rows.
 fn request() -> Request {
     Request {
@@ -19,26 +36,27 @@ fn request() -> Request {
     }
 }
 
-fn plan_of(text: &str) -> Result<Plan, Error> {
-    Plan::new(&Spec::parse("table-1", text)?, &request())
+fn plan_of(texts: &Texts) -> Result<Plan, Error> {
+    Plan::new(&[texts.spec()?], &request())
 }
 
 fn keys(plan: &Plan, kind: Kind) -> Vec<&str> {
     plan.cells.iter().filter(|cell| cell.kind() == kind).map(|cell| cell.key.as_str()).collect()
 }
 
-/// The spec with `from` replaced by `to`, which must be there.
-fn changed(from: &str, to: &str) -> String {
-    assert!(TEXT.contains(from), "{from:?} is not in the spec");
-    TEXT.replace(from, to)
+/// The texts with `from`, which must be there, replaced by `to`.
+fn changed(from: &str, to: &str) -> Texts {
+    let Texts { common, item } = Texts::usual();
+    assert!(common.contains(from) || item.contains(from), "{from:?} is not in the specs");
+    Texts { common: common.replace(from, to), item: item.replace(from, to) }
 }
 
 #[test]
-fn the_mnist_rows_are_22_networks_and_18_evaluations() {
-    let plan = plan_of(TEXT).unwrap();
-    // Per row: 1 + 10 networks; clean twice, and two attacks with 1 + 3 strategies.
+fn the_mnist_rows_are_22_networks_and_26_evaluations() {
+    let plan = plan_of(&Texts::usual()).unwrap();
+    // Per row: 1 + 10 networks; clean twice, two attacks with 1 + 3 strategies, and Carlini and Wagner's (two in l2) with 1.
     assert_eq!(keys(&plan, Kind::Network).len(), 2 * 11);
-    assert_eq!(keys(&plan, Kind::Evaluation).len(), 2 * (2 + 2 * 4));
+    assert_eq!(keys(&plan, Kind::Evaluation).len(), 2 * (2 + 2 * 4) + 2 * (2 + 1));
     let unique: BTreeSet<&str> = plan.cells.iter().map(|cell| cell.key.as_str()).collect();
     assert_eq!(unique.len(), plan.cells.len());
     let first_evaluation = plan.cells.iter().position(|cell| cell.kind() == Kind::Evaluation).unwrap();
@@ -50,7 +68,7 @@ fn the_mnist_rows_are_22_networks_and_18_evaluations() {
 
 #[test]
 fn the_table_has_the_papers_eight_rows() {
-    let spec = Spec::parse("table-1", TEXT).unwrap();
+    let spec = Texts::usual().spec().unwrap();
     let labels: Vec<String> = spec.rows.iter().map(|row| row.label()).collect();
     let expected = ["cifar10/myrtle", "cifar10/resnet18", "cifar10/resnet50", "mnist/cnn2"]
         .iter()
@@ -79,8 +97,8 @@ fn the_table_has_the_papers_eight_rows() {
 #[test]
 fn cifar_networks_are_normalised_and_their_arms_balanced() {
     let request = Request { rows: Some("cifar10/resnet50/l2".to_owned()), ..request() };
-    let plan = Plan::new(&Spec::parse("table-1", TEXT).unwrap(), &request).unwrap();
-    let ran = &plan.rows[0].ran;
+    let plan = Plan::new(&[Texts::usual().spec().unwrap()], &request).unwrap();
+    let ran = &plan.items[0].rows[0].ran;
     assert_eq!((ran.width, ran.epochs, ran.train_images, ran.test_images), (4, 1, 128, 20));
     for cell in &plan.cells {
         let Work::Network(work) = &cell.work else { continue };
@@ -100,19 +118,19 @@ fn a_normalisation_fits_the_images() {
         ("0.2435, 0.2616]", "0.2435, 0.0]", "std > 0"),
     ] {
         let request = Request { rows: Some("cifar10/myrtle".to_owned()), ..request() };
-        let error = Plan::new(&Spec::parse("table-1", &changed(from, to)).unwrap(), &request).unwrap_err();
+        let error = Plan::new(&[changed(from, to).spec().unwrap()], &request).unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
     }
 }
 
 #[test]
 fn smoke_is_what_the_specification_says_and_names_what_it_shrank() {
-    let plan = plan_of(TEXT).unwrap();
-    let ran = &plan.rows[0].ran;
+    let plan = plan_of(&Texts::usual()).unwrap();
+    let ran = &plan.items[0].rows[0].ran;
     assert_eq!((ran.model.as_str(), ran.width, ran.epochs), ("cnn2-small", 16, 20));
     assert_eq!((ran.train_images, ran.test_images), (2000, 1000));
-    assert_eq!(plan.seeds, [0]);
-    let shrunk = plan.rows[0].shrunk.join("; ");
+    assert_eq!(plan.items[0].seeds, [0]);
+    let shrunk = plan.items[0].rows[0].shrunk.join("; ");
     for part in ["model cnn2-small width 16 (paper: cnn2 width 32)", "train images 2000 (paper: 60000)"] {
         assert!(shrunk.contains(part), "{shrunk}");
     }
@@ -121,7 +139,7 @@ fn smoke_is_what_the_specification_says_and_names_what_it_shrank() {
 
 #[test]
 fn keys_do_not_move_with_what_decides_no_number() {
-    let plan = plan_of(TEXT).unwrap();
+    let plan = plan_of(&Texts::usual()).unwrap();
     for text in [
         changed("title = \"Table 1", "title = \"Another heading"),
         changed("clean = 0.981", "clean = 0.5"),
@@ -136,7 +154,7 @@ fn keys_do_not_move_with_what_decides_no_number() {
     }
     // A filter leaves the keys of the rows that it keeps alone.
     let filtered = Plan::new(
-        &Spec::parse("table-1", TEXT).unwrap(),
+        &[Texts::usual().spec().unwrap()],
         &Request { rows: Some("mnist/cnn2/linf".to_owned()), ..request() },
     )
     .unwrap();
@@ -145,7 +163,7 @@ fn keys_do_not_move_with_what_decides_no_number() {
 
 #[test]
 fn keys_move_with_everything_that_decides_a_number() {
-    let plan = plan_of(TEXT).unwrap();
+    let plan = plan_of(&Texts::usual()).unwrap();
     let disjoint = |a: &[&str], b: &[&str]| a.iter().all(|key| !b.contains(key));
     for text in [
         changed("learning_rate = 0.1", "learning_rate = 0.05"),
@@ -164,15 +182,20 @@ fn keys_move_with_everything_that_decides_a_number() {
     let budget = plan_of(&changed("epsilon = \"2.0\"", "epsilon = \"1.5\"")).unwrap();
     assert!(disjoint(&keys(&plan, Kind::Network)[..11], &keys(&budget, Kind::Network)[..11]));
     assert_eq!(keys(&plan, Kind::Network)[11..], keys(&budget, Kind::Network)[11..]);
-    // Fewer test images move evaluations and leave the networks.
+    // Fewer test images move evaluations, but for those on still fewer, and leave the networks.
     let fewer = plan_of(&changed("test_images = 1000\n\n[quick]", "test_images = 900\n\n[quick]")).unwrap();
     assert_eq!(keys(&plan, Kind::Network), keys(&fewer, Kind::Network));
-    assert!(disjoint(&keys(&plan, Kind::Evaluation), &keys(&fewer, Kind::Evaluation)));
+    let on_all = |plan: &Plan| -> Vec<String> {
+        let of_all = |work: &Work| matches!(work, Work::Evaluation(work) if work.data.len() >= 900);
+        plan.cells.iter().filter(|cell| of_all(&cell.work)).map(|cell| cell.key.to_string()).collect()
+    };
+    let (before, after) = (on_all(&plan), on_all(&fewer));
+    assert!(!before.is_empty() && before.iter().all(|key| !after.contains(key)));
 }
 
 #[test]
 fn the_key_has_data_executor_and_the_numerics_of_every_crate_involved() {
-    let plan = plan_of(TEXT).unwrap();
+    let plan = plan_of(&Texts::usual()).unwrap();
     for cell in &plan.cells {
         let settings = &cell.settings;
         assert_eq!(settings["executor"], "cpu", "{settings}");
@@ -192,7 +215,7 @@ fn the_key_has_data_executor_and_the_numerics_of_every_crate_involved() {
 #[test]
 fn arms_and_seeds_begin_at_addresses_of_their_own() {
     let plan = Plan::new(
-        &Spec::parse("table-1", TEXT).unwrap(),
+        &[Texts::usual().spec().unwrap()],
         &Request { seeds: Some(vec![3, 4]), rows: Some("mnist/cnn2/l2".to_owned()), ..request() },
     )
     .unwrap();
@@ -212,7 +235,7 @@ fn a_profile_has_no_field_for_the_method() {
     for field in ["learning_rate = 0.2", "method = { name = \"standard\" }", "steps = 5", "epsilon = \"1.0\""]
     {
         let text = changed("train_images = 2000\n", &format!("train_images = 2000\n{field}\n"));
-        let error = Spec::parse("table-1", &text).unwrap_err();
+        let error = text.spec().unwrap_err();
         let Error::Spec { source, .. } = &error else { panic!("{error}") };
         assert!(source.to_string().contains("unknown field"), "{source}");
     }
@@ -261,26 +284,80 @@ fn mistakes_are_found_before_training() {
     assert!(reason("batch_size = 128", "batch_size = 4000").contains("batch_size 4000"));
     assert!(reason("published.robin", "published.rubin").contains("published.rubin"));
     assert!(reason("clean = 0.981", "clean = 98.1").contains("98.1"));
-    assert!(reason("name = \"pgd20\"\nloss = \"ce\"", "name = \"pgd20\"").contains("needs a loss"));
+    assert!(
+        reason("attack = \"pgd20\"", "attack = \"pgd21\"").contains("one of: cw, cw-paper, pgd10, pgd20")
+    );
+    assert!(
+        reason("\"multiclass\", \"robin\"", "\"multiclass\", \"rubin\"").contains("rubin is no classifier")
+    );
+    assert!(reason("l2 = { steps = 40, searches", "l2 = { steps = 2000, searches").contains("steps 2000"));
     assert!(reason("name = \"pgd20\"", "name = \"pgd10\"").contains("named twice"));
 }
 
 #[test]
 fn a_column_on_fewer_images_is_an_edit_of_the_data_alone() {
-    let plan = plan_of(&changed("name = \"pgd20\"", "name = \"pgd20\"\nimages = 100")).unwrap();
-    for cell in &plan.cells {
-        if let Work::Evaluation(work) = &cell.work {
-            let expected = if plan.columns[work.place.column].name == "pgd20" { 100 } else { 1000 };
-            assert_eq!(work.data.len(), expected, "{}", cell.label);
-        }
+    let plan = plan_of(&changed("[attacks.pgd20]", "[attacks.pgd20]\nimages = 100")).unwrap();
+    let item = &plan.items[0];
+    for (place, index) in &item.places {
+        let Work::Evaluation(work) = &plan.cells[*index].work else { panic!("a place is an evaluation's") };
+        let expected = match item.columns[place.column].name.as_str() {
+            "cw" => 10,
+            "pgd20" | "cw-paper" => 100,
+            _ => 1000,
+        };
+        assert_eq!(work.data.len(), expected, "{}", plan.cells[*index].label);
     }
+}
+
+#[test]
+fn a_weaker_attack_is_said() {
+    let plan = plan_of(&Texts::usual()).unwrap();
+    let said = plan.items[0].shrunk_attacks.join("\n");
+    for part in [
+        "cw in l2: steps 40 (paper: 1000), searches 3 (paper: 9), the first 10 images",
+        "cw in linf: steps 10",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn every_item_has_a_plan_and_what_they_share_is_there_once() {
+    let specs: Vec<Spec> = crate::ITEMS.iter().map(|(name, _)| Spec::named(name).unwrap()).collect();
+    let request = Request { rows: None, ..request() };
+    let all = Plan::new(&specs, &request).unwrap();
+    assert_eq!(all.items.len(), specs.len());
+    let unique: BTreeSet<&str> = all.cells.iter().map(|cell| cell.key.as_str()).collect();
+    assert_eq!(unique.len(), all.cells.len());
+    for (at, cell) in all.cells.iter().enumerate() {
+        assert!(cell.needs.iter().all(|&need| need < at), "{}", cell.label);
+    }
+    // Figure 5's CIFAR networks are Table 1's.
+    let of = |name: &str| specs.iter().filter(|spec| spec.item == name).cloned().collect::<Vec<_>>();
+    let figure = Plan::new(&of("figure-5"), &request).unwrap();
+    let table = Plan::new(&of("table-1"), &request).unwrap();
+    assert!(keys(&figure, Kind::Network).iter().all(|key| keys(&table, Kind::Network).contains(key)));
+}
+
+#[test]
+fn items_share_their_cells() {
+    let spec = Texts::usual().spec().unwrap();
+    let mut other = spec.clone();
+    other.item = "another".to_owned();
+    let one = Plan::new(&[spec.clone()], &request()).unwrap();
+    let both = Plan::new(&[spec, other], &request()).unwrap();
+    assert_eq!(keys(&one, Kind::Network), keys(&both, Kind::Network));
+    assert_eq!(keys(&one, Kind::Evaluation), keys(&both, Kind::Evaluation));
+    assert_eq!(both.items.len(), 2);
+    let places = |item: usize| both.items[item].places.iter().map(|(_, cell)| *cell).collect::<Vec<_>>();
+    assert_eq!(places(0), places(1));
 }
 
 #[test]
 fn data_that_is_not_there_names_the_folder_and_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let request = Request { profile: Profile::Quick, data_dir: Some(folder.path().to_owned()), ..request() };
-    let error = Plan::new(&Spec::parse("table-1", TEXT).unwrap(), &request).unwrap_err();
+    let error = Plan::new(&[Texts::usual().spec().unwrap()], &request).unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
     assert!(source.contains("cargo xtask data fetch mnist"), "{source}");

@@ -4,7 +4,7 @@ use robin_evaluation::{Clean, Outcome as Verdicts, Robust};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::plan::{Request, Work};
+use crate::plan::Request;
 use crate::record::Record;
 use crate::{Outcome, Spec};
 
@@ -18,7 +18,7 @@ fn plan(seeds: Vec<u64>) -> Plan {
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };
-    Plan::new(&Spec::named("table-1").unwrap(), &request).unwrap()
+    Plan::new(&[Spec::named("table-1").unwrap()], &request).unwrap()
 }
 
 /// Misclassified: 20 examples when clean; under attack, as many more as `broken` says, beginning at `from`.
@@ -39,8 +39,8 @@ fn outcome(plan: &Plan, attacked: impl Fn(&Place) -> (usize, usize)) -> Outcome 
         .iter()
         .enumerate()
         .filter_map(|(index, cell)| {
-            let Work::Evaluation(work) = &cell.work else { return None };
-            let results = results(work.attack.as_ref().map(|_| attacked(&work.place)));
+            let place = plan.items[0].places.iter().find(|(_, at)| *at == index).map(|(place, _)| place)?;
+            let results = results(place.test.map(|_| attacked(place)));
             let provenance = serde_json::from_value(json!({ "seconds": 0.5 })).unwrap();
             let (kind, key, settings) = (cell.kind(), cell.key.clone(), cell.settings.clone());
             Some((index, Record { kind, key, settings, results, provenance }))
@@ -50,12 +50,12 @@ fn outcome(plan: &Plan, attacked: impl Fn(&Place) -> (usize, usize)) -> Outcome 
 }
 
 fn table(plan: &Plan, outcome: &Outcome) -> Table {
-    Table::new(plan, outcome, &Environment::detect(None)).unwrap()
+    Table::new(plan, &plan.items[0], outcome, &Environment::detect(None)).unwrap()
 }
 
 /// Softmax breaks 100 examples, best-arm 60 others, top2 some of softmax's.
 fn by_strategy(place: &Place) -> (usize, usize) {
-    match place.strategy.unwrap().as_str() {
+    match place.strategy.unwrap().to_string().as_str() {
         "softmax" => (100, 100),
         "best-arm" => (500, 60),
         _ => (100, 40),
@@ -67,11 +67,11 @@ fn the_json_has_the_published_shape() {
     let plan = plan(vec![0]);
     let json = serde_json::to_value(table(&plan, &outcome(&plan, by_strategy))).unwrap();
     let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&json), ["item", "profile", "cells", "run"]);
+    assert_eq!(names(&json), ["item", "profile", "cells", "comparisons", "run"]);
     assert_eq!((&json["item"], &json["profile"]), (&json!("table-1"), &json!("smoke")));
     let cells = json["cells"].as_array().unwrap();
-    // One row, two classifiers, three columns.
-    assert_eq!(cells.len(), 6);
+    // One row, two classifiers, four columns that linf has.
+    assert_eq!(cells.len(), 8);
     for cell in cells {
         assert_eq!(
             names(cell),
@@ -90,6 +90,8 @@ fn the_json_has_the_published_shape() {
                 "low",
                 "high",
                 "published",
+                "row",
+                "records",
                 "ran"
             ]
         );
@@ -140,7 +142,7 @@ fn several_seeds_give_the_strategy_that_is_strongest_on_average() {
     // Top2 is the strongest with seed 1, softmax over both.
     let table = table(
         &plan,
-        &outcome(&plan, |place| match (place.strategy.unwrap().as_str(), place.seed) {
+        &outcome(&plan, |place| match (place.strategy.unwrap().to_string().as_str(), place.seed) {
             ("softmax", 0) => (100, 200),
             ("softmax", _) => (100, 100),
             ("top2", 1) => (100, 120),
@@ -165,6 +167,6 @@ fn a_missing_result_leaves_its_number_out() {
         plan.cells.iter().position(|cell| cell.label.contains("robin pgd10") && cell.label.contains("top2"));
     outcome.records.remove(&lost.unwrap());
     let table = table(&plan, &outcome);
-    assert_eq!((table.cells.len(), table.run.missing), (5, 1));
+    assert_eq!((table.cells.len(), table.run.missing), (7, 1));
     assert!(!table.cells.iter().any(|cell| cell.classifier == "robin" && cell.attack == "pgd10"));
 }

@@ -18,7 +18,7 @@ pub mod text;
 pub mod watch;
 
 pub use execute::{Options, Outcome, execute};
-pub use request::{MethodName, Overrides, RecipeName, Request};
+pub use request::{MethodName, Overrides, RecipeName, Request, TrainedKind};
 pub use watch::{Progress, Remaining, Watch};
 
 use serde_json::Value;

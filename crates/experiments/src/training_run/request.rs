@@ -7,9 +7,20 @@ use robin_attacks::StepSize;
 use robin_core::{Epsilon, Norm};
 use robin_data::{Choice, Flip, Padding, Sampling, Source, Split};
 use robin_training::{Proportion, Schedule};
+use serde::Serialize;
 
-use crate::spec::{ClassifierKind, Normalize};
+use crate::spec::Normalize;
 use crate::{Device, Error, Result};
+
+/// Which networks are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainedKind {
+    /// One with all classes.
+    Single,
+    /// One for each class, against all others.
+    OneVsAll,
+}
 
 /// A training as it is asked for.
 #[derive(Debug, Clone)]
@@ -26,8 +37,8 @@ pub struct Request {
     pub model: String,
     /// Channels of its first convolution; `None` = its own.
     pub width: Option<usize>,
-    /// One network with all classes, or one for each class.
-    pub classifier: ClassifierKind,
+    /// Which networks.
+    pub classifier: TrainedKind,
     /// Only these arms; `None` = all.
     pub arms: Option<Vec<u32>>,
     /// Where settings come from that are not said.

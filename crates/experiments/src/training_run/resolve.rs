@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::request::{MethodName, Overrides, RecipeName, Request};
 use super::{Arm, TrainingRun};
 use crate::plan::{NetworkIdentity, NetworkWork, check_normalize, network_settings};
-use crate::spec::{ClassifierKind, Recipe, Spec};
+use crate::spec::{Recipe, Spec};
+use crate::training_run::TrainedKind;
 use crate::{Error, Result};
 
 /// Table 1 has the paper's settings for every data set.
@@ -81,8 +82,8 @@ fn load(request: &Request) -> Result<Dataset> {
 /// What each network tells apart, in class order.
 fn arms(request: &Request, classes: usize) -> Result<Vec<LabelMap>> {
     let all = match request.classifier {
-        ClassifierKind::Single => None,
-        ClassifierKind::OneVsAll => Some(0..classes as u32),
+        TrainedKind::Single => None,
+        TrainedKind::OneVsAll => Some(0..classes as u32),
     };
     match (all, &request.arms) {
         (None, None) => Ok(vec![LabelMap::Identity]),

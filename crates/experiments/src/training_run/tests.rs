@@ -9,11 +9,11 @@ use robin_training::{Continued, SaveToken};
 
 use super::*;
 use crate::logs::EpochRow;
-use crate::spec::ClassifierKind;
+use crate::training_run::request::TrainedKind;
 use crate::{Environment, Error, Result};
 
 /// Two epochs of a narrow network on few digits.
-fn request(classifier: ClassifierKind) -> Request {
+fn request(classifier: TrainedKind) -> Request {
     Request {
         dataset: Choice::Published(DatasetName::Mnist),
         source: Source::Embedded,
@@ -97,7 +97,7 @@ impl Watch for Counter {
 
 #[test]
 fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
-    let run = run(&request(ClassifierKind::Single));
+    let run = run(&request(TrainedKind::Single));
     let (straight, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let outcome = executed(&run, straight.path(), &(), &CancelToken::new()).unwrap();
     assert_eq!((outcome.trained, outcome.failures.len(), outcome.cancelled), (1, 0, false));
@@ -137,7 +137,7 @@ fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
 
 #[test]
 fn arms_do_not_depend_on_what_is_trained_beside_them() {
-    let mut request = request(ClassifierKind::OneVsAll);
+    let mut request = request(TrainedKind::OneVsAll);
     request.arms = Some(vec![7, 2]);
     let (both, one) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let watch = Counter::default();
@@ -160,7 +160,7 @@ fn arms_do_not_depend_on_what_is_trained_beside_them() {
 
 #[test]
 fn an_arm_that_fails_does_not_stop_the_others() {
-    let mut request = request(ClassifierKind::OneVsAll);
+    let mut request = request(TrainedKind::OneVsAll);
     request.arms = Some(vec![1, 4]);
     let folder = tempfile::tempdir().unwrap();
     let cancelled = CancelToken::new();
@@ -181,7 +181,7 @@ fn an_arm_that_fails_does_not_stop_the_others() {
 #[test]
 fn a_folder_belongs_to_its_settings_and_damage_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
-    let first = request(ClassifierKind::Single);
+    let first = request(TrainedKind::Single);
     executed(&run(&first), folder.path(), &(), &CancelToken::new()).unwrap();
     let message = |change: &dyn Fn(&mut Request)| {
         let mut request = first.clone();
@@ -215,7 +215,7 @@ fn a_folder_belongs_to_its_settings_and_damage_is_noticed() {
 #[test]
 fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
     let message = |change: &dyn Fn(&mut Request)| {
-        let mut request = request(ClassifierKind::Single);
+        let mut request = request(TrainedKind::Single);
         change(&mut request);
         let error = TrainingRun::new(&request).unwrap_err();
         assert!(error.is_usage() || matches!(error, Error::Data { .. }), "{error}");
@@ -261,7 +261,7 @@ fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
     ] {
         assert!(found.contains(expected), "{found}\nwanted: {expected}");
     }
-    let mut arms = request(ClassifierKind::OneVsAll);
+    let mut arms = request(TrainedKind::OneVsAll);
     for wrong in [vec![10], vec![1, 1], vec![]] {
         arms.arms = Some(wrong);
         let message = TrainingRun::new(&arms).unwrap_err().to_string();
@@ -271,7 +271,7 @@ fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
 
 #[test]
 fn recipes_are_the_papers_and_what_is_said_goes_before_them() {
-    let mut request = request(ClassifierKind::OneVsAll);
+    let mut request = request(TrainedKind::OneVsAll);
     request.dataset = Choice::Published(DatasetName::Cifar10);
     request.train_images = None;
     request.overrides = Overrides::default();

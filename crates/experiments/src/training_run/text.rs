@@ -4,7 +4,8 @@ use robin_attacks::StepSize;
 use robin_core::Epsilon;
 use robin_training::Schedule;
 
-use crate::spec::{ClassifierKind, Normalize};
+use crate::spec::Normalize;
+use crate::training_run::TrainedKind;
 use crate::{Error, Result};
 
 /// A step size: `2/255` or `0.01` in pixels, `2.5x` for 2.5 times epsilon / steps.
@@ -64,10 +65,10 @@ pub fn normalize(text: &str) -> Result<Option<Normalize>> {
 ///
 /// # Errors
 /// [`Error::Unknown`] with the valid names.
-pub fn classifier(text: &str) -> Result<ClassifierKind> {
+pub fn classifier(text: &str) -> Result<TrainedKind> {
     match text {
-        "multiclass" => Ok(ClassifierKind::Single),
-        "one-vs-all" => Ok(ClassifierKind::OneVsAll),
+        "multiclass" => Ok(TrainedKind::Single),
+        "one-vs-all" => Ok(TrainedKind::OneVsAll),
         _ => Err(unknown("classifier", text, "multiclass, one-vs-all")),
     }
 }

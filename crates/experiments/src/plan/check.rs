@@ -1,0 +1,129 @@
+//! What TOML's types cannot say about an item.
+
+use std::collections::BTreeSet;
+
+use super::cells::fault;
+use crate::Result;
+use crate::spec::{Column, Row, Spec, Transfer};
+
+/// Refuses an item that names what there is not, or says a thing twice.
+pub(super) fn check(spec: &Spec) -> Result<()> {
+    columns(spec)?;
+    classifiers(spec)?;
+    for row in &spec.rows {
+        published(spec, row).map_err(|reason| fault(spec, &format!("row {}", row.label()), &reason))?;
+    }
+    let labels: Vec<String> = spec.rows.iter().map(Row::label).collect();
+    if let Some(twice) = twice(&labels) {
+        return Err(fault(spec, &format!("row {twice}"), &"two rows of one name; give one a `name`"));
+    }
+    for pair in &spec.compare {
+        if let Some(name) = pair.iter().find(|name| !has_classifier(spec, name)) {
+            return Err(fault(spec, "compare", &format!("{name} is no classifier")));
+        }
+    }
+    Ok(())
+}
+
+fn columns(spec: &Spec) -> Result<()> {
+    for Column { name, attack, transfer, classifiers, strategies, published: _ } in &spec.columns {
+        let place = format!("column {name}");
+        if let Some(attack) = attack
+            && !spec.attacks.contains_key(attack)
+        {
+            let known = spec.attacks.keys().cloned().collect::<Vec<_>>().join(", ");
+            return Err(fault(spec, &place, &format!("no attack {attack:?} (one of: {known})")));
+        }
+        if attack.is_none() && (transfer.is_some() || strategies.is_some()) {
+            return Err(fault(spec, &place, &"clean accuracy has neither strategies nor a transfer"));
+        }
+        if transfer.is_some() && strategies.is_some() {
+            return Err(fault(spec, &place, &"a transferred attack has no strategies"));
+        }
+        let from = transfer.iter().map(|Transfer { from, .. }| from);
+        if let Some(unknown) =
+            classifiers.iter().flatten().chain(from).find(|name| !has_classifier(spec, name))
+        {
+            return Err(fault(spec, &place, &format!("{unknown} is no classifier")));
+        }
+    }
+    let names: Vec<String> = spec.columns.iter().map(|column| column.name.clone()).collect();
+    match twice(&names) {
+        Some(name) => Err(fault(spec, &format!("column {name}"), &"named twice")),
+        None => Ok(()),
+    }
+}
+
+fn classifiers(spec: &Spec) -> Result<()> {
+    for classifier in &spec.classifiers {
+        let place = format!("classifier {}", classifier.name);
+        if classifier.strategies.is_empty() {
+            return Err(fault(spec, &place, &"no strategy"));
+        }
+        if let Some(factor) = classifier.width_factor
+            && !(factor > 0.0 && factor.is_finite())
+        {
+            return Err(fault(spec, &place, &format!("width_factor is {factor}, allowed: > 0")));
+        }
+        let labels: Vec<String> = spec.rows.iter().map(Row::label).collect();
+        if let Some(unknown) = classifier.rows.iter().flatten().find(|row| !labels.contains(row)) {
+            return Err(fault(spec, &place, &format!("{unknown} is no row")));
+        }
+    }
+    let names: Vec<String> = spec.classifiers.iter().map(|classifier| classifier.name.clone()).collect();
+    match twice(&names) {
+        Some(name) => Err(fault(spec, &format!("classifier {name}"), &"named twice")),
+        None => Ok(()),
+    }
+}
+
+/// What is said of the published numbers of `row`.
+fn published(spec: &Spec, row: &Row) -> Result<(), String> {
+    let tests = row.tests().len();
+    if let Some(printed) = &row.printed
+        && printed.test.len() != tests
+    {
+        return Err(format!("{} printed test budgets for {tests}", printed.test.len()));
+    }
+    let legal = |place: &str, values: &[f64]| match values.iter().find(|value| !(0.0..=1.0).contains(*value))
+    {
+        Some(value) => Err(format!("published.{place} = {value} is no accuracy")),
+        None if values.len() != 1 && values.len() != tests => {
+            Err(format!("published.{place} has {} numbers for {tests} test budgets", values.len()))
+        }
+        None => Ok(()),
+    };
+    let column = |place: &str, name: &str| match spec.columns.iter().any(|column| column.name == name) {
+        true => Ok(()),
+        false => Err(format!("published.{place} is no column")),
+    };
+    let classifiers = row.published.keys().chain(row.published_strategies.keys());
+    if let Some(unknown) = classifiers.into_iter().find(|name| !has_classifier(spec, name)) {
+        return Err(format!("published.{unknown} is no classifier"));
+    }
+    for (classifier, columns) in &row.published {
+        for (name, printed) in columns {
+            let place = format!("{classifier}.{name}");
+            column(&place, name)?;
+            legal(&place, printed.values())?;
+        }
+    }
+    for (classifier, columns) in &row.published_strategies {
+        for (name, strategies) in columns {
+            column(&format!("{classifier}.{name}"), name)?;
+            for (strategy, values) in strategies {
+                legal(&format!("{classifier}.{name}.{strategy}"), values)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn has_classifier(spec: &Spec, name: &str) -> bool {
+    spec.classifiers.iter().any(|classifier| classifier.name == *name)
+}
+
+fn twice(names: &[String]) -> Option<&String> {
+    let mut seen = BTreeSet::new();
+    names.iter().find(|name| !seen.insert(*name))
+}
