@@ -28,7 +28,7 @@ pub mod store;
 pub mod table;
 pub mod training_run;
 
-pub use device::Device;
+pub use device::{Arithmetic, Device};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use observer::{Observer, Progress, Watched};

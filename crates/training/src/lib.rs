@@ -18,6 +18,7 @@ pub mod proportion;
 pub mod schedule;
 pub mod sgd;
 pub mod state;
+mod resident;
 mod step;
 pub mod tally;
 pub mod train;

@@ -246,6 +246,37 @@ impl<T: Element> Buffer<T> {
         unsafe { self.context.device().copy(other.address, self.address, self.bytes.min(other.bytes)) }
     }
 
+    /// A copy of the first `len` values.
+    ///
+    /// # Errors
+    /// If the device fails.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn first(&self, len: usize) -> Result<Self> {
+        self.part(0, len)
+    }
+
+    /// A copy of the last `len` values.
+    ///
+    /// # Errors
+    /// If the device fails.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn last(&self, len: usize) -> Result<Self> {
+        self.part(self.len.checked_sub(len).expect("as many values"), len)
+    }
+
+    fn part(&self, from: usize, len: usize) -> Result<Self> {
+        assert!(from + len <= self.len, "{from}..{} of {} values", from + len, self.len);
+        let part = self.context.buffer(len)?;
+        let size = T::bytes(self.context.precision().storage());
+        // SAFETY: both are that long.
+        unsafe { self.context.device().copy(self.address + (from * size) as u64, part.address, len * size) }?;
+        Ok(part)
+    }
+
     /// Writes zeros.
     ///
     /// # Errors

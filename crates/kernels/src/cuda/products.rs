@@ -152,6 +152,9 @@ pub fn backward_filter(
     dw: &Buffer<Real>,
 ) -> Result<()> {
     product.check([x.len(), dw.len(), dy.len()])?;
+    if product.images == 0 {
+        return dw.clear();
+    }
     let operands = [x.address(), dy.address(), dw.address()];
     // SAFETY: lengths were checked; the sums are as long as their kernel says.
     unsafe {
