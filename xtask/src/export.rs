@@ -8,6 +8,7 @@ use robin_data::{Choice, DatasetName, Source, Split};
 use robin_experiments::{Error, export};
 
 use crate::data::folder;
+use crate::device::DeviceArguments;
 
 /// Which weights, and what to write.
 #[derive(Debug, Args)]
@@ -83,7 +84,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     export::write(out, &export::state_dict(&parameters)?)?;
     println!("{}: {model}, {} outputs, images {:?}", out.display(), graph.num_outputs(), graph.input_shape());
     if let (Some(path), Some(data)) = (&arguments.logits, &data) {
-        export::write(path, &export::logits(&graph, &parameters, data, *images, arguments.device.device()?)?)?;
+        export::write(
+            path,
+            &export::logits(&graph, &parameters, data, *images, arguments.device.device()?)?,
+        )?;
         println!("{}: logits of the first {images} test images of {}", path.display(), data.name());
     }
     Ok(())

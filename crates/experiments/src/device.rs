@@ -63,8 +63,9 @@ impl Device {
             allowed: "f32, tf32 or bf16".to_owned(),
         })?;
         let selection = if arithmetic.repeatable { Selection::Repeatable } else { Selection::Fastest };
-        let executor = robin_nn::cuda::Cuda::open(ordinal, precision, selection)
-            .map_err(|error| Error::Device { device: format!("cuda:{ordinal}"), reason: error.to_string() })?;
+        let executor = robin_nn::cuda::Cuda::open(ordinal, precision, selection).map_err(|error| {
+            Error::Device { device: format!("cuda:{ordinal}"), reason: error.to_string() }
+        })?;
         // A device is there until the program ends.
         Ok(Self { executor: Box::leak(Box::new(executor)), ordinal: Some(ordinal) })
     }

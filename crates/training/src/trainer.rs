@@ -76,7 +76,16 @@ impl<'a> Trainer<'a> {
             tally: Tally::new(classes),
             warnings: Vec::new(),
         };
-        let mut trainer = Self { network, task, division, labels, batches: Vec::new(), state, files: None, on_device: false };
+        let mut trainer = Self {
+            network,
+            task,
+            division,
+            labels,
+            batches: Vec::new(),
+            state,
+            files: None,
+            on_device: false,
+        };
         trainer.batches = trainer.batches_of(0)?;
         Ok(trainer)
     }

@@ -14,6 +14,8 @@ use robin_core::CancelToken;
 use robin_data::{Choice, Split};
 use robin_experiments::foreign::{How, ImagesRequest, Normalize, SubjectRequest, Told};
 
+use crate::device::DeviceArguments;
+
 /// Which classifier.
 #[derive(Debug, Args)]
 pub(crate) struct SubjectArguments {

@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use robin_attacks::StepSize;
 use robin_core::{Epsilon, Norm};
 use robin_data::{Choice, Flip, Padding, Sampling, Source, Split};
+use robin_experiments::Error;
 use robin_experiments::spec::{ClassifierKind, Normalize};
 use robin_experiments::training_run::{MethodName, Overrides, RecipeName, Request, text};
-use robin_experiments::Error;
 use robin_training::{Proportion, Schedule};
 
 use crate::data::folder;
+use crate::device::DeviceArguments;
 
 /// Settings of a training; those that are not given are the recipe's, and all of them are written into `run.json`.
 #[derive(Debug, Args)]

@@ -54,6 +54,26 @@ fn steps_move_along_the_gradient_and_stay_in_ball_and_box() {
 }
 
 #[test]
+fn a_gradient_that_is_no_number_is_not_hidden() {
+    let Some(context) = context() else { return };
+    let clean = context.upload(&[0.5_f32; 2 * LENGTH]).unwrap();
+    let mut gradient = [1.0_f32; 2 * LENGTH];
+    for (value, ball) in [
+        (f32::NAN, Ball::Linf { epsilon: 0.1, step: 0.1 }),
+        (f32::INFINITY, Ball::Linf { epsilon: 0.1, step: 0.1 }),
+        (f32::NAN, Ball::L2 { epsilon: 0.1, step: 0.1 }),
+        (f32::INFINITY, Ball::L2 { epsilon: 0.1, step: 0.1 }),
+    ] {
+        gradient[3] = value;
+        let images = context.upload(&[0.5_f32; 2 * LENGTH]).unwrap();
+        attack::step(&context, ball, &images, &clean, &context.upload(&gradient).unwrap(), LENGTH).unwrap();
+        let found = images.to_vec().unwrap();
+        assert!(found[3].is_nan(), "{value} {ball:?}");
+        assert!(found[LENGTH..].iter().all(|x| x.is_finite() && *x > 0.5), "the other image: {ball:?}");
+    }
+}
+
+#[test]
 fn offsets_are_projected() {
     let Some(context) = context() else { return };
     let clean = context.upload(&[0.5_f32; LENGTH]).unwrap();

@@ -42,6 +42,7 @@ fn kernels_compile_for_gpus_where_nvrtc_is() {
                         text.contains(&format!(".target sm_{capability}"))
                             && text.contains(".entry step_linf")
                     );
+                    assemble(&text, capability);
                 }
                 Err(Error::MissingLibrary { library, .. }) => {
                     println!("not tested: no {library} on this machine");
@@ -51,4 +52,18 @@ fn kernels_compile_for_gpus_where_nvrtc_is() {
             }
         }
     }
+}
+
+/// Makes machine code of PTX, where `ptxas` is.
+fn assemble(text: &str, capability: usize) {
+    let folder = std::env::temp_dir().join(format!("robin-ptx-{}-{capability}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("kernels.ptx");
+    std::fs::write(&file, text.trim_end_matches('\0')).unwrap();
+    let arguments = [format!("-arch=sm_{capability}"), "-o".to_owned(), "/dev/null".to_owned()];
+    match std::process::Command::new("ptxas").args(arguments).arg(&file).output() {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Err(_) => println!("not assembled: no ptxas on this machine"),
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }

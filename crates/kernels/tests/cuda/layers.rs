@@ -125,6 +125,20 @@ fn what_follows_a_product_adds_and_rectifies() {
 }
 
 #[test]
+fn no_layer_hides_what_is_no_number() {
+    for context in contexts() {
+        let shape = shape([2, 2], 1);
+        let x = upload(&context, &shape, &[-1.0, f32::NAN, 2.0, 3.0]);
+        let (y, places) = (context.buffer(8).unwrap(), context.buffer(8).unwrap());
+        layers::max_pool_forward(&context, &shape, 2, &x, &y, &places).unwrap();
+        assert!(layers::to_floats(&context, &y).unwrap().to_vec().unwrap()[0].is_nan());
+        layers::finish(&context, &shape, &x, None, None, Rectifier::Relu).unwrap();
+        let found = layers::to_floats(&context, &x).unwrap().to_vec().unwrap();
+        assert!(found[0] == 0.0 && found[8].is_nan() && found[16] == 2.0, "{found:?}");
+    }
+}
+
+#[test]
 fn batch_norm_is_that_of_the_reference() {
     for context in contexts() {
         // Many rows, so that parts are joined more than once.

@@ -1,12 +1,18 @@
 // Steps of PGD and random starts, as crates/attacks and crates/core define them. Images are f32 [n, length].
 
-// x + step * sign(gradient), then within epsilon of the clean image and the box.
+// Into [low, high]; what is no number stays none.
+HELPER float clamped(float x, float low, float high) {
+    if (x < low) x = low;
+    if (x > high) x = high;
+    return x;
+}
+
+// x + step * sign(gradient) (no number if the gradient is none, or infinite), then within epsilon of the clean image and the box.
 KERNEL step_linf(float *images, const float *clean, const float *gradient, float step, float epsilon, i64 count) {
     FOR_EACH(at, count);
     float g = gradient[at], c = clean[at];
-    float x = images[at] + step * ((g > 0.0f ? 1.0f : 0.0f) - (g < 0.0f ? 1.0f : 0.0f));
-    x = fminf(fmaxf(x, c - epsilon), c + epsilon);
-    images[at] = fminf(fmaxf(x, 0.0f), 1.0f);
+    float x = images[at] + step * ((g > 0.0f ? 1.0f : 0.0f) - (g < 0.0f ? 1.0f : 0.0f)) + (g - g);
+    images[at] = clamped(clamped(x, c - epsilon, c + epsilon), 0.0f, 1.0f);
 }
 
 // Sums of squares of `a` (less `b`, where there is one) over every `parts`-th value of a row: `sums` [n, parts].
@@ -33,7 +39,7 @@ KERNEL step_l2(float *images, const float *gradient, const double *squares, int 
                i64 count) {
     FOR_EACH(at, count);
     double size = root_of_parts(squares, at / length, parts);
-    if (size > 0.0) images[at] += (float)(step / size * gradient[at]);
+    if (size != 0.0) images[at] += (float)(step / size * gradient[at]);
 }
 
 // Onto the l2 ball around the clean image, then into the box.
@@ -46,7 +52,7 @@ KERNEL project_l2(float *images, const float *clean, const double *squares, int 
         float scale = (float)(epsilon / size), c = clean[at];
         x = c + scale * (x - c);
     }
-    images[at] = fminf(fmaxf(x, 0.0f), 1.0f);
+    images[at] = clamped(x, 0.0f, 1.0f);
 }
 
 // Uniform within epsilon of the clean image, then clipped: number p of a row is draw number p of its stream.
@@ -59,8 +65,7 @@ KERNEL start_linf(const float *clean, const u32 *ids, u32 key0, u32 key1, double
     for (int k = 0; k < 4 && 4 * block + k < length; k++) {
         float c = clean[row * length + 4 * block + k];
         float x = (float)((double)c + epsilon * (double)symmetric(w.v[k]));
-        x = fminf(fmaxf(x, c - radius), c + radius);
-        images[row * length + 4 * block + k] = fminf(fmaxf(x, 0.0f), 1.0f);
+        images[row * length + 4 * block + k] = clamped(clamped(x, c - radius, c + radius), 0.0f, 1.0f);
     }
 }
 

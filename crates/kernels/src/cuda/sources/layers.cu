@@ -27,6 +27,9 @@ KERNEL write_image_gradient(const real *gradient, const float *deviation, i64 co
     to[at] = deviation ? g / deviation[channel] : g;
 }
 
+// max(x, 0); what is no number stays none, so that nothing hides it.
+HELPER float rectified(float x) { return x <= 0.0f ? 0.0f : x; }
+
 // y = relu(y + bias + add) in place; each part may be missing.
 KERNEL finish(real *y, const float *bias, const real *add, int relu, i64 count, int channels) {
     FOR_EACH(at, count);
@@ -37,7 +40,7 @@ KERNEL finish(real *y, const float *bias, const real *add, int relu, i64 count, 
     for (int k = 0; k < PACK; k++) {
         if (bias) v[k] += bias[first + k];
         if (add) v[k] += a[k];
-        if (relu && !(v[k] > 0.0f)) v[k] = 0.0f;
+        if (relu) v[k] = rectified(v[k]);
     }
     save(y + at * PACK, v);
 }
@@ -53,7 +56,7 @@ KERNEL affine(const real *x, const float *scale, const float *shift, const real 
     for (int k = 0; k < PACK; k++) {
         v[k] = scale[first + k] * v[k] + shift[first + k];
         if (add) v[k] += a[k];
-        if (relu && !(v[k] > 0.0f)) v[k] = 0.0f;
+        if (relu) v[k] = rectified(v[k]);
     }
     save(y + at * PACK, v);
 }
@@ -97,7 +100,7 @@ KERNEL max_pool_forward(const real *x, i64 count, int width, int height, int cha
     int best_place = 0;
     for (int place = 1; place < window * window; place++) {
         float v = value(from[((i64)(place / window) * width + place % window) * channels]);
-        if (v > best) {
+        if (v > best || v != v) {
             best = v;
             best_place = place;
         }
