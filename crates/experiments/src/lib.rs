@@ -35,7 +35,7 @@ pub mod table;
 pub mod training_run;
 
 pub use claims::{ClaimVerdict, Verdict};
-pub use device::Device;
+pub use device::{Arithmetic, Device};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use figure::Figure;

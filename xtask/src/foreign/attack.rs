@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         settings.insert("step_size".to_owned(), MeansRequest::absolute_step(pixels));
     }
     let request = AttackRequest {
-        subject: arguments.subject.request(),
+        subject: arguments.subject.request()?,
         images: arguments.images.request(),
         means: MeansRequest {
             attack: arguments.attack.clone(),

@@ -94,7 +94,7 @@ fn evaluated(
     arguments: &Evaluation,
 ) -> anyhow::Result<()> {
     let request = EvaluateRequest {
-        subject: subject.request(),
+        subject: subject.request()?,
         images: images.request(),
         budget: Budget { norm: arguments.norm, epsilon: arguments.epsilon },
         steps: arguments.steps,
