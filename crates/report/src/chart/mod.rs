@@ -14,7 +14,7 @@ mod palette;
 mod raster;
 mod regions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt::Write;
 
