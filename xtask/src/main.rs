@@ -6,6 +6,7 @@ mod bench;
 mod data;
 mod exit;
 mod export;
+mod figures;
 mod fixtures;
 mod foreign;
 mod interrupt;

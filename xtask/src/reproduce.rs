@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use robin_experiments::{
-    Device, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table, Writer,
-    reproduce,
+    Device, Error, Figure, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table,
+    Writer, reproduce, study,
 };
 use robin_report::{markdown, table::duration};
 use serde_json::json;
 
 use crate::exit::Interrupted;
+use crate::figures;
 use crate::progress::{Bars, Lines};
 use crate::{environment, interrupt};
 
@@ -122,16 +123,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let tables = plan
         .items
         .iter()
+        .filter(|item| item.study.is_none())
         .map(|item| Table::new(&plan, item, &outcome, &environment))
         .collect::<Result<Vec<_>, _>>()?;
+    let mut figures = Vec::new();
+    for item in &plan.items {
+        figures.extend(study::figures(&plan, item, &outcome)?);
+    }
     for (label, error) in &outcome.failures {
         eprintln!("failed: {label}: {}", chain(error));
     }
     for table in &tables {
         save(table, &writer)?;
     }
+    for figure in &figures {
+        let name = format!("{}-{}", figure.id, plan.profile);
+        writer.save_report(&format!("{name}.json"), &json_text(figure)?)?;
+        let path = writer.save_report(&format!("{name}.md"), &figures::text(figure))?;
+        eprintln!("written to {} and .json", path.display());
+    }
     eprintln!("{} cells computed now", outcome.computed);
-    print(&tables, arguments)?;
+    print(&tables, &figures, arguments)?;
     match outcome.failures.len() {
         0 => Ok(()),
         failed => bail!("{failed} cells failed; the same command tries them again"),
@@ -150,12 +162,18 @@ fn save(table: &Table, writer: &Writer) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One table, or all of them as one list.
-fn print(tables: &[Table], arguments: &Arguments) -> anyhow::Result<()> {
-    match (arguments.json, tables) {
-        (true, [table]) => print!("{}", json_text(table)?),
-        (true, tables) => print!("{}", json_text(&tables)?),
-        (false, tables) => print!("{}", tables.iter().map(markdown).collect::<Vec<_>>().join("\n")),
+/// One table or figure, or all of them as one list, tables first.
+fn print(tables: &[Table], figures: &[Figure], arguments: &Arguments) -> anyhow::Result<()> {
+    if !arguments.json {
+        let texts = tables.iter().map(markdown).chain(figures.iter().map(figures::text));
+        print!("{}", texts.collect::<Vec<_>>().join("\n"));
+        return Ok(());
+    }
+    let mut all = tables.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+    all.extend(figures.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?);
+    match &all[..] {
+        [one] => print!("{}", json_text(one)?),
+        all => print!("{}", json_text(&all)?),
     }
     Ok(())
 }
@@ -201,6 +219,9 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
             let shrunk =
                 if row.shrunk.is_empty() { "nothing shrunk".to_owned() } else { row.shrunk.join("; ") };
             println!("{}: {shrunk}", row.row.label());
+        }
+        for line in item.study.iter().flat_map(|study| &study.shrunk) {
+            println!("{line}");
         }
         for line in &item.shrunk_attacks {
             println!("{line}");

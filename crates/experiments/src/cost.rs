@@ -163,7 +163,8 @@ fn studied(work: &StudyWork, networks: f64) -> f64 {
     const FORWARD: f64 = 0.5;
     match work {
         StudyWork::OneClass(work) => {
-            let attack = work.attack.as_ref().map_or(0.0, |(attack, _)| steps(&attack.attack) + 3.0 * FORWARD);
+            let attack =
+                work.attack.as_ref().map_or(0.0, |(attack, _)| steps(&attack.attack) + 3.0 * FORWARD);
             work.data.len() as f64 * (FORWARD + attack)
         }
         StudyWork::Distances(work) => {

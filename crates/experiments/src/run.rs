@@ -191,7 +191,11 @@ pub(crate) fn weights_sha256(record: &Record) -> Result<&str> {
     })
 }
 
-pub(crate) fn classifier(graph: &Graph, weights: &[u8], context: &Context<'_>) -> Result<Box<dyn Classifier>> {
+pub(crate) fn classifier(
+    graph: &Graph,
+    weights: &[u8],
+    context: &Context<'_>,
+) -> Result<Box<dyn Classifier>> {
     let parameters = Parameters::from_safetensors(graph, weights, context.watched.label)
         .map_err(Error::work("reading the weights"))?;
     context.executor.classifier(graph, &parameters).map_err(Error::work("preparing the network"))

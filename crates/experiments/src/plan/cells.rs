@@ -332,7 +332,14 @@ impl Builder<'_> {
         Ok(())
     }
 
-    pub(super) fn add(&mut self, spec: &Spec, label: String, settings: Value, needs: Vec<usize>, work: Work) -> usize {
+    pub(super) fn add(
+        &mut self,
+        spec: &Spec,
+        label: String,
+        settings: Value,
+        needs: Vec<usize>,
+        work: Work,
+    ) -> usize {
         let key = Key::of(&settings);
         if let Some(&index) = self.known.get(&key) {
             return index;

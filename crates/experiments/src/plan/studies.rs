@@ -38,8 +38,7 @@ impl Builder<'_> {
         rows: &[Resolved<'_>],
     ) -> Result<PlannedStudy> {
         let profile = self.request.profile;
-        let (study, shrunk) =
-            study.shrunk(profile).map_err(|reason| fault(item.spec, "[study]", &reason))?;
+        let (study, shrunk) = study.shrunk(profile).map_err(|reason| fault(item.spec, "[study]", &reason))?;
         let mut places = Vec::new();
         if let StudySpec::Toy(toy) = &study {
             for seed in item.seeds.clone() {
@@ -226,9 +225,10 @@ impl Builder<'_> {
     fn toy(&mut self, item: &mut Item<'_>, toy: &ToySpec, root: u64) -> Result<usize> {
         let spec = item.spec;
         let recipe = recipe(spec, &toy.recipe)?;
-        let named = spec.attacks.get(&toy.attack).and_then(|named| {
-            Some(AttackSpec { attack: named.of(Norm::L2)?, loss: named.loss })
-        });
+        let named = spec
+            .attacks
+            .get(&toy.attack)
+            .and_then(|named| Some(AttackSpec { attack: named.of(Norm::L2)?, loss: named.loss }));
         let Some(attack) = named else {
             return Err(fault(spec, "[study]", &format!("no attack {:?} in l2", toy.attack)));
         };
@@ -248,7 +248,11 @@ impl Builder<'_> {
             check_normalize(normalize, 1).map_err(|reason| fault(spec, &place, &reason))?;
         }
         if config.crop_padding > 0 || config.sampling == Sampling::Balanced {
-            return Err(fault(spec, &place, &"points in the plane are not cropped, nor their batches balanced"));
+            return Err(fault(
+                spec,
+                &place,
+                &"points in the plane are not cropped, nor their batches balanced",
+            ));
         }
         let settings = json!({
             "kind": "toy",

@@ -45,8 +45,7 @@ fn one(drawing: &Drawing<'_>, group: Group) -> Result<Figure> {
                     series.push(line(name, Side::Left, points)?);
                 }
                 let points = counts.iter().map(|&count| sum.point(count as f64, count, None));
-                let mut standard =
-                    line("clean accuracy, standard training".to_owned(), Side::Right, points)?;
+                let mut standard = line("clean accuracy, standard training".to_owned(), Side::Right, points)?;
                 standard.style = LineStyle::Dashed;
                 if !standard.points.is_empty() {
                     series.push(standard);
@@ -68,7 +67,8 @@ fn one(drawing: &Drawing<'_>, group: Group) -> Result<Figure> {
     }
     let runs = drawing.item.seeds.len() * orders(drawing);
     let caption = match runs {
-        1 => "\"Is this class 1?\", asked of networks trained on more and more classes; one class order.".to_owned(),
+        1 => "\"Is this class 1?\", asked of networks trained on more and more classes; one class order."
+            .to_owned(),
         runs => format!(
             "\"Is this class 1?\", asked of networks trained on more and more classes; means over {runs} class \
              orders, bands are one standard deviation on each side."
@@ -99,11 +99,7 @@ fn printed(drawing: &Drawing<'_>) -> Vec<String> {
     drawing.item.rows.iter().filter_map(said).collect()
 }
 
-fn line(
-    name: String,
-    side: Side,
-    points: impl Iterator<Item = Result<Option<Point>>>,
-) -> Result<Series> {
+fn line(name: String, side: Side, points: impl Iterator<Item = Result<Option<Point>>>) -> Result<Series> {
     let points: Vec<Point> = points.filter_map(Result::transpose).collect::<Result<_>>()?;
     Ok(Series { name, style: LineStyle::Solid, source: Source::Measured, side, points })
 }

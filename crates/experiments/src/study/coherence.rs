@@ -24,11 +24,7 @@ pub struct CoherenceWork {
 
 impl CoherenceWork {
     /// Every example's coherence with the trained networks, and summaries with these and the untrained ones.
-    pub(crate) fn run(
-        &self,
-        networks: &[(&NetworkWork, Vec<u8>)],
-        context: &Context<'_>,
-    ) -> Result<Value> {
+    pub(crate) fn run(&self, networks: &[(&NetworkWork, Vec<u8>)], context: &Context<'_>) -> Result<Value> {
         let trained: Vec<Box<dyn Classifier>> = networks
             .iter()
             .map(|(work, weights)| classifier(&work.graph, weights, context))

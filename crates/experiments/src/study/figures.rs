@@ -114,10 +114,9 @@ impl Drawing<'_> {
         let (mut panels, mut notes) = (Vec::new(), Vec::new());
         for (number, row) in self.item.rows.iter().enumerate() {
             let mut sets = Vec::new();
-            for (compared, name) in [
-                (Compared::Arms, "robin".to_owned()),
-                (Compared::Networks, format!("ensemble of {members}")),
-            ] {
+            for (compared, name) in
+                [(Compared::Arms, "robin".to_owned()), (Compared::Networks, format!("ensemble of {members}"))]
+            {
                 let of = |found: &&Found<'_>| {
                     found.place.row == number && found.place.part == StudyPart::Coherence(compared)
                 };

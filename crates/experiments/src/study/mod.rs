@@ -36,11 +36,7 @@ pub enum StudyWork {
 
 impl StudyWork {
     /// Does it with `networks`: how each was to be trained, and its weights.
-    pub(crate) fn run(
-        &self,
-        networks: &[(&NetworkWork, Vec<u8>)],
-        context: &Context<'_>,
-    ) -> Result<Value> {
+    pub(crate) fn run(&self, networks: &[(&NetworkWork, Vec<u8>)], context: &Context<'_>) -> Result<Value> {
         let _span = tracing::info_span!("study", cell = context.watched.label).entered();
         match self {
             Self::OneClass(work) => work.run(first(networks), context),

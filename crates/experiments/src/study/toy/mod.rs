@@ -12,8 +12,8 @@ mod tests;
 use candle_core::{Device, Tensor};
 use robin_attacks::{Loss, MinimalAttack};
 use robin_core::{
-    CancelToken, Classifier, Columns, ExampleId, Judge, Misclassified, Norm, OneClass, Purpose, Seed, Strategy,
-    Target, host,
+    CancelToken, Classifier, Columns, ExampleId, Judge, Misclassified, Norm, OneClass, Purpose, Seed,
+    Strategy, Target, host,
 };
 use robin_data::{Dataset, LabelMap, Split};
 use robin_evaluation::OneClassStrategy;
@@ -82,11 +82,13 @@ impl ToyWork {
         let loss = self.attack.loss;
         let (first, others) = (&self.spec.classes[0], &self.spec.classes[1..]);
         let names = [first.clone(), others.join(" or ")];
-        let draw = |title: &str, model: &dyn Classifier, data: &Dataset, names: &[String], rules: Rules<'_>| {
-            self.panel(title, model, data, names, rules, cancel)
-        };
+        let draw =
+            |title: &str, model: &dyn Classifier, data: &Dataset, names: &[String], rules: Rules<'_>| {
+                self.panel(title, model, data, names, rules, cancel)
+            };
         let own = Rules { judge: &Misclassified, strategy: &OwnLoss(loss) };
-        let one_class = Rules { judge: &OneClass { class: 0 }, strategy: &OneClassStrategy { class: 0, loss } };
+        let one_class =
+            Rules { judge: &OneClass { class: 0 }, strategy: &OneClassStrategy { class: 0, loss } };
         Ok(vec![
             draw("(a) binary", two.as_ref(), &asked, &names, own)?,
             draw(&format!("(b) {all} classes"), many.as_ref(), &test, &self.spec.classes, own)?,
@@ -142,8 +144,7 @@ impl ToyWork {
         let attack: Box<dyn MinimalAttack> =
             self.attack.attack.minimal(Norm::L2).map_err(Error::work("preparing the attack"))?;
         let seed = self.seed.derive(Purpose::Evaluation, 0);
-        let found =
-            attack.smallest(&target, &objectives, &batch, seed, None).map_err(Error::work(doing))?;
+        let found = attack.smallest(&target, &objectives, &batch, seed, None).map_err(Error::work(doing))?;
         let plane = |images: &Tensor| -> Result<Vec<[f64; 2]>> {
             let values = host::to_vec(images).map_err(Error::work(doing))?;
             Ok(values.chunks_exact(2).map(|point| [f64::from(point[0]), f64::from(point[1])]).collect())
