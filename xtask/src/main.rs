@@ -11,6 +11,7 @@ mod fixtures;
 mod foreign;
 mod interrupt;
 mod progress;
+mod report;
 mod reproduce;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Train, attack and print a table of the paper with the published numbers beside ours.
     Reproduce(reproduce::Arguments),
+    /// Show what was reproduced as a page, and as files for papers.
+    Report(report::Arguments),
     /// Train a network, or every arm of an aggregate, from settings given one by one.
     Train(Box<train::Arguments>),
     /// Write trained weights as a PyTorch state_dict, and logits to compare.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Attack(arguments) => foreign::attack::run(&arguments),
