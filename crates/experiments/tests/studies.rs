@@ -25,7 +25,7 @@ fn spec(item: &str, changes: &[(&str, &str)]) -> Spec {
 
 const TINY: (&str, &str) = (
     "[smoke.datasets.mnist]\nepochs = 8\ntrain_images = 1000\ntest_images = 500\ntraining_set_images = 200",
-    "[smoke.datasets.mnist]\nwidth = 4\nepochs = 1\ntrain_images = 96\ntest_images = 40\ntraining_set_images = 8",
+    "[smoke.datasets.mnist]\nwidth = 4\nepochs = 1\ntrain_images = 96\ntest_images = 120\ntraining_set_images = 8",
 );
 
 fn plan(specs: &[Spec], rows: Option<&str>) -> Plan {
@@ -60,7 +60,8 @@ fn drawn(plan: &Plan, outcome: &Outcome) -> Vec<Figure> {
 
 #[test]
 fn figures_3_and_4_share_their_networks_and_draw_what_was_counted() {
-    let specs = [spec("figure-3", &[TINY]), spec("figure-4", &[TINY])];
+    let small = ("batch_size = 128", "batch_size = 32");
+    let specs = [spec("figure-3", &[TINY]), spec("figure-4", &[TINY, small])];
     let plan = plan(&specs, Some("mnist/cnn2/l2-halved"));
     let networks = plan.cells.iter().filter(|cell| matches!(cell.work, Work::Network(_))).count();
     // Three numbers of classes under two orders; the same again without attacks.

@@ -78,6 +78,10 @@ impl Builder<'_> {
         for (order, &count) in (0..*orders).flat_map(|order| counts.iter().map(move |count| (order, count))) {
             let (network, label, test) = self.model(spec, at, None, count, order)?;
             let test = test.take(images.min(test.len())).map_err(|error| fault(spec, attack, &error))?;
+            if test.labels().iter().all(|&label| u32::from(label) != CLASS) {
+                let reason = format!("none of the {} test images is of class 1 in order {order}", test.len());
+                return Err(fault(spec, "[study]", &reason));
+            }
             for epsilon in at.row.planned.row.tests() {
                 let budget = Budget { norm: at.row.planned.row.norm, epsilon };
                 let attack = (epsilon.get() > 0.0).then(|| (named.clone(), budget));
@@ -281,7 +285,7 @@ impl Builder<'_> {
             attack,
             seed: Seed::new(root),
         };
-        let work = Work::Study(Box::new(StudyWork::Toy(work)));
+        let work = Work::Study(Box::new(StudyWork::Toy(Box::new(work))));
         Ok(self.add(spec, format!("points in the plane seed {root}"), settings, Vec::new(), work))
     }
 

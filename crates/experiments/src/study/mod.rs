@@ -31,7 +31,7 @@ pub enum StudyWork {
     /// Agreement of gradients.
     Coherence(coherence::CoherenceWork),
     /// Points in the plane, training included.
-    Toy(toy::ToyWork),
+    Toy(Box<toy::ToyWork>),
 }
 
 impl StudyWork {
