@@ -88,9 +88,9 @@ pub(super) fn command(arguments: impl Iterator<Item = String>) -> String {
     let mut arguments = arguments.skip(1);
     while let Some(word) = arguments.next() {
         match word.as_str() {
-            "--python" | "--save" => drop(arguments.next()),
+            "--python" | "--save" | "--weights" => drop(arguments.next()),
             "--json" => {}
-            _ if word.starts_with("--python=") || word.starts_with("--save=") => {}
+            _ if ["--python=", "--save=", "--weights="].iter().any(|option| word.starts_with(option)) => {}
             _ => words.push(word),
         }
     }
