@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::eval::Arguments;
 use super::options::threads;
-use super::output::publish;
+use super::output::{cpu_seconds, publish};
 use super::pytorch::median;
 use super::subject::{budget, dataset_of};
 use crate::root;
@@ -75,8 +75,10 @@ pub(super) fn compare(arguments: &Arguments, package: Package) -> anyhow::Result
         let ratio = seconds(&theirs)? / seconds(&ours)?;
         let line = |who: &str, result: &Value| {
             let found = |field: &str| result[field].as_f64().unwrap_or(f64::NAN);
-            let (seconds, accuracy) = (found("seconds"), found("robust_accuracy"));
-            format!("pair {number}, {who}: {seconds:.3} s for {n} images, robust accuracy {accuracy:.4}")
+            let (seconds, cpu, accuracy) = (found("seconds"), found("cpu_seconds"), found("robust_accuracy"));
+            format!(
+                "pair {number}, {who}: {seconds:.3} s for {n} images ({cpu:.2} s of the processor), robust accuracy {accuracy:.4}"
+            )
         };
         text.push(line("ROBIN", &ours));
         text.push(line(package.name(), &theirs));
@@ -149,7 +151,7 @@ impl Case {
             robin_evaluation::Options { batch_size: self.batch, cancel: &cancel, observer: &mut () };
         // Warm up.
         clean(model, &Misclassified, &self.data, &mut options)?;
-        let begun = Instant::now();
+        let (begun, worked) = (Instant::now(), cpu_seconds());
         let accuracy = match package {
             Package::Torchattacks => {
                 let clean = clean(model, &Misclassified, &self.data, &mut options)?;
@@ -182,7 +184,9 @@ impl Case {
                 ledger.summary(self.budget)?.union
             }
         };
-        Ok(json!({ "seconds": begun.elapsed().as_secs_f64(), "robust_accuracy": accuracy }))
+        let cpu = worked.and_then(|before| Some(cpu_seconds()? - before));
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(json!({ "seconds": seconds, "cpu_seconds": cpu, "robust_accuracy": accuracy }))
     }
 
     fn theirs(&self, package: Package, python: &Path, folder: &Path) -> anyhow::Result<Value> {
