@@ -53,9 +53,14 @@ pub(super) struct Output {
     pub(super) json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Against {
+    /// The same work written in PyTorch
     Pytorch,
+    /// PGD of the package torchattacks, of `eval` only
+    Torchattacks,
+    /// AutoAttack of the package pyautoattack, of `eval` only
+    Pyautoattack,
 }
 
 /// `asked`, or one thread per core.
