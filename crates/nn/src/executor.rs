@@ -40,18 +40,25 @@ pub fn executor(name: &str) -> Result<&'static dyn Executor> {
 
 /// Checks that `parameters` are exactly the tensors of `graph`.
 pub(crate) fn check(graph: &Graph, parameters: &Parameters) -> Result<()> {
+    let tensors = parameters.trained.iter().chain(&parameters.buffers);
+    let found: Vec<_> = tensors.map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice())).collect();
+    check_shapes(graph, &found)
+}
+
+/// Checks that `found`, names and shapes, are exactly the tensors of `graph`.
+pub(crate) fn check_shapes(graph: &Graph, found: &[(&str, &[usize])]) -> Result<()> {
     let expected: Vec<(String, Vec<usize>)> =
         graph.tensors().into_iter().map(|spec| (spec.name, spec.shape)).collect();
-    let found = || parameters.trained.iter().chain(&parameters.buffers);
     let mut faults: Vec<String> = expected
         .iter()
-        .filter(|(name, shape)| !found().any(|t| t.name == *name && t.shape == *shape))
+        .filter(|(name, shape)| !found.contains(&(name.as_str(), shape.as_slice())))
         .map(|(name, shape)| format!("{name} {shape:?} is missing"))
         .collect();
     faults.extend(
-        found()
-            .filter(|t| !expected.iter().any(|(name, shape)| t.name == *name && t.shape == *shape))
-            .map(|t| format!("{} {:?} is not part of it", t.name, t.shape)),
+        found
+            .iter()
+            .filter(|(name, shape)| !expected.iter().any(|(n, s)| n == name && s == shape))
+            .map(|(name, shape)| format!("{name} {shape:?} is not part of it")),
     );
     if faults.is_empty() {
         return Ok(());

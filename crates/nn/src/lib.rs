@@ -6,6 +6,7 @@
 //!
 //! Invariant: a graph names layers, never a kernel or a memory layout; every executor runs every graph.
 
+mod columns;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;

@@ -38,6 +38,16 @@ pub trait Network: Send {
     /// If the weights cannot be prepared.
     fn freeze(&self) -> Result<Box<dyn Classifier>>;
 
+    /// The network as a training attack meets it that sees batch norm as training does: the present weights, and each
+    /// batch of images normalised with its own statistics, through which gradients flow. Running statistics stay.
+    ///
+    /// This is the one classifier that is not independent of the batch: what it is given at once is one unit. It fails on a
+    /// batch norm that sees less than two values per channel.
+    ///
+    /// # Errors
+    /// If the weights cannot be prepared.
+    fn freeze_with_batch_statistics(&self) -> Result<Box<dyn Classifier>>;
+
     /// Forward on each batch `[n, c, h, w]`, then the loss, then the gradients of all weights.
     ///
     /// Batch norm normalises each batch with that batch's own statistics, and gradients flow through them. The

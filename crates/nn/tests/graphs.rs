@@ -1,7 +1,7 @@
 //! Graphs that no model has, on `cpu` against `reference`: an executor runs every graph that can be built.
 
 use candle_core::{DType, Device, Tensor};
-use robin_core::{Columns, Purpose, Scores, Seed, host};
+use robin_core::{Columns, Pass, Purpose, Scores, Seed, host};
 use robin_nn::graph::Point;
 use robin_nn::reference::{Mode, Weights, activations, kinks};
 use robin_nn::{Bias, Convolution, Executor, Graph, GraphBuilder, Parameters, executor};
@@ -285,7 +285,27 @@ fn all(executor: &dyn Executor, graph: &Graph) -> Vec<(String, Vec<f32>)> {
     let gradients = train(&images).unwrap().0;
     assert!(train(&broken).is_err(), "{} trained on broken images", graph.name());
     assert_eq!(gradients, train(&images).unwrap().0, "{} trained once more", graph.name());
-    found.push(("scores in training".to_owned(), of_training));
+    found.push(("scores in training".to_owned(), of_training.clone()));
+    let untouched = network.parameters().clone();
+    let attack = || {
+        let model = network.freeze_with_batch_statistics().unwrap();
+        let first = model.forward(&images, &Columns::All).unwrap();
+        let _ = model.forward(&broken, &Columns::All).unwrap().input_gradient(&upstream()).unwrap();
+        let second = model.forward(&images, &Columns::All).unwrap();
+        let of = |pass: Box<dyn Pass + '_>| {
+            let scores = pass.scores().to_vec().unwrap();
+            (scores, host::to_vec(&pass.input_gradient(&upstream()).unwrap()).unwrap())
+        };
+        let (first, second) = (of(first), of(second));
+        assert_eq!(first, second, "{} in training once more", graph.name());
+        let column = model.scores(&images, &Columns::One(1)).unwrap().to_vec().unwrap();
+        assert!(column.iter().eq(first.0.iter().skip(1).step_by(CLASSES)), "{}", graph.name());
+        first
+    };
+    let (scores, gradient) = attack();
+    assert_eq!(scores, of_training, "{}: scores of an attack in training", graph.name());
+    assert_eq!(network.parameters(), &untouched, "{}: an attack moves nothing", graph.name());
+    found.push(("input gradient in training".to_owned(), gradient));
     let Parameters { trained, buffers } = network.parameters();
     found.extend(trained.iter().map(|tensor| tensor.name.clone()).zip(gradients));
     found.extend(buffers.iter().map(|tensor| (tensor.name.clone(), tensor.values.clone())));

@@ -108,8 +108,8 @@ impl Config {
         }
         self.schedule.validate()?;
         self.method.validate()?;
-        if self.attack_mode == AttackMode::Train {
-            return refuse("attack_mode", "train", "eval: gradients on images know running statistics only");
+        if self.attack_mode == AttackMode::Train && self.method == (Method::Standard {}) {
+            return refuse("attack_mode", "train", "eval with method standard, which has no attack");
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return refuse("label_smoothing", self.label_smoothing, "a number in [0, 1)");
@@ -230,6 +230,8 @@ pub(crate) mod tests {
         let still = AttackStart::Gaussian { deviation: 0.0 };
         assert!(message(&|c| c.method = trades(1.0, still)).contains("deviation is 0"));
         assert!(message(&|c| c.attack_mode = AttackMode::Train).contains("attack_mode is train"));
+        let in_training = Config { attack_mode: AttackMode::Train, ..legal.clone() };
+        in_training.validate().unwrap();
         assert!(message(&|c| c.label_smoothing = 1.0).contains("label_smoothing is 1"));
         let smoothed = |c: &mut Config| (c.method, c.label_smoothing) = (mart.clone(), 0.1);
         assert!(message(&smoothed).contains("label_smoothing is 0.1, allowed is 0 with mart"));

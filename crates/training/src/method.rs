@@ -79,10 +79,11 @@ pub enum AttackStart {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttackMode {
-    /// The running ones. An example's perturbation does not depend on its batch.
+    /// The running ones: an example's perturbation does not depend on its batch. What the reference projects have.
     #[default]
     Eval,
-    /// The batch's own. Refused: no executor computes gradients on images through them.
+    /// The batch's own, with gradients through them; the running ones do not move. The attacked examples of a batch are one
+    /// unit: a perturbation depends on the others'.
     Train,
 }
 

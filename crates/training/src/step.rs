@@ -7,7 +7,7 @@ use robin_core::{Batch, Budget, CancelToken, Classifier, Columns, Objective, Pur
 use robin_nn::{Gradients, Network, Parameters};
 
 use crate::losses::{Divergence, cross_entropy, mart, trades};
-use crate::{AttackStart, Config, Method, Result, Tally};
+use crate::{AttackMode, AttackStart, Config, Method, Result, Tally};
 
 /// The examples of a step as they are trained on.
 pub(crate) enum Examples {
@@ -64,7 +64,7 @@ pub(crate) fn examples(
         Method::PgdAt { .. } => {
             let rows = perturbed_rows(batch.len(), count, (step, seed));
             let part = batch.select(&rows)?;
-            let perturbed = attack(&*network.freeze()?, &config.method, &part, begin, cancel)?;
+            let perturbed = attack(&*attacked(network, config)?, &config.method, &part, begin, cancel)?;
             batch.images = host::replace(&batch.images, &rows, &perturbed)?;
             Ok(Examples::Mixed { batch, perturbed: rows })
         }
@@ -76,7 +76,7 @@ pub(crate) fn examples(
                 _ => None,
             };
             let begin = noisy.as_ref().map_or(begin, Begin::At);
-            let perturbed = attack(&*network.freeze()?, &config.method, &batch, begin, cancel)?;
+            let perturbed = attack(&*attacked(network, config)?, &config.method, &batch, begin, cancel)?;
             Ok(Examples::Pair { clean: batch, perturbed })
         }
     }
@@ -88,6 +88,14 @@ pub(crate) fn perturbed_rows(batch: usize, count: usize, (step, seed): (usize, S
     let mut rows: Vec<usize> = order.into_iter().take(count).map(|row| row as usize).collect();
     rows.sort_unstable();
     rows
+}
+
+/// The network as the training attack sees it.
+fn attacked(network: &dyn Network, config: &Config) -> Result<Box<dyn Classifier>> {
+    Ok(match config.attack_mode {
+        AttackMode::Eval => network.freeze()?,
+        AttackMode::Train => network.freeze_with_batch_statistics()?,
+    })
 }
 
 /// Where a training attack begins.

@@ -3,9 +3,10 @@
 use robin_attacks::StepSize;
 use robin_core::{Budget, CancelToken, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Sampling, Source, Split};
-use robin_nn::{EXECUTORS, Network, Parameters, executor};
+use robin_nn::{Bias, Convolution, EXECUTORS, Graph, Network, Parameters, executor};
 use robin_training::{
-    AttackMode, Config, EpochReport, Method, Observer, Proportion, Schedule, Silent, StepReport, train,
+    AttackMode, AttackStart, Config, EpochReport, Method, Observer, Proportion, Schedule, Silent, StepReport,
+    train,
 };
 
 fn data() -> Dataset {
@@ -53,7 +54,19 @@ fn trained(
     config: &Config,
     threads: usize,
 ) -> (Parameters, Vec<f64>) {
-    let mut network = network(executor_name, labels.num_classes(10));
+    trained_with(network(executor_name, labels.num_classes(10)), labels, config, threads)
+}
+
+fn trained_on(network: Box<dyn Network>, config: &Config, threads: usize) -> (Parameters, Vec<f64>) {
+    trained_with(network, &LabelMap::Identity, config, threads)
+}
+
+fn trained_with(
+    mut network: Box<dyn Network>,
+    labels: &LabelMap,
+    config: &Config,
+    threads: usize,
+) -> (Parameters, Vec<f64>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let summary = pool
         .install(|| {
@@ -93,6 +106,54 @@ fn arms_learn_from_balanced_batches_too() {
     let config = config(Method::Standard {}, Sampling::Balanced);
     let (_, losses) = trained("cpu", &labels, &config, 2);
     assert!(losses[1] < losses[0] && losses[1] < std::f64::consts::LN_2, "{losses:?}");
+}
+
+fn assert_near(found: &[f64], expected: &[f64]) {
+    for (a, b) in found.iter().zip(expected) {
+        assert!((a - b).abs() < 1e-3, "{found:?} {expected:?}");
+    }
+}
+
+#[test]
+fn attacks_in_training_mode_are_one_on_every_executor_whatever_the_threads() {
+    let methods = [
+        pgd_at(Norm::L2),
+        Method::Trades {
+            budget: pgd_at(Norm::L2).budget().unwrap(),
+            steps: 2,
+            step_size: StepSize::STANDARD,
+            lambda: 1.0,
+            start: AttackStart::Gaussian { deviation: 0.01 },
+        },
+    ];
+    for method in methods {
+        let evaluation = config(method, Sampling::Plain);
+        let training = Config { attack_mode: AttackMode::Train, ..evaluation.clone() };
+        // Without a batch norm both modes are one; with it they are not.
+        let run = |on, config: &Config, threads| {
+            let graph = Graph::builder("normed", [1, 28, 28])
+                .conv2d(
+                    "conv1",
+                    Convolution { channels: 4, kernel: 4, stride: 2, padding: 1, bias: Bias::None },
+                )
+                .batch_norm2d("bn1")
+                .relu()
+                .max_pool2d(2)
+                .flatten()
+                .linear("fc", 10)
+                .build()
+                .unwrap();
+            let parameters = Parameters::initialise(&graph, Seed::new(1));
+            trained_on(executor(on).unwrap().network(&graph, parameters).unwrap(), config, threads)
+        };
+        let found = run("cpu", &training, 1);
+        assert_eq!(found, run("cpu", &training, 3));
+        assert_ne!(found.0, run("cpu", &evaluation, 1).0);
+        assert_near(&found.1, &run("reference", &training, 2).1);
+        let [training, evaluation] =
+            [training, evaluation].map(|config| trained("cpu", &LabelMap::Identity, &config, 2).1);
+        assert_near(&training, &evaluation);
+    }
 }
 
 /// Asks for a stop after some steps, and counts what it is told.

@@ -10,7 +10,7 @@ use robin_data::{Choice, Flip, Padding, Sampling, Source, Split};
 use robin_experiments::Error;
 use robin_experiments::spec::Normalize;
 use robin_experiments::training_run::{MethodName, Overrides, RecipeName, Request, TrainedKind, text};
-use robin_training::{Proportion, Schedule};
+use robin_training::{AttackMode, Proportion, Schedule};
 
 use crate::data::folder;
 use crate::device::DeviceArguments;
@@ -84,6 +84,9 @@ pub(crate) struct Arguments {
     /// Share of perturbed examples in pgd-at: it rises along a cosine, or is all from the beginning.
     #[arg(long, value_enum)]
     proportion: Option<Share>,
+    /// Batch norm during the training attack: with running statistics (eval), or each batch's own (train) [default: eval].
+    #[arg(long, value_enum)]
+    attack_mode: Option<Mode>,
     /// Passes over the images.
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -161,6 +164,12 @@ enum Share {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    Eval,
+    Train,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum Batches {
     Plain,
     Balanced,
@@ -225,6 +234,10 @@ impl Arguments {
             proportion: self.proportion.map(|share| match share {
                 Share::Cosine => Proportion::Cosine,
                 Share::All => Proportion::All,
+            }),
+            attack_mode: self.attack_mode.map(|mode| match mode {
+                Mode::Eval => AttackMode::Eval,
+                Mode::Train => AttackMode::Train,
             }),
             epochs: self.epochs,
             batch_size: self.batch,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use robin_attacks::StepSize;
 use robin_core::{Epsilon, Norm};
 use robin_data::{Choice, Flip, Padding, Sampling, Source, Split};
-use robin_training::{Proportion, Schedule};
+use robin_training::{AttackMode, Proportion, Schedule};
 use serde::Serialize;
 
 use crate::spec::Normalize;
@@ -62,6 +62,7 @@ pub struct Overrides {
     pub step_size: Option<StepSize>,
     pub lambda: Option<f64>,
     pub proportion: Option<Proportion>,
+    pub attack_mode: Option<AttackMode>,
     pub epochs: Option<usize>,
     pub batch_size: Option<usize>,
     pub learning_rate: Option<f64>,

@@ -196,6 +196,7 @@ impl Settings<'_> {
         let epochs = over.epochs.unwrap_or(self.recipe.epochs);
         let mut config = self.recipe.config(self.budget, epochs, sampling);
         config.method = self.method(&config.method)?;
+        config.attack_mode = over.attack_mode.unwrap_or_default();
         let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
         set(&mut config.learning_rate, over.learning_rate);
         set(&mut config.momentum, over.momentum);
@@ -310,6 +311,7 @@ fn flag(field: &'static str) -> &'static str {
         "label_smoothing" => "--label-smoothing",
         "steps" | "validation.steps" => "--steps",
         "lambda" => "--lambda",
+        "attack_mode" => "--attack-mode",
         "milestones" | "factor" | "last" | "first" | "peak" => "--schedule",
         "weight_averaging.decay" => "--weight-averaging",
         "validation.images" => "--validation",

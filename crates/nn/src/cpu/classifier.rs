@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 use robin_core::{Classifier, Columns, Pass, Result, Scores, host};
 
 use super::pass::{Frozen, Trace};
+use crate::columns::{pick, spread};
 
 pub(super) struct CpuClassifier {
     frozen: Frozen,
@@ -23,25 +24,8 @@ impl CpuClassifier {
         columns.validate(classes)?;
         let n = self.frozen.program.graph.image_count(images.dims()).map_err(robin_core::Error::from)?;
         let outputs = host::with_values(images, |images| self.frozen.forward(images, trace))?;
-        let chosen = match columns {
-            Columns::All => outputs,
-            _ => (0..n)
-                .flat_map(|row| chosen(columns, row).map(move |c| (row, c)))
-                .map(|(row, c)| outputs[row * classes + c])
-                .collect(),
-        };
-        Scores::from_vec(chosen, n, columns.width(classes))
+        Scores::from_vec(pick(columns, classes, outputs), n, columns.width(classes))
     }
-}
-
-/// The columns chosen for one example; only for choices other than all.
-fn chosen(columns: &Columns, row: usize) -> impl Iterator<Item = usize> + '_ {
-    let (one, table) = match columns {
-        Columns::All => (None, &[][..]),
-        Columns::One(column) => (Some(*column), &[][..]),
-        Columns::PerExample(table) => (None, table.row(row)),
-    };
-    one.into_iter().chain(table.iter().map(|&column| column as usize))
 }
 
 impl Classifier for CpuClassifier {
@@ -78,16 +62,7 @@ impl Pass for CpuPass<'_> {
         let (n, classes) = (self.scores.len(), frozen.program.graph.num_outputs());
         let gradient = host::with_values(score_gradient, |given| match &self.columns {
             Columns::All => frozen.backward(&self.trace, given),
-            columns => {
-                let mut dy = vec![0.0; n * classes];
-                let width = columns.width(classes);
-                for row in 0..n {
-                    for (at, column) in chosen(columns, row).enumerate() {
-                        dy[row * classes + column] += given[row * width + at];
-                    }
-                }
-                frozen.backward(&self.trace, &dy)
-            }
+            columns => frozen.backward(&self.trace, &spread(columns, classes, given)),
         })?;
         self.classifier.traces.lock().unwrap_or_else(PoisonError::into_inner).push(self.trace);
         let [c, h, w] = frozen.program.graph.input_shape();

@@ -47,7 +47,7 @@ impl Executor for Cpu {
         check(graph, &parameters)?;
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
-        let lifetimes = training::Lifetimes::new(&program, &slots);
+        let lifetimes = Arc::new(training::Lifetimes::new(&program, &slots));
         let (prepared, buffers) = (Mutex::default(), training::Buffers::default());
         Ok(Box::new(CpuNetwork { parameters, program, slots, lifetimes, prepared, buffers }))
     }
@@ -66,7 +66,7 @@ struct CpuNetwork {
     parameters: Parameters,
     program: Arc<Program>,
     slots: Arc<Slots>,
-    lifetimes: training::Lifetimes,
+    lifetimes: Arc<training::Lifetimes>,
     /// The present parameters packed for evaluation, once somebody asked for them.
     prepared: Mutex<Option<Layers>>,
     buffers: training::Buffers,
@@ -109,6 +109,11 @@ impl Network for CpuNetwork {
         let (program, slots) = (Arc::clone(&self.program), Arc::clone(&self.slots));
         let (layers, normalize) = (self.folded(), normalization(&program, &self.parameters));
         Ok(Box::new(CpuClassifier::new(Frozen { program, slots, layers, normalize })))
+    }
+
+    fn freeze_with_batch_statistics(&self) -> Result<Box<dyn Classifier>> {
+        let program = (Arc::clone(&self.program), Arc::clone(&self.slots), Arc::clone(&self.lifetimes));
+        Ok(Box::new(training::BatchClassifier::new(program, self.parameters.clone())))
     }
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {

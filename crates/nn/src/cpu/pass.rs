@@ -204,7 +204,7 @@ pub(super) fn read_images(
 }
 
 /// The gradient on normalised images in their layout as one on the images `[n, c, h, w]`.
-fn write_gradient(
+pub(super) fn write_gradient(
     gradient: &[f32],
     layout: &Layout,
     [c, h, w]: [usize; 3],

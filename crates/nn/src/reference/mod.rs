@@ -3,6 +3,7 @@
 //!
 //! [`forward()`] is a graph's definition; [`kinks`] says which images lie where its gradient jumps.
 
+mod batch;
 mod forward;
 pub mod kinks;
 mod max_pool2d;
@@ -14,6 +15,7 @@ use robin_core::{Classifier, Columns, Pass, Scores, host};
 use crate::executor::check;
 use crate::graph::{BATCH_NORM_MOMENTUM, Layer};
 use crate::{Error, Executor, Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
+use batch::BatchClassifier;
 pub use forward::{Activations, Mode, activations, batch_statistics, forward};
 pub use weights::Weights;
 
@@ -142,6 +144,11 @@ impl Network for ReferenceNetwork {
 
     fn freeze(&self) -> Result<Box<dyn Classifier>> {
         Reference.classifier(&self.graph, &self.parameters)
+    }
+
+    fn freeze_with_batch_statistics(&self) -> Result<Box<dyn Classifier>> {
+        let weights = Weights::constant(&self.parameters, DType::F32)?;
+        Ok(Box::new(BatchClassifier { graph: self.graph.clone(), weights }))
     }
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {

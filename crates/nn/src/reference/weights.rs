@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 
-use crate::{NamedTensor, Parameters, Result};
+use crate::executor::check_shapes;
+use crate::{Graph, NamedTensor, Parameters, Result};
 
 /// Parameters as tensors of one type, by name.
 pub struct Weights(Vec<(String, Tensor)>);
@@ -15,6 +16,17 @@ impl Weights {
     pub fn constant(parameters: &Parameters, dtype: DType) -> Result<Self> {
         let tensors = parameters.trained.iter().chain(&parameters.buffers);
         Ok(Self(tensors.map(|t| Ok((t.name.clone(), tensor(t, dtype)?))).collect::<Result<_>>()?))
+    }
+
+    /// `tensors` by their names, all of one type, tracked if they are: for whoever holds weights in f64, which
+    /// [`Parameters`] cannot.
+    ///
+    /// # Errors
+    /// [`crate::Error::Weights`] if they are not those of `graph`.
+    pub fn of(graph: &Graph, tensors: Vec<(String, Tensor)>) -> Result<Self> {
+        let found: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())).collect();
+        check_shapes(graph, &found)?;
+        Ok(Self(tensors))
     }
 
     /// `values` (f64, all trained tensors one after the other) in place of the trained values of `like`: the

@@ -17,8 +17,7 @@ use super::super::workspace::with_scratch;
 use super::chunk::{Chunk, inner_layout};
 use super::forward::normed;
 use super::lifetimes::{Done, is_cheap, made_by};
-use super::sums::Sums;
-use super::{Batch, CHUNK, Normed, Training};
+use super::{Batch, CHUNK, Normed, Training, Wanted};
 
 /// One step of the way back: where its gradients are and go.
 #[derive(Clone, Copy)]
@@ -31,8 +30,8 @@ struct Through {
 }
 
 impl Training<'_> {
-    /// Adds the gradients on all weights for the gradient `[n, k]` on a batch's scores to `sums`.
-    pub(super) fn back(&self, score_gradient: &[f32], batch: &mut Batch<'_>, sums: &mut Sums<'_>) {
+    /// The gradients that are `wanted` for the gradient `[n, k]` on a batch's scores.
+    pub(super) fn back(&self, score_gradient: &[f32], batch: &mut Batch<'_>, wanted: &mut Wanted<'_, '_>) {
         let outputs = self.program.graph.num_outputs();
         let layout = &self.program.layouts[self.program.output];
         for (chunk, rows) in batch.chunks.iter_mut().zip(score_gradient.chunks(CHUNK * outputs)) {
@@ -42,7 +41,7 @@ impl Training<'_> {
         for (back, done) in self.slots.back.iter().zip(&self.lifetimes.back) {
             match *back {
                 BackStep::Through { step, from, to, add, marks } => {
-                    self.through(Through { step, from, to, add, marks }, done, batch, sums);
+                    self.through(Through { step, from, to, add, marks }, done, batch, wanted);
                 }
                 BackStep::Sum { value, from, to, add, marks } => {
                     let layout = &self.program.layouts[value];
@@ -56,7 +55,7 @@ impl Training<'_> {
                 }
             }
             self.drop_values(done, batch);
-            self.drop_gradients(done, batch);
+            self.drop_gradients(done, batch, wanted);
         }
     }
 
@@ -66,9 +65,12 @@ impl Training<'_> {
         }
     }
 
-    fn drop_gradients(&self, done: &Done, batch: &mut Batch<'_>) {
+    fn drop_gradients(&self, done: &Done, batch: &mut Batch<'_>, wanted: &Wanted<'_, '_>) {
+        // Whatever else was in that slot before, the gradient on the images is written over it.
+        let is_kept = |slot| matches!(wanted, Wanted::Images) && slot == self.slots.input_gradient;
         for chunk in batch.chunks.iter_mut() {
-            done.gradients.iter().for_each(|&slot| chunk.drop_gradient(self.slots, slot));
+            let done = done.gradients.iter().filter(|slot| !is_kept(**slot));
+            done.for_each(|&slot| chunk.drop_gradient(self.slots, slot));
         }
     }
 
@@ -106,7 +108,7 @@ impl Training<'_> {
     }
 
     /// Through a step; what is `done` with it is let go as early as it can be.
-    fn through(&self, through: Through, done: &Done, batch: &mut Batch<'_>, sums: &mut Sums<'_>) {
+    fn through(&self, through: Through, done: &Done, batch: &mut Batch<'_>, wanted: &mut Wanted<'_, '_>) {
         let (at, step) = (through.step, &self.program.steps[through.step]);
         match step.operation {
             Operation::Conv2d { norm: Some(_), .. } => self.inner_again(at, batch),
@@ -129,7 +131,9 @@ impl Training<'_> {
                 .collect();
             let mut all = batch_norm::Sums::none(layout.channels);
             parts.iter().for_each(|part| all.join(part));
-            sums.add_norm(at, &all);
+            if let Wanted::Weights(sums) = wanted {
+                sums.add_norm(at, &all);
+            }
             let norm = (statistics, &Slopes::of(&all, statistics));
             batch.chunks.par_iter_mut().for_each(|chunk| self.through_norm(through, &layout, norm, chunk));
             if matches!(step.operation, Operation::BatchNorm2d { .. }) {
@@ -149,11 +153,13 @@ impl Training<'_> {
         }
         if inner_layout(self.program, step).is_some() && through.add != Summand::Slot(through.from) {
             // The gradient goes on from the inner buffer.
-            self.drop_gradients(done, batch);
+            self.drop_gradients(done, batch, wanted);
         }
-        sums.add_weights(self, at, through.from, batch.chunks);
+        if let Wanted::Weights(sums) = wanted {
+            sums.add_weights(self, at, through.from, batch.chunks);
+        }
         self.drop_values(done, batch);
-        if step.input != INPUT {
+        if step.input != INPUT || matches!(wanted, Wanted::Images) {
             let layer = &*self.layer(at, Directions::Backward);
             batch.chunks.par_iter_mut().for_each(|chunk| self.to_input(through, step, layer, chunk));
         }

@@ -6,6 +6,7 @@
 
 mod back;
 mod chunk;
+mod classifier;
 mod forward;
 mod lifetimes;
 mod sums;
@@ -20,6 +21,7 @@ use super::lower::Program;
 use super::slots::Slots;
 use crate::{Gradients, LossFn, Parameters, Result};
 use chunk::Chunk;
+pub(super) use classifier::BatchClassifier;
 pub(super) use lifetimes::Lifetimes;
 use robin_kernels::batch_norm::{Moments, Statistics};
 use robin_kernels::conv2d::packed::Directions;
@@ -48,7 +50,7 @@ impl Buffers {
     }
 }
 
-/// What a training step looks at.
+/// What a pass in training looks at.
 struct Training<'a> {
     program: &'a Program,
     slots: &'a Slots,
@@ -57,6 +59,14 @@ struct Training<'a> {
     shared: Vec<Option<Arc<Layer>>>,
     parameters: &'a Parameters,
     normalize: Option<[Vec<f32>; 2]>,
+}
+
+/// What the way back is for.
+enum Wanted<'s, 'a> {
+    /// The gradients on all weights, added to these sums.
+    Weights(&'s mut Sums<'a>),
+    /// The gradient on the images, which is left in its slot.
+    Images,
 }
 
 /// A batch on its way.
@@ -111,7 +121,7 @@ pub(super) fn step(
     let score_gradients = loss(&scores)?;
     let mut sums = Sums::new(&training, &mut buffers.room);
     for (batch, gradient) in on_their_way.iter_mut().zip(score_gradients) {
-        training.back(&host::to_vec(&gradient)?, batch, &mut sums);
+        training.back(&host::to_vec(&gradient)?, batch, &mut Wanted::Weights(&mut sums));
     }
     let gradients = sums.finish(&training);
     let norms: Vec<_> = on_their_way.into_iter().map(|batch| batch.norms).collect();
