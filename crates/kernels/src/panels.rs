@@ -64,7 +64,17 @@ impl Panels {
         (first * self.k + row * width.min(self.vectors - first) + vector - first) * LANES
     }
 
+    /// The instruction set that the matrix is packed for.
+    pub(crate) fn isa(&self) -> Isa {
+        self.isa
+    }
+
     /// All values, in the order of [`Panels::place`].
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The same, to be written.
     pub(crate) fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }

@@ -142,7 +142,7 @@ fn all(
     if backward {
         let mut dx = vec![f32::NAN; IMAGES * to.image()];
         let (layer, mut scratch) = (FewChannels::new(isa, *g, weights), few_channels::Scratch::default());
-        layer.run(given, from, IMAGES, to, &mut dx, few_channels::Mode::Write, &mut scratch);
+        layer.run(Source::Dense(given), from, IMAGES, to, &mut dx, few_channels::Mode::Write, &mut scratch);
         found.push(("few_channels", dx));
     }
     found

@@ -347,11 +347,11 @@ impl Step {
             && self.relu
             && self.add.is_none()
             && !*pooled
+            // Channels of the images may be filled up or not, later on.
             && winograd::supports(&conv2d::Geometry {
                 in_channels: geometry.in_channels.next_multiple_of(LANES),
                 ..*geometry
             })
-            && self.input != INPUT
             && height > 1
             && width > 1;
         if free {
