@@ -26,6 +26,14 @@ impl Panels {
         Self { isa, k, vectors, values: Aligned::zeros(k * vectors * LANES) }
     }
 
+    /// Makes it a matrix `[k, n]` for `isa` of any values, which are to be written before they are read.
+    pub(crate) fn reshape(&mut self, isa: Isa, k: usize, n: usize) {
+        self.isa = isa;
+        self.k = k;
+        self.vectors = n.div_ceil(LANES);
+        self.values.grow(k * self.vectors * LANES);
+    }
+
     /// Packs a row-major matrix `[k, n]`.
     ///
     /// # Panics

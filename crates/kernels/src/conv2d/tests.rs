@@ -40,6 +40,8 @@ fn geometries() -> Vec<Geometry> {
         geometry([4, 4], 16, 80, [3, 1, 1]),
         geometry([5, 13], 16, 16, [3, 1, 2]),
         geometry([9, 6], 16, 16, [5, 1, 4]),
+        // One tile, and weights that are transformed when they are needed.
+        geometry([4, 3], 160, 208, [3, 1, 1]),
     ]
 }
 
