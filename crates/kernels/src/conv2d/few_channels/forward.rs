@@ -126,24 +126,24 @@ impl Pooled<'_, '_> {
                         *columns = V::load(weights, at + v * LANES);
                     }
                     at += N * LANES;
-                    for r in 0..2 {
-                        for w in 0..W {
-                            for c in 0..2 {
-                                let x = V::splat(*rows[r].add(k + (2 * w + c) * channels));
-                                for v in 0..N {
-                                    sums[r][w][c][v] = x.mul_add(columns[v], sums[r][w][c][v]);
+                    for (sums, row) in sums.iter_mut().zip(rows) {
+                        for (w, sums) in sums.iter_mut().enumerate() {
+                            for (c, sums) in sums.iter_mut().enumerate() {
+                                let x = V::splat(*row.add(k + (2 * w + c) * channels));
+                                for (sum, column) in sums.iter_mut().zip(columns) {
+                                    *sum = x.mul_add(column, *sum);
                                 }
                             }
                         }
                     }
                 }
             }
-            for w in 0..W {
+            let [above, below] = sums;
+            for (w, ([a, b], [c, d])) in above.into_iter().zip(below).enumerate() {
                 let place = image * pooled.image() + pooled.pixel(row, column + w);
                 for v in 0..N {
                     let channel = (first + v) * LANES;
-                    let [[top, right], [bottom, across]] = [sums[0][w], sums[1][w]];
-                    self.finish.put(place + channel, channel, [top[v], right[v], bottom[v], across[v]]);
+                    self.finish.put(place + channel, channel, [a[v], b[v], c[v], d[v]]);
                 }
             }
         }
