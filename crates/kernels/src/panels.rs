@@ -26,6 +26,14 @@ impl Panels {
         Self { isa, k, vectors, values: Aligned::zeros(k * vectors * LANES) }
     }
 
+    /// Makes it a matrix `[k, n]` for `isa` of any values, which are to be written before they are read.
+    pub(crate) fn reshape(&mut self, isa: Isa, k: usize, n: usize) {
+        self.isa = isa;
+        self.k = k;
+        self.vectors = n.div_ceil(LANES);
+        self.values.grow(k * self.vectors * LANES);
+    }
+
     /// Packs a row-major matrix `[k, n]`.
     ///
     /// # Panics
@@ -64,7 +72,17 @@ impl Panels {
         (first * self.k + row * width.min(self.vectors - first) + vector - first) * LANES
     }
 
+    /// The instruction set that the matrix is packed for.
+    pub(crate) fn isa(&self) -> Isa {
+        self.isa
+    }
+
     /// All values, in the order of [`Panels::place`].
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The same, to be written.
     pub(crate) fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }

@@ -37,8 +37,6 @@ pub(crate) trait Vector: Copy {
     unsafe fn nan(self) -> u16;
     /// `self` where the bit is set, 0 elsewhere.
     unsafe fn keep(self, bits: u16) -> Self;
-    /// Lane `N + i` in lane `i`, zeros above.
-    unsafe fn shift<const N: i32>(self) -> Self;
     /// Asks for the cache line at a place that will be read soon; may lie outside.
     unsafe fn prefetch(values: &[f32], at: usize);
 
@@ -155,16 +153,6 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    unsafe fn shift<const N: i32>(self) -> Self {
-        let mut lanes = [0.0; 2 * LANES];
-        // SAFETY: as this function's; both vectors lie in the array.
-        unsafe {
-            self.store(&mut lanes, 0);
-            Self::load(&lanes, N as usize)
-        }
-    }
-
-    #[inline(always)]
     unsafe fn prefetch(_values: &[f32], _at: usize) {}
 }
 
@@ -256,14 +244,6 @@ mod x86 {
         #[inline(always)]
         unsafe fn keep(self, bits: u16) -> Self {
             unsafe { Self(_mm512_maskz_mov_ps(bits, self.0)) }
-        }
-
-        #[inline(always)]
-        unsafe fn shift<const N: i32>(self) -> Self {
-            unsafe {
-                let lanes = _mm512_castps_si512(self.0);
-                Self(_mm512_castsi512_ps(_mm512_alignr_epi32::<N>(_mm512_setzero_si512(), lanes)))
-            }
         }
 
         #[inline(always)]
@@ -364,15 +344,6 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn shift<const N: i32>(self) -> Self {
-            let mut lanes = [0.0; 2 * LANES];
-            unsafe {
-                self.store(&mut lanes, 0);
-                Self::load(&lanes, N as usize)
-            }
-        }
-
-        #[inline(always)]
         unsafe fn prefetch(values: &[f32], at: usize) {
             prefetch(values, at);
         }
@@ -406,8 +377,6 @@ mod tests {
                     a.keep(0xA5C3),
                     V::splat(2.0).mul_add(b, V::splat(0.5)),
                     V::zero(),
-                    a.shift::<1>(),
-                    b.shift::<3>(),
                 ];
                 let mut values = vec![f32::NAN; LANES * results.len() + 1];
                 for (at, result) in results.into_iter().enumerate() {

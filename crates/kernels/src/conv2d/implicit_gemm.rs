@@ -114,6 +114,11 @@ impl ImplicitGemm {
         }
     }
 
+    /// The weights `[kernel * kernel * in, out]` of a forward pass.
+    pub(super) fn forward_weights(&self) -> &Panels {
+        &self.parts[0].panels
+    }
+
     /// Pixels that are multiplied together, at most.
     fn rows(&self) -> usize {
         // Neighbours share what they read, but for a step of the stride.

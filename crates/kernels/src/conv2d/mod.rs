@@ -4,7 +4,8 @@
 //! Weights are kept as `[kernel * kernel * in, out]`, in the order `(u, v, c)` of the sum.
 //!
 //! Which implementation serves which layer: [`winograd`] stride 1 with kernels of 3 and 5, [`implicit_gemm`] everything
-//! else, [`few_channels`] the gradient on a network's images, [`sparse`] one below a global max pooling. All write through [`crate::finish`].
+//! else, [`few_channels`] pooling and the gradient at a network's images, [`sparse`] a gradient below a global max pooling. All
+//! write through [`crate::finish`].
 
 pub mod few_channels;
 pub mod implicit_gemm;

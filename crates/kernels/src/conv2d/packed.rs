@@ -13,6 +13,7 @@ use crate::vector::LANES;
 /// A convolution with its weights packed for both directions, or one of them.
 #[derive(Debug)]
 pub struct Packed {
+    geometry: Geometry,
     forward: Option<Direction>,
     backward: Option<Backward>,
 }
@@ -59,6 +60,11 @@ pub struct Scratch {
     sparse: sparse::Scratch,
 }
 
+/// Whether a convolution can take a rectifier and 2x2 max pooling along, and a gradient on what was pooled.
+pub fn takes_pooling(g: &Geometry) -> bool {
+    winograd::supports(g) || few_channels::pools(g)
+}
+
 impl Packed {
     /// Packs weights in this folder's order (`[kernel, kernel, in, out]`). Output channels are whole vectors; input
     /// channels too, or those of a network's images.
@@ -92,6 +98,7 @@ impl Packed {
             }
         };
         Self {
+            geometry,
             forward: (directions != Directions::Backward).then(forward),
             backward: (directions != Directions::Forward).then(backward),
         }
@@ -117,7 +124,7 @@ impl Packed {
     /// Finishes the outputs pooled 2x2 (layout `pooled`; before pooling they would lie as `to` says).
     ///
     /// # Panics
-    /// As [`Packed::forward`], or if [`winograd::supports`] says no.
+    /// As [`Packed::forward`], or if [`takes_pooling`] says no.
     #[allow(clippy::too_many_arguments, reason = "three layouts")]
     pub fn forward_pooled(
         &self,
@@ -129,18 +136,23 @@ impl Packed {
         finish: PooledFinish<'_>,
         scratch: &mut Scratch,
     ) {
-        let Some(Direction::Winograd(layer)) = &self.forward else {
-            panic!("only Winograd's take pooling along")
-        };
-        let mut ending = Ending::Pooled(finish, *pooled);
-        layer.convolve(Source::Dense(x), from, images, to, &mut ending, &mut scratch.winograd);
+        match self.forward.as_ref().expect("weights packed for the forward pass") {
+            Direction::Winograd(layer) => {
+                let mut ending = Ending::Pooled(finish, *pooled);
+                layer.convolve(Source::Dense(x), from, images, to, &mut ending, &mut scratch.winograd);
+            }
+            Direction::Product(layer) => {
+                let weights = layer.forward_weights();
+                few_channels::forward::run_pooled(&self.geometry, weights, x, from, images, pooled, finish);
+            }
+        }
     }
 
     /// Finishes the gradient on `images` images (layout `to`) for the gradient `dy` on their outputs (layout `from`).
     ///
     /// # Panics
-    /// If a layout or a slice does not fit, or the weights were packed for the other direction; if the gradient is pooled and [`winograd::supports`] says no. On images of
-    /// few channels, a finish can only add to its output.
+    /// If a layout or a slice does not fit, or the weights were packed for the other direction; if the gradient is pooled and [`takes_pooling`] says
+    /// no. On images of few channels, a finish can only add to its output.
     pub fn input_gradient(
         &self,
         dy: Source<'_>,
@@ -162,7 +174,7 @@ impl Packed {
                     Add::Output => few_channels::Mode::Add,
                     Add::Values(_) => panic!("a gradient on images of few channels adds to its output only"),
                 };
-                layer.run(dense(dy), from, images, to, finish.output, mode, &mut scratch.few_channels);
+                layer.run(dy, from, images, to, finish.output, mode, &mut scratch.few_channels);
             }
         }
     }
@@ -193,6 +205,6 @@ impl Direction {
 fn dense(source: Source<'_>) -> &[f32] {
     match source {
         Source::Dense(values) => values,
-        Source::Pooled(..) => panic!("only Winograd's take pooling along"),
+        Source::Pooled(..) => panic!("this convolution takes no pooling along"),
     }
 }

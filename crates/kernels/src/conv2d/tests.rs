@@ -40,6 +40,8 @@ fn geometries() -> Vec<Geometry> {
         geometry([4, 4], 16, 80, [3, 1, 1]),
         geometry([5, 13], 16, 16, [3, 1, 2]),
         geometry([9, 6], 16, 16, [5, 1, 4]),
+        // One tile, and weights that are transformed when they are needed.
+        geometry([4, 3], 160, 208, [3, 1, 1]),
     ]
 }
 
@@ -142,7 +144,7 @@ fn all(
     if backward {
         let mut dx = vec![f32::NAN; IMAGES * to.image()];
         let (layer, mut scratch) = (FewChannels::new(isa, *g, weights), few_channels::Scratch::default());
-        layer.run(given, from, IMAGES, to, &mut dx, few_channels::Mode::Write, &mut scratch);
+        layer.run(Source::Dense(given), from, IMAGES, to, &mut dx, few_channels::Mode::Write, &mut scratch);
         found.push(("few_channels", dx));
     }
     found

@@ -144,14 +144,15 @@ impl Program {
     }
 
     /// Chooses channels and halos: whole vectors everywhere but in the input, where that may lie tight, and one halo for all
-    /// images that convolutions read or write, so that equal images have equal places. Rows have none.
+    /// images of a size that convolutions read or write, the widest that one of them needs, so that equal images have
+    /// equal places. Rows have none.
     fn lay_out(&mut self) {
         let tight = self.may_lie_tight(INPUT);
         if !tight {
             self.layouts[INPUT] = self.layouts[INPUT].whole_vectors();
         }
-        let (mut halo, mut input_halo) = (0, 0);
-        let (mut touched, mut rows) = (Vec::new(), vec![false; self.layouts.len()]);
+        let mut input_halo = 0;
+        let (mut halos, mut rows) = (BTreeMap::new(), vec![false; self.layouts.len()]);
         for step in &mut self.steps {
             rows[step.output] = match step.operation {
                 Operation::Linear { .. } | Operation::Flatten { .. } => true,
@@ -160,19 +161,25 @@ impl Program {
             };
             let Operation::Conv2d { geometry, .. } = &mut step.operation else { continue };
             geometry.in_channels = self.layouts[step.input].channels;
-            let forward = implicit_gemm::forward_halo(geometry);
+            let (read, written) = (self.layouts[step.input], self.layouts[step.output]);
+            let mut touch = |layout: &Layout, needed: usize| {
+                let halo: &mut usize = halos.entry(shape(layout)).or_default();
+                *halo = needed.max(*halo);
+            };
+            // The way back reads the gradient on what is written.
+            touch(&written, implicit_gemm::backward_halo(geometry));
+            let needed = implicit_gemm::forward_halo(geometry);
             if step.input == INPUT && tight {
-                input_halo = input_halo.max(forward).max(geometry.padding);
+                input_halo = input_halo.max(needed);
             } else {
-                halo = halo.max(forward).max(implicit_gemm::backward_halo(geometry));
-                touched.extend([step.input, step.output].map(|value| shape(&self.layouts[value])));
+                touch(&read, needed);
             }
         }
         for (value, layout) in self.layouts.iter_mut().enumerate() {
             if value == INPUT && tight {
                 layout.halo = input_halo;
-            } else if !rows[value] && touched.contains(&shape(layout)) {
-                layout.halo = halo;
+            } else if let Some(halo) = halos.get(&shape(layout)).filter(|_| !rows[value]) {
+                layout.halo = *halo;
             }
         }
     }
@@ -347,11 +354,11 @@ impl Step {
             && self.relu
             && self.add.is_none()
             && !*pooled
+            // Channels of the images may be filled up or not, later on.
             && winograd::supports(&conv2d::Geometry {
                 in_channels: geometry.in_channels.next_multiple_of(LANES),
                 ..*geometry
             })
-            && self.input != INPUT
             && height > 1
             && width > 1;
         if free {

@@ -36,6 +36,19 @@ pub(super) fn with<R>(layouts: &[Layout], images: usize, work: impl FnOnce(&mut 
     })
 }
 
+/// Values of a thread's slots that stay where another part of the program may want the memory: 8 MB.
+const HELD: usize = 2 << 20;
+
+/// Lets this thread's slots go if they are large.
+pub(super) fn leave() {
+    WORKSPACE.with_borrow_mut(|workspace| {
+        if workspace.slots.iter().map(|slot| slot.len()).sum::<usize>() > HELD {
+            workspace.slots = Vec::new();
+            workspace.layouts = Vec::new();
+        }
+    });
+}
+
 /// Calls `work` with this thread's scratch alone.
 pub(super) fn with_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
     WORKSPACE.with_borrow_mut(|workspace| work(&mut workspace.scratch))

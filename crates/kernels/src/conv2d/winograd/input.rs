@@ -76,7 +76,15 @@ impl Kernel for Input<'_> {
                     }
                     Source::Pooled(values, bits) => {
                         let windows = Windows::new(tiling, from, (values, bits), image, row, column);
-                        each_vector::<V>(&windows, from.channels, v, to, stride);
+                        match windows.whole() {
+                            Some(Begin::Window) => {
+                                each_vector::<V>(&Whole::<0>(windows), from.channels, v, to, stride);
+                            }
+                            Some(Begin::Middle) => {
+                                each_vector::<V>(&Whole::<1>(windows), from.channels, v, to, stride);
+                            }
+                            None => each_vector::<V>(&windows, from.channels, v, to, stride),
+                        }
                     }
                 }
             }
@@ -224,6 +232,40 @@ impl<'a> Windows<'a> {
             windows: [from.height + 2 * from.halo, from.width + 2 * from.halo],
             first: [row + before, column + before],
         }
+    }
+
+    /// Where the tile begins, if all its windows lie in the image and its halo.
+    #[inline(always)]
+    fn whole(&self) -> Option<Begin> {
+        let inside = |side: usize| self.first[side] + POINTS <= 2 * self.windows[side];
+        match self.first.map(|first| first % 2) {
+            [0, 0] if inside(0) && inside(1) => Some(Begin::Window),
+            [1, 1] if inside(0) && inside(1) => Some(Begin::Middle),
+            _ => None,
+        }
+    }
+}
+
+/// What the first gradient of a tile is, in both dimensions.
+enum Begin {
+    /// The first of its window.
+    Window,
+    /// The last of its window.
+    Middle,
+}
+
+/// Windows that all exist, of which the first gradients are number `BEGIN`: nothing is to be found out for each.
+struct Whole<'a, const BEGIN: usize>(Windows<'a>);
+
+impl<const BEGIN: usize> Tile for Whole<'_, BEGIN> {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, r: usize, c: usize, channel: usize) -> V {
+        let Windows { values, bits, image, row, pixel, first, .. } = self.0;
+        let start = image + first[0] / 2 * row + first[1] / 2 * pixel + channel;
+        let (r, c) = (r + BEGIN, c + BEGIN);
+        let at = start + r / 2 * row + c / 2 * pixel;
+        // SAFETY: as this function's; every window exists.
+        unsafe { V::load(values, at).keep(bits.get_unchecked(at / LANES)[r % 2 * 2 + c % 2]) }
     }
 }
 

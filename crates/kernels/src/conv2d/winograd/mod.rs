@@ -23,6 +23,7 @@ use crate::layout::Layout;
 use crate::panels::{Panels, Rows, Store, multiply};
 use crate::vector::LANES;
 use transforms::POINTS;
+use weights::Weights;
 
 /// Products of a tile.
 const PRODUCTS: usize = POINTS * POINTS;
@@ -39,7 +40,7 @@ const TILES: std::ops::RangeInclusive<usize> = 42..=84;
 pub struct Winograd {
     isa: Isa,
     geometry: Geometry,
-    products: Vec<Panels>,
+    weights: Weights,
 }
 
 /// Room for one block of tiles; kept by a thread from call to call.
@@ -47,6 +48,8 @@ pub struct Winograd {
 pub struct Scratch {
     v: Aligned,
     m: Aligned,
+    /// Weights that are transformed when they are needed.
+    products: Vec<Panels>,
     starts: Vec<usize>,
 }
 
@@ -60,13 +63,13 @@ pub fn supports(g: &Geometry) -> bool {
 }
 
 impl Winograd {
-    /// Transforms and packs weights in the folder's order (`[kernel, kernel, in, out]`).
+    /// Packs weights in the folder's order (`[kernel, kernel, in, out]`).
     ///
     /// # Panics
     /// If [`supports`] says no, or the weights do not fit.
     pub fn new(isa: Isa, geometry: Geometry, weights: &[f32]) -> Self {
         assert!(supports(&geometry), "{geometry:?}");
-        Self { isa, geometry, products: weights::transform(isa, &geometry, weights) }
+        Self { isa, geometry, weights: Weights::new(isa, &geometry, weights) }
     }
 
     /// The sizes.
@@ -94,7 +97,8 @@ impl Winograd {
         let most = tiles_of_a_block(c, k);
         let count = images * tiling.per_image();
         // Odd numbers of cache lines from product to product, so that the 36 do not meet in one set of a cache.
-        let (v_stride, m_stride) = (odd_lines(most.min(count) * c), odd_lines(most.min(count) * k));
+        let strides = [c, k].map(|channels| odd_lines(most.min(count) * channels));
+        let [v_stride, m_stride] = strides;
         scratch.v.grow(PRODUCTS * v_stride);
         scratch.m.grow(PRODUCTS * m_stride);
         scratch.starts.clear();
@@ -103,13 +107,42 @@ impl Winograd {
         for block in 0..blocks {
             let tiles = block * count / blocks..(block + 1) * count / blocks;
             input::transform(self.isa, &tiling, source, from, tiles.clone(), &mut scratch.v, v_stride);
-            for (product, panels) in self.products.iter().enumerate() {
-                let v = &scratch.v[product * v_stride..][..tiles.len() * c];
-                let m = &mut scratch.m[product * m_stride..][..tiles.len() * k];
-                let rows = Rows::plain(v, &scratch.starts[..tiles.len()], c);
-                multiply(rows, panels, &mut Store { values: m, stride: k });
+            match &self.weights {
+                Weights::Ready(products) => scratch.multiply(products, 0, tiles.len(), [c, k], strides),
+                Weights::Given(weights) => {
+                    let mut products = std::mem::take(&mut scratch.products);
+                    products.resize_with(PRODUCTS, || Panels::zeros(self.isa, 0, 0));
+                    let width = self.isa.panel_vectors() * LANES;
+                    for first in (0..k).step_by(width) {
+                        products
+                            .iter_mut()
+                            .for_each(|panels| panels.reshape(self.isa, c, width.min(k - first)));
+                        weights::transform(self.isa, &self.geometry, weights, first / LANES, &mut products);
+                        scratch.multiply(&products, first, tiles.len(), [c, k], strides);
+                    }
+                    scratch.products = products;
+                }
             }
             output::transform(self.isa, &tiling, &scratch.m, m_stride, tiles, to, ending);
+        }
+    }
+}
+
+impl Scratch {
+    /// The products of `tiles` transformed tiles with the weights of the output channels from `first` on.
+    fn multiply(
+        &mut self,
+        products: &[Panels],
+        first: usize,
+        tiles: usize,
+        [c, k]: [usize; 2],
+        [v_stride, m_stride]: [usize; 2],
+    ) {
+        for (product, panels) in products.iter().enumerate() {
+            let v = &self.v[product * v_stride..][..tiles * c];
+            let m = &mut self.m[product * m_stride..][..tiles * k];
+            let rows = Rows::plain(v, &self.starts[..tiles], c);
+            multiply(rows, panels, &mut Store { values: &mut m[first..], stride: k });
         }
     }
 }

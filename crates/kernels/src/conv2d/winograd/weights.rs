@@ -1,24 +1,49 @@
 //! `U = G g G^T`: the transform of the weights, and its adjoint for their gradient.
 
 use super::transforms::{POINTS, filter_matrix};
-use super::{Geometry, PRODUCTS};
+use super::{Geometry, PRODUCTS, Tiling};
+use crate::aligned::Aligned;
 use crate::isa::Isa;
 use crate::panels::Panels;
 use crate::vector::{Kernel, LANES, Vector, run};
 
-/// The packed matrices `[in, out]` of the 36 products, from weights `[kernel, kernel, in, out]`.
-pub(super) fn transform(isa: Isa, g: &Geometry, weights: &[f32]) -> Vec<Panels> {
-    assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
-    let mut products = vec![Panels::zeros(isa, g.in_channels, g.out_channels); PRODUCTS];
+/// The weights of a layer for its 36 products.
+#[derive(Debug)]
+pub(super) enum Weights {
+    /// Transformed and packed, matrices `[in, out]`.
+    Ready(Vec<Panels>),
+    /// As they were given. Where an image has one tile, hardly any product is made of each transformed weight: it costs no
+    /// more to transform them again, some columns at a time, than to read four times as many from memory.
+    Given(Aligned),
+}
+
+/// Transformed weights, in values, from which on they are made when they are needed: 4 MB.
+const MANY: usize = 1 << 20;
+
+impl Weights {
+    /// Of weights `[kernel, kernel, in, out]`.
+    pub(super) fn new(isa: Isa, g: &Geometry, weights: &[f32]) -> Self {
+        assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
+        if Tiling::new(g).per_image() == 1 && PRODUCTS * g.in_channels * g.out_channels > MANY {
+            return Self::Given(Aligned::from(weights));
+        }
+        let mut products = vec![Panels::zeros(isa, g.in_channels, g.out_channels); PRODUCTS];
+        transform(isa, g, weights, 0, &mut products);
+        Self::Ready(products)
+    }
+}
+
+/// Fills `products` with the transforms of the output channels from vector `first` on.
+pub(super) fn transform(isa: Isa, g: &Geometry, weights: &[f32], first: usize, products: &mut [Panels]) {
     let matrix = filter_matrix(g.kernel);
-    run(isa, Transform { g, weights, matrix: &matrix, products: &mut products });
-    products
+    run(isa, Transform { g, weights, matrix: &matrix, first, products });
 }
 
 struct Transform<'a> {
     g: &'a Geometry,
     weights: &'a [f32],
     matrix: &'a [Vec<f32>],
+    first: usize,
     products: &'a mut [Panels],
 }
 
@@ -44,8 +69,8 @@ impl Transform<'_> {
     unsafe fn all<V: Vector, const K: usize>(self) {
         let plane = self.g.in_channels * self.g.out_channels;
         for c in 0..self.g.in_channels {
-            for vector in 0..self.g.out_channels / LANES {
-                let from = c * self.g.out_channels + vector * LANES;
+            for vector in 0..self.products[0].columns() / LANES {
+                let from = c * self.g.out_channels + (self.first + vector) * LANES;
                 let place = self.products[0].place(c, vector);
                 // SAFETY: as this function's; every tap has `plane` weights.
                 unsafe {
@@ -84,5 +109,55 @@ pub(super) unsafe fn weighted<V: Vector, const K: usize>(values: [V; K], factors
             sum = V::splat(factor).mul_add(value, sum);
         }
         sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_transformed_alone_as_among_others() {
+        let g =
+            Geometry { input: [4, 4], in_channels: 32, out_channels: 80, kernel: 3, stride: 1, padding: 1 };
+        let weights: Vec<f32> =
+            (0..g.taps() * 80).map(|i| ((i * 7919 % 2003) as f32 / 1001.5) - 1.0).collect();
+        for isa in Isa::available() {
+            let Weights::Ready(mut all) = Weights::new(isa, &g, &weights) else { panic!("few weights") };
+            let mut some = vec![Panels::zeros(isa, 0, 0); PRODUCTS];
+            for first in (0..5).step_by(isa.panel_vectors()) {
+                let vectors = isa.panel_vectors().min(5 - first);
+                some.iter_mut().for_each(|panels| panels.reshape(isa, 32, vectors * LANES));
+                transform(isa, &g, &weights, first, &mut some);
+                for (all, some) in all.iter_mut().zip(&mut some) {
+                    for (row, vector) in (0..32).flat_map(|row| (0..vectors).map(move |v| (row, v))) {
+                        assert_eq!(
+                            some.vector_mut(row, vector),
+                            all.vector_mut(row, first + vector),
+                            "{isa:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn large_weights_of_small_images_are_kept_as_they_are() {
+        let kept = |side: usize, channels: usize| {
+            let g = Geometry {
+                input: [side; 2],
+                in_channels: channels,
+                out_channels: channels,
+                kernel: 3,
+                stride: 1,
+                padding: 1,
+            };
+            matches!(Weights::new(Isa::Portable, &g, &vec![0.0; g.taps() * channels]), Weights::Given(_))
+        };
+        assert_eq!(
+            [(4, 512), (8, 256), (4, 64)].map(|(side, channels)| kept(side, channels)),
+            [true, false, false]
+        );
     }
 }

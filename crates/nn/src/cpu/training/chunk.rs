@@ -7,8 +7,8 @@ use super::super::apply::Marks;
 use super::super::lower::{Operation, Program, Step, ValueId};
 use super::super::slots::{Slot, Slots};
 
-/// Values that idle buffers of a chunk may hold: 6 MB. Beyond that, buffers of one size are let go while others are in use.
-const IDLE: usize = 3 << 19;
+/// Values that idle buffers of a chunk may hold: 2 MB. Beyond that, buffers of one size are let go while others are in use.
+const IDLE: usize = 1 << 19;
 
 /// Buffers of one chunk. Those of values, of `inner` and of gradients are empty unless in use.
 #[derive(Debug, Default)]

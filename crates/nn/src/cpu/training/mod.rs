@@ -19,6 +19,7 @@ use robin_core::{Scores, host};
 use super::layers::{self, Layer};
 use super::lower::Program;
 use super::slots::Slots;
+use super::workspace;
 use crate::{Gradients, LossFn, Parameters, Result};
 use chunk::Chunk;
 pub(super) use classifier::BatchClassifier;
@@ -105,6 +106,8 @@ pub(super) fn step(
     batches: &[&Tensor],
     loss: &mut LossFn<'_>,
 ) -> Result<Gradients> {
+    // What the attack before this step needed, the next one makes again.
+    rayon::broadcast(|_| workspace::leave());
     let normalize = super::normalization(program, parameters);
     let training = Training { program, slots, lifetimes, shared, parameters, normalize };
     buffers.batches.resize_with(batches.len(), Vec::new);
