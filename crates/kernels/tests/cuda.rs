@@ -1,5 +1,6 @@
 //! The CUDA kernels, compiled for this processor, against the references. `cargo test -p robin-kernels --features cuda`.
 #![cfg(feature = "cuda")]
+#![allow(clippy::print_stdout, reason = "says what is not tested on this machine")]
 
 #[path = "cuda/attacks.rs"]
 mod attacks;

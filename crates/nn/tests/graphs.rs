@@ -1,5 +1,7 @@
 //! Graphs that no model has, on `cpu` against `reference`: an executor runs every graph that can be built.
 
+#![allow(clippy::print_stdout, reason = "says what is not tested on this machine")]
+
 use candle_core::{DType, Device, Tensor};
 use robin_core::{Columns, Pass, Purpose, Scores, Seed, host};
 use robin_nn::graph::Point;

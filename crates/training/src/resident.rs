@@ -7,7 +7,7 @@ use robin_data::{Dataset, Flip, Padding};
 use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentStart, ResidentStep};
 
 use crate::step::perturbed_rows;
-use crate::{Config, Method, Result};
+use crate::{Config, Method, Result, Tally};
 
 /// Whether a device can make the steps of `config`: standard and adversarial training. Other methods, and averages of
 /// weights, which follow every step, are made by the loop on the host, whatever the network runs on.
@@ -19,7 +19,7 @@ pub(crate) fn applies(config: &Config) -> bool {
 /// A step's settings that are made anew.
 pub(crate) struct Prepared {
     labels: Vec<u32>,
-    pub(crate) perturbed: Vec<usize>,
+    perturbed: Vec<usize>,
     cut: ResidentCut,
     attack: Option<ResidentAttack>,
 }
@@ -66,8 +66,14 @@ impl Prepared {
         }
     }
 
-    pub(crate) fn labels(&self) -> &[u32] {
-        &self.labels
+    /// Predictions of all examples, counted.
+    pub(crate) fn tally(&self, classes: usize, predictions: &[u32]) -> Tally {
+        let mut tally = Tally::new(classes);
+        tally.add(&self.labels, predictions);
+        for &row in &self.perturbed {
+            tally.add_perturbed(self.labels[row], predictions[row]);
+        }
+        tally
     }
 }
 

@@ -287,11 +287,7 @@ impl<'a> Trainer<'a> {
         if outcome.not_finite > 0 {
             return Err(self.diverged(format!("{} values of the gradient", outcome.not_finite)));
         }
-        let mut tally = Tally::new(self.state.tally.classes());
-        tally.add(prepared.labels(), &outcome.predictions);
-        for &row in &prepared.perturbed {
-            tally.add_perturbed(prepared.labels()[row], outcome.predictions[row]);
-        }
+        let tally = prepared.tally(self.state.tally.classes(), &outcome.predictions);
         self.count(outcome.loss, &tally, observer);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Training on a device, with this processor as the device. `cargo test -p robin-training --features cuda`.
 #![cfg(feature = "cuda")]
+#![allow(clippy::print_stdout, reason = "says what is not tested on this machine")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ fn data() -> Dataset {
 fn config(norm: Norm) -> Config {
     let epsilon = if norm == Norm::L2 { "2.0" } else { "25/255" };
     let budget = Budget { norm, epsilon: epsilon.parse().unwrap() };
-    let (steps, step_size) = (2, StepSize::STANDARD);
+    let (steps, step_size) = (4, StepSize::STANDARD);
     Config {
         method: Method::PgdAt { budget, steps, step_size, proportion: Proportion::Cosine },
         epochs: 2,
@@ -202,6 +203,24 @@ impl Device for Failing {
     fn synchronize(&self) -> Result<(), DeviceError> {
         self.host.synchronize()
     }
+
+    /// Cannot record, as some device may not: every step is asked for anew.
+    fn begin_recording(&self) -> Result<bool, DeviceError> {
+        Ok(false)
+    }
+
+    fn end_recording(&self) -> Result<u64, DeviceError> {
+        self.host.end_recording()
+    }
+
+    unsafe fn replay(&self, recording: u64) -> Result<(), DeviceError> {
+        // SAFETY: as above.
+        unsafe { self.host.replay(recording) }
+    }
+
+    fn forget(&self, recording: u64) {
+        self.host.forget(recording);
+    }
 }
 
 fn lost() -> DeviceError {
@@ -228,6 +247,14 @@ fn a_lost_device_leaves_the_checkpoint_as_it_was() {
         assert_eq!(std::fs::read(&path).unwrap(), before, "after {launches} launches");
     }
     assert_eq!(go_on(&whole, &config, &path, STEPS - 2).unwrap(), expected);
+}
+
+#[test]
+fn a_device_that_cannot_record_makes_the_same_steps() {
+    let Some(whole) = cuda(Precision::F32) else { return };
+    let config = config(Norm::Linf);
+    let device = Failing { host: Host::new().unwrap().unwrap(), launches: AtomicUsize::new(usize::MAX) };
+    assert_eq!(trained(&Cuda::on(Arc::new(device), Precision::F32), &config), trained(&whole, &config));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Steps of PGD on images f32 `[n, length]`, and where it begins. The formulas are in `sources/attack.cu`.
 
-use super::context::launch;
+use super::arguments::launch;
 use super::{Buffer, Context, Result};
 
 /// Threads that sum the squares of one image: the same on every device, so that sums have one order.
@@ -49,11 +49,11 @@ pub fn step(
                 images, clean, gradient, step as f32, epsilon as f32, count as i64)
         },
         Ball::L2 { step, .. } => {
-            let squares = squares(context, gradient, None, length)?;
+            let lengths = lengths(context, gradient, None, length)?;
             // SAFETY: lengths were checked.
             unsafe {
                 launch!(context, "step_l2", count;
-                    images, gradient, &squares, PARTS as i32, step, length as i32, count as i64)
+                    images, gradient, &lengths, step, length as i32, count as i64)
             }?;
             project(context, ball, images, clean, length)
         }
@@ -69,16 +69,17 @@ fn project(
     length: usize,
 ) -> Result<()> {
     let Ball::L2 { epsilon, .. } = ball else { return Ok(()) };
-    let squares = squares(context, images, Some(clean), length)?;
+    let lengths = lengths(context, images, Some(clean), length)?;
     let count = images.len();
     // SAFETY: lengths were checked.
     unsafe {
         launch!(context, "project_l2", count;
-            images, clean, &squares, PARTS as i32, epsilon, length as i32, count as i64)
+            images, clean, &lengths, epsilon, length as i32, count as i64)
     }
 }
 
-fn squares(
+/// The length of each image of `a`, or of its difference from `b`.
+fn lengths(
     context: &Context,
     a: &Buffer<f32>,
     b: Option<&Buffer<f32>>,
@@ -90,7 +91,11 @@ fn squares(
     unsafe {
         launch!(context, "square_parts", count; a, b, length as i32, PARTS as i32, count as i64, &sums)
     }?;
-    Ok(sums)
+    let rows = a.len() / length;
+    let lengths = context.buffer::<f64>(rows)?;
+    // SAFETY: as above.
+    unsafe { launch!(context, "roots", rows; &sums, PARTS as i32, rows as i64, &lengths) }?;
+    Ok(lengths)
 }
 
 /// Uniform points of the linf ball: pixel number p of an image is draw number p of the stream of its id under `key`.

@@ -1,6 +1,6 @@
 //! Batches out of a data set on the device, and out of each other. The formulas are in `sources/batches.cu`.
 
-use super::context::launch;
+use super::arguments::launch;
 use super::{Buffer, Context, Result};
 
 /// How images are padded, cut and mirrored; keys are those of the streams that positions and flips are drawn from.

@@ -72,6 +72,36 @@ struct Pool {
     free: HashMap<usize, Vec<Address>>,
     in_use: usize,
     peak: usize,
+    /// Whether work is being recorded, which must find its buffers here.
+    recording: bool,
+}
+
+/// Work that was recorded once, and can be asked for again: the same kernels on the same buffers. It keeps its context, whose
+/// free buffers it writes to: a context that records is used for nothing else.
+#[derive(Debug)]
+pub struct Recording {
+    context: Context,
+    number: u64,
+}
+
+impl Recording {
+    /// Asks for it once more.
+    ///
+    /// # Safety
+    /// Every buffer that the work was given from outside is still there, and nobody else uses the context meanwhile.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub unsafe fn replay(&self) -> Result<()> {
+        // SAFETY: the caller's word.
+        unsafe { self.context.device().replay(self.number) }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.context.device().forget(self.number);
+    }
 }
 
 impl Context {
@@ -126,6 +156,32 @@ impl Context {
         Ok(buffer)
     }
 
+    /// A context of its own memory on the same queue.
+    pub fn beside(&self) -> Self {
+        Self::new(Arc::clone(&self.0.device), self.precision())
+    }
+
+    /// Records what `work` asks for, in place of doing it; none if the device cannot. The same work must have been done once
+    /// before, so that its buffers are there.
+    ///
+    /// # Errors
+    /// As `work`; [`Error::Call`] if it needs more memory, or waits for something.
+    pub fn record<E: From<Error>>(
+        &self,
+        work: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Option<Recording>, E> {
+        if !self.device().begin_recording()? {
+            return Ok(None);
+        }
+        self.pool().recording = true;
+        let done = work();
+        self.pool().recording = false;
+        // Ended in any case: the device must not stay as it is.
+        let ended = self.device().end_recording();
+        done?;
+        Ok(Some(Recording { context: self.clone(), number: ended? }))
+    }
+
     /// Waits for everything asked for so far.
     ///
     /// # Errors
@@ -156,6 +212,10 @@ impl Context {
         if threads == 0 {
             return Ok(());
         }
+        let limit = i32::MAX as usize;
+        if threads > limit {
+            return Err(Error::TooLarge { what: name, found: threads, limit });
+        }
         // SAFETY: the caller's word.
         unsafe { self.device().launch(name, self.precision().storage(), threads, arguments) }
     }
@@ -165,9 +225,16 @@ impl Context {
     }
 
     fn allocate(&self, bytes: usize) -> Result<Address> {
-        let kept = self.pool().free.get_mut(&bytes).and_then(Vec::pop);
+        let (kept, recording) = {
+            let mut pool = self.pool();
+            (pool.free.get_mut(&bytes).and_then(Vec::pop), pool.recording)
+        };
         let address = match kept {
             Some(address) => address,
+            None if recording => {
+                let reason = format!("{bytes} bytes were asked for while work is recorded");
+                return Err(Error::Call { library: "the driver", call: "recording", reason, in_use: 0 });
+            }
             None => match self.device().allocate(bytes)? {
                 Some(address) => address,
                 None => {
@@ -320,35 +387,3 @@ impl<T: Element> Drop for Buffer<T> {
         pool.free.entry(self.bytes).or_default().push(self.address);
     }
 }
-
-impl<T: Element> From<&Buffer<T>> for Argument {
-    fn from(buffer: &Buffer<T>) -> Self {
-        buffer.argument()
-    }
-}
-
-impl<T: Element> From<Option<&Buffer<T>>> for Argument {
-    fn from(buffer: Option<&Buffer<T>>) -> Self {
-        Argument::Address(buffer.map_or(0, Buffer::address))
-    }
-}
-
-macro_rules! from {
-    ($($of:ty => $to:ident),*) => {$(
-        impl From<$of> for Argument {
-            fn from(value: $of) -> Self {
-                Argument::$to(value)
-            }
-        }
-    )*};
-}
-
-from!(i32 => Int, u32 => Word, i64 => Long, f32 => Float, f64 => Double);
-
-/// `launch!(context, "kernel", threads; argument, ...)`: [`Context::launch`] with its arguments converted.
-macro_rules! launch {
-    ($context:expr, $name:literal, $threads:expr; $($argument:expr),* $(,)?) => {
-        $context.launch($name, $threads, &[$($crate::cuda::Argument::from($argument)),*])
-    };
-}
-pub(super) use launch;

@@ -103,19 +103,31 @@ impl Cudnn {
         let selection = self.selection;
         let Trial { algorithm, workspace, .. } = self.cache.choose(&key, selection, WORKSPACE, || {
             if selection == Selection::Fastest {
-                state.make_room(WORKSPACE)?;
+                state.make_room_to_measure()?;
             }
             // SAFETY: the caller's word, and the scratch memory is that long.
             unsafe { trials::run(&state, &descriptors, pass, selection, operands) }
         })?;
         state.make_room(workspace)?;
-        descriptors.set_math(algorithm.math)?;
+        // f32 is f32, whatever cuDNN would allow itself.
+        descriptors.set_math(if precision == Precision::F32 { math } else { algorithm.math })?;
         // SAFETY: the caller's word.
         unsafe { state.run(&descriptors, pass, algorithm, workspace, operands) }
     }
 }
 
 impl State {
+    /// As much scratch memory as algorithms may use, or what there is of it.
+    fn make_room_to_measure(&mut self) -> Result<()> {
+        let mut bytes = WORKSPACE;
+        loop {
+            match self.make_room(bytes) {
+                Err(Error::OutOfMemory { .. }) if bytes > WORKSPACE / 32 => bytes /= 2,
+                done => return done,
+            }
+        }
+    }
+
     /// Sees to it that there are `bytes` of scratch memory.
     fn make_room(&mut self, bytes: usize) -> Result<()> {
         if bytes <= self.bytes {

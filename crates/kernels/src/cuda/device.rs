@@ -139,6 +139,31 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// # Errors
     /// If any of it failed.
     fn synchronize(&self) -> Result<()>;
+
+    /// Begins to record: what is asked for from now on is kept, and not done. `false` if the device cannot do so. Until the
+    /// end of it nothing may be allocated, uploaded, downloaded or waited for, and one thread alone asks.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn begin_recording(&self) -> Result<bool>;
+
+    /// Ends recording, and keeps what was recorded under a number.
+    ///
+    /// # Errors
+    /// If something was asked for that cannot be recorded.
+    fn end_recording(&self) -> Result<u64>;
+
+    /// Asks for everything recorded under a number once more.
+    ///
+    /// # Safety
+    /// What was recorded is as safe as when it was: all its buffers are still there.
+    ///
+    /// # Errors
+    /// If the device fails.
+    unsafe fn replay(&self, recording: u64) -> Result<()>;
+
+    /// Lets a recording go.
+    fn forget(&self, recording: u64);
 }
 
 impl Argument {

@@ -125,10 +125,20 @@ impl Gpu {
 /// A queue (stream) of a GPU.
 pub struct Queue {
     gpu: Arc<Gpu>,
-    stream: sys::CUstream,
     blas: Blas,
     #[cfg(feature = "cudnn")]
     dnn: super::cudnn::Cudnn,
+    recordings: Mutex<Recordings>,
+    /// Last: the libraries' handles are destroyed before it.
+    stream: Stream,
+}
+
+struct Stream(sys::CUstream);
+
+#[derive(Default)]
+struct Recordings {
+    kept: HashMap<u64, sys::CUgraphExec>,
+    next: u64,
 }
 
 // SAFETY: handles are used by one thread at a time, behind locks, or by calls that threads may make side by side.
@@ -158,10 +168,11 @@ impl Queue {
         let _ = selection; // our own kernels have one order only
         Ok(Arc::new(Self {
             gpu: Arc::clone(gpu),
-            stream,
             blas,
             #[cfg(feature = "cudnn")]
             dnn,
+            recordings: Mutex::default(),
+            stream: Stream(stream),
         }))
     }
 }
@@ -174,7 +185,7 @@ impl Device for Queue {
     fn allocate(&self, bytes: usize) -> Result<Option<Address>> {
         self.gpu.enter()?;
         // SAFETY: the stream lives as long as this queue.
-        match unsafe { result::malloc_async(self.stream, bytes) } {
+        match unsafe { result::malloc_async(self.stream.0, bytes) } {
             Ok(address) => Ok(Some(address)),
             Err(result::DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => Ok(None),
             Err(error) => Err(failed("cuMemAllocAsync")(error)),
@@ -184,7 +195,7 @@ impl Device for Queue {
     unsafe fn release(&self, address: Address) {
         if self.gpu.enter().is_ok() {
             // SAFETY: the caller's word. After a lost device there is nothing to give back to.
-            let _ = unsafe { result::free_async(address, self.stream) };
+            let _ = unsafe { result::free_async(address, self.stream.0) };
         }
     }
 
@@ -197,27 +208,27 @@ impl Device for Queue {
     unsafe fn upload(&self, from: &[u8], to: Address) -> Result<()> {
         self.gpu.enter()?;
         // SAFETY: the caller's word; pageable memory has been read when the call returns.
-        unsafe { result::memcpy_htod_async(to, from, self.stream) }.map_err(failed("cuMemcpyHtoDAsync"))
+        unsafe { result::memcpy_htod_async(to, from, self.stream.0) }.map_err(failed("cuMemcpyHtoDAsync"))
     }
 
     unsafe fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
         self.gpu.enter()?;
         // SAFETY: the caller's word; the memory is not touched before the stream is through.
-        unsafe { result::memcpy_dtoh_async(to, from, self.stream) }.map_err(failed("cuMemcpyDtoHAsync"))?;
+        unsafe { result::memcpy_dtoh_async(to, from, self.stream.0) }.map_err(failed("cuMemcpyDtoHAsync"))?;
         self.synchronize()
     }
 
     unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<()> {
         self.gpu.enter()?;
         // SAFETY: the caller's word.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.0) }
             .map_err(failed("cuMemcpyDtoDAsync"))
     }
 
     unsafe fn clear(&self, at: Address, bytes: usize) -> Result<()> {
         self.gpu.enter()?;
         // SAFETY: the caller's word.
-        unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }.map_err(failed("cuMemsetD8Async"))
+        unsafe { result::memset_d8_async(at, 0, bytes, self.stream.0) }.map_err(failed("cuMemsetD8Async"))
     }
 
     unsafe fn launch(
@@ -234,7 +245,7 @@ impl Device for Queue {
         let blocks = threads.div_ceil(BLOCK) as u32;
         let (grid, block) = ((blocks, 1, 1), (BLOCK as u32, 1, 1));
         // SAFETY: the caller's word.
-        unsafe { result::launch_kernel(function, grid, block, 0, self.stream, &mut pointers) }
+        unsafe { result::launch_kernel(function, grid, block, 0, self.stream.0, &mut pointers) }
             .map_err(failed("cuLaunchKernel"))
     }
 
@@ -264,18 +275,64 @@ impl Device for Queue {
     fn synchronize(&self) -> Result<()> {
         self.gpu.enter()?;
         // SAFETY: the stream lives as long as this queue.
-        unsafe { result::stream::synchronize(self.stream) }.map_err(failed("cuStreamSynchronize"))
+        unsafe { result::stream::synchronize(self.stream.0) }.map_err(failed("cuStreamSynchronize"))
+    }
+
+    fn begin_recording(&self) -> Result<bool> {
+        self.gpu.enter()?;
+        let mode = sys::CUstreamCaptureMode_enum::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream lives as long as this queue.
+        unsafe { result::stream::begin_capture(self.stream.0, mode) }
+            .map_err(failed("cuStreamBeginCapture"))?;
+        Ok(true)
+    }
+
+    fn end_recording(&self) -> Result<u64> {
+        self.gpu.enter()?;
+        // SAFETY: the stream is being captured; the graph is not needed once it can be launched.
+        let launchable = unsafe {
+            let graph = result::stream::end_capture(self.stream.0).map_err(failed("cuStreamEndCapture"))?;
+            let mut launchable = std::ptr::null_mut();
+            let made = sys::cuGraphInstantiateWithFlags(&mut launchable, graph, 0).result();
+            result::graph::destroy(graph).map_err(failed("cuGraphDestroy"))?;
+            made.map_err(failed("cuGraphInstantiate"))?;
+            launchable
+        };
+        let mut recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        recordings.next += 1;
+        let number = recordings.next;
+        recordings.kept.insert(number, launchable);
+        Ok(number)
+    }
+
+    unsafe fn replay(&self, recording: u64) -> Result<()> {
+        self.gpu.enter()?;
+        let recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(&launchable) = recordings.kept.get(&recording) else { return Ok(()) };
+        // SAFETY: the caller's word.
+        unsafe { result::graph::launch(launchable, self.stream.0) }.map_err(failed("cuGraphLaunch"))
+    }
+
+    fn forget(&self, recording: u64) {
+        let mut recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(launchable), Ok(())) = (recordings.kept.remove(&recording), self.gpu.enter()) {
+            // SAFETY: nobody can launch it any more; what runs of it goes on.
+            let _ = unsafe { result::graph::exec_destroy(launchable) };
+        }
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if self.gpu.enter().is_ok() {
-            // SAFETY: nobody has the queue any more; what it was asked for is waited for first.
-            unsafe {
-                let _ = result::stream::synchronize(self.stream);
-                let _ = result::stream::destroy(self.stream);
-            }
-        }
+        // What it was asked for is waited for; then its handles are destroyed in this context. After a lost device nothing
+        // can be done about a failure.
+        let _ = self.synchronize();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: nobody has the stream any more.
+        let _ = unsafe { result::stream::destroy(self.0) };
     }
 }

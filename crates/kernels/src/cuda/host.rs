@@ -27,6 +27,23 @@ pub struct Host {
     memory: Mutex<HashMap<Address, Layout>>,
     /// Bytes that may be allocated.
     limit: usize,
+    recorder: Mutex<Recorder>,
+}
+
+#[derive(Debug, Default)]
+struct Recorder {
+    /// What is being recorded, if anything is.
+    now: Option<Vec<Work>>,
+    kept: HashMap<u64, Vec<Work>>,
+    next: u64,
+}
+
+/// What can be recorded.
+#[derive(Debug, Clone)]
+enum Work {
+    Launch { name: &'static str, storage: Storage, threads: usize, arguments: Vec<Argument> },
+    Copy { from: Address, to: Address, bytes: usize },
+    Clear { at: Address, bytes: usize },
 }
 
 #[derive(Debug)]
@@ -67,7 +84,7 @@ impl Host {
             let _ = KERNELS.set(Kernels::compile(&compiler)?);
         }
         let kernels = KERNELS.get().expect("they were compiled");
-        Ok(Some(Arc::new(Self { kernels, memory: Mutex::default(), limit })))
+        Ok(Some(Arc::new(Self { kernels, memory: Mutex::default(), limit, recorder: Mutex::default() })))
     }
 }
 
@@ -126,6 +143,61 @@ impl Kernels {
     }
 }
 
+impl Host {
+    fn recorder(&self) -> std::sync::MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps work if it is being recorded, and does it otherwise.
+    ///
+    /// # Safety
+    /// As [`Device`] says.
+    unsafe fn ask(&self, work: Work) -> Result<()> {
+        if let Some(now) = &mut self.recorder().now {
+            now.push(work);
+            return Ok(());
+        }
+        // SAFETY: the caller's word.
+        unsafe { self.work(&work) }
+    }
+
+    /// # Safety
+    /// As [`Device`] says.
+    unsafe fn work(&self, work: &Work) -> Result<()> {
+        // SAFETY: the caller's word.
+        unsafe {
+            match *work {
+                Work::Copy { from, to, bytes } => std::ptr::copy(from as *const u8, to as *mut u8, bytes),
+                Work::Clear { at, bytes } => std::ptr::write_bytes(at as *mut u8, 0, bytes),
+                Work::Launch { name, storage, threads, ref arguments } => {
+                    let library = &self.kernels.libraries[storage as usize];
+                    // Every function of this prefix has this type.
+                    let entry = library.get::<Entry>(format!("robin_{name}\0").as_bytes());
+                    let entry = entry.map_err(|_| Error::UnknownKernel { name })?;
+                    let mut arguments = arguments.clone();
+                    let mut pointers: Vec<*mut c_void> =
+                        arguments.iter_mut().map(Argument::as_mut_ptr).collect();
+                    entry(threads.div_ceil(BLOCK) as u32, BLOCK as u32, pointers.as_mut_ptr());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what a GPU refuses while it records.
+    fn not_recording(&self, call: &'static str) -> Result<()> {
+        match self.recorder().now {
+            None => Ok(()),
+            Some(_) => Err(Error::Call {
+                library: "the host",
+                call,
+                reason: "work is being recorded".to_owned(),
+                in_use: 0,
+            }),
+        }
+    }
+}
+
 impl Device for Host {
     fn description(&self) -> String {
         "this processor, one thread after the other".to_owned()
@@ -162,12 +234,14 @@ impl Device for Host {
     }
 
     unsafe fn upload(&self, from: &[u8], to: Address) -> Result<()> {
+        self.not_recording("upload")?;
         // SAFETY: the caller's word.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to as *mut u8, from.len()) };
         Ok(())
     }
 
     unsafe fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
+        self.not_recording("download")?;
         // SAFETY: the caller's word.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to.as_mut_ptr(), to.len()) };
         Ok(())
@@ -175,14 +249,12 @@ impl Device for Host {
 
     unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<()> {
         // SAFETY: the caller's word.
-        unsafe { std::ptr::copy(from as *const u8, to as *mut u8, bytes) };
-        Ok(())
+        unsafe { self.ask(Work::Copy { from, to, bytes }) }
     }
 
     unsafe fn clear(&self, at: Address, bytes: usize) -> Result<()> {
         // SAFETY: the caller's word.
-        unsafe { std::ptr::write_bytes(at as *mut u8, 0, bytes) };
-        Ok(())
+        unsafe { self.ask(Work::Clear { at, bytes }) }
     }
 
     unsafe fn launch(
@@ -192,16 +264,9 @@ impl Device for Host {
         threads: usize,
         arguments: &[Argument],
     ) -> Result<()> {
-        let library = &self.kernels.libraries[storage as usize];
-        // SAFETY: every function of this prefix has this type.
-        let entry = unsafe { library.get::<Entry>(format!("robin_{name}\0").as_bytes()) };
-        let entry = entry.map_err(|_| Error::UnknownKernel { name })?;
-        let mut arguments = arguments.to_vec();
-        let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(Argument::as_mut_ptr).collect();
-        let blocks = threads.div_ceil(BLOCK) as u32;
+        let arguments = arguments.to_vec();
         // SAFETY: the caller's word.
-        unsafe { entry(blocks, BLOCK as u32, pointers.as_mut_ptr()) };
-        Ok(())
+        unsafe { self.ask(Work::Launch { name, storage, threads, arguments }) }
     }
 
     unsafe fn product(
@@ -215,7 +280,32 @@ impl Device for Host {
     }
 
     fn synchronize(&self) -> Result<()> {
-        Ok(())
+        self.not_recording("synchronize")
+    }
+
+    fn begin_recording(&self) -> Result<bool> {
+        self.not_recording("begin_recording")?;
+        self.recorder().now = Some(Vec::new());
+        Ok(true)
+    }
+
+    fn end_recording(&self) -> Result<u64> {
+        let mut recorder = self.recorder();
+        let work = recorder.now.take().unwrap_or_default();
+        recorder.next += 1;
+        let number = recorder.next;
+        recorder.kept.insert(number, work);
+        Ok(number)
+    }
+
+    unsafe fn replay(&self, recording: u64) -> Result<()> {
+        let work = self.recorder().kept.get(&recording).cloned().unwrap_or_default();
+        // SAFETY: the caller's word.
+        work.iter().try_for_each(|work| unsafe { self.work(work) })
+    }
+
+    fn forget(&self, recording: u64) {
+        self.recorder().kept.remove(&recording);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Layers without weights, and what follows a product. The formulas are in `sources/layers.cu`.
 
-use super::context::launch;
+use super::arguments::launch;
 use super::{Buffer, Context, PACK, Real, Result};
 
 /// How the values of an image lie on a device: `[height, width, packed channels]`.

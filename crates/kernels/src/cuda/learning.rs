@@ -1,6 +1,6 @@
 //! Losses and the optimiser. The formulas are in `sources/learning.cu`.
 
-use super::context::launch;
+use super::arguments::launch;
 use super::{Buffer, Context, PACK, Real, Result};
 
 /// Losses f64 `[n]`, and the first highest score `[n]`.

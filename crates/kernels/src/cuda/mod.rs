@@ -10,6 +10,7 @@
 //! `host` computes what a GPU computes, but for the order of sums inside cuBLAS and cuDNN and the last bit of `exp` and `log`.
 
 pub mod algorithms;
+mod arguments;
 pub mod attack;
 pub mod batches;
 pub mod context;
@@ -28,7 +29,7 @@ mod sources;
 mod cudnn;
 
 pub use algorithms::Selection;
-pub use context::{Buffer, Context, Element, Real};
+pub use context::{Buffer, Context, Element, Real, Recording};
 pub use device::{Argument, Device};
 pub use error::{Error, Result};
 pub use precision::{Precision, Storage};

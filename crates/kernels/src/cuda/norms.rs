@@ -1,6 +1,6 @@
 //! Batch norm in training and evaluation. The formulas are in `sources/norms.cu` and [`crate::batch_norm`].
 
-use super::context::launch;
+use super::arguments::launch;
 use super::{Buffer, Context, PACK, Real, Result};
 use crate::batch_norm::{EPS, MOMENTUM};
 

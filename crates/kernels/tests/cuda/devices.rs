@@ -1,3 +1,4 @@
+use robin_kernels::cuda::attack::{self, Ball};
 use robin_kernels::cuda::driver::{Gpu, compile};
 use robin_kernels::cuda::host::Host;
 use robin_kernels::cuda::{Context, Error, Precision, Storage};
@@ -52,6 +53,32 @@ fn kernels_compile_for_gpus_where_nvrtc_is() {
             }
         }
     }
+}
+
+/// As a GPU: what is recorded is done when it is asked for again, and nothing may wait or need more memory meanwhile.
+#[test]
+fn work_is_recorded_and_done_again() {
+    let Some(host) = Host::new().unwrap() else { return };
+    let context = Context::new(host, Precision::F32).beside();
+    let images = context.upload(&[0.5_f32; 8]).unwrap();
+    let (clean, gradient) = (context.upload(&[0.5_f32; 8]).unwrap(), context.upload(&[1.0_f32; 8]).unwrap());
+    let ball = Ball::L2 { epsilon: 1.0, step: 8.0_f64.sqrt() / 16.0 };
+    let step = || attack::step(&context, ball, &images, &clean, &gradient, 8);
+    step().unwrap();
+    let recording = context.record(step).unwrap().unwrap();
+    let close = |expected: f32| images.to_vec().unwrap().iter().all(|x| (x - expected).abs() < 1e-6);
+    assert!(close(0.5625), "recording does nothing");
+    for _ in 0..2 {
+        // SAFETY: all its buffers are still there.
+        unsafe { recording.replay() }.unwrap();
+    }
+    assert!(close(0.6875));
+    let waiting = context.record(|| images.to_vec().map(|_| ())).unwrap_err().to_string();
+    assert!(waiting.contains("work is being recorded"), "{waiting}");
+    let more = context.record(|| context.buffer::<f32>(1 << 20).map(|_| ())).unwrap_err().to_string();
+    assert!(more.contains("while work is recorded"), "{more}");
+    step().unwrap();
+    assert!(close(0.75), "the device goes on");
 }
 
 /// Makes machine code of PTX, where `ptxas` is.

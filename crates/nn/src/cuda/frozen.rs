@@ -5,7 +5,7 @@ use std::sync::Arc;
 use robin_kernels::cuda::layers::{self, Rectifier, Shape};
 use robin_kernels::cuda::norms::{self, Frozen as FrozenNorm};
 use robin_kernels::cuda::products::{self, Product};
-use robin_kernels::cuda::{Buffer, Context, Real};
+use robin_kernels::cuda::{Buffer, Context, Element, Real};
 
 use super::gradients::Gradients;
 use super::plan::{INPUT, Operation, Plan, Step};
@@ -40,7 +40,7 @@ pub(super) struct Trace {
 }
 
 /// A copy of a buffer.
-pub(super) fn copied(context: &Context, of: &Buffer<f32>) -> Result<Buffer<f32>> {
+pub(super) fn copied<T: Element>(context: &Context, of: &Buffer<T>) -> Result<Buffer<T>> {
     let copy = context.buffer(of.len())?;
     copy.copy_from(of)?;
     Ok(copy)
@@ -59,6 +59,42 @@ impl Frozen {
             ]),
         };
         Ok(Self { context: context.clone(), plan: Arc::clone(plan), layers, normalization })
+    }
+
+    /// The same network with weights of its own in `context`.
+    pub(super) fn again(&self, context: &Context) -> Result<Self> {
+        let layers = self.layers.iter().map(|layer| layer.again(context)).collect::<Result<_>>()?;
+        let normalization = match &self.normalization {
+            None => None,
+            Some([mean, std]) => Some([copied(context, mean)?, copied(context, std)?]),
+        };
+        Ok(Self { context: context.clone(), plan: Arc::clone(&self.plan), layers, normalization })
+    }
+
+    /// Takes the weights of the same network as it is now.
+    pub(super) fn copy_from(&self, other: &Self) -> Result<()> {
+        for (to, from) in self.layers.iter().zip(&other.layers) {
+            match (to, from) {
+                (
+                    Layer::Product { weights, bias },
+                    Layer::Product { weights: from_weights, bias: from_bias },
+                ) => {
+                    weights.copy_from(from_weights)?;
+                    if let (Some(bias), Some(from)) = (bias, from_bias) {
+                        bias.copy_from(from)?;
+                    }
+                }
+                (Layer::Affine { scale, shift }, Layer::Affine { scale: from_scale, shift: from_shift }) => {
+                    scale.copy_from(from_scale)?;
+                    shift.copy_from(from_shift)?;
+                }
+                _ => {}
+            }
+        }
+        for (to, from) in self.normalization.iter().flatten().zip(other.normalization.iter().flatten()) {
+            to.copy_from(from)?;
+        }
+        Ok(())
     }
 
     /// Rows of scores of `images` f32 `[n, c, h, w]`; what the way back needs is kept if `trace` is asked for.
@@ -213,6 +249,20 @@ pub(super) fn back(
 }
 
 impl Layer {
+    /// A copy in `context`.
+    fn again(&self, context: &Context) -> Result<Self> {
+        Ok(match self {
+            Layer::Product { weights, bias } => Layer::Product {
+                weights: copied(context, weights)?,
+                bias: bias.as_ref().map(|bias| copied(context, bias)).transpose()?,
+            },
+            Layer::Affine { scale, shift } => {
+                Layer::Affine { scale: copied(context, scale)?, shift: copied(context, shift)? }
+            }
+            Layer::Nothing => Layer::Nothing,
+        })
+    }
+
     fn new(context: &Context, step: &Step, tensors: &Tensors) -> Result<Self> {
         Ok(match &step.operation {
             Operation::Product { name, geometry, bias, norm } => {

@@ -8,6 +8,7 @@ use robin_core::{Classifier, Scores, host};
 use robin_kernels::cuda::batches::Images;
 use robin_kernels::cuda::{Buffer, Context, layers};
 
+use super::attack::Attack;
 use super::classifier::CudaClassifier;
 use super::frozen::Frozen;
 use super::plan::Plan;
@@ -31,6 +32,8 @@ pub(super) struct CudaNetwork {
     /// Of the optimiser on the device; empty before its first step.
     pub(super) velocities: Vec<Buffer<f32>>,
     pub(super) data: Option<Images>,
+    /// The training attack of the last step.
+    pub(super) attack: Option<Attack>,
 }
 
 impl CudaNetwork {
@@ -48,6 +51,7 @@ impl CudaNetwork {
             device_moved: false,
             velocities: Vec::new(),
             data: None,
+            attack: None,
         })
     }
 

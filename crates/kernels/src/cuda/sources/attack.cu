@@ -18,7 +18,7 @@ KERNEL step_linf(float *images, const float *clean, const float *gradient, float
 // Sums of squares of `a` (less `b`, where there is one) over every `parts`-th value of a row: `sums` [n, parts].
 KERNEL square_parts(const float *a, const float *b, int length, int parts, i64 count, double *sums) {
     FOR_EACH(at, count);
-    i64 row = at / parts, part = at % parts;
+    u32 row = at / parts, part = at % parts;
     double sum = 0.0;
     for (i64 place = part; place < length; place += parts) {
         double d = a[row * length + place];
@@ -28,25 +28,27 @@ KERNEL square_parts(const float *a, const float *b, int length, int parts, i64 c
     sums[at] = sum;
 }
 
-HELPER double root_of_parts(const double *sums, i64 row, int parts) {
+// The root of each row's sum.
+KERNEL roots(const double *sums, int parts, i64 count, double *lengths) {
+    FOR_EACH(at, count);
     double sum = 0.0;
-    for (int part = 0; part < parts; part++) sum += sums[row * parts + part];
-    return sqrt(sum);
+    for (int part = 0; part < parts; part++) sum += sums[(i64)at * parts + part];
+    lengths[at] = sqrt(sum);
 }
 
 // x + step * gradient / its length; a gradient of length 0 makes no step.
-KERNEL step_l2(float *images, const float *gradient, const double *squares, int parts, double step, int length,
+KERNEL step_l2(float *images, const float *gradient, const double *lengths, double step, int length,
                i64 count) {
     FOR_EACH(at, count);
-    double size = root_of_parts(squares, at / length, parts);
+    double size = lengths[at / length];
     if (size != 0.0) images[at] += (float)(step / size * gradient[at]);
 }
 
 // Onto the l2 ball around the clean image, then into the box.
-KERNEL project_l2(float *images, const float *clean, const double *squares, int parts, double epsilon, int length,
+KERNEL project_l2(float *images, const float *clean, const double *lengths, double epsilon, int length,
                   i64 count) {
     FOR_EACH(at, count);
-    double size = root_of_parts(squares, at / length, parts);
+    double size = lengths[at / length];
     float x = images[at];
     if (size > epsilon) {
         float scale = (float)(epsilon / size), c = clean[at];
@@ -59,7 +61,7 @@ KERNEL project_l2(float *images, const float *clean, const double *squares, int 
 KERNEL start_linf(const float *clean, const u32 *ids, u32 key0, u32 key1, double epsilon, int length, i64 count,
                   float *images) {
     FOR_EACH(at, count);
-    i64 blocks = (length + 3) / 4, row = at / blocks, block = at % blocks;
+    u32 blocks = (length + 3) / 4, row = at / blocks, block = at % blocks;
     words w = philox(key0, key1, (u32)block, ids[2 * row], ids[2 * row + 1], 0);
     float radius = (float)epsilon;
     for (int k = 0; k < 4 && 4 * block + k < length; k++) {

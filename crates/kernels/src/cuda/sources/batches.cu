@@ -32,11 +32,11 @@ KERNEL gather_images(const u8 *data, const u32 *ids, const int *windows, int pad
                      int height, int width, i64 count, float *to) {
     FOR_EACH(at, count);
     int x = (int)(at % width);
-    i64 rest = at / width;
+    u32 rest = at / width;
     int y = (int)(rest % height);
     rest /= height;
     int channel = (int)(rest % channels);
-    i64 row = rest / channels;
+    u32 row = rest / channels;
     const int *window = windows + 3 * row;
     int column = source_of((window[2] ? width - 1 - x : x) + window[1], padding, width, reflect);
     int line = source_of(y + window[0], padding, height, reflect);

@@ -4,7 +4,8 @@
 // Conventions: images of activations lie [n, h, w, channels] with `channels` a multiple of 8; a thread takes 8 channels
 // of a pixel ("a pack"). No kernel uses shared memory or waits for another thread: sums are cut into parts by their
 // lengths alone, and parts are joined in order, so results do not depend on the device. Compiled without contraction
-// to fused multiply-adds, which are written out where they are wanted.
+// to fused multiply-adds, which are written out where they are wanted. Places are 32 bits, whose division is quick: no
+// launch has more than 2^31 threads, and no tensor of activations more values.
 
 typedef unsigned char u8;
 typedef unsigned int u32;
@@ -14,7 +15,7 @@ typedef long long i64;
 #define KERNEL extern "C" __global__ void
 #define HELPER static __device__ __forceinline__
 #define FOR_EACH(at, count) \
-    const i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x; \
+    const u32 at = blockIdx.x * blockDim.x + threadIdx.x; \
     if (at >= (count)) return
 
 #ifdef ROBIN_BF16

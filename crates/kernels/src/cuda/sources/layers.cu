@@ -5,7 +5,7 @@ KERNEL read_images(const float *images, const float *mean, const float *deviatio
                    int channels, real *to) {
     FOR_EACH(at, count);
     int packs = channels / PACK, first = (int)(at % packs) * PACK;
-    i64 pixel = at / packs, image = pixel / pixels, place = pixel % pixels;
+    u32 pixel = at / packs, image = pixel / pixels, place = pixel % pixels;
     float y[PACK];
     for (int k = 0; k < PACK; k++) {
         int channel = first + k;
@@ -22,7 +22,7 @@ KERNEL read_images(const float *images, const float *mean, const float *deviatio
 KERNEL write_image_gradient(const real *gradient, const float *deviation, i64 count, int given, int pixels,
                             int channels, float *to) {
     FOR_EACH(at, count);
-    i64 place = at % pixels, rest = at / pixels, channel = rest % given, image = rest / given;
+    u32 place = at % pixels, rest = at / pixels, channel = rest % given, image = rest / given;
     float g = value(gradient[(image * pixels + place) * channels + channel]);
     to[at] = deviation ? g / deviation[channel] : g;
 }
@@ -90,11 +90,11 @@ KERNEL max_pool_forward(const real *x, i64 count, int width, int height, int cha
     FOR_EACH(at, count);
     int out_width = width / window, out_height = height / window;
     int channel = (int)(at % channels);
-    i64 pixel = at / channels;
+    u32 pixel = at / channels;
     int column = (int)(pixel % out_width) * window;
-    i64 rest = pixel / out_width;
+    u32 rest = pixel / out_width;
     int row = (int)(rest % out_height) * window;
-    i64 image = rest / out_height;
+    u32 image = rest / out_height;
     const real *from = x + ((image * height + row) * width + column) * channels + channel;
     float best = value(from[0]);
     int best_place = 0;
@@ -115,11 +115,11 @@ KERNEL max_pool_backward(const real *dy, const u8 *places, i64 count, int width,
     FOR_EACH(at, count);
     int out_width = width / window, out_height = height / window;
     int channel = (int)(at % channels);
-    i64 pixel = at / channels;
+    u32 pixel = at / channels;
     int column = (int)(pixel % width);
-    i64 rest = pixel / width;
+    u32 rest = pixel / width;
     int row = (int)(rest % height);
-    i64 image = rest / height;
+    u32 image = rest / height;
     float g = 0.0f;
     if (column / window < out_width && row / window < out_height) {
         i64 out = ((image * out_height + row / window) * out_width + column / window) * channels + channel;
@@ -133,11 +133,11 @@ KERNEL avg_pool_forward(const real *x, i64 count, int width, int height, int cha
     FOR_EACH(at, count);
     int out_width = width / window, out_height = height / window;
     int channel = (int)(at % channels);
-    i64 pixel = at / channels;
+    u32 pixel = at / channels;
     int column = (int)(pixel % out_width) * window;
-    i64 rest = pixel / out_width;
+    u32 rest = pixel / out_width;
     int row = (int)(rest % out_height) * window;
-    i64 image = rest / out_height;
+    u32 image = rest / out_height;
     const real *from = x + ((image * height + row) * width + column) * channels + channel;
     float sum = 0.0f;
     for (int place = 0; place < window * window; place++) {
@@ -150,11 +150,11 @@ KERNEL avg_pool_backward(const real *dy, i64 count, int width, int height, int c
     FOR_EACH(at, count);
     int out_width = width / window, out_height = height / window;
     int channel = (int)(at % channels);
-    i64 pixel = at / channels;
+    u32 pixel = at / channels;
     int column = (int)(pixel % width);
-    i64 rest = pixel / width;
+    u32 rest = pixel / width;
     int row = (int)(rest % height);
-    i64 image = rest / height;
+    u32 image = rest / height;
     i64 out = ((image * out_height + row / window) * out_width + column / window) * channels + channel;
     dx[at] = stored(value(dy[out]) / (float)(window * window));
 }
@@ -162,7 +162,7 @@ KERNEL avg_pool_backward(const real *dy, i64 count, int width, int height, int c
 // Images [n, pixels, channels] as rows in the order channel, pixel, filled up by zeros to `length`.
 KERNEL flatten_forward(const real *x, i64 count, int given, int pixels, int channels, int length, real *y) {
     FOR_EACH(at, count);
-    i64 image = at / length;
+    u32 image = at / length;
     int place = (int)(at % length);
     y[at] = place < given * pixels ? x[(image * pixels + place % pixels) * channels + place / pixels] : stored(0.0f);
 }
@@ -170,7 +170,7 @@ KERNEL flatten_forward(const real *x, i64 count, int given, int pixels, int chan
 KERNEL flatten_backward(const real *dy, i64 count, int given, int pixels, int channels, int length, real *dx) {
     FOR_EACH(at, count);
     int channel = (int)(at % channels);
-    i64 pixel = at / channels, image = pixel / pixels, place = pixel % pixels;
+    u32 pixel = at / channels, image = pixel / pixels, place = pixel % pixels;
     dx[at] = channel < given ? dy[image * length + channel * pixels + place] : stored(0.0f);
 }
 

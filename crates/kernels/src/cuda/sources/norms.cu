@@ -5,7 +5,7 @@
 KERNEL moment_parts(const real *x, i64 rows, int channels, int parts, double *sums) {
     FOR_EACH(at, (i64)parts * (channels / PACK));
     int packs = channels / PACK, first = (int)(at % packs) * PACK;
-    i64 part = at / packs;
+    u32 part = at / packs;
     double sum[PACK] = {0}, square[PACK] = {0};
     for (i64 row = part; row < rows; row += parts) {
         float v[PACK];
@@ -26,7 +26,7 @@ KERNEL slope_parts(const real *g, const real *x, const float *mean, const float 
                    int parts, double *sums) {
     FOR_EACH(at, (i64)parts * (channels / PACK));
     int packs = channels / PACK, first = (int)(at % packs) * PACK;
-    i64 part = at / packs;
+    u32 part = at / packs;
     double sum[PACK] = {0}, product[PACK] = {0};
     for (i64 row = part; row < rows; row += parts) {
         float v[PACK], d[PACK];
@@ -46,7 +46,7 @@ KERNEL slope_parts(const real *g, const real *x, const float *mean, const float 
 // Joins `group` neighbouring parts to one, in order: `from` [parts, width], `to` [parts / group up, width].
 KERNEL join_parts(const double *from, int parts, int width, int group, i64 count, double *to) {
     FOR_EACH(at, count);
-    i64 joined = at / width, column = at % width;
+    u32 joined = at / width, column = at % width;
     double sum = 0.0;
     for (i64 part = joined * group; part < (joined + 1) * group && part < parts; part++) {
         sum += from[part * width + column];

@@ -9,11 +9,11 @@ struct sizes {
 KERNEL conv_forward(const real *x, const real *w, sizes g, i64 count, real *y) {
     FOR_EACH(at, count);
     int packs = g.out / PACK, first = (int)(at % packs) * PACK;
-    i64 pixel = at / packs;
+    u32 pixel = at / packs;
     int column = (int)(pixel % g.out_width);
-    i64 rest = pixel / g.out_width;
+    u32 rest = pixel / g.out_width;
     int row = (int)(rest % g.out_height);
-    i64 image = rest / g.out_height, length = (i64)g.kernel * g.kernel * g.in;
+    u32 image = rest / g.out_height, length = (u32)g.kernel * g.kernel * g.in;
     float sum[PACK] = {0};
     for (int u = 0; u < g.kernel; u++) {
         int i = row * g.stride + u - g.padding;
@@ -36,11 +36,11 @@ KERNEL conv_forward(const real *x, const real *w, sizes g, i64 count, real *y) {
 KERNEL conv_backward_data(const real *dy, const real *w, sizes g, i64 count, real *dx) {
     FOR_EACH(at, count);
     int packs = g.in / PACK, first = (int)(at % packs) * PACK;
-    i64 pixel = at / packs;
+    u32 pixel = at / packs;
     int column = (int)(pixel % g.width);
-    i64 rest = pixel / g.width;
+    u32 rest = pixel / g.width;
     int row = (int)(rest % g.height);
-    i64 image = rest / g.height, length = (i64)g.kernel * g.kernel * g.in;
+    u32 image = rest / g.height, length = (u32)g.kernel * g.kernel * g.in;
     float sum[PACK] = {0};
     for (int u = 0; u < g.kernel; u++) {
         int i = row + g.padding - u;
@@ -64,10 +64,10 @@ KERNEL conv_backward_data(const real *dy, const real *w, sizes g, i64 count, rea
 // `sums` [parts, out * kernel * kernel * in].
 KERNEL conv_filter_parts(const real *x, const real *dy, sizes g, int images, int parts, i64 count, double *sums) {
     FOR_EACH(at, count);
-    i64 packs = (i64)g.out * g.kernel * g.kernel * g.in / PACK;
-    i64 part = at / packs, pack = at % packs;
+    u32 packs = (u32)g.out * g.kernel * g.kernel * g.in / PACK;
+    u32 part = at / packs, pack = at % packs;
     int first = (int)(pack % (g.in / PACK)) * PACK;
-    i64 rest = pack / (g.in / PACK);
+    u32 rest = pack / (g.in / PACK);
     int v = (int)(rest % g.kernel), u = (int)(rest / g.kernel % g.kernel), o = (int)(rest / g.kernel / g.kernel);
     double sum[PACK] = {0};
     for (i64 image = part; image < images; image += parts) {
@@ -85,7 +85,7 @@ KERNEL conv_filter_parts(const real *x, const real *dy, sizes g, int images, int
         }
         for (int k = 0; k < PACK; k++) sum[k] += partial[k];
     }
-    for (int k = 0; k < PACK; k++) sums[part * packs * PACK + pack * PACK + k] = sum[k];
+    for (int k = 0; k < PACK; k++) sums[((i64)part * packs + pack) * PACK + k] = sum[k];
 }
 
 KERNEL sums_to_reals(const double *sums, i64 count, real *to) {
