@@ -18,6 +18,22 @@ pub struct Robust {
     pub cost: CostTotals,
 }
 
+impl Robust {
+    /// Adds a further attack on the examples that this one has left standing: `next` took what was broken here as wrong
+    /// when clean.
+    pub fn join(&mut self, next: &Robust) {
+        let standing: Vec<bool> = self.worst.broken.iter().map(|broken| !broken).collect();
+        for (mine, other) in [(&mut self.worst, &next.worst), (&mut self.last, &next.last)] {
+            for example in (0..standing.len()).filter(|&example| standing[example]) {
+                mine.broken[example] = other.broken[example];
+                mine.predictions[example] = other.predictions[example];
+                mine.sizes[example] = other.sizes[example];
+            }
+        }
+        self.cost.add(&next.cost);
+    }
+}
+
 /// Verdicts per example, in the data set's order. An example misclassified clean is broken, with its clean
 /// prediction and size 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -151,7 +151,8 @@ fn amount(work: &Work, networks: f64) -> Amount {
                     AttackedAt::Itself(strategy) => run_by(strategy, work.kind, own),
                     AttackedAt::Surrogate { .. } => (networks - own).max(1.0),
                 };
-                run * steps(&attack.spec.attack) + 3.0 * clean
+                let stages = std::iter::once(&attack.spec).chain(&attack.then);
+                run * stages.map(|stage| steps(&stage.attack)).sum::<f64>() + 3.0 * clean
             });
             Amount { attack: work.data.len() as f64 * (clean + attacked), ..Amount::default() }
         }

@@ -220,6 +220,8 @@ pub struct EvaluationWork {
 pub struct PlannedAttack {
     /// Base attack and loss.
     pub spec: AttackSpec,
+    /// Further ones, each on the examples that those before have left standing.
+    pub then: Vec<AttackSpec>,
     /// How far.
     pub budget: Budget,
     /// What it is aimed at.

@@ -99,18 +99,28 @@ pub(crate) fn evaluate(
     let _span = tracing::info_span!("evaluate", cell = context.watched.label).entered();
     let (own, others) = networks.split_at(work.networks);
     let model = aggregate(work.kind, own, context)?;
-    let Some(PlannedAttack { spec, budget, at }) = &work.attack else {
+    let Some(PlannedAttack { spec, then, budget, at }) = &work.attack else {
         let (clean, robust) = measure(model.as_ref(), &work.data, None, work.seed, context)?;
         return evaluated(&clean, robust.as_ref());
     };
     let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
     match *at {
         AttackedAt::Itself(strategy) => {
-            let strategy = strategy
-                .build(spec.loss, work.kind)
-                .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })?;
-            let means: Means<'_> = (attack.as_ref(), strategy.as_ref());
-            let (clean, robust) = measure(model.as_ref(), &work.data, Some(means), work.seed, context)?;
+            let strategy_for = |loss| {
+                strategy
+                    .build(loss, work.kind)
+                    .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })
+            };
+            let raised = strategy_for(spec.loss)?;
+            let means: Means<'_> = (attack.as_ref(), raised.as_ref());
+            let (clean, mut robust) = measure(model.as_ref(), &work.data, Some(means), work.seed, context)?;
+            for stage in then {
+                let Some(robust) = &mut robust else { break };
+                let attack = stage.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
+                let raised = strategy_for(stage.loss)?;
+                let means: Means<'_> = (attack.as_ref(), raised.as_ref());
+                further(robust, model.as_ref(), means, work, context)?;
+            }
             evaluated(&clean, robust.as_ref())
         }
         AttackedAt::Surrogate { kind, aim } => {
@@ -140,6 +150,33 @@ pub(crate) fn evaluate(
             Ok(results)
         }
     }
+}
+
+/// Attacks what `robust` has left standing.
+fn further(
+    robust: &mut Robust,
+    model: &dyn Classifier,
+    (attack, strategy): Means<'_>,
+    work: &EvaluationWork,
+    context: &Context<'_>,
+) -> Result<()> {
+    // To the evaluation what is broken already is as if it were wrong when clean: it is left alone.
+    let so_far = Clean { broken: robust.worst.broken.clone(), predictions: robust.worst.predictions.clone() };
+    let mut watcher = Watcher(context);
+    let mut options = context.options(&mut watcher);
+    let next = robin_evaluation::robust(
+        model,
+        &Misclassified,
+        attack,
+        strategy,
+        &work.data,
+        &so_far,
+        work.seed,
+        &mut options,
+    )
+    .map_err(Error::work("attacking"))?;
+    robust.join(&next);
+    Ok(())
 }
 
 pub(crate) fn evaluated(clean: &Clean, robust: Option<&Robust>) -> Result<Value> {

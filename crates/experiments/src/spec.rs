@@ -39,6 +39,7 @@ pub static ITEMS: &[(&str, &str)] = &[
     ("figure-8", include_str!("../specs/figure-8.toml")),
     ("section-6-2", include_str!("../specs/section-6-2.toml")),
     ("section-7", include_str!("../specs/section-7.toml")),
+    ("baselines", include_str!("../specs/baselines.toml")),
 ];
 
 /// The text of what all items share.
@@ -241,6 +242,9 @@ pub struct NamedAttack {
     /// Only the first so many test images, for attacks that would take weeks.
     #[serde(default)]
     pub images: Option<usize>,
+    /// Further attacks, each on the examples that those before have left standing.
+    #[serde(default)]
+    pub then: Vec<AttackSpec>,
 }
 
 impl NamedAttack {

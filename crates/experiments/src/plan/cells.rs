@@ -206,6 +206,7 @@ impl Builder<'_> {
         let test =
             row.test.take(images.min(row.test.len())).map_err(|error| fault(spec, &column.name, &error))?;
         let tests = row.planned.row.tests();
+        let then = column.attack.as_ref().map(|name| &spec.attacks[name].then).expect("the column has an attack");
         for epsilon in &tests {
             let budget = Budget { norm: row.planned.row.norm, epsilon: *epsilon };
             let place = Place { test: Some(*epsilon), ..place };
@@ -213,7 +214,15 @@ impl Builder<'_> {
             built.map_err(|error| fault(spec, &format!("column {}", column.name), &error))?;
             // Rows of one test budget have the labels that they always had.
             let prefix = if tests.len() == 1 { prefix.clone() } else { format!("{prefix} at {epsilon}") };
-            let planned = |at| PlannedAttack { spec: attack.clone(), budget, at };
+            for stage in then {
+                let built = stage.attack.build(budget).map(drop).map_err(|error| error.to_string());
+                let fits = built.and_then(|()| {
+                    let strategies = column.strategies.as_ref().unwrap_or(&classifier.strategies);
+                    strategies.iter().try_for_each(|s| s.build(stage.loss, classifier.kind).map(drop))
+                });
+                fits.map_err(|reason| fault(spec, &format!("column {}", column.name), &reason))?;
+            }
+            let planned = |at| PlannedAttack { spec: attack.clone(), then: then.clone(), budget, at };
             if let Some(Transfer { from, aim }) = &column.transfer {
                 let surrogate = spec.classifiers.iter().position(|other| other.name == *from);
                 let surrogate = surrogate.expect("the spec was checked");
@@ -291,6 +300,10 @@ impl Builder<'_> {
                     "attack": json("attack settings", &planned.spec)?,
                     "budget": json("budget", &planned.budget)?,
                 });
+                // Left out where there is none, so that the keys of single attacks are what they always were.
+                if !planned.then.is_empty() {
+                    attacked["then"] = json("further attacks", &planned.then)?;
+                }
                 match planned.at {
                     AttackedAt::Itself(strategy) => attacked["strategy"] = json("strategy", &strategy)?,
                     AttackedAt::Surrogate { kind, aim } => {
