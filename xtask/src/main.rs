@@ -4,10 +4,12 @@
 
 mod bench;
 mod data;
+mod device;
 mod exit;
 mod export;
 mod fixtures;
 mod foreign;
+mod gpu_check;
 mod interrupt;
 mod progress;
 mod report;
@@ -51,6 +53,8 @@ enum Command {
     Evaluate(foreign::evaluate::Arguments),
     /// Print what a classifier says to images.
     Predict(foreign::predict::Arguments),
+    /// Measure how far the input gradients of an aggregate's networks agree.
+    Coherence(foreign::coherence::Arguments),
     /// Check saved adversarial examples from files alone.
     VerifyWitnesses(foreign::verify_witnesses::Arguments),
     /// Get the full data sets, check them, describe them.
@@ -59,6 +63,8 @@ enum Command {
     Fixtures(fixtures::Arguments),
     /// Measure speed, alone or against PyTorch.
     Bench(bench::Arguments),
+    /// Check a GPU: kernels, networks and training against the CPU, and speed, in one report.
+    GpuCheck(gpu_check::Arguments),
     /// Check what the compiler cannot: layering, file sizes, the map of the crates.
     #[command(after_help = "Example:\n  cargo xtask tidy")]
     Tidy,
@@ -78,8 +84,10 @@ fn main() -> ExitCode {
         Command::Attack(arguments) => foreign::attack::run(&arguments),
         Command::Evaluate(arguments) => foreign::evaluate::run(&arguments),
         Command::Predict(arguments) => foreign::predict::run(&arguments),
+        Command::Coherence(arguments) => foreign::coherence::run(&arguments),
         Command::VerifyWitnesses(arguments) => foreign::verify_witnesses::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::GpuCheck(arguments) => gpu_check::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Fixtures(arguments) => fixtures::run(&arguments),
         Command::Tidy => tidy::run(root()),

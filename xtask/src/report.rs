@@ -7,7 +7,9 @@ use anyhow::bail;
 use clap::Args;
 use robin_experiments::gallery::gallery;
 use robin_experiments::store::Store;
-use robin_experiments::{Device, Gallery, ITEMS, Item, Outcome, Plan, Profile, Request, Spec, stored};
+use robin_experiments::{
+    Device, Gallery, ITEMS, Item, Outcome, Plan, Profile, Request, Spec, claims, stored,
+};
 use robin_report::{Report, bundle};
 
 use crate::environment;
@@ -67,8 +69,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut items = Vec::new();
     for planned in &plan.items {
         let item = Item::new(&plan, planned, &outcome, &environment)?;
-        if !item.table.cells.is_empty() || !item.figures.is_empty() || !item.values.is_empty() {
-            items.push(item.into());
+        let has_numbers = item.table.as_ref().is_some_and(|table| !table.cells.is_empty());
+        if has_numbers || !item.figures.is_empty() {
+            items.push(item);
         } else if !arguments.items.is_empty() {
             bail!(
                 "{} has no number in {}: run `cargo xtask reproduce {} --profile {}` first, with the same --rows, \
@@ -92,8 +95,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         title: "ROBIN: the paper's tables and figures, reproduced".to_owned(),
         profile: arguments.profile,
         provenance: provenance(&outcome),
+        claims: claims::judge(&items)?,
         items,
-        claims: Vec::new(),
         galleries: galleries(arguments, &plan, &outcome)?,
         records: outcome.records.into_values().collect(),
     };

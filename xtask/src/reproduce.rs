@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use robin_experiments::{
-    Device, Error, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table, Writer,
-    reproduce,
+    Error, ITEMS, Item, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Writer, reproduce,
 };
-use robin_report::{markdown, table::duration};
+use robin_report::{figure_text, markdown, table::duration};
 use serde_json::json;
 
+use crate::device::DeviceArguments;
 use crate::exit::Interrupted;
 use crate::progress::{Bars, Lines};
 use crate::{environment, interrupt};
@@ -33,9 +33,8 @@ pub(crate) struct Arguments {
     /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
     #[arg(long, value_name = "FILTER")]
     rows: Option<String>,
-    /// What does the arithmetic.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// Threads that compute [default: one per core]. Results do not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -76,7 +75,7 @@ impl Arguments {
             profile: self.profile,
             rows: self.rows.clone(),
             seeds: self.seeds.clone(),
-            device: self.device,
+            device: self.device.device()?,
             data_dir: self.data_dir.clone(),
         };
         let specs = items.iter().map(|item| Spec::named(item)).collect::<Result<Vec<_>, _>>()?;
@@ -119,49 +118,67 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if outcome.cancelled {
         return Err(Interrupted.into());
     }
-    let tables = plan
+    let items = plan
         .items
         .iter()
-        .map(|item| Table::new(&plan, item, &outcome, &environment))
+        .map(|item| Item::new(&plan, item, &outcome, &environment))
         .collect::<Result<Vec<_>, _>>()?;
     for (label, error) in &outcome.failures {
         eprintln!("failed: {label}: {}", chain(error));
     }
-    for table in &tables {
-        save(table, &writer)?;
+    for item in &items {
+        save(item, plan.profile, &writer)?;
     }
     eprintln!("{} cells computed now", outcome.computed);
-    print(&tables, arguments)?;
+    print(&items, arguments)?;
     match outcome.failures.len() {
         0 => Ok(()),
         failed => bail!("{failed} cells failed; the same command tries them again"),
     }
 }
 
-/// Writes a table as JSON and as text, unless a number of it is missing.
-fn save(table: &Table, writer: &Writer) -> anyhow::Result<()> {
-    if table.run.missing > 0 {
-        return Ok(());
+/// Writes an item's table, if no number of it is missing, and its figures, as JSON and as text.
+fn save(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<()> {
+    let write = |name: &str, json: String, text: String| -> anyhow::Result<()> {
+        writer.save_report(&format!("{name}-{profile}.json"), &json)?;
+        let path = writer.save_report(&format!("{name}-{profile}.md"), &text)?;
+        eprintln!("written to {} and .json", path.display());
+        Ok(())
+    };
+    if let Some(table) = item.table.as_ref().filter(|table| table.run.missing == 0) {
+        write(&item.name, json_text(table)?, markdown(table))?;
     }
-    let name = format!("{}-{}", table.item, table.profile);
-    writer.save_report(&format!("{name}.json"), &json_text(table)?)?;
-    let path = writer.save_report(&format!("{name}.md"), &markdown(table))?;
-    eprintln!("written to {} and .json", path.display());
+    // A figure that is drawn from a table may have its name.
+    for figure in item.figures.iter().filter(|figure| item.table.is_none() || figure.id != item.name) {
+        write(&figure.id, json_text(figure)?, figure_text(figure))?;
+    }
     Ok(())
 }
 
-/// One table, or all of them as one list.
-fn print(tables: &[Table], arguments: &Arguments) -> anyhow::Result<()> {
-    match (arguments.json, tables) {
-        (true, [table]) => print!("{}", json_text(table)?),
-        (true, tables) => print!("{}", json_text(&tables)?),
-        (false, tables) => print!("{}", tables.iter().map(markdown).collect::<Vec<_>>().join("\n")),
+/// One table, or all items as one list; of an item with a table that alone.
+fn print(items: &[Item], arguments: &Arguments) -> anyhow::Result<()> {
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for item in items {
+        if let Some(table) = &item.table {
+            texts.push(markdown(table));
+            values.push(serde_json::to_value(table)?);
+            continue;
+        }
+        for figure in &item.figures {
+            texts.push(figure_text(figure));
+            values.push(serde_json::to_value(figure)?);
+        }
+    }
+    match (arguments.json, &values[..]) {
+        (false, _) => print!("{}", texts.join("\n")),
+        (true, [one]) => print!("{}", json_text(one)?),
+        (true, all) => print!("{}", json_text(&all)?),
     }
     Ok(())
 }
 
 fn json_text(value: &impl serde::Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value).context("cannot write the table as JSON")? + "\n")
+    Ok(serde_json::to_string_pretty(value).context("cannot write the outcome as JSON")? + "\n")
 }
 
 /// An error and its causes, in one line.
@@ -201,6 +218,9 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
             let shrunk =
                 if row.shrunk.is_empty() { "nothing shrunk".to_owned() } else { row.shrunk.join("; ") };
             println!("{}: {shrunk}", row.row.label());
+        }
+        for line in item.study.iter().flat_map(|study| &study.shrunk) {
+            println!("{line}");
         }
         for line in &item.shrunk_attacks {
             println!("{line}");

@@ -55,6 +55,20 @@ impl Judge for Misclassified {
     }
 }
 
+/// Section 3's judge, for classifiers of many classes that are asked one question: is this of class `class`? Broken is
+/// what gets the wrong answer; confusions among the other classes are no errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OneClass {
+    /// The class that is asked for.
+    pub class: u32,
+}
+
+impl Judge for OneClass {
+    fn broken(&self, prediction: u32, label: u32) -> bool {
+        (prediction == self.class) != (label == self.class)
+    }
+}
+
 /// Turns an aggregate's clean scores and the labels into objectives. Several objectives are joined per
 /// example: broken by one is broken.
 pub trait Strategy: Send + Sync {

@@ -18,7 +18,7 @@ pub mod objective;
 pub mod scores;
 pub mod seed;
 
-pub use attack::{Adversarial, Attack, Cost, Iterate, Judge, Misclassified, Strategy, Target};
+pub use attack::{Adversarial, Attack, Cost, Iterate, Judge, Misclassified, OneClass, Strategy, Target};
 pub use batch::{Batch, ExampleId};
 pub use budget::Budget;
 pub use cancel::CancelToken;

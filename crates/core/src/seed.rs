@@ -51,6 +51,8 @@ pub enum Purpose {
     GradientProbe = 41,
     /// Classifiers and images that the evaluation tests itself with.
     Control = 42,
+    /// Points of a toy data set (index: cluster).
+    ToyPoints = 50,
 }
 
 /// The root of a tree of random streams.
@@ -81,7 +83,8 @@ impl Seed {
         self.stream(ExampleId::first(0))
     }
 
-    fn key(self) -> [u32; 2] {
+    /// The generator's key of all streams under this seed, for a device that draws the same numbers.
+    pub fn key(self) -> [u32; 2] {
         [self.0 as u32, (self.0 >> 32) as u32]
     }
 }

@@ -39,6 +39,12 @@ pub enum Error {
     /// No examples, so no accuracy.
     #[error("the data set is empty: there is nothing to evaluate")]
     Empty,
+    /// Attacks whose distances cannot be compared.
+    #[error("distances are found by one or more attacks of one norm, not by attacks in {norms:?}")]
+    Attacks {
+        /// Of each attack.
+        norms: Vec<robin_core::Norm>,
+    },
     /// A batch of no examples.
     #[error("batch_size is 0, allowed is >= 1")]
     BatchSize,

@@ -14,9 +14,11 @@ pub mod clean;
 pub mod combine;
 mod compact;
 pub mod controls;
+pub mod distances;
 pub mod error;
 pub mod foreign;
 pub mod ledger;
+pub mod one_class;
 pub mod options;
 pub mod outcome;
 pub mod robust;
@@ -24,12 +26,15 @@ pub mod statistics;
 #[cfg(test)]
 mod tests;
 pub mod transferred;
+pub mod weak_cw;
 pub mod witnesses;
 
 pub use clean::{Clean, clean};
 pub use combine::{Lowest, paper, union};
+pub use distances::{Distances, distances};
 pub use error::{Error, Result};
 pub use ledger::{Ledger, Means, Order, Run, Summary, Which};
+pub use one_class::{OneClassAccuracy, OneClassStrategy};
 pub use options::{Observer, Options, Progress};
 pub use outcome::{CostTotals, Outcome, Robust};
 pub use robust::robust;
@@ -37,6 +42,7 @@ pub use statistics::{
     Interval, McNemar, Spread, Verdict, accuracy, interval, mcnemar, spread, verdict, wilson,
 };
 pub use transferred::{Transferred, transferred};
+pub use weak_cw::{WeakCw, cw_is_weak};
 pub use witnesses::{Verification, Witnesses};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

@@ -1,6 +1,22 @@
 //! What the paper claims in its text, and what our numbers say to it.
 
+mod select;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+
+use crate::{Error, Item, Result};
+use select::{Found, Select};
+
+/// The claims, and how each is tested.
+const CLAIMS: &str = include_str!("../specs/claims.toml");
+
+/// Above this share of right answers on clean images a network of ten classes has learned anything: 15 points over
+/// chance.
+const LEARNED: f64 = 0.25;
 
 /// One claim, tested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,4 +58,170 @@ impl Verdict {
             Verdict::NotTestable => "not testable",
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    claims: Vec<Claim>,
+}
+
+/// A claim as it is written. It holds if every comparison does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claim {
+    id: String,
+    text: String,
+    /// Root seeds (or class orders) below which nothing is decided. 1 where attacks on the same networks are compared.
+    seeds: usize,
+    compare: Vec<Comparison>,
+}
+
+/// Two numbers, or one and a bound.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Comparison {
+    left: Select,
+    right: Option<Select>,
+    /// In place of `right`.
+    bound: Option<f64>,
+    test: Test,
+}
+
+/// What is said of `left - right`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Test {
+    /// More than this.
+    Above(f64),
+    /// Less than this.
+    Below(f64),
+    /// At most this far from 0.
+    Within(f64),
+}
+
+impl Test {
+    /// Whether it holds for `difference`, beyond `noise`; `None` within it.
+    fn holds(self, difference: f64, noise: f64) -> Option<bool> {
+        let (surely, surely_not) = match self {
+            Self::Above(margin) => (difference - noise > margin, difference + noise <= margin),
+            Self::Below(margin) => (difference + noise < margin, difference - noise >= margin),
+            Self::Within(margin) => (difference.abs() + noise <= margin, difference.abs() - noise > margin),
+        };
+        if surely { Some(true) } else { surely_not.then_some(false) }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::Above(0.0) => "above".to_owned(),
+            Self::Below(0.0) => "below".to_owned(),
+            Self::Above(margin) => format!("above by more than {margin}"),
+            Self::Below(margin) => format!("below by more than {}", -margin),
+            Self::Within(margin) => format!("within {margin} of"),
+        }
+    }
+}
+
+/// Every claim with what `items` say to it.
+///
+/// # Errors
+/// [`Error::Spec`] if the claims cannot be read.
+pub fn judge(items: &[Item]) -> Result<Vec<ClaimVerdict>> {
+    judge_with(CLAIMS, items)
+}
+
+fn judge_with(text: &str, items: &[Item]) -> Result<Vec<ClaimVerdict>> {
+    let written: Written = toml::from_str(text)
+        .map_err(|source| Error::Spec { item: "claims".to_owned(), source: Box::new(source) })?;
+    Ok(written.claims.iter().map(|claim| claim.judge(items)).collect())
+}
+
+impl Claim {
+    fn judge(&self, items: &[Item]) -> ClaimVerdict {
+        let mut verdicts = Vec::new();
+        let mut numbers = Vec::new();
+        let mut records = BTreeSet::new();
+        for comparison in &self.compare {
+            for (left, right) in comparison.pairs(items) {
+                records.extend(left.records.iter().chain(&right.records).cloned());
+                let noise = left.error.hypot(right.error);
+                let difference = left.value - right.value;
+                let seeds = left.seeds.min(right.seeds);
+                let (verdict, why) = if !learned(items, &left.place) {
+                    (Verdict::NotTestable, ", clean accuracy too near chance".to_owned())
+                } else {
+                    match comparison.test.holds(difference, noise) {
+                        _ if seeds < self.seeds => {
+                            (Verdict::Undecided, format!(", {seeds} of {} seeds", self.seeds))
+                        }
+                        None => (Verdict::Undecided, ", within noise".to_owned()),
+                        Some(true) => (Verdict::Held, String::new()),
+                        Some(false) => (Verdict::NotHeld, ", no".to_owned()),
+                    }
+                };
+                verdicts.push(verdict);
+                numbers.push(format!(
+                    "{}: {:.3} {} {:.3} (noise {noise:.3}{why})",
+                    left.place,
+                    left.value,
+                    comparison.test.words(),
+                    right.value,
+                ));
+            }
+        }
+        let numbers = if numbers.is_empty() { "no such number".to_owned() } else { numbers.join("; ") };
+        ClaimVerdict {
+            id: self.id.clone(),
+            text: self.text.clone(),
+            verdict: join(&verdicts),
+            numbers,
+            records: records.into_iter().collect(),
+        }
+    }
+}
+
+/// The verdict on several comparisons, all of which must hold; those that cannot be tested are left out.
+fn join(verdicts: &[Verdict]) -> Verdict {
+    let has = |verdict| verdicts.contains(&verdict);
+    if has(Verdict::NotHeld) {
+        Verdict::NotHeld
+    } else if has(Verdict::Undecided) {
+        Verdict::Undecided
+    } else if has(Verdict::Held) {
+        Verdict::Held
+    } else {
+        Verdict::NotTestable
+    }
+}
+
+impl Comparison {
+    /// What is compared with what: numbers of the same place; if there is one on each side, these.
+    fn pairs(&self, items: &[Item]) -> Vec<(Found, Found)> {
+        let left = self.left.find(items);
+        let Some(right) = &self.right else {
+            let bound = self.bound.unwrap_or(0.0);
+            let constant = |left: &Found| Found {
+                place: left.place.clone(),
+                value: bound,
+                error: 0.0,
+                seeds: left.seeds,
+                records: Vec::new(),
+            };
+            return left.iter().map(|left| (left.clone(), constant(left))).collect();
+        };
+        let right = right.find(items);
+        if let ([left], [right]) = (left.as_slice(), right.as_slice()) {
+            return vec![(left.clone(), right.clone())];
+        }
+        let partner = |left: &Found| right.iter().find(|right| right.place == left.place).cloned();
+        left.iter().filter_map(|left| Some((left.clone(), partner(left)?))).collect()
+    }
+}
+
+/// Whether every classifier of the row that `place` names has learned anything; true if no table has it.
+fn learned(items: &[Item], place: &str) -> bool {
+    let cells = items.iter().filter_map(|item| item.table.as_ref()).flat_map(|table| &table.cells);
+    cells
+        .filter(|cell| cell.attack == "clean" && place.contains(cell.row.as_str()))
+        .all(|cell| cell.accuracy >= LEARNED)
 }

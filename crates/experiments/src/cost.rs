@@ -14,6 +14,7 @@ use crate::Result;
 use crate::plan::{AttackedAt, Cell, NetworkWork, Plan, Work};
 use crate::schedule::pool;
 use crate::spec::{ClassifierKind, StrategySpec};
+use crate::study::StudyWork;
 use timing::Timing;
 
 /// Room for a record, and for the files that replace one another when reports are written.
@@ -33,7 +34,7 @@ pub fn weights(plan: &Plan) -> Vec<f64> {
     let networks = |cell: &Cell| cell.needs.len().max(1);
     let size = |cell: &Cell| match &cell.work {
         Work::Network(work) => products(&work.graph),
-        Work::Evaluation(_) => 0.0,
+        Work::Evaluation(_) | Work::Study(_) => 0.0,
     };
     let each = |cell: &Cell| match cell.needs.first() {
         Some(&need) => size(&plan.cells[need]),
@@ -45,7 +46,7 @@ pub fn weights(plan: &Plan) -> Vec<f64> {
 fn weights_bytes(cell: &Cell) -> u64 {
     match &cell.work {
         Work::Network(work) => 4 * parameters(&work.graph),
-        Work::Evaluation(_) => 0,
+        Work::Evaluation(_) | Work::Study(_) => 0,
     }
 }
 
@@ -78,12 +79,12 @@ pub(crate) fn seconds(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) ->
         let cell = &plan.cells[index];
         let networks: Vec<&NetworkWork> = match &cell.work {
             Work::Network(work) => vec![work],
-            Work::Evaluation(_) => cell
+            Work::Evaluation(_) | Work::Study(_) => cell
                 .needs
                 .iter()
                 .filter_map(|&need| match &plan.cells[need].work {
                     Work::Network(work) => Some(work.as_ref()),
-                    Work::Evaluation(_) => None,
+                    Work::Evaluation(_) | Work::Study(_) => None,
                 })
                 .collect(),
         };
@@ -140,6 +141,7 @@ fn amount(work: &Work, networks: f64) -> Amount {
             let measured = work.measured.len() as f64 * (FORWARD + steps(&work.attack.attack));
             Amount { attack: attacked + measured, training, freeze }
         }
+        Work::Study(work) => Amount { attack: studied(work, networks), ..Amount::default() },
         Work::Evaluation(work) => {
             // The judged classifier's; the others are a surrogate's.
             let own = (work.networks as f64).min(networks);
@@ -153,6 +155,24 @@ fn amount(work: &Work, networks: f64) -> Amount {
             });
             Amount { attack: work.data.len() as f64 * (clean + attacked), ..Amount::default() }
         }
+    }
+}
+
+/// Passes of a study's cell, whose classifier is made of `networks`. A toy is seconds, and not counted.
+fn studied(work: &StudyWork, networks: f64) -> f64 {
+    const FORWARD: f64 = 0.5;
+    match work {
+        StudyWork::OneClass(work) => {
+            let attack =
+                work.attack.as_ref().map_or(0.0, |(attack, _)| steps(&attack.attack) + 3.0 * FORWARD);
+            work.data.len() as f64 * (FORWARD + attack)
+        }
+        StudyWork::Distances(work) => {
+            work.data.len() as f64 * (FORWARD + work.attacks.iter().map(steps).sum::<f64>())
+        }
+        // The trained networks and the same before training.
+        StudyWork::Coherence(work) => 2.0 * work.data.len() as f64 * networks,
+        StudyWork::Toy(_) => 0.0,
     }
 }
 

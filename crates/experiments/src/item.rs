@@ -10,21 +10,23 @@ use crate::plan::{Plan, PlannedItem};
 use crate::schedule::present;
 use crate::spec::FigureShape;
 use crate::store::Store;
-use crate::{Environment, Figure, Outcome, Result, Table};
+use crate::{Environment, Figure, Outcome, Result, Table, study};
 
 /// One table or figure of the paper, as far as its records are there.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Item {
     /// Its name on the command line: `table-1`.
     pub name: String,
     /// Its heading.
     pub title: String,
-    /// Its accuracies.
-    pub table: Table,
+    /// Its accuracies; `None` if it has none.
+    pub table: Option<Table>,
     /// What is drawn.
     pub figures: Vec<Figure>,
     /// Numbers that are no accuracies.
     pub values: Vec<Value>,
+    /// What else must be said.
+    pub notes: Vec<String>,
 }
 
 /// A number that is no accuracy.
@@ -56,15 +58,23 @@ impl Item {
         environment: &Environment,
     ) -> Result<Self> {
         let table = Table::new(plan, planned, outcome, environment)?;
-        let figures = planned
+        let mut figures = study::figures(plan, planned, outcome)?;
+        let drawn = planned
             .figures
             .iter()
             .map(|figure| match figure.shape {
                 FigureShape::Sweep => sweep::figure(figure, planned, &table),
             })
-            .collect();
-        let values = overlaps(&table);
-        Ok(Self { name: planned.item.clone(), title: planned.title.clone(), table, figures, values })
+            .collect::<Vec<_>>();
+        figures.extend(drawn);
+        Ok(Self {
+            name: planned.item.clone(),
+            title: planned.title.clone(),
+            values: overlaps(&table),
+            table: planned.study.is_none().then_some(table),
+            figures,
+            notes: planned.notes.clone(),
+        })
     }
 }
 

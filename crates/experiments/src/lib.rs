@@ -8,6 +8,7 @@
 //! again, and one that is made again is the same byte for byte. Time, machine and commit are written beside
 //! results, never into a key.
 
+pub mod alignment;
 pub mod claims;
 pub mod cost;
 pub mod device;
@@ -29,11 +30,12 @@ pub mod run;
 pub mod schedule;
 pub mod spec;
 pub mod store;
+pub mod study;
 pub mod table;
 pub mod training_run;
 
 pub use claims::{ClaimVerdict, Verdict};
-pub use device::Device;
+pub use device::{Arithmetic, Device};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use figure::Figure;

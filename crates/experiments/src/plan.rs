@@ -5,6 +5,7 @@ mod check;
 mod networks;
 mod resolve;
 mod settings;
+mod studies;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::spec::{
     AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec,
     StrategySpec, TransferAim,
 };
+use crate::study::{PlannedStudy, StudyWork};
 use crate::{Device, Profile, Result};
 
 /// What the user asks for.
@@ -90,6 +92,8 @@ pub struct PlannedItem {
     pub compare: Vec<[String; 2]>,
     /// Strategies whose broken examples are compared.
     pub overlaps: Vec<[StrategySpec; 2]>,
+    /// What is measured beyond tables.
+    pub study: Option<PlannedStudy>,
     /// Said below the table.
     pub notes: Vec<String>,
     /// In words, which attacks the profile made cheaper.
@@ -146,7 +150,7 @@ impl Cell {
     pub fn kind(&self) -> Kind {
         match self.work {
             Work::Network(_) => Kind::Network,
-            Work::Evaluation(_) => Kind::Evaluation,
+            Work::Evaluation(_) | Work::Study(_) => Kind::Evaluation,
         }
     }
 }
@@ -158,6 +162,8 @@ pub enum Work {
     Network(Box<NetworkWork>),
     /// Evaluate.
     Evaluation(Box<EvaluationWork>),
+    /// Measure what a figure shows and no table does.
+    Study(Box<StudyWork>),
 }
 
 /// A network to be trained.
@@ -187,12 +193,8 @@ impl NetworkWork {
     /// The network's parameters before training.
     pub fn parameters(&self) -> Parameters {
         let mut parameters = Parameters::initialise(&self.graph, self.seed);
-        if let Some(Normalize { mean, std }) = &self.normalize {
-            for (name, values) in [("normalize.mean", mean), ("normalize.std", std)] {
-                let buffer = parameters.buffers.iter_mut().find(|buffer| buffer.name == name);
-                let buffer = buffer.expect("every model begins with this layer");
-                buffer.values = values.iter().map(|&value| value as f32).collect();
-            }
+        if let Some(normalize) = &self.normalize {
+            normalize.fill(&mut parameters);
         }
         parameters
     }

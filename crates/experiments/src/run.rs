@@ -29,7 +29,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn options<'b>(&'b self, watcher: &'b mut Watcher<'a>) -> robin_evaluation::Options<'b> {
+    pub(crate) fn options<'b>(&'b self, watcher: &'b mut Watcher<'a>) -> robin_evaluation::Options<'b> {
         robin_evaluation::Options { batch_size: self.batch_size, cancel: self.cancel, observer: watcher }
     }
 }
@@ -142,7 +142,7 @@ pub(crate) fn evaluate(
     }
 }
 
-fn evaluated(clean: &Clean, robust: Option<&Robust>) -> Result<Value> {
+pub(crate) fn evaluated(clean: &Clean, robust: Option<&Robust>) -> Result<Value> {
     let mut results = summary_of(clean, robust);
     results["clean_examples"] = to_json("clean results", clean)?;
     results["robust_examples"] = to_json("robust results", &robust)?;
@@ -191,7 +191,11 @@ pub(crate) fn weights_sha256(record: &Record) -> Result<&str> {
     })
 }
 
-fn classifier(graph: &Graph, weights: &[u8], context: &Context<'_>) -> Result<Box<dyn Classifier>> {
+pub(crate) fn classifier(
+    graph: &Graph,
+    weights: &[u8],
+    context: &Context<'_>,
+) -> Result<Box<dyn Classifier>> {
     let parameters = Parameters::from_safetensors(graph, weights, context.watched.label)
         .map_err(Error::work("reading the weights"))?;
     context.executor.classifier(graph, &parameters).map_err(Error::work("preparing the network"))
@@ -220,7 +224,7 @@ type Means<'a> = (&'a dyn Attack, &'a dyn Strategy);
 
 /// The loss of a network's own logits. Written here so that a trained network does not depend, through its
 /// key, on the strategies against aggregates.
-struct OwnLoss(Loss);
+pub(crate) struct OwnLoss(pub(crate) Loss);
 
 impl Strategy for OwnLoss {
     fn prepare(&self, clean: &Scores, batch: &Batch) -> robin_core::Result<Vec<Box<dyn Objective>>> {
@@ -247,12 +251,12 @@ fn summary_of(clean: &Clean, robust: Option<&Robust>) -> Value {
     })
 }
 
-fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {
+pub(crate) fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|source| Error::Json { what, source })
 }
 
 /// Passes on what training and evaluation report.
-struct Watcher<'a>(&'a Context<'a>);
+pub(crate) struct Watcher<'a>(pub(crate) &'a Context<'a>);
 
 impl Watcher<'_> {
     fn tell(&self, progress: Progress) {

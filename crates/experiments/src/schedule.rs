@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::environment::cores;
 use crate::observer::Watched;
-use crate::plan::{Cell, Plan, Work};
+use crate::plan::{Cell, NetworkWork, Plan, Work};
 use crate::record::{Kind, Record};
 use crate::run::{Context, evaluate, train};
 use crate::store::{Store, Writer};
@@ -169,17 +169,11 @@ fn one(
             (results, Some(weights))
         }
         Work::Evaluation(work) => {
-            let mut networks = Vec::new();
-            for &need in &cell.needs {
-                let Work::Network(network) = &plan.cells[need].work else {
-                    unreachable!("evaluations need networks only")
-                };
-                let expected = board.weights_sha256(need)?;
-                let bytes = writer.store().load_weights(&plan.cells[need].key, &expected)?;
-                networks.push((&network.graph, bytes));
-            }
+            let networks = needed(plan, cell, board, writer)?;
+            let networks: Vec<_> = networks.into_iter().map(|(work, bytes)| (&work.graph, bytes)).collect();
             (evaluate(work, &networks, &context)?, None)
         }
+        Work::Study(work) => (work.run(&needed(plan, cell, board, writer)?, &context)?, None),
     };
     let provenance = options.environment.provenance(json!({
         "item": cell.item,
@@ -202,6 +196,23 @@ fn one(
     }
     tracing::info!(cell = cell.label, key = %cell.key, "record written");
     Ok(record)
+}
+
+/// The networks that `cell` needs, with their weights.
+fn needed<'a>(
+    plan: &'a Plan,
+    cell: &Cell,
+    board: &Board<'_>,
+    writer: &Writer,
+) -> Result<Vec<(&'a NetworkWork, Vec<u8>)>> {
+    let load = |&need: &usize| {
+        let Work::Network(network) = &plan.cells[need].work else {
+            unreachable!("evaluations need networks only")
+        };
+        let expected = board.weights_sha256(need)?;
+        Ok((network.as_ref(), writer.store().load_weights(&plan.cells[need].key, &expected)?))
+    };
+    cell.needs.iter().map(load).collect()
 }
 
 /// What a panic said.

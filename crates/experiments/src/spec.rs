@@ -5,6 +5,7 @@ mod kind;
 mod profile;
 mod recipe;
 mod strategy;
+mod study;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub use kind::ClassifierKind;
 pub use profile::{AttackShrink, DataPlace, ProfileSpec, Shrink, Work};
 pub use recipe::{HeldOut, Method, Normalize, Recipe};
 pub use strategy::StrategySpec;
+pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
 
 use crate::{Error, Profile, Result};
 
@@ -28,7 +30,12 @@ pub static ITEMS: &[(&str, &str)] = &[
     ("table-4", include_str!("../specs/table-4.toml")),
     ("table-5", include_str!("../specs/table-5.toml")),
     ("table-6", include_str!("../specs/table-6.toml")),
+    ("figure-1", include_str!("../specs/figure-1.toml")),
+    ("figure-2", include_str!("../specs/figure-2.toml")),
+    ("figure-3", include_str!("../specs/figure-3.toml")),
+    ("figure-4", include_str!("../specs/figure-4.toml")),
     ("figure-5", include_str!("../specs/figure-5.toml")),
+    ("figure-6", include_str!("../specs/figure-6.toml")),
     ("figure-8", include_str!("../specs/figure-8.toml")),
     ("section-6-2", include_str!("../specs/section-6-2.toml")),
     ("section-7", include_str!("../specs/section-7.toml")),
@@ -66,6 +73,8 @@ pub struct Spec {
     pub compare: Vec<[String; 2]>,
     /// Strategies whose broken examples are compared, the first one's with the second one's.
     pub overlaps: Vec<[StrategySpec; 2]>,
+    /// What is measured beyond tables.
+    pub study: Option<StudySpec>,
     /// Said below the table.
     pub notes: Vec<String>,
     /// Shrinks everything to minutes.
@@ -87,9 +96,13 @@ struct Written {
     recipes: BTreeMap<String, toml::Table>,
     #[serde(default)]
     attacks: BTreeMap<String, NamedAttack>,
+    #[serde(default)]
     classifiers: Vec<ClassifierSpec>,
+    #[serde(default)]
     columns: Vec<Column>,
+    #[serde(default)]
     rows: Vec<Row>,
+    study: Option<StudySpec>,
     #[serde(default)]
     figures: Vec<FigureSpec>,
     #[serde(default)]
@@ -168,6 +181,7 @@ impl Spec {
             columns: written.columns,
             rows: written.rows,
             figures: written.figures,
+            study: written.study,
             compare: written.compare,
             overlaps: written.overlaps,
             notes: written.notes,

@@ -6,6 +6,7 @@
 
 mod cnn2;
 mod cnn2_small;
+mod mlp;
 mod myrtle;
 mod preact_resnet18;
 mod resnet;
@@ -27,6 +28,7 @@ pub static MODELS: &[Entry] = &[
     resnet50::ENTRY,
     preact_resnet18::ENTRY,
     wide_resnet_28_10::ENTRY,
+    mlp::ENTRY,
 ];
 
 /// An architecture in the list.
@@ -35,7 +37,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What it is, in one line.
     pub summary: &'static str,
-    /// Channels of the first convolution unless told otherwise; everything else is in proportion.
+    /// Channels of the first convolution, or units of the first layer, unless told otherwise; everything else is in
+    /// proportion.
     pub default_width: usize,
     /// Every width is a multiple of this, so that the proportions stay whole.
     pub width_step: usize,

@@ -154,6 +154,11 @@ fn cnn2_small_agrees_with_pytorch() {
 }
 
 #[test]
+fn mlp_agrees_with_pytorch() {
+    agrees_with_pytorch("mlp");
+}
+
+#[test]
 fn myrtle_agrees_with_pytorch() {
     let tolerances = Tolerances { evaluation: 5e-6, training: 1e-5, gradients: 3e-5 };
     agrees_with_pytorch_in_both_modes("myrtle", 4, tolerances);

@@ -2,7 +2,7 @@
 //! figures, what became of its claims.
 //!
 //! Reading order: [`report`] (what is shown), [`page`] (the HTML), [`sheet`] (a table in the paper's layout),
-//! [`chart`] (figures as SVG and PNG), [`bundle`] (the folder of it all); [`table`] is the text for the terminal.
+//! [`chart`] (figures as SVG and PNG), [`bundle`] (the folder of it all); [`table`] and [`figure`] are the text for the terminal.
 //!
 //! Invariant: nothing is computed here that is not already in the outcome, and nothing that makes a number
 //! look better than it is: intervals, n, the union over attacks and what the profile shrank are always shown.
@@ -10,6 +10,7 @@
 pub mod bundle;
 pub mod chart;
 pub mod error;
+pub mod figure;
 pub mod page;
 mod picture;
 pub mod report;
@@ -19,6 +20,7 @@ pub mod table;
 mod tests;
 
 pub use error::{Error, Result};
+pub use figure::text as figure_text;
 pub use page::html;
-pub use report::{Item, Report};
+pub use report::Report;
 pub use table::markdown;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use robin_experiments::item::Value as Number;
 use robin_experiments::record::Record;
-use robin_experiments::{ClaimVerdict, Figure, Gallery, Profile, Table};
+use robin_experiments::{ClaimVerdict, Gallery, Item, Profile};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -26,32 +25,6 @@ pub struct Report {
     pub galleries: Vec<Gallery>,
     /// Every record that a number, claim or gallery names; all others are left out of the page.
     pub records: Vec<Record>,
-}
-
-/// One table or figure of the paper, with what belongs to it.
-#[derive(Debug, Clone)]
-pub struct Item {
-    /// Its name on the command line: `table-1`.
-    pub name: String,
-    /// Its heading.
-    pub title: String,
-    /// Its numbers as a table.
-    pub table: Option<Table>,
-    /// Its drawings.
-    pub figures: Vec<Figure>,
-    /// Numbers that are no accuracies.
-    pub values: Vec<Number>,
-    /// What else must be said.
-    pub notes: Vec<String>,
-}
-
-impl From<robin_experiments::Item> for Item {
-    fn from(item: robin_experiments::Item) -> Self {
-        let robin_experiments::Item { name, title, table, figures, values } = item;
-        // An item that has no accuracies at all, done or missing, has no table.
-        let table = (!table.cells.is_empty() || table.run.missing > 0).then_some(table);
-        Self { name, title, table, figures, values, notes: Vec::new() }
-    }
 }
 
 impl Report {

@@ -8,7 +8,7 @@ use robin_training::Sgd;
 
 #[test]
 fn two_steps_on_a_network_end_where_pytorchs_do() {
-    for name in ["cnn2", "cnn2-small"] {
+    for name in ["cnn2", "cnn2-small", "mlp"] {
         let golden = golden(name);
         let graph = robin_models::build(name, Some(4), [1, 28, 28], 10).unwrap();
         let images = golden.tensor("images");

@@ -1,38 +1,58 @@
 //! Seconds of PGD on a batch, against a network in evaluation mode.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use robin_attacks::{Config, Loss, Start, StepSize};
-use robin_core::{CancelToken, ExampleId, Judge, Seed, Target};
+use robin_core::{CancelToken, ExampleId, Judge, Norm, Seed, Target};
 use robin_data::LabelMap;
 use serde_json::Value;
 
-use super::options::Options;
+use super::options::{Against, Options};
 use super::output::{Unit, line, peak_rss_bytes, publish, summary};
+use super::published::{self, Package};
 use super::pytorch;
 use super::repeats::Repeats;
 use super::subject::Subject;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cargo xtask bench eval --model myrtle --steps 20 --against pytorch")]
+#[command(after_help = "Examples:\n  \
+    cargo xtask bench eval --model myrtle --steps 20 --against pytorch\n  \
+    cargo xtask bench eval --model cnn2-small --weights trained.safetensors --images 1000 --against pyautoattack")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
     /// Images that are attacked together
     #[arg(long, value_name = "N", default_value_t = 256)]
-    batch: usize,
+    pub(super) batch: usize,
     /// Steps of the attack
     #[arg(long, value_name = "N", default_value_t = 20)]
-    steps: usize,
+    pub(super) steps: usize,
+    /// Trained weights, against torchattacks or pyautoattack
+    #[arg(long, value_name = "FILE")]
+    pub(super) weights: Option<PathBuf>,
+    /// Built-in test images, of those that the weights get right, against torchattacks or pyautoattack
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(super) images: usize,
+    /// How perturbations are measured, against torchattacks or pyautoattack: l2 or linf
+    #[arg(long, default_value = "linf")]
+    pub(super) norm: Norm,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Arguments { options, batch, steps } = arguments;
+    let Arguments { options, batch, steps, .. } = arguments;
+    match options.against {
+        Some(Against::Torchattacks) => return published::compare(arguments, Package::Torchattacks),
+        Some(Against::Pyautoattack) => return published::compare(arguments, Package::Pyautoattack),
+        Some(Against::Pytorch) | None => {}
+    }
+    ensure!(arguments.weights.is_none(), "--weights goes with --against torchattacks or pyautoattack");
     ensure!(*steps > 0, "--steps is 0, it must be at least 1");
     let subject = Subject::new(options, *batch)?;
-    let name = format!("eval-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads);
+    let name = format!("eval-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads)
+        + &subject.on_device();
     let (suffix, mut result, text) = match options.against {
         Some(_) => {
             let steps = ["--steps".to_owned(), steps.to_string()];
@@ -41,7 +61,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         None => {
             let result = measure(&subject, *steps, Repeats { asked: options.repeat })?;
-            let text = line(&format!("{} on {}", subject.model, options.executor), Unit::Batch, &result);
+            let text =
+                line(&format!("{} on {}", subject.model, subject.executor.name()), Unit::Batch, &result);
             ("", result, text)
         }
     };

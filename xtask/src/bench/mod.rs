@@ -1,13 +1,14 @@
 //! `cargo xtask bench`: how fast this machine is, alone or against PyTorch.
 //!
 //! `subject` says what is run, `repeats` how often, `output` what becomes of the numbers; `step`, `eval`, `arms`
-//! and `layers` do the work, and `pytorch` has it done by another program in turn.
+//! and `layers` do the work; `pytorch` has it done by another program in turn, and `published` an attack by its package.
 
 mod arms;
 mod eval;
 mod layers;
 mod options;
 mod output;
+mod published;
 mod pytorch;
 mod repeats;
 mod step;
@@ -32,7 +33,7 @@ pub(crate) struct Arguments {
 enum What {
     /// One adversarial training step: PGD-10 (l2) on the whole batch, then SGD
     Step(step::Arguments),
-    /// PGD-20 (l2) on a batch of images, against a trained network
+    /// PGD-20 (l2) on a batch of images; or an attack by us and by a published package
     Eval(eval::Arguments),
     /// Convolutions and linear layers one by one: forward, gradient on the input, gradient on the weights
     Layers(layers::Arguments),

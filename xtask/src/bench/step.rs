@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use robin_attacks::StepSize;
 use robin_core::{Budget, CancelToken, Seed};
@@ -11,7 +11,7 @@ use robin_nn::Network;
 use robin_training::{AttackMode, Config, Method, Observer, Proportion, Schedule, StepReport, train};
 use serde_json::Value;
 
-use super::options::Options;
+use super::options::{Against, Options};
 use super::output::{Unit, line, peak_rss_bytes, publish, summary};
 use super::repeats::Repeats;
 use super::subject::Subject;
@@ -36,19 +36,24 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { options, batch, arms } = arguments;
     let subject = Subject::new(options, *batch)?;
     let repeats = Repeats { asked: options.repeat };
-    let name = format!("step-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads);
+    let name = format!("step-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads)
+        + &subject.on_device();
     let (suffix, mut result, text) = match (arms, options.against) {
         (Some(count), _) => {
             let (result, text) = arms::measure(&subject, *count, repeats)?;
             (format!("-arms{count}"), result, text)
         }
-        (None, Some(_)) => {
+        (None, Some(Against::Torchattacks | Against::Pyautoattack)) => {
+            bail!("--against takes pytorch here: packages of attacks do not train")
+        }
+        (None, Some(Against::Pytorch)) => {
             let (result, text) = pytorch::compare("step", options, &subject, &[], Unit::Step)?;
             ("-pytorch".to_owned(), result, text)
         }
         (None, None) => {
             let result = measure(&subject, repeats)?;
-            let text = line(&format!("{} on {}", subject.model, options.executor), Unit::Step, &result);
+            let text =
+                line(&format!("{} on {}", subject.model, subject.executor.name()), Unit::Step, &result);
             (String::new(), result, text)
         }
     };

@@ -5,6 +5,7 @@
 mod cross_entropy;
 mod dlr;
 mod margin;
+mod one_class;
 mod targeted;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use robin_core::{Error, Evaluation, Result, Scores};
 pub use cross_entropy::CrossEntropy;
 pub use dlr::Dlr;
 pub use margin::Margin;
+pub use one_class::{OneClassCrossEntropy, OneClassMargin};
 pub use targeted::{TargetedCrossEntropy, TargetedDlr, TargetedMargin};
 
 /// Evaluates `row(scores, label, gradient) -> value` for every example; `gradient` comes zeroed.

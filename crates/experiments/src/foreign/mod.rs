@@ -3,11 +3,12 @@
 //!
 //! Reading order: [`subject`] (weights become a classifier), [`images`] (what it is shown), [`means`] (an
 //! attack by its names), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
-//! [`mod@verify`].
+//! [`mod@coherence`], [`mod@verify`].
 //!
 //! Every mistake in the request is found before any work, and says which option it is about.
 
 pub mod attack;
+pub mod coherence;
 pub mod evaluate;
 pub mod images;
 pub mod means;
@@ -18,7 +19,8 @@ pub mod subject;
 mod target;
 pub mod verify;
 
-pub use attack::{AttackReport, AttackRequest, attack};
+pub use attack::{AttackReport, AttackRequest, StageReport, attack};
+pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
 pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate};
 pub use images::{Images, ImagesRequest};
 pub use means::MeansRequest;

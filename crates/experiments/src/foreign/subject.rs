@@ -167,6 +167,53 @@ impl Subject {
         classes: usize,
         dataset: Option<DatasetName>,
     ) -> Result<Self> {
+        let Networks { plain, description } = Networks::read(request, shape, dataset)?;
+        let mut networks = classifiers(&plain, request.device)?;
+        let classifier = match request.aggregate {
+            Some(aggregate) => aggregate.build(networks).map_err(Error::work("joining the networks"))?,
+            None => networks.pop().expect("there is one file"),
+        };
+        if classifier.num_classes() != classes {
+            return Err(Error::Unfit {
+                option: "--weights",
+                given: format!("(a classifier of {} classes)", classifier.num_classes()),
+                reason: format!("the data set has {classes}"),
+            });
+        }
+        let precise = Precise::new(plain, request.aggregate);
+        Ok(Self { classifier, aggregate: request.aggregate, description, precise })
+    }
+}
+
+/// The networks one by one, before they are joined.
+pub(super) struct Networks {
+    /// Architecture and parameters.
+    pub(super) plain: Vec<(Graph, Parameters)>,
+    /// What they are, for reports.
+    pub(super) description: Description,
+}
+
+/// The networks as an attacker meets them.
+pub(super) fn classifiers(
+    networks: &[(Graph, Parameters)],
+    device: Device,
+) -> Result<Vec<Box<dyn Classifier>>> {
+    let prepare = |(graph, parameters): &(Graph, Parameters)| {
+        device.executor().classifier(graph, parameters).map_err(Error::work("preparing the network"))
+    };
+    networks.iter().map(prepare).collect()
+}
+
+impl Networks {
+    /// Reads the weights for images `shape` `[c, h, w]`.
+    ///
+    /// # Errors
+    /// As [`Subject::load`].
+    pub(super) fn read(
+        request: &SubjectRequest,
+        shape: [usize; 3],
+        dataset: Option<DatasetName>,
+    ) -> Result<Self> {
         let SubjectRequest { model, weights, width, normalize, aggregate, device } = request;
         if aggregate.is_none() && weights.len() != 1 {
             return Err(Error::Unfit {
@@ -177,7 +224,7 @@ impl Subject {
         }
         let supplied =
             normalize.as_ref().map(|n| n.buffers(shape[0], dataset)).transpose()?.unwrap_or_default();
-        let (mut networks, mut plain) = (Vec::new(), Vec::new());
+        let mut plain = Vec::new();
         let mut description = Description {
             model: model.clone(),
             widths: Vec::new(),
@@ -221,27 +268,11 @@ impl Subject {
             }
             let parameters = Parameters::from_safetensors_with(&graph, &bytes, &file, &supplied)
                 .map_err(Error::work("reading the weights"))?;
-            let classifier = device
-                .executor()
-                .classifier(&graph, &parameters)
-                .map_err(Error::work("preparing the network"))?;
             description.widths.push(width);
             description.weights_sha256.push(sha256(&bytes));
-            networks.push(classifier);
             plain.push((graph, parameters));
         }
-        let classifier = match aggregate {
-            Some(aggregate) => aggregate.build(networks).map_err(Error::work("joining the networks"))?,
-            None => networks.pop().expect("there is one file"),
-        };
-        if classifier.num_classes() != classes {
-            return Err(Error::Unfit {
-                option: "--weights",
-                given: format!("(a classifier of {} classes)", classifier.num_classes()),
-                reason: format!("the data set has {classes}"),
-            });
-        }
-        Ok(Self { classifier, aggregate: *aggregate, description, precise: Precise::new(plain, *aggregate) })
+        Ok(Self { plain, description })
     }
 }
 
@@ -256,7 +287,8 @@ impl Sizes {
     fn of(model: &str, shape: [usize; 3], bytes: &[u8], file: &str) -> Result<Self> {
         let shapes = robin_nn::tensor_shapes(bytes, file).map_err(Error::work("reading the weights"))?;
         let find = |name: &str| shapes.iter().find(|(found, _)| found == name).map(|(_, shape)| shape);
-        // The architecture at its own width says which tensors tell the sizes.
+        // The architecture at its own width says which tensors tell the sizes: the first layer's has the width, the
+        // last layer's the outputs.
         let usual: Graph = robin_models::build(model, None, shape, 2).map_err(|error| match error {
             robin_models::Error::Unknown { name, valid } => {
                 Error::Unknown { what: "model", given: name, valid: valid.join(", ") }
@@ -264,10 +296,10 @@ impl Sizes {
             other => Error::work("building the model")(other),
         })?;
         let tensors = usual.tensors();
-        let first = tensors.iter().find(|tensor| tensor.shape.len() == 4);
+        let first = tensors.iter().find(|tensor| tensor.shape.len() >= 2);
         let last = tensors.iter().rev().find(|tensor| tensor.shape.len() == 2);
         let (Some(first), Some(last)) = (first, last) else {
-            let reason = format!("{model} has no convolution to read the width from").into();
+            let reason = format!("{model} has no layer to read the width from").into();
             return Err(Error::Work { doing: "reading the width", source: reason });
         };
         let size = |name: &str| match find(name).and_then(|shape| shape.first()) {

@@ -38,17 +38,17 @@ pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
     Ok(Plan { profile: request.profile, device: request.device, items, cells: builder.cells })
 }
 
-struct Builder<'a> {
-    request: &'a Request,
-    cells: Vec<Cell>,
+pub(super) struct Builder<'a> {
+    pub(super) request: &'a Request,
+    pub(super) cells: Vec<Cell>,
     /// Rows, classifiers and items share cells.
     known: HashMap<Key, usize>,
 }
 
 /// What the cells of one item are made from.
-struct Item<'a> {
-    spec: &'a Spec,
-    seeds: Vec<u64>,
+pub(super) struct Item<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) seeds: Vec<u64>,
     /// By row, seed and classifier; `None` for a classifier that the row has not.
     networks: HashMap<(usize, u64, usize), Vec<usize>>,
     places: Vec<(Place, usize)>,
@@ -67,7 +67,8 @@ impl Builder<'_> {
         };
         check_seeds(&seeds)?;
         let rows: Vec<&Row> = chosen_rows(spec, self.request);
-        if rows.is_empty() {
+        // A study of the plane has no rows at all.
+        if rows.is_empty() && (!spec.rows.is_empty() || self.request.rows.is_some()) {
             return Ok(None);
         }
         let resolved: Vec<Resolved<'_>> = rows
@@ -96,6 +97,7 @@ impl Builder<'_> {
                 }
             }
         }
+        let study = spec.study.as_ref().map(|study| self.study(&mut item, study, &resolved)).transpose()?;
         Ok(Some(PlannedItem {
             item: spec.item.clone(),
             title: spec.title.clone(),
@@ -108,6 +110,7 @@ impl Builder<'_> {
             figures: spec.figures.clone(),
             compare: spec.compare.clone(),
             overlaps: spec.overlaps.clone(),
+            study,
             notes: spec.notes.clone(),
             shrunk_attacks: item.shrunk_attacks,
         }))
@@ -137,7 +140,7 @@ impl Builder<'_> {
         networks.collect::<Result<Vec<_>>>().map(Some)
     }
 
-    fn network(
+    pub(super) fn network(
         &mut self,
         spec: &Spec,
         row: &Resolved<'_>,
@@ -237,7 +240,7 @@ impl Builder<'_> {
 
     /// The attack of `column` in the row's norm, as the profile has it, and on how many images at most; `None` for
     /// clean accuracy, and where the norm has no such attack.
-    fn attack(
+    pub(super) fn attack(
         &self,
         item: &mut Item<'_>,
         row: &Resolved<'_>,
@@ -329,7 +332,14 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn add(&mut self, spec: &Spec, label: String, settings: Value, needs: Vec<usize>, work: Work) -> usize {
+    pub(super) fn add(
+        &mut self,
+        spec: &Spec,
+        label: String,
+        settings: Value,
+        needs: Vec<usize>,
+        work: Work,
+    ) -> usize {
         let key = Key::of(&settings);
         if let Some(&index) = self.known.get(&key) {
             return index;

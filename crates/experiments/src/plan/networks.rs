@@ -25,6 +25,18 @@ mod address {
     pub(super) const PAIRS: u64 = 2_000;
     pub(super) const STAGES: u64 = 20_000;
     pub(super) const WIDER: u64 = 30_000;
+    pub(super) const CLASS_COUNTS: u64 = 100_000;
+}
+
+/// `MODEL[count]` of section 3 under the class order number `number`, which is `order`.
+pub(super) fn class_count(count: usize, number: usize, order: Vec<u32>) -> Part {
+    let classes = order.len();
+    Part {
+        label: format!("model {count} order {number}"),
+        labels: LabelMap::Other { classes: count, order },
+        address: address::CLASS_COUNTS + (number * (classes + 1) + count) as u64,
+        arm: false,
+    }
 }
 
 /// The networks of `classifier` for data of `classes` classes, in the order that its aggregate takes them.

@@ -224,7 +224,7 @@ fn arms_and_seeds_begin_at_addresses_of_their_own() {
         .iter()
         .filter_map(|cell| match &cell.work {
             Work::Network(work) => Some(format!("{:?}", work.seed)),
-            Work::Evaluation(_) => None,
+            Work::Evaluation(_) | Work::Study(_) => None,
         })
         .collect();
     assert_eq!(seeds.len(), 2 * 11);

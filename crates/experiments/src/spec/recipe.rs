@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use robin_attacks::StepSize;
 use robin_core::Budget;
 use robin_data::{Flip, Padding, Sampling};
+use robin_nn::Parameters;
 use robin_training::{AttackMode, AttackStart, Proportion, Schedule, Validation};
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,17 @@ pub struct Normalize {
     pub mean: Vec<f64>,
     /// `[c]`, above 0.
     pub std: Vec<f64>,
+}
+
+impl Normalize {
+    /// Puts the numbers into the first layer of `parameters`, which every model has.
+    pub(crate) fn fill(&self, parameters: &mut Parameters) {
+        for (name, values) in [("normalize.mean", &self.mean), ("normalize.std", &self.std)] {
+            let buffer = parameters.buffers.iter_mut().find(|buffer| buffer.name == name);
+            let buffer = buffer.expect("every model begins with this layer");
+            buffer.values = values.iter().map(|&value| value as f32).collect();
+        }
+    }
 }
 
 impl Recipe {

@@ -13,7 +13,7 @@ pub(crate) const CLASSES: usize = 10;
 
 /// `[c, h, w]` of the images that a model was made for.
 pub(crate) fn input_of(entry: &Entry) -> [usize; 3] {
-    if entry.name.starts_with("cnn2") { [1, 28, 28] } else { [3, 32, 32] }
+    if entry.name.starts_with("cnn2") || entry.name == "mlp" { [1, 28, 28] } else { [3, 32, 32] }
 }
 
 /// A fresh network of `width` in which nothing is the identity: a normalisation that does something, batch norms

@@ -6,7 +6,9 @@ use serde_json::json;
 use super::html;
 use crate::chart::tests::{figure, histogram_panel, line_panel, ordered_panel, regions_panel};
 use crate::error::Error;
-use crate::report::{Item, Report};
+use robin_experiments::Item;
+
+use crate::report::Report;
 use crate::tests::table;
 
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";

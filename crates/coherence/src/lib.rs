@@ -1,0 +1,67 @@
+//! Agreement of input gradients between the networks of an aggregate: equation 1 of the paper.
+//!
+//! Reading order: [`arms`](mod@arms) (ROBIN), [`networks`](mod@networks) (an ensemble, for comparison), `term` (a
+//! loss and its gradient), [`summary`].
+//!
+//! Low coherence alone says little: saturated arms are orthogonal too, because what is left of their gradients is
+//! noise. So the sizes of the gradients stand beside every cosine, and untrained networks are the control.
+//!
+//! Invariant: clean images, evaluation mode, every example by itself. An example whose gradients have no direction
+//! is left out and counted, never taken for 0.
+
+pub mod arms;
+pub mod networks;
+pub mod summary;
+mod term;
+
+pub use arms::arms;
+pub use networks::networks;
+pub use summary::{Histogram, Sizes, Summary};
+
+use serde::{Deserialize, Serialize};
+
+/// Raised by any change in this crate that can move a reported number; part of every record's key.
+pub const NUMERICS: u32 = 1;
+
+/// What was found about one example.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// The largest cosine, or why there is none.
+    pub coherence: Coherence,
+    /// l2 norm of each loss's gradient on the image (loss per pixel unit), by arm or network.
+    pub norms: Vec<f64>,
+}
+
+/// The largest cosine between two losses' gradients on the image.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Coherence {
+    /// The cosine, in `[-1, 1]`, and whose gradients it is of; the first such pair on a tie.
+    Cosine {
+        /// The cosine.
+        value: f64,
+        /// Numbers of the two arms or networks; of arms the true class comes first.
+        of: [usize; 2],
+    },
+    /// This one's gradient is exactly zero, or its loss is so small that f64 has no number for its gradient.
+    Zero {
+        /// Number of the arm or network.
+        of: usize,
+    },
+    /// This one's gradient holds a NaN or an infinity.
+    NotFinite {
+        /// Number of the arm or network.
+        of: usize,
+    },
+}
+
+impl Coherence {
+    /// The cosine, if there is one.
+    pub fn value(self) -> Option<f64> {
+        match self {
+            Self::Cosine { value, .. } => Some(value),
+            Self::Zero { .. } | Self::NotFinite { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Numbers that claims are about, found among the items.
+
+use serde::Deserialize;
+
+use crate::figure::{Bins, Panel, Shape, Source};
+use crate::{Item, TableCell};
+
+/// Which number of which item. One selector may find several, one for each row, panel or budget.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub(super) enum Select {
+    /// An accuracy of a table.
+    Accuracy(Accuracy),
+    /// A point of a line whose values are means over class orders, with a deviation as its band.
+    Point {
+        item: String,
+        /// What the line's name begins with.
+        series: String,
+        /// Where; the right end if absent.
+        x: Option<f64>,
+        /// Only panels of whose figure and title this is a part.
+        panel: Option<String>,
+    },
+    /// The mean of a histogram whose name begins so.
+    Mean {
+        item: String,
+        mean: String,
+        /// Only panels of whose figure and title this is a part.
+        panel: Option<String>,
+    },
+    /// One of [`Item::values`].
+    Value { item: String, value: String },
+}
+
+/// An accuracy of a table.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accuracy {
+    item: String,
+    classifier: String,
+    attack: String,
+    /// This strategy's, in place of the strongest one's.
+    strategy: Option<String>,
+    /// Only rows whose name contains this.
+    rows: Option<String>,
+    /// Which test budgets.
+    #[serde(default)]
+    at: Budgets,
+}
+
+/// Which test budgets of a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Budgets {
+    /// All of them, each compared with itself.
+    #[default]
+    Each,
+    /// The training budget.
+    Training,
+    /// The largest one.
+    Largest,
+}
+
+/// A number with what is known of its noise.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// What it is compared by: numbers of one place belong together.
+    pub(super) place: String,
+    pub(super) value: f64,
+    /// Half the width of its 95% interval.
+    pub(super) error: f64,
+    pub(super) seeds: usize,
+    pub(super) records: Vec<String>,
+}
+
+impl Select {
+    /// Every such number.
+    pub(super) fn find(&self, items: &[Item]) -> Vec<Found> {
+        let named = |name: &String| items.iter().find(|item| item.name == *name);
+        // With their places; an item may have two figures with the same panels.
+        let panels = |item: &String, part: &Option<String>| -> Vec<(String, &Panel)> {
+            let figures = named(item).into_iter().flat_map(|item| &item.figures);
+            let all = figures.flat_map(|figure| {
+                figure.panels.iter().map(|panel| (format!("{}, {}", figure.id, panel.title), panel))
+            });
+            all.filter(|(place, _)| part.as_ref().is_none_or(|part| place.contains(part))).collect()
+        };
+        match self {
+            Self::Accuracy(accuracy) => {
+                named(&accuracy.item).map(|item| accuracy.find(item)).unwrap_or_default()
+            }
+            Self::Point { item, series, x, panel } => panels(item, panel)
+                .into_iter()
+                .filter_map(|(place, panel)| point(place, panel, series, *x))
+                .collect(),
+            Self::Mean { item, mean, panel } => panels(item, panel)
+                .into_iter()
+                .filter_map(|(place, panel)| mean_of(place, panel, mean))
+                .collect(),
+            Self::Value { item, value } => named(item)
+                .into_iter()
+                .flat_map(|item| &item.values)
+                .filter(|found| found.name == *value)
+                .map(|found| Found {
+                    place: found.row.clone(),
+                    value: found.value,
+                    error: found.error,
+                    seeds: found.seeds,
+                    records: found.records.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Accuracy {
+    fn find(&self, item: &Item) -> Vec<Found> {
+        let wanted = |cell: &&TableCell| {
+            cell.classifier == self.classifier
+                && cell.attack == self.attack
+                && self.rows.as_ref().is_none_or(|part| cell.row.contains(part))
+        };
+        let cells: Vec<&TableCell> =
+            item.table.iter().flat_map(|table| &table.cells).filter(wanted).collect();
+        let largest = |row: &str| {
+            let budgets = cells.iter().filter(|cell| cell.row == row).map(|cell| cell.epsilon.get());
+            budgets.fold(0.0, f64::max)
+        };
+        let at = |cell: &&&TableCell| match self.at {
+            Budgets::Each => true,
+            Budgets::Training => cell.train_epsilon.is_none_or(|train| train == cell.epsilon),
+            Budgets::Largest => cell.epsilon.get() == largest(&cell.row),
+        };
+        cells
+            .iter()
+            .filter(at)
+            .filter_map(|cell| {
+                let value = match &self.strategy {
+                    None => cell.accuracy,
+                    Some(strategy) => *cell.strategies.get(strategy)?,
+                };
+                let seeds = cell.ran.seeds.len();
+                Some(Found {
+                    place: match (self.at, cell.train_epsilon) {
+                        (Budgets::Each, Some(_)) => format!("{} at {}", cell.row, cell.epsilon),
+                        _ => cell.row.clone(),
+                    },
+                    value,
+                    error: 1.96 * (value * (1.0 - value) / (cell.n * seeds) as f64).sqrt(),
+                    seeds,
+                    records: cell.records.clone(),
+                })
+            })
+            .collect()
+    }
+}
+
+fn point(place: String, panel: &Panel, name: &str, x: Option<f64>) -> Option<Found> {
+    let Shape::Lines(lines) = &panel.shape else { return None };
+    let line = lines.iter().find(|line| line.name.starts_with(name) && line.source == Source::Measured)?;
+    let point = match x {
+        Some(x) => line.points.iter().find(|point| (point.x - x).abs() < 1e-9)?,
+        None => line.points.last()?,
+    };
+    let orders = point.n.unwrap_or(1);
+    let deviation = point.band.map_or(0.0, |[low, high]| (high - low) / 2.0);
+    let error = 1.96 * deviation / (orders as f64).sqrt();
+    Some(Found { place, value: point.y, error, seeds: orders, records: point.records.clone() })
+}
+
+fn mean_of(place: String, panel: &Panel, name: &str) -> Option<Found> {
+    let Shape::Histogram(sets) = &panel.shape else { return None };
+    let set: &Bins = sets.iter().find(|set| set.name.starts_with(name))?;
+    let mean = set.mean?;
+    let middles = set.edges.windows(2).map(|edges| (edges[0] + edges[1]) / 2.0);
+    let total: u64 = set.counts.iter().sum();
+    let squares: f64 =
+        middles.zip(&set.counts).map(|(middle, count)| *count as f64 * (middle - mean).powi(2)).sum();
+    Some(Found {
+        place,
+        value: mean,
+        error: 1.96 * squares.sqrt() / total as f64,
+        seeds: set.records.len(),
+        records: set.records.clone(),
+    })
+}

@@ -1,0 +1,111 @@
+use crate::figure::{Axis, Bins, Figure, Panel, Shape};
+use crate::item::Value;
+
+use super::*;
+
+fn histogram(name: &str, mean: f64) -> Bins {
+    Bins {
+        name: name.to_owned(),
+        edges: vec![mean - 0.1, mean + 0.1],
+        counts: vec![400],
+        mean: Some(mean),
+        apart: Vec::new(),
+        records: vec![format!("record of {name}")],
+    }
+}
+
+fn item(means: &[(&str, f64)], share: f64, error: f64) -> Item {
+    let panel = Panel {
+        title: "mnist/cnn2/l2".to_owned(),
+        x: Axis::new("coherence"),
+        y: Axis::new("density"),
+        right: None,
+        shape: Shape::Histogram(means.iter().map(|(name, mean)| histogram(name, *mean)).collect()),
+    };
+    Item {
+        name: "an-item".to_owned(),
+        title: String::new(),
+        table: None,
+        figures: vec![Figure {
+            id: "a-figure".to_owned(),
+            title: String::new(),
+            caption: None,
+            panels: vec![panel],
+            notes: Vec::new(),
+            comparable: false,
+        }],
+        values: vec![Value {
+            name: "share".to_owned(),
+            row: "a row".to_owned(),
+            value: share,
+            error,
+            seeds: 1,
+            records: Vec::new(),
+        }],
+        notes: Vec::new(),
+    }
+}
+
+fn verdict(compare: &str, seeds: usize, item: Item) -> ClaimVerdict {
+    let text =
+        format!("[[claims]]\nid = \"a-claim\"\ntext = \"It is so.\"\nseeds = {seeds}\ncompare = [{compare}]");
+    judge_with(&text, &[item]).unwrap().remove(0)
+}
+
+const BELOW: &str = "{ left = { item = \"an-item\", mean = \"robin\" }, test = { below = 0.0 }, right = { item = \"an-item\", mean = \"ensemble\" } }";
+
+#[test]
+fn numbers_of_one_place_are_compared_beyond_their_noise() {
+    for (robin, expected) in [(0.2, Verdict::Held), (0.8, Verdict::NotHeld)] {
+        let found = verdict(BELOW, 1, item(&[("robin", robin), ("ensemble of 5", 0.5)], 0.9, 0.0));
+        assert_eq!(found.verdict, expected, "{}", found.numbers);
+        assert_eq!(found.records, ["record of ensemble of 5", "record of robin"]);
+    }
+    let noisy = "{ left = { item = \"an-item\", value = \"share\" }, test = { above = 0.95 }, bound = 0.0 }";
+    for (share, expected) in [(0.99, Verdict::Held), (0.96, Verdict::Undecided), (0.90, Verdict::NotHeld)] {
+        assert_eq!(verdict(noisy, 1, item(&[], share, 0.02)).verdict, expected, "{share}");
+    }
+}
+
+#[test]
+fn too_few_seeds_decide_nothing_and_a_missing_number_cannot_be_tested() {
+    let few = verdict(BELOW, 3, item(&[("robin", 0.2), ("ensemble", 0.5)], 0.9, 0.0));
+    assert_eq!(few.verdict, Verdict::Undecided);
+    assert!(few.numbers.contains("1 of 3 seeds"), "{}", few.numbers);
+    let none = verdict(BELOW, 1, item(&[("robin", 0.2)], 0.9, 0.0));
+    assert_eq!((none.verdict, none.numbers.as_str()), (Verdict::NotTestable, "no such number"));
+}
+
+#[test]
+fn every_claim_has_a_verdict_without_any_number() {
+    let found = judge(&[]).unwrap();
+    assert!(found.len() >= 15);
+    assert!(found.iter().all(|claim| claim.verdict == Verdict::NotTestable));
+    let ids: BTreeSet<&str> = found.iter().map(|claim| claim.id.as_str()).collect();
+    assert_eq!(ids.len(), found.len());
+}
+
+#[test]
+fn every_claim_is_about_items_that_there_are() {
+    let value: toml::Value = toml::from_str(CLAIMS).unwrap();
+    let mut asked = 0;
+    for claim in value["claims"].as_array().unwrap() {
+        for comparison in claim["compare"].as_array().unwrap() {
+            for side in ["left", "right"] {
+                let Some(select) = comparison.get(side) else { continue };
+                let name = select["item"].as_str().unwrap();
+                let spec = crate::Spec::named(name).unwrap();
+                asked += 1;
+                if let Some(classifier) = select.get("classifier").and_then(|c| c.as_str()) {
+                    assert!(
+                        spec.classifiers.iter().any(|known| known.name == classifier),
+                        "{name}: {classifier}"
+                    );
+                    let attack = select["attack"].as_str().unwrap();
+                    assert!(spec.columns.iter().any(|known| known.name == attack), "{name}: {attack}");
+                }
+            }
+        }
+    }
+    assert!(asked > 40);
+}

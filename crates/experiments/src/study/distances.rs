@@ -1,0 +1,74 @@
+//! Distances of test images to the border that counts in section 3.
+
+use robin_attacks::{Loss, MinimalAttack};
+use robin_core::{Norm, OneClass, Seed};
+use robin_data::Dataset;
+use robin_evaluation::{Distances, OneClassStrategy};
+use robin_nn::Graph;
+use serde_json::{Value, json};
+
+use super::one_class::CLASS;
+use crate::record::Record;
+use crate::run::{Context, Watcher, classifier, to_json};
+use crate::{Error, Result};
+
+/// How far is each image from another answer?
+#[derive(Debug)]
+pub struct DistancesWork {
+    /// Test images with the network's labels.
+    pub data: Dataset,
+    /// Each looks for the smallest perturbation.
+    pub attacks: Vec<robin_attacks::Config>,
+    /// What they raise.
+    pub loss: Loss,
+    /// How distance is measured.
+    pub norm: Norm,
+    /// Of what attacks draw.
+    pub seed: Seed,
+}
+
+impl DistancesWork {
+    /// The smallest perturbation of every image.
+    pub(crate) fn run(&self, (graph, weights): (&Graph, &[u8]), context: &Context<'_>) -> Result<Value> {
+        let model = classifier(graph, weights, context)?;
+        let judge = OneClass { class: CLASS };
+        let attacks: Vec<Box<dyn MinimalAttack>> = self
+            .attacks
+            .iter()
+            .map(|attack| attack.minimal(self.norm).map_err(Error::work("preparing the attack")))
+            .collect::<Result<_>>()?;
+        let mut watcher = Watcher(context);
+        let mut options = context.options(&mut watcher);
+        let clean = robin_evaluation::clean(model.as_ref(), &judge, &self.data, &mut options)
+            .map_err(Error::work("measuring clean accuracy"))?;
+        let found = robin_evaluation::distances(
+            model.as_ref(),
+            &judge,
+            &attacks,
+            &OneClassStrategy { class: CLASS, loss: self.loss },
+            &self.data,
+            &clean,
+            self.seed,
+            &mut options,
+        )
+        .map_err(Error::work("looking for the smallest perturbations"))?;
+        Ok(json!({
+            "n": found.distances.len(),
+            "clean_errors": found.clean_errors,
+            "censored": found.censored,
+            "mean": found.mean(),
+            "mean_of_right": found.mean_of_right(),
+            "clean_examples": to_json("clean results", &clean)?,
+            "distances": to_json("distances", &found)?,
+        }))
+    }
+}
+
+/// The distances of a record.
+///
+/// # Errors
+/// [`Error::Json`] if it has none.
+pub fn read(record: &Record) -> Result<Distances> {
+    serde_json::from_value(record.results["distances"].clone())
+        .map_err(|source| Error::Json { what: "distances", source })
+}

@@ -1,0 +1,85 @@
+//! Section 3's task on one network.
+
+use robin_core::{Budget, OneClass, Seed};
+use robin_data::Dataset;
+use robin_evaluation::{Clean, OneClassAccuracy, OneClassStrategy, Robust};
+use robin_nn::Graph;
+use serde_json::Value;
+
+use crate::record::Record;
+use crate::run::{Context, Watcher, classifier, evaluated, to_json};
+use crate::spec::AttackSpec;
+use crate::{Error, Result};
+
+/// The class that is asked for: the first one of the class order, as [`robin_data::LabelMap::Other`] numbers it.
+pub const CLASS: u32 = 0;
+
+/// A `MODEL[j]` asked whether images are of class [`CLASS`].
+#[derive(Debug)]
+pub struct OneClassWork {
+    /// Test images with the network's labels.
+    pub data: Dataset,
+    /// The attack; `None` = clean.
+    pub attack: Option<(AttackSpec, Budget)>,
+    /// Of random starts.
+    pub seed: Seed,
+}
+
+impl OneClassWork {
+    /// Accuracies over all images and over both groups alike, and every example's result.
+    pub(crate) fn run(&self, (graph, weights): (&Graph, &[u8]), context: &Context<'_>) -> Result<Value> {
+        let model = classifier(graph, weights, context)?;
+        let judge = OneClass { class: CLASS };
+        let mut watcher = Watcher(context);
+        let mut options = context.options(&mut watcher);
+        let clean = robin_evaluation::clean(model.as_ref(), &judge, &self.data, &mut options)
+            .map_err(Error::work("measuring clean accuracy"))?;
+        let robust = match &self.attack {
+            None => None,
+            Some((spec, budget)) => {
+                let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
+                let strategy = OneClassStrategy { class: CLASS, loss: spec.loss };
+                let robust = robin_evaluation::robust(
+                    model.as_ref(),
+                    &judge,
+                    attack.as_ref(),
+                    &strategy,
+                    &self.data,
+                    &clean,
+                    self.seed,
+                    &mut options,
+                );
+                Some(robust.map_err(Error::work("attacking"))?)
+            }
+        };
+        let mut results = evaluated(&clean, robust.as_ref())?;
+        let broken = robust.as_ref().map_or(&clean.broken, |robust| &robust.worst.broken);
+        results["one_class"] = to_json("accuracies", &accuracy(broken, &self.data)?)?;
+        Ok(results)
+    }
+}
+
+fn accuracy(broken: &[bool], data: &Dataset) -> Result<OneClassAccuracy> {
+    OneClassAccuracy::of(broken, data.labels(), CLASS).map_err(Error::work("counting both groups"))
+}
+
+/// What a record says of section 3's task.
+///
+/// # Errors
+/// [`Error::Json`] if it is none of these.
+pub fn read(record: &Record) -> Result<OneClassAccuracy> {
+    serde_json::from_value(record.results["one_class"].clone())
+        .map_err(|source| Error::Json { what: "the results of section 3's task", source })
+}
+
+/// Every example's result, for those who look closer.
+///
+/// # Errors
+/// [`Error::Json`] if the record is none of these.
+pub fn examples(record: &Record) -> Result<(Clean, Option<Robust>)> {
+    let failed = |source| Error::Json { what: "the examples of section 3's task", source };
+    Ok((
+        serde_json::from_value(record.results["clean_examples"].clone()).map_err(failed)?,
+        serde_json::from_value(record.results["robust_examples"].clone()).map_err(failed)?,
+    ))
+}
