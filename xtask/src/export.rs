@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use robin_data::{Choice, DatasetName, Source, Split};
-use robin_experiments::{Device, Error, export};
+use robin_experiments::{Error, export};
 
 use crate::data::folder;
+use crate::device::DeviceArguments;
 
 /// Which weights, and what to write.
 #[derive(Debug, Args)]
@@ -43,9 +44,8 @@ pub(crate) struct Arguments {
     /// How many: the first test images.
     #[arg(long, value_name = "N", default_value_t = 64)]
     images: usize,
-    /// What does the arithmetic.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    device: DeviceArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -84,7 +84,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     export::write(out, &export::state_dict(&parameters)?)?;
     println!("{}: {model}, {} outputs, images {:?}", out.display(), graph.num_outputs(), graph.input_shape());
     if let (Some(path), Some(data)) = (&arguments.logits, &data) {
-        export::write(path, &export::logits(&graph, &parameters, data, *images, arguments.device)?)?;
+        export::write(
+            path,
+            &export::logits(&graph, &parameters, data, *images, arguments.device.device()?)?,
+        )?;
         println!("{}: logits of the first {images} test images of {}", path.display(), data.name());
     }
     Ok(())

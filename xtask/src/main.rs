@@ -4,13 +4,16 @@
 
 mod bench;
 mod data;
+mod device;
 mod exit;
 mod export;
 mod figures;
 mod fixtures;
 mod foreign;
+mod gpu_check;
 mod interrupt;
 mod progress;
+mod report;
 mod reproduce;
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,8 @@ struct Cli {
 enum Command {
     /// Train, attack and print a table of the paper with the published numbers beside ours.
     Reproduce(reproduce::Arguments),
+    /// Show what was reproduced as a page, and as files for papers.
+    Report(report::Arguments),
     /// Train a network, or every arm of an aggregate, from settings given one by one.
     Train(Box<train::Arguments>),
     /// Write trained weights as a PyTorch state_dict, and logits to compare.
@@ -59,6 +64,8 @@ enum Command {
     Fixtures(fixtures::Arguments),
     /// Measure speed, alone or against PyTorch.
     Bench(bench::Arguments),
+    /// Check a GPU: kernels, networks and training against the CPU, and speed, in one report.
+    GpuCheck(gpu_check::Arguments),
     /// Check what the compiler cannot: layering, file sizes, the map of the crates.
     #[command(after_help = "Example:\n  cargo xtask tidy")]
     Tidy,
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Attack(arguments) => foreign::attack::run(&arguments),
@@ -80,6 +88,7 @@ fn main() -> ExitCode {
         Command::Coherence(arguments) => foreign::coherence::run(&arguments),
         Command::VerifyWitnesses(arguments) => foreign::verify_witnesses::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::GpuCheck(arguments) => gpu_check::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
         Command::Fixtures(arguments) => fixtures::run(&arguments),
         Command::Tidy => tidy::run(root()),

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::Args;
 use robin_experiments::{
-    Device, Error, Figure, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table,
-    Writer, reproduce, study,
+    Error, Figure, ITEMS, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Table, Writer,
+    reproduce, study,
 };
 use robin_report::{markdown, table::duration};
 use serde_json::json;
 
+use crate::device::DeviceArguments;
 use crate::exit::Interrupted;
 use crate::figures;
 use crate::progress::{Bars, Lines};
@@ -34,9 +35,8 @@ pub(crate) struct Arguments {
     /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
     #[arg(long, value_name = "FILTER")]
     rows: Option<String>,
-    /// What does the arithmetic.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// Threads that compute [default: one per core]. Results do not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -77,7 +77,7 @@ impl Arguments {
             profile: self.profile,
             rows: self.rows.clone(),
             seeds: self.seeds.clone(),
-            device: self.device,
+            device: self.device.device()?,
             data_dir: self.data_dir.clone(),
         };
         let specs = items.iter().map(|item| Spec::named(item)).collect::<Result<Vec<_>, _>>()?;

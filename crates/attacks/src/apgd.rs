@@ -45,7 +45,7 @@ impl Attack for Apgd {
         batch: &Batch,
         seed: Seed,
     ) -> Result<Adversarial> {
-        climb("apgd", self.restarts, Look::Gradients, target, objectives, batch, |beginning| {
+        climb("apgd", self.restarts, Look::Directions, target, objectives, batch, |beginning| {
             self.begin(beginning, seed)
         })
     }

@@ -14,6 +14,12 @@ pub struct Stage {
     pub loss: Loss,
 }
 
+/// The name of [`autoattack`] where attacks are chosen by name.
+pub const AUTOATTACK: &str = "autoattack";
+
+/// The fewest classes that [`autoattack`] can be asked about: the ratio that its second stage raises compares four.
+pub const AUTOATTACK_LEAST_CLASSES: usize = 4;
+
 /// AutoAttack, version standard, of at least 4 classes (Croce & Hein 2020): the same stages in both norms, with
 /// the numbers of its authors' program. Below 4 classes the second stage is refused.
 pub fn autoattack() -> Vec<Stage> {

@@ -206,7 +206,7 @@ fn gradient(
     objective: &dyn Objective,
     images: &Images,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
-    let Ascent { values, direction } = objective.ascent(model, &images.tensor()?)?;
+    let Ascent { values, direction, .. } = objective.ascent(model, &images.tensor()?)?;
     Ok((values, images.gradient(&direction)?))
 }
 

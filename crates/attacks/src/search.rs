@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use robin_core::attack::Ruling;
 use robin_core::{
-    Adversarial, Batch, Columns, Cost, Error, Evaluation, ExampleId, Objective, Result, Scores, Seed, Target,
-    host,
+    Adversarial, Ascent, Batch, Columns, Cost, Error, Evaluation, ExampleId, Objective, Result, Scores, Seed,
+    Target, host,
 };
 
 use crate::images::Images;
@@ -27,7 +27,7 @@ pub(crate) trait Search: Send {
 pub(crate) struct Seen<'a> {
     /// The objective.
     pub(crate) value: f32,
-    /// Its gradient on the image; empty if only values were wanted.
+    /// Its gradient on the image, or its direction; empty if only values were wanted.
     pub(crate) gradient: &'a [f32],
     pub(crate) ruling: Ruling,
 }
@@ -36,7 +36,10 @@ pub(crate) struct Seen<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Values,
+    /// The gradient itself, for those who take the objective as linear.
     Gradients,
+    /// The direction that the objective says, for those who climb: see [`Objective::ascent`].
+    Directions,
 }
 
 /// Runs searches to their ends. `objective`, `labels`, `states` and `costs` are of the same examples; images
@@ -72,7 +75,7 @@ pub(crate) fn run<S: Search>(
             let gradient = looked.gradient.get(at * length..(at + 1) * length).unwrap_or_default();
             costs[row].forward += looked.cost.forward;
             costs[row].backward += looked.cost.backward;
-            let flat = look == Look::Gradients && gradient.iter().all(|&slope| slope == 0.0);
+            let flat = look != Look::Values && gradient.iter().all(|&slope| slope == 0.0);
             costs[row].zero_gradients += u32::from(flat);
             seen[row] = Some(Seen { value: looked.values[at], gradient, ruling: looked.rulings[at] });
         }
@@ -113,7 +116,7 @@ fn look_at(
     let (values, gradient, scores) = match look {
         Look::Values => {
             let scores = target.model.scores(images, &columns)?;
-            (objective.evaluate(&scores)?.values, Vec::new(), scores)
+            (objective.evaluate(&scores)?.values, Vec::new(), Some(scores))
         }
         Look::Gradients => {
             cost.backward = networks;
@@ -121,10 +124,15 @@ fn look_at(
             let Evaluation { values, score_gradient } = objective.evaluate(pass.scores())?;
             let scores = pass.scores().clone();
             let gradient = pass.input_gradient(&score_gradient)?;
-            (values, Images::new(images)?.gradient(&gradient)?, scores)
+            (values, Images::new(images)?.gradient(&gradient)?, Some(scores))
+        }
+        Look::Directions => {
+            cost.backward = networks;
+            let Ascent { values, direction, scores } = objective.ascent(target.model, images)?;
+            (values, Images::new(images)?.gradient(&direction)?, scores)
         }
     };
-    let rulings = match decide(target, &columns, &scores, labels) {
+    let rulings = match scores.and_then(|scores| decide(target, &columns, &scores, labels)) {
         Some(rulings) => rulings,
         None => {
             cost.forward += target.model.networks(&Columns::All);

@@ -42,13 +42,21 @@ pub(crate) fn in_ball(budget: Budget, stream: &mut Stream, clean: &[f32], point:
             }
         }
         Norm::L2 => {
-            let direction = direction(stream, clean.len());
-            // `libm`, as in the stream's Gaussians: every platform gets the same bits.
-            let radius = epsilon * libm::pow(f64::from(stream.uniform()), 1.0 / clean.len() as f64);
-            move_along(&direction, radius, clean, point);
+            let offset = l2_offset(epsilon, stream, clean.len());
+            move_along(&offset, 1.0, clean, point);
         }
     }
     budget.project_image(clean, point);
+}
+
+/// The step from the centre of an l2 ball of radius `epsilon` in `length` dimensions to a uniformly random point of it:
+/// what [`Start::UniformInBall`] adds to an image, for attacks that run on a device.
+pub fn l2_offset(epsilon: f64, stream: &mut Stream, length: usize) -> Vec<f64> {
+    let mut offset = direction(stream, length);
+    // `libm`, as in the stream's Gaussians: every platform gets the same bits.
+    let radius = epsilon * libm::pow(f64::from(stream.uniform()), 1.0 / length as f64);
+    offset.iter_mut().for_each(|d| *d *= radius);
+    offset
 }
 
 /// Writes a random point at distance epsilon from `clean`, clipped to the box, into `point`: l2 uniform on the

@@ -4,8 +4,8 @@ mod toys;
 
 use robin_attacks::{ATTACKS, Config, Entry, Loss, Pgd, Start, StepSize};
 use robin_core::{
-    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Judge, Misclassified, Norm,
-    Objective, Seed, Target, host,
+    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Evaluation, Judge,
+    Misclassified, Norm, Objective, Scores, Seed, Target, host,
 };
 use robin_testkit::{Cut, Linear};
 use toys::{Counting, NeverBroken, Next, RaiseColumn, Wavy};
@@ -381,5 +381,49 @@ fn exactly_zero_gradients_make_no_step_and_are_counted() {
         let found = perturb_as(&pgd, &model, &Misclassified, &objectives, &batch);
         assert!(found.cost.iter().all(|cost| cost.zero_gradients == 6 && cost.backward == 6));
         assert_eq!(values(&found.last.images), values(&batch.images));
+    }
+}
+
+/// An objective that says by itself where it rises; its own gradient points nowhere.
+struct SaysWhere(Box<dyn Objective>);
+
+impl Objective for SaysWhere {
+    fn columns(&self) -> Columns {
+        self.0.columns()
+    }
+
+    fn evaluate(&self, scores: &Scores) -> robin_core::Result<Evaluation> {
+        let Evaluation { values, score_gradient } = self.0.evaluate(scores)?;
+        Ok(Evaluation { values, score_gradient: score_gradient.zeros_like()? })
+    }
+
+    fn select(&self, rows: &[usize]) -> Box<dyn Objective> {
+        Box::new(Self(self.0.select(rows)))
+    }
+
+    fn ascent(&self, model: &dyn Classifier, images: &candle_core::Tensor) -> robin_core::Result<Ascent> {
+        Ok(Ascent { scores: None, ..self.0.ascent(model, images)? })
+    }
+}
+
+#[test]
+fn attacks_that_climb_follow_the_direction_that_the_objective_says() {
+    let model = Wavy::seeded(4, 12, SEED);
+    let batch = toys::batch(&model, SHAPE, 9);
+    for name in ["fgsm", "pgd", "apgd"] {
+        let entry = ATTACKS.iter().find(|entry| entry.name == name).unwrap();
+        for budget in budgets(&["0.1"]) {
+            let attack = entry.brief.build(budget).unwrap();
+            let plain = prepare(Loss::Margin, &model, &batch);
+            let says: Vec<Box<dyn Objective>> = prepare(Loss::Margin, &model, &batch)
+                .into_iter()
+                .map(|o| Box::new(SaysWhere(o)) as _)
+                .collect();
+            let plain = perturb_as(&*attack, &model, &Misclassified, &plain, &batch);
+            let says = perturb_as(&*attack, &model, &Misclassified, &says, &batch);
+            assert_eq!(values(&says.worst.images), values(&plain.worst.images), "{name} {budget}");
+            assert_eq!(says.worst.rulings, plain.worst.rulings, "{name} {budget}");
+            assert!(says.cost.iter().all(|cost| cost.zero_gradients == 0), "{name} {budget}");
+        }
     }
 }

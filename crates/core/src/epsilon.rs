@@ -22,6 +22,9 @@ enum Form {
 }
 
 impl Epsilon {
+    /// No perturbation.
+    pub const ZERO: Self = Self(Form::Decimal(0.0));
+
     /// The radius `value`.
     ///
     /// # Errors

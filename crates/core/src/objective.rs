@@ -28,7 +28,8 @@ pub trait Objective: Send + Sync {
     fn ascent(&self, model: &dyn Classifier, images: &Tensor) -> Result<Ascent> {
         let pass = model.forward(images, &self.columns())?;
         let Evaluation { values, score_gradient } = self.evaluate(pass.scores())?;
-        Ok(Ascent { values, direction: pass.input_gradient(&score_gradient)? })
+        let scores = Some(pass.scores().clone());
+        Ok(Ascent { values, direction: pass.input_gradient(&score_gradient)?, scores })
     }
 
     /// Whether the value is negative where the example is right, positive where it is misclassified (as the
@@ -54,4 +55,6 @@ pub struct Ascent {
     pub values: Vec<f32>,
     /// `[n, c, h, w]`.
     pub direction: Tensor,
+    /// The scores of the objective's columns on the way, where one pass brought them: a judge need not ask again.
+    pub scores: Option<Scores>,
 }

@@ -83,7 +83,8 @@ impl Seed {
         self.stream(ExampleId::first(0))
     }
 
-    fn key(self) -> [u32; 2] {
+    /// The generator's key of all streams under this seed, for a device that draws the same numbers.
+    pub fn key(self) -> [u32; 2] {
         [self.0 as u32, (self.0 >> 32) as u32]
     }
 }

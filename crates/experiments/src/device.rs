@@ -7,16 +7,72 @@ use robin_nn::Executor;
 
 use crate::{Error, Result};
 
-/// A device that this build can use. A name that it cannot use never falls back to another.
+/// A device that this build and this machine can use. A name that they cannot use never falls back to another.
 #[derive(Clone, Copy)]
 pub struct Device {
     executor: &'static dyn Executor,
+    /// Of a CUDA device.
+    ordinal: Option<usize>,
+}
+
+/// How a CUDA device computes: names of the command line, `None` where nothing was asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arithmetic<'a> {
+    /// `f32`, `tf32` or `bf16`.
+    pub precision: Option<&'a str>,
+    /// Whether results must have the same bits in every run.
+    pub repeatable: bool,
 }
 
 impl Device {
     /// What runs the networks there.
     pub fn executor(self) -> &'static dyn Executor {
         self.executor
+    }
+
+    /// Its number among the machine's GPUs, if it is one.
+    pub fn ordinal(self) -> Option<usize> {
+        self.ordinal
+    }
+
+    /// The same device, computing otherwise. A CPU computes in f32, with the same bits in every run.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a precision that it does not have.
+    pub fn computing(self, arithmetic: Arithmetic<'_>) -> Result<Self> {
+        match (self.ordinal, arithmetic.precision) {
+            (None, None | Some("f32")) => Ok(self),
+            (None, Some(other)) => Err(Error::Option {
+                option: "--precision",
+                value: other.to_owned(),
+                allowed: "f32 with --device cpu; f32, tf32 or bf16 with --device cuda:N".to_owned(),
+            }),
+            (Some(_), None) if !arithmetic.repeatable => Ok(self),
+            (Some(ordinal), _) => Self::cuda(ordinal, arithmetic),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda(ordinal: usize, arithmetic: Arithmetic<'_>) -> Result<Self> {
+        use robin_kernels::cuda::{Precision, Selection};
+
+        let precision = arithmetic.precision.unwrap_or(Precision::F32.name());
+        let precision: Precision = precision.parse().map_err(|_| Error::Option {
+            option: "--precision",
+            value: precision.to_owned(),
+            allowed: "f32, tf32 or bf16".to_owned(),
+        })?;
+        let selection = if arithmetic.repeatable { Selection::Repeatable } else { Selection::Fastest };
+        let executor = robin_nn::cuda::Cuda::open(ordinal, precision, selection).map_err(|error| {
+            Error::Device { device: format!("cuda:{ordinal}"), reason: error.to_string() }
+        })?;
+        // A device is there until the program ends.
+        Ok(Self { executor: Box::leak(Box::new(executor)), ordinal: Some(ordinal) })
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn cuda(ordinal: usize, _arithmetic: Arithmetic<'_>) -> Result<Self> {
+        Err(Error::MissingFeature { device: format!("cuda:{ordinal}"), feature: "cuda" })
     }
 }
 
@@ -38,16 +94,52 @@ impl FromStr for Device {
     fn from_str(text: &str) -> Result<Self> {
         if text == "cpu" {
             let executor = robin_nn::executor(text).map_err(Error::work("choosing the executor"))?;
-            return Ok(Self { executor });
+            return Ok(Self { executor, ordinal: None });
         }
-        let ordinal = text.strip_prefix("cuda").map(|rest| rest.strip_prefix(':').unwrap_or(rest));
-        if ordinal.is_some_and(|ordinal| ordinal.bytes().all(|byte| byte.is_ascii_digit())) {
-            return Err(Error::MissingFeature { device: text.to_owned(), feature: "cuda" });
+        let ordinal = match text.strip_prefix("cuda") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix(':').and_then(|ordinal| ordinal.parse().ok()),
+            None => None,
+        };
+        match ordinal {
+            Some(ordinal) => Self::cuda(ordinal, Arithmetic::default()),
+            None => Err(Error::Unknown {
+                what: "device",
+                given: text.to_owned(),
+                valid: "cpu, or cuda:N in a build with the feature `cuda`".to_owned(),
+            }),
         }
-        Err(Error::Unknown {
-            what: "device",
-            given: text.to_owned(),
-            valid: "cpu, or cuda:N in a build with the feature `cuda`".to_owned(),
-        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_computes_in_f32_only() {
+        let cpu: Device = "cpu".parse().unwrap();
+        let with = |precision| cpu.computing(Arithmetic { precision: Some(precision), repeatable: false });
+        assert_eq!(with("f32").unwrap().to_string(), "cpu");
+        let error = with("bf16").unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("--device cuda:N"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_for_a_gpu_is_said() {
+        for name in ["cuda", "cuda:0", "cuda:63"] {
+            match name.parse::<Device>() {
+                // On a machine with a GPU the first one opens.
+                Ok(device) => assert!(cfg!(feature = "cuda") && device.ordinal() == Some(0)),
+                Err(error) => {
+                    let text = error.to_string();
+                    let part = if cfg!(feature = "cuda") { "cannot be used: " } else { "cargo xtask-cuda" };
+                    assert!(error.is_usage() && text.contains(part), "{text}");
+                }
+            }
+        }
+        for name in ["cuda:", "cuda:x", "cuda0", "gpu"] {
+            assert!(matches!(name.parse::<Device>(), Err(Error::Unknown { .. })), "{name}");
+        }
     }
 }

@@ -103,12 +103,23 @@ pub enum Error {
         found: String,
     },
     /// A device that this build cannot use.
-    #[error("device {device} needs the cargo feature `{feature}`, which this build does not have")]
+    #[error(
+        "device {device} needs the cargo feature `{feature}`, which this build does not have; `cargo xtask-cuda` builds with \
+         `--features cuda,cudnn`, on any machine"
+    )]
     MissingFeature {
         /// The device asked for.
         device: String,
         /// The feature that provides it.
         feature: &'static str,
+    },
+    /// A device that cannot be used here.
+    #[error("device {device} cannot be used: {reason}")]
+    Device {
+        /// The device asked for.
+        device: String,
+        /// What is missing.
+        reason: String,
     },
     /// A spec that is no spec.
     #[error("the spec of {item} cannot be read")]
@@ -242,6 +253,7 @@ impl Error {
                 | Error::OtherRun { .. }
                 | Error::Occupied { .. }
                 | Error::MissingFeature { .. }
+                | Error::Device { .. }
                 | Error::Unfit { .. }
                 | Error::OtherSettings { .. }
         )

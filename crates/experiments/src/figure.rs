@@ -24,6 +24,26 @@ pub struct Figure {
     pub comparable: bool,
 }
 
+impl Figure {
+    /// Keys of all records that something in the figure names, repeated where several do.
+    pub fn records(&self) -> impl Iterator<Item = &str> {
+        self.panels.iter().flat_map(|panel| {
+            let keys: Vec<&str> = match &panel.shape {
+                Shape::Lines(series) => series
+                    .iter()
+                    .flat_map(|line| &line.points)
+                    .flat_map(|point| point.records.iter().map(String::as_str))
+                    .collect(),
+                Shape::Histogram(all) => {
+                    all.iter().flat_map(|bins| bins.records.iter().map(String::as_str)).collect()
+                }
+                Shape::Regions(regions) => regions.records.iter().map(String::as_str).collect(),
+            };
+            keys
+        })
+    }
+}
+
 /// One pair of axes and what is drawn in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Panel {

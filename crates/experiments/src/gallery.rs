@@ -1,6 +1,10 @@
 //! Images that people look at: clean, perturbed, and what the classifier says to both.
 
+mod make;
+
 use serde::{Deserialize, Serialize};
+
+pub use make::gallery;
 
 /// A few test images of one row under every strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -73,7 +73,7 @@ pub struct TableCell {
     pub model: String,
     /// Of both budgets.
     pub norm: Norm,
-    /// The budget in test; for clean accuracy that in training.
+    /// The budget in test; for clean accuracy 0 where the row is tested with several, else that in training.
     pub epsilon: Epsilon,
     /// `multiclass` or `robin`.
     pub classifier: String,
@@ -230,6 +230,7 @@ pub(crate) struct Found {
 }
 
 /// A number's place, all seeds and strategies together.
+#[derive(Clone, Copy)]
 struct At {
     row: usize,
     classifier: usize,
@@ -307,7 +308,7 @@ fn cell(item: &PlannedItem, results: &[Found], at: &At) -> Option<TableCell> {
         dataset: row.dataset,
         model: row.model.clone(),
         norm: row.norm,
-        epsilon: at.test.unwrap_or(row.epsilon),
+        epsilon: at.test.unwrap_or(if several { Epsilon::ZERO } else { row.epsilon }),
         classifier: spec.name.clone(),
         attack: column.name.clone(),
         strategy: name(strongest),
@@ -325,7 +326,10 @@ fn cell(item: &PlannedItem, results: &[Found], at: &At) -> Option<TableCell> {
         published_strategies,
         row: row.label(),
         train_epsilon: several.then_some(row.epsilon),
-        printed_epsilon: row.printed.as_ref().filter(|_| at.test.is_some()).map(|p| p.test[test_at].clone()),
+        printed_epsilon: row.printed.as_ref().map(|printed| match at.test {
+            Some(_) => printed.test[test_at].clone(),
+            None => "0".to_owned(),
+        }),
         stand_in: row.stand_in.clone(),
         records: found.iter().flatten().map(|found| found.key.clone()).collect(),
         ran: RanCell { ran: planned.classifiers[at.classifier].clone()?, seeds },

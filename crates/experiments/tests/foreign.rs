@@ -85,7 +85,7 @@ fn request(subject: SubjectRequest) -> AttackRequest {
         means: MeansRequest {
             attack: "pgd".to_owned(),
             settings: Map::from_iter([("steps".to_owned(), json!(5))]),
-            loss: Loss::Margin,
+            loss: Some(Loss::Margin),
             strategy: "softmax".parse().unwrap(),
             target: None,
         },
@@ -180,7 +180,7 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
         let aggregate = Some(aggregate.parse().unwrap());
         let mut request = request(SubjectRequest { aggregate, ..place.subject(&names) });
         request.images = images(16);
-        (request.means.strategy, request.means.loss) = (strategy.parse().unwrap(), loss);
+        (request.means.strategy, request.means.loss) = (strategy.parse().unwrap(), Some(loss));
         let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
         assert!(report.robust_accuracy <= report.clean_accuracy, "{strategy}");
     }
@@ -194,6 +194,41 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
     assert!((report.robust_accuracy - standing).abs() < 1e-12, "{} {standing}", report.robust_accuracy);
     towards.means.strategy = "margin-t".parse().unwrap();
     assert!(message(quiet(|how| attack(&towards, how))).contains("--target goes with strategy softmax"));
+}
+
+/// AutoAttack by its name, of single networks and of aggregates.
+fn bundle(subject: SubjectRequest) -> AttackRequest {
+    let means = MeansRequest::usual("autoattack");
+    AttackRequest { means, images: images(16), epsilons: vec!["50/255".parse().unwrap()], ..request(subject) }
+}
+
+#[test]
+fn autoattack_is_one_choice_of_four_stages_each_on_what_stands() {
+    let place = Place::new();
+    for subject in [place.subject(&["whole.safetensors"]), place.arms()] {
+        let report = quiet(|how| attack(&bundle(subject), how)).unwrap().remove(0);
+        let names: Vec<&str> = report.stages.iter().map(|stage| stage.stage.as_str()).collect();
+        let expected = ["apgd-ce ce", "apgd-t dlr-t:9", "fab-t margin-t:9", "square margin"]
+            .map(|s| format!("autoattack {s}"));
+        assert_eq!(
+            (names, report.attack.as_str()),
+            (expected.iter().map(String::as_str).collect(), "autoattack")
+        );
+        let n = report.n as f64;
+        let mut standing = report.clean_accuracy;
+        for stage in &report.stages {
+            assert_eq!(stage.attacked as f64, (standing * n).round(), "{stage:?}");
+            assert!(stage.robust_accuracy <= standing, "{stage:?}");
+            standing = stage.robust_accuracy;
+        }
+        assert_eq!(report.robust_accuracy, standing);
+        assert!(standing < report.clean_accuracy);
+        let total: u64 = report.stages.iter().map(|stage| stage.forward).sum();
+        assert_eq!(report.forward, total);
+        let right = report.examples.iter().filter(|e| e.adversarial_prediction == e.label).count();
+        assert_eq!(right as f64, (standing * n).round());
+        assert!(report.examples.iter().all(|e| e.size <= 50.0 / 255.0 + 1e-6));
+    }
 }
 
 #[test]
@@ -213,7 +248,15 @@ fn mistakes_are_named_before_any_work() {
         let text = refused(change);
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     };
-    contains(&|r| r.means.attack = "cw3".to_owned(), &["\"cw3\"", "fgsm", "pgd"]);
+    contains(&|r| r.means.attack = "cw3".to_owned(), &["\"cw3\"", "fgsm", "pgd", "autoattack"]);
+    contains(&|r| r.means.attack = "autoattack".to_owned(), &["--attack autoattack", "their own settings"]);
+    contains(
+        &|r| {
+            r.means = MeansRequest::usual("autoattack");
+            r.means.strategy = "margin-t".parse().unwrap();
+        },
+        &["--attack autoattack", "strategy softmax"],
+    );
     contains(
         &|r| drop(r.means.settings.insert("stepz".to_owned(), json!(1))),
         &["no setting stepz", "restarts"],
@@ -262,6 +305,7 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
         budget: Budget { norm: Norm::Linf, epsilon: "20/255".parse().unwrap() },
         steps: 3,
         restarts: 1,
+        attacks: vec!["fmn".to_owned(), "autoattack".to_owned()],
         seed: 1,
         scope: Scope::Subset,
         bad_gradients: BadGradients::Refuse,
@@ -271,6 +315,11 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
     assert!(
         whole.summary.union <= whole.summary.paper && whole.summary.paper <= whole.summary.clean_accuracy
     );
+    let attacks = &whole.summary.attacks;
+    assert_eq!(attacks[0].attack, "autoattack apgd-ce ce");
+    assert_eq!(attacks.last().unwrap().attack, "fmn softmax margin");
+    let reached = attacks.iter().filter(|attack| attack.attack.starts_with("autoattack")).map(|a| a.accuracy);
+    assert!(reached.collect::<Vec<_>>().is_sorted_by(|a, b| a >= b), "{attacks:?}");
     let passed = |id: &str| whole.battery.iter().any(|f| f.test == id && f.status == Status::Pass);
     assert!(["T1", "T16", "T17", "T18"].iter().all(|id| passed(id)), "{:?}", whole.battery);
 
@@ -296,6 +345,10 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
         assert_eq!(read("whole"), read("parts"), "{file}");
     }
     assert!(leftovers(&place.path("parts")).is_empty());
+    let fewer = EvaluateRequest { attacks: Vec::new(), ..request("parts") };
+    assert!(message(quiet(|how| evaluate(&fewer, how))).contains("attacks"));
+    let twice = EvaluateRequest { attacks: vec!["fmn".to_owned(); 2], ..request("twice") };
+    assert!(message(quiet(|how| evaluate(&twice, how))).contains("twice"));
     let other = EvaluateRequest { seed: 2, ..request("parts") };
     let text = message(quiet(|how| evaluate(&other, how)));
     assert!(text.contains("seed 1, now 2"), "{text}");

@@ -18,6 +18,8 @@ pub mod avg_pool2d;
 pub mod batch_norm;
 pub mod bias_gradient;
 pub mod conv2d;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod finish;
 pub mod flatten;
 pub mod isa;

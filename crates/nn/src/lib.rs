@@ -2,17 +2,20 @@
 //!
 //! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`network`] (what training
 //! owns), [`mod@executor`] (the list of executors), then [`mod@reference`] (candle, the judge) and [`cpu`]
-//! (our kernels).
+//! (our kernels); `cuda` is built with the feature of that name.
 //!
 //! Invariant: a graph names layers, never a kernel or a memory layout; every executor runs every graph.
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod error;
 pub mod executor;
 pub mod graph;
 pub mod network;
 pub mod parameters;
 pub mod reference;
+pub mod resident;
 
 pub use error::{Error, Result};
 pub use executor::{EXECUTORS, Executor, executor};

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use robin_core::{Classifier, Scores};
 
+use crate::resident::Resident;
 use crate::{Graph, NamedTensor, Parameters, Result};
 
 /// Gradients in the order of [`Parameters::trained`], each with its tensor's shape.
@@ -46,4 +47,18 @@ pub trait Network: Send {
     /// # Errors
     /// If the images do not fit, a batch norm sees less than two values per channel, or the loss fails.
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients>;
+
+    /// Sees to it that [`Network::parameters`] are the present ones. Only a network that was trained by
+    /// [`Network::resident`] has others in the meantime.
+    ///
+    /// # Errors
+    /// If a device fails.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The network as one that makes whole training steps on its own device, if it can.
+    fn resident(&mut self) -> Option<&mut dyn Resident> {
+        None
+    }
 }

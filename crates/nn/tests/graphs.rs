@@ -292,11 +292,25 @@ fn all(executor: &dyn Executor, graph: &Graph) -> Vec<(String, Vec<f32>)> {
     found
 }
 
+/// `cpu`, and in a build with the feature `cuda` its executor with this processor as the device: every kernel, and all
+/// that is asked of a GPU, but cuBLAS and cuDNN.
 fn agrees_with_the_reference(graph: &Graph) {
-    let [reference, cpu] = ["reference", "cpu"].map(|name| all(executor(name).unwrap(), graph));
+    let reference = all(executor("reference").unwrap(), graph);
+    agree(graph, &reference, &all(executor("cpu").unwrap(), graph));
+    #[cfg(feature = "cuda")]
+    match robin_kernels::cuda::host::Host::new().unwrap() {
+        Some(host) => {
+            let cuda = robin_nn::cuda::Cuda::on(host, robin_kernels::cuda::Precision::F32);
+            agree(graph, &reference, &all(&cuda, graph));
+        }
+        None => println!("not tested: no C++ compiler (CXX, c++, g++, clang++) on this machine"),
+    }
+}
+
+fn agree(graph: &Graph, reference: &[(String, Vec<f32>)], other: &[(String, Vec<f32>)]) {
     let largest_of = |values: &[f32]| values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let largest = reference.iter().map(|(_, values)| largest_of(values)).fold(0.0, f32::max);
-    for ((name, expected), (other, found)) in reference.iter().zip(&cpu) {
+    for ((name, expected), (other, found)) in reference.iter().zip(other) {
         assert_eq!((name, expected.len()), (other, found.len()), "{}", graph.name());
         // Some gradients are 0 but for rounding: a bias before a batch norm moves nothing.
         let allowed = TOLERANCE * largest_of(expected) + 1e-6 * largest;

@@ -1,14 +1,24 @@
-//! Records as text: the paper's tables with the published numbers beside the measured ones.
+//! Records as people read them: the paper's tables with the published numbers beside the measured ones, its
+//! figures, what became of its claims.
 //!
-//! Reading order: [`report`] (what is shown), [`table`] (the text that serves the terminal and Markdown files).
+//! Reading order: [`report`] (what is shown), [`page`] (the HTML), [`sheet`] (a table in the paper's layout),
+//! [`chart`] (figures as SVG and PNG), [`bundle`] (the folder of it all); [`table`] is the text for the terminal.
 //!
 //! Invariant: nothing is computed here that is not already in the outcome, and nothing that makes a number
 //! look better than it is: intervals, n, the union over attacks and what the profile shrank are always shown.
 
+pub mod bundle;
+pub mod chart;
+pub mod error;
+pub mod page;
+mod picture;
 pub mod report;
+pub mod sheet;
 pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use error::{Error, Result};
+pub use page::html;
 pub use report::{Item, Report};
 pub use table::markdown;

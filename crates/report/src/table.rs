@@ -178,7 +178,7 @@ fn row(cell: &TableCell) -> String {
     format!("{} {} {} {}", cell.dataset, cell.model, cell.norm, cell.epsilon)
 }
 
-fn number(accuracy: f64) -> String {
+pub(crate) fn number(accuracy: f64) -> String {
     format!("{accuracy:.3}")
 }
 

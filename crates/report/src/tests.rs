@@ -49,7 +49,7 @@ fn cell(classifier: &str, attack: &str, strategies: &[(&str, f64)], seeds: &[f64
     }
 }
 
-fn table(profile: Profile, seeds: usize) -> Table {
+pub(crate) fn table(profile: Profile, seeds: usize) -> Table {
     let spread =
         |middle: f64| (0..seeds).map(|at| middle + 0.01 * (at as f64 - (seeds - 1) as f64 / 2.0)).collect();
     let values: Vec<Vec<f64>> = [0.975, 0.9, 0.88].into_iter().map(spread).collect();

@@ -15,6 +15,7 @@ pub mod losses;
 pub mod method;
 pub mod observer;
 pub mod proportion;
+mod resident;
 pub mod schedule;
 pub mod sgd;
 pub mod state;

@@ -62,10 +62,7 @@ pub(crate) fn examples(
         Method::Standard {} => Ok(Examples::Mixed { batch, perturbed: Vec::new() }),
         Method::PgdAt { .. } if count == 0 => Ok(Examples::Mixed { batch, perturbed: Vec::new() }),
         Method::PgdAt { .. } => {
-            let order =
-                seed.derive(Purpose::AttackedSubset, step as u64).root_stream().permutation(batch.len());
-            let mut rows: Vec<usize> = order.into_iter().take(count).map(|row| row as usize).collect();
-            rows.sort_unstable();
+            let rows = perturbed_rows(batch.len(), count, (step, seed));
             let part = batch.select(&rows)?;
             let perturbed = attack(&*network.freeze()?, &config.method, &part, begin, cancel)?;
             batch.images = host::replace(&batch.images, &rows, &perturbed)?;
@@ -83,6 +80,14 @@ pub(crate) fn examples(
             Ok(Examples::Pair { clean: batch, perturbed })
         }
     }
+}
+
+/// The rows that are perturbed: `count` of `batch`, drawn for step number `step` of the epoch that `seed` belongs to.
+pub(crate) fn perturbed_rows(batch: usize, count: usize, (step, seed): (usize, Seed)) -> Vec<usize> {
+    let order = seed.derive(Purpose::AttackedSubset, step as u64).root_stream().permutation(batch);
+    let mut rows: Vec<usize> = order.into_iter().take(count).map(|row| row as usize).collect();
+    rows.sort_unstable();
+    rows
 }
 
 /// Where a training attack begins.

@@ -8,6 +8,7 @@ use robin_nn::{Network, Parameters};
 
 use crate::averaging::follow;
 use crate::checkpoint::{Checkpointing, Continued, Files, Identity};
+use crate::resident::{self, Prepared};
 use crate::state::State;
 use crate::step::{Examples, StepResult, examples, gradients, perturbed_count};
 use crate::validation::{Division, measure};
@@ -41,6 +42,8 @@ pub struct Trainer<'a> {
     batches: Vec<Vec<ExampleId>>,
     state: State,
     files: Option<Files>,
+    /// Whether the network has the images and the optimiser's velocities on its own device.
+    on_device: bool,
 }
 
 impl<'a> Trainer<'a> {
@@ -73,7 +76,16 @@ impl<'a> Trainer<'a> {
             tally: Tally::new(classes),
             warnings: Vec::new(),
         };
-        let mut trainer = Self { network, task, division, labels, batches: Vec::new(), state, files: None };
+        let mut trainer = Self {
+            network,
+            task,
+            division,
+            labels,
+            batches: Vec::new(),
+            state,
+            files: None,
+            on_device: false,
+        };
         trainer.batches = trainer.batches_of(0)?;
         Ok(trainer)
     }
@@ -162,7 +174,11 @@ impl<'a> Trainer<'a> {
         }
         cancel.check()?;
         if self.state.step < self.batches.len() {
-            self.train(observer, cancel)?;
+            if resident::applies(self.task.config) && self.network.resident().is_some() {
+                self.train_on_device(observer)?;
+            } else {
+                self.train(observer, cancel)?;
+            }
         }
         if self.state.step == self.batches.len() {
             self.end_epoch(observer, cancel)?;
@@ -173,8 +189,9 @@ impl<'a> Trainer<'a> {
     /// Writes a checkpoint now, if this training has any.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file.
+    /// [`Error::Io`] naming the file; [`Error::Network`] if a device fails, and then the file is what it was.
     pub fn save(&mut self) -> Result<()> {
+        self.settle()?;
         match &mut self.files {
             Some(files) => files.save(self.network.parameters(), &self.state),
             None => Ok(()),
@@ -190,7 +207,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// The training's results as they are now.
+    /// The training's results as they are now (of a network that trains on a device: as they were when an epoch ended or
+    /// [`Trainer::save`] was called last).
     pub fn trained(&self) -> Trained {
         Trained { summary: self.summary(), last: self.last().clone(), best: self.state.best.clone() }
     }
@@ -230,16 +248,63 @@ impl<'a> Trainer<'a> {
         if let Some(settings) = config.weight_averaging {
             follow(&mut self.state.average, self.network.parameters(), settings);
         }
-        self.state.loss += result.loss;
-        self.state.tally.merge(&result.tally);
+        self.count(result.loss, &result.tally, observer);
+        Ok(())
+    }
+
+    /// Takes a step's numbers in, and tells them.
+    fn count(&mut self, loss: f64, tally: &Tally, observer: &mut dyn Observer) {
+        let (epochs, steps) = (self.task.config.epochs, self.batches.len());
+        let State { epoch, step, .. } = self.state;
+        self.state.loss += loss;
+        self.state.tally.merge(tally);
         self.state.step += 1;
-        observer.step(&StepReport {
-            epoch: epoch + 1,
-            epochs: config.epochs,
-            step: step + 1,
-            steps: self.batches.len(),
-            loss: result.loss,
-        });
+        observer.step(&StepReport { epoch: epoch + 1, epochs, step: step + 1, steps, loss });
+    }
+
+    /// A step that the network makes on its own device.
+    fn train_on_device(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let Task { data, labels, config, seed } = self.task;
+        let State { epoch, step, .. } = self.state;
+        let _span = tracing::debug_span!("step", epoch = epoch + 1, step = step + 1).entered();
+        let ids = &self.batches[step];
+        let of = |id: &ExampleId| labels.apply(data.labels()[id.index as usize]);
+        let mapped = ids.iter().map(of).collect::<robin_data::Result<Vec<u32>>>()?;
+        let seed = seed.derive(Purpose::Epoch, epoch as u64);
+        let count = perturbed_count(config, epoch);
+        let prepared = Prepared::new(config, data, (ids, mapped), count, (step, seed))?;
+        let rate = config.learning_rate_at(epoch, step, self.batches.len());
+        let resident = self.network.resident().expect("the caller asked for it");
+        if !self.on_device {
+            resident.load(data.pixels(), data.shape())?;
+            resident.set_velocities(self.state.sgd.velocities())?;
+            self.on_device = true;
+        }
+        let outcome = resident.step(&prepared.step(config, ids, rate))?;
+        if !outcome.loss.is_finite() {
+            return Err(self.diverged(format!("the mean loss is {}", outcome.loss)));
+        }
+        if outcome.not_finite > 0 {
+            return Err(self.diverged(format!("{} values of the gradient", outcome.not_finite)));
+        }
+        let mut tally = Tally::new(self.state.tally.classes());
+        tally.add(prepared.labels(), &outcome.predictions);
+        for &row in &prepared.perturbed {
+            tally.add_perturbed(prepared.labels()[row], outcome.predictions[row]);
+        }
+        self.count(outcome.loss, &tally, observer);
+        Ok(())
+    }
+
+    /// Brings parameters and velocities from a device, if they are there.
+    fn settle(&mut self) -> Result<()> {
+        self.network.settle()?;
+        if self.on_device
+            && let Some(resident) = self.network.resident()
+        {
+            let velocities = resident.velocities()?;
+            self.state.sgd = self.state.sgd.clone().with_velocities(velocities);
+        }
         Ok(())
     }
 
@@ -274,6 +339,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn end_epoch(&mut self, observer: &mut dyn Observer, cancel: &CancelToken) -> Result<()> {
+        self.settle()?;
         let (config, number, steps) = (self.task.config, self.state.epoch, self.batches.len());
         let validation = self.validate(cancel)?;
         let report = EpochReport {

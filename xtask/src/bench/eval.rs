@@ -32,7 +32,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { options, batch, steps } = arguments;
     ensure!(*steps > 0, "--steps is 0, it must be at least 1");
     let subject = Subject::new(options, *batch)?;
-    let name = format!("eval-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads);
+    let name = format!("eval-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads)
+        + &subject.on_device();
     let (suffix, mut result, text) = match options.against {
         Some(_) => {
             let steps = ["--steps".to_owned(), steps.to_string()];
@@ -41,7 +42,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         None => {
             let result = measure(&subject, *steps, Repeats { asked: options.repeat })?;
-            let text = line(&format!("{} on {}", subject.model, options.executor), Unit::Batch, &result);
+            let text =
+                line(&format!("{} on {}", subject.model, subject.executor.name()), Unit::Batch, &result);
             ("", result, text)
         }
     };

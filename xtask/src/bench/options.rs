@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use robin_data::DatasetName;
 
+use crate::device::DeviceArguments;
+
 #[derive(Debug, Clone, Args)]
 pub(super) struct Options {
     /// Architecture, with ten classes
@@ -20,8 +22,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "T")]
     pub(super) threads: Option<usize>,
     /// Executor: cpu or reference
-    #[arg(long, value_name = "E", default_value = "cpu")]
+    #[arg(long, value_name = "E", default_value = "cpu", conflicts_with = "device")]
     pub(super) executor: String,
+    #[command(flatten)]
+    pub(super) device: DeviceArguments,
     /// Measured repetitions after the warm-up [default: 30 seconds, but at least 3 and at most 15; 2 if slow]
     #[arg(long, value_name = "R")]
     pub(super) repeat: Option<usize>,

@@ -22,16 +22,23 @@ pub(super) fn compare(
     // The faster layout is looked for once, in a process of its own: the slower one may need more memory.
     let trial = measurement(theirs(what, options, subject, &["--trial"]), options, subject, more)?;
     let layout = trial["layout"].as_str().context("a trial without a layout")?;
+    let variant = trial["variant"].as_str().context("a trial without a variant")?;
     let mut text = Vec::new();
     let mut pairs = Vec::new();
     let mut ratios = Vec::new();
     for number in 1..=options.pairs {
         eprintln!("pair {number} of {}...", options.pairs);
         let mut ours = Command::new(std::env::current_exe()?);
-        ours.args(["bench", what, "--json", "--executor", &options.executor]);
+        ours.args(["bench", what, "--json"]);
+        match options.device.ordinal() {
+            None => ours.args(["--executor", &options.executor]),
+            Some(ordinal) => ours
+                .args(["--device", &format!("cuda:{ordinal}"), "--precision", options.device.precision()])
+                .args(options.device.repeatable().then_some("--repeatable")),
+        };
         ours.args(["--dataset", subject.data.name()]);
         let ours = measurement(ours, options, subject, more)?;
-        let theirs = theirs(what, options, subject, &["--layout", layout]);
+        let theirs = theirs(what, options, subject, &["--layout", layout, "--variant", variant]);
         let theirs = measurement(theirs, options, subject, more)?;
 
         let seconds = |result: &Value| {
@@ -57,6 +64,9 @@ fn theirs(what: &str, options: &Options, subject: &Subject, arguments: &[&str]) 
     command.arg(root().join("fixtures/pytorch/bench.py")).arg(what).args(arguments);
     for (option, value) in [("--channels", channels.to_string()), ("--side", side.to_string())] {
         command.args([option, &value]);
+    }
+    if let Some(ordinal) = options.device.ordinal() {
+        command.args(["--device", &format!("cuda:{ordinal}"), "--precision", options.device.precision()]);
     }
     command.args(["--epsilon", &subject.budget.epsilon.get().to_string()]);
     command.env("OMP_NUM_THREADS", subject.threads.to_string()).env("PYTHONDONTWRITEBYTECODE", "1");

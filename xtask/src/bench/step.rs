@@ -36,7 +36,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { options, batch, arms } = arguments;
     let subject = Subject::new(options, *batch)?;
     let repeats = Repeats { asked: options.repeat };
-    let name = format!("step-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads);
+    let name = format!("step-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads)
+        + &subject.on_device();
     let (suffix, mut result, text) = match (arms, options.against) {
         (Some(count), _) => {
             let (result, text) = arms::measure(&subject, *count, repeats)?;
@@ -48,7 +49,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         (None, None) => {
             let result = measure(&subject, repeats)?;
-            let text = line(&format!("{} on {}", subject.model, options.executor), Unit::Step, &result);
+            let text =
+                line(&format!("{} on {}", subject.model, subject.executor.name()), Unit::Step, &result);
             (String::new(), result, text)
         }
     };

@@ -36,7 +36,10 @@ impl Subject {
             "--batch is {batch}, it must be from 1 to {}: there are no more built-in images",
             data.len()
         );
-        let executor = executor(&options.executor)?;
+        let executor = match options.device.device()? {
+            device if device.ordinal().is_some() => device.executor(),
+            _ => executor(&options.executor)?,
+        };
         Ok(Self { data, budget: budget(name), batch, threads, executor, model: options.model.clone(), width })
     }
 
@@ -46,6 +49,12 @@ impl Subject {
         let graph = robin_models::build(&self.model, Some(self.width), self.data.shape(), outputs)?;
         let parameters = Parameters::initialise(&graph, Seed::new(address));
         Ok((graph, parameters))
+    }
+
+    /// The executor as a part of a record's name; nothing for those of a CPU.
+    pub(super) fn on_device(&self) -> String {
+        let name = self.executor.name();
+        if name.starts_with("cuda") { format!("-{name}") } else { String::new() }
     }
 
     /// The pool that does the work.

@@ -18,6 +18,8 @@ use crate::interrupt;
 #[command(after_help = "Examples:\n  \
     cargo xtask attack --model cnn2-small --weights mnist.safetensors --dataset mnist --embedded \\\n    \
     --attack pgd --steps 20 --norm linf --epsilon 25/255\n  \
+    cargo xtask attack --model cnn2-small --weights mnist.safetensors --dataset mnist --embedded --limit 200 \\\n    \
+    --attack autoattack --norm linf --epsilon 25/255\n  \
     cargo xtask attack --model myrtle --aggregate one-vs-all --weights arm-0.safetensors ... arm-9.safetensors \\\n    \
     --dataset cifar10 --attack pgd --strategy best-arm --loss ce --norm l2 --epsilon 0.25,0.5,1 --out found --png 8\n\n\
     Weights from elsewhere need --normalize. Ctrl-C stops between two steps; files are written whole or not at all.")]
@@ -26,12 +28,12 @@ pub(crate) struct Arguments {
     subject: SubjectArguments,
     #[command(flatten)]
     images: ImagesArguments,
-    /// The base attack.
+    /// The base attack, or autoattack: four of them, each on the images that the ones before have left standing.
     #[arg(long, value_name = "NAME", default_value = "pgd")]
     attack: String,
-    /// What it raises: ce or margin.
-    #[arg(long, default_value = "ce")]
-    loss: Loss,
+    /// What it raises: ce, margin, dlr, margin-t:T or dlr-t:T [default: ce; autoattack has its own].
+    #[arg(long)]
+    loss: Option<Loss>,
     /// Of which scores: softmax, best-arm, top2, highest-arm, average-gradient, softmax-top2, margin-t,
     /// reweighted (with +current or +normalised); of a hierarchical classifier also stage-1, stage-2,
     /// stage-1-2.
@@ -97,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         settings.insert("step_size".to_owned(), MeansRequest::absolute_step(pixels));
     }
     let request = AttackRequest {
-        subject: arguments.subject.request(),
+        subject: arguments.subject.request()?,
         images: arguments.images.request(),
         means: MeansRequest {
             attack: arguments.attack.clone(),
@@ -148,4 +150,10 @@ fn print(report: &AttackReport) {
         report.backward,
         report.seconds
     );
+    for stage in &report.stages {
+        println!(
+            "  {}: {} attacked, robust {:.4} with the stages before, {} forward, {} backward, {:.1} s",
+            stage.stage, stage.attacked, stage.robust_accuracy, stage.forward, stage.backward, stage.seconds
+        );
+    }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = CoherenceRequest {
-        subject: arguments.subject.request(),
+        subject: arguments.subject.request()?,
         images: arguments.images.request(),
         bins: arguments.bins,
         seed: arguments.seed,

@@ -44,9 +44,13 @@ struct Evaluation {
     /// Steps of the gradient attacks.
     #[arg(long, value_name = "N", default_value_t = 20)]
     steps: usize,
-    /// Restarts of each attack.
+    /// Restarts of each attack of the suite.
     #[arg(long, value_name = "N", default_value_t = 1)]
     restarts: u32,
+    /// One more attack beside the suite, with its authors' settings on all scores: autoattack, cw, ...; may be
+    /// given again.
+    #[arg(long = "attack", value_name = "NAME")]
+    attacks: Vec<String>,
     /// How much of the battery.
     #[arg(long, value_enum, default_value_t = Battery::Subset)]
     battery: Battery,
@@ -90,11 +94,12 @@ fn evaluated(
     arguments: &Evaluation,
 ) -> anyhow::Result<()> {
     let request = EvaluateRequest {
-        subject: subject.request(),
+        subject: subject.request()?,
         images: images.request(),
         budget: Budget { norm: arguments.norm, epsilon: arguments.epsilon },
         steps: arguments.steps,
         restarts: arguments.restarts,
+        attacks: arguments.attacks.clone(),
         seed: arguments.seed,
         scope: match arguments.battery {
             Battery::Subset => Scope::Subset,
@@ -122,10 +127,16 @@ fn print(report: &EvaluateReport) {
     };
     line("clean", summary.clean_accuracy, summary.clean_interval);
     for attack in &summary.attacks {
-        line(&attack.attack, attack.accuracy, attack.interval);
+        match attack.staged {
+            true => line(&format!("{} (and before)", attack.attack), attack.accuracy, attack.interval),
+            false => line(&attack.attack, attack.accuracy, attack.interval),
+        }
     }
     println!("  {:<48} {:.4}", "lowest of one attack (what papers print)", summary.paper);
     line("union of all attacks (the headline)", summary.union, summary.union_interval);
+    if let Some(weak) = &summary.weak_cw {
+        println!("WARNING: {weak}");
+    }
     if !report.gradient_is_true {
         println!("BAD GRADIENTS: the accuracies under attack say nothing");
     }

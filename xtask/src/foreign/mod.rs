@@ -14,8 +14,9 @@ use clap::Args;
 use robin_aggregation::Aggregation;
 use robin_core::CancelToken;
 use robin_data::{Choice, Split};
-use robin_experiments::Device;
 use robin_experiments::foreign::{How, ImagesRequest, Normalize, SubjectRequest, Told};
+
+use crate::device::DeviceArguments;
 
 /// Which classifier.
 #[derive(Debug, Args)]
@@ -36,9 +37,8 @@ pub(crate) struct SubjectArguments {
     /// merge-binary.
     #[arg(long, value_name = "NAME")]
     aggregate: Option<Aggregation>,
-    /// What does the arithmetic.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    device: DeviceArguments,
 }
 
 /// Which images, and how the work is done.
@@ -80,15 +80,15 @@ fn split(text: &str) -> Result<Split, String> {
 }
 
 impl SubjectArguments {
-    pub(crate) fn request(&self) -> SubjectRequest {
-        SubjectRequest {
+    pub(crate) fn request(&self) -> anyhow::Result<SubjectRequest> {
+        Ok(SubjectRequest {
             model: self.model.clone(),
             weights: self.weights.clone(),
             width: self.width,
             normalize: self.normalize.clone(),
             aggregate: self.aggregate,
-            device: self.device,
-        }
+            device: self.device.device()?,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (subject, images) = (arguments.subject.request(), arguments.images.request());
+    let (subject, images) = (arguments.subject.request()?, arguments.images.request());
     let cancel = interrupt::token()?;
     let report = arguments.images.with(&cancel, |how| Ok(predict(&subject, &images, how)?))?;
     if arguments.images.json {

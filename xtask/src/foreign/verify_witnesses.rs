@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (subject, images) = (arguments.subject.request(), arguments.images.request());
+    let (subject, images) = (arguments.subject.request()?, arguments.images.request());
     let cancel = interrupt::token()?;
     let found = arguments.images.with(&cancel, |how| Ok(verify(&arguments.file, &subject, &images, how)?))?;
     if arguments.images.json {

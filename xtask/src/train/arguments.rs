@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use robin_attacks::StepSize;
 use robin_core::{Epsilon, Norm};
 use robin_data::{Choice, Flip, Padding, Sampling, Source, Split};
+use robin_experiments::Error;
 use robin_experiments::spec::Normalize;
 use robin_experiments::training_run::{MethodName, Overrides, RecipeName, Request, TrainedKind, text};
-use robin_experiments::{Device, Error};
 use robin_training::{Proportion, Schedule};
 
 use crate::data::folder;
+use crate::device::DeviceArguments;
 
 /// Settings of a training; those that are not given are the recipe's, and all of them are written into `run.json`.
 #[derive(Debug, Args)]
@@ -134,9 +135,8 @@ pub(crate) struct Arguments {
     /// Networks trained side by side, at most one per thread [default: that]. Results do not depend on it.
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,
-    /// What does the arithmetic.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// Folder of the results.
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
@@ -210,7 +210,7 @@ impl Arguments {
             recipe: self.recipe,
             overrides: self.overrides(),
             seed: self.seed,
-            device: self.device,
+            device: self.device.device()?,
         })
     }
 

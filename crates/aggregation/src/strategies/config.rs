@@ -105,13 +105,14 @@ impl StrategyConfig {
     }
 
     /// Refuses base attacks that cannot carry this strategy: FAB, DDN and losses that compare all scores need
-    /// them all or a pair of them, and only attacks that follow a direction can follow a normalised one.
+    /// them all or a pair of them, and only attacks that follow a direction can follow a normalised one (APGD too: its step
+    /// size is decided by the objective, which normalising leaves as it is).
     /// `attack` is the name in `robin_attacks::ATTACKS`.
     ///
     /// # Errors
     /// [`Error::Pair`] lists the allowed.
     pub fn check_attack(self, attack: &str) -> Result<(), Error> {
-        const DIRECTION: &[&str] = &["fgsm", "pgd"];
+        const DIRECTION: &[&str] = &["fgsm", "pgd", "apgd"];
         const WHOLE: &[&str] = &["fab", "fab-t", "ddn", "fmn"];
         let pair = |allowed: String| {
             Err(Error::Pair { strategy: self.name.as_str(), given: format!("attack {attack}"), allowed })

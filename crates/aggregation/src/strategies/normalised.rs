@@ -58,6 +58,7 @@ impl Objective for Normalised {
         Ok(Ascent {
             values: values.into_iter().map(|value| value as f32).collect(),
             direction: Tensor::from_vec(direction, images.dims(), &Device::Cpu)?,
+            scores: None,
         })
     }
 }

@@ -295,9 +295,11 @@ fn pairs_without_sense_are_refused_with_what_is_allowed() {
     assert!(combines.contains("best-arm") && combines.contains("top2, average-gradient"), "{combines}");
     assert!(message("top2+current+normalised").contains("one of the two"));
     let attack = |text: &str, attack| text.parse::<StrategyConfig>().unwrap().check_attack(attack);
-    assert!(attack("top2+normalised", "ddn").unwrap_err().to_string().contains("fgsm, pgd"));
+    assert!(attack("top2+normalised", "ddn").unwrap_err().to_string().contains("fgsm, pgd, apgd"));
     assert!(attack("best-arm", "fab-t").unwrap_err().to_string().contains("softmax, margin-t"));
-    for (strategy, name) in [("softmax", "fab-t"), ("margin-t", "ddn"), ("top2+normalised", "pgd")] {
+    let allowed =
+        [("softmax", "fab-t"), ("margin-t", "ddn"), ("top2+normalised", "pgd"), ("top2+normalised", "apgd")];
+    for (strategy, name) in allowed {
         attack(strategy, name).unwrap();
     }
 }

@@ -5,6 +5,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+use robin_attacks::Config;
 use robin_core::{Budget, Classifier, Judge};
 use robin_data::Dataset;
 use serde::{Deserialize, Serialize};
@@ -45,8 +46,14 @@ pub struct Run {
     pub loss: String,
     /// Its budget.
     pub budget: Budget,
+    /// The base attack with its settings, where it is one of the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Config>,
     /// Number of the restart, from 0.
     pub restart: u32,
+    /// Whether it met only what earlier runs had left standing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub staged: bool,
     /// The examples that were attacked; the others were broken before.
     #[serde(with = "compact::bits")]
     pub attacked: Vec<bool>,

@@ -1,5 +1,6 @@
 //! Adding a run to the ledger.
 
+use robin_attacks::Config;
 use robin_core::{Adversarial, Attack, Classifier, Iterate, Judge, Purpose, Seed, Strategy, Target};
 use robin_data::Dataset;
 
@@ -18,6 +19,8 @@ pub struct Means<'a> {
     pub loss_name: &'a str,
     /// The base attack.
     pub attack: &'a dyn Attack,
+    /// Its settings, where it is one of the list.
+    pub config: Option<Config>,
     /// Makes its objectives.
     pub strategy: &'a dyn Strategy,
     /// Which of its images count.
@@ -96,7 +99,9 @@ impl Ledger {
             strategy: means.strategy_name.to_owned(),
             loss: means.loss_name.to_owned(),
             budget,
+            config: means.config,
             restart,
+            staged: order == Order::Standing && before.broken != self.clean.broken,
             attacked: before.broken.iter().map(|broken| !broken).collect(),
             outcome: before,
             forward: vec![0; n],

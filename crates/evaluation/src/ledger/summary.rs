@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Ledger, Run};
 use crate::statistics::{Interval, accuracy, interval};
+use crate::weak_cw::{self, WeakCw};
 use crate::{CostTotals, Error, Result};
 
 /// Accuracies within one budget.
@@ -24,6 +25,9 @@ pub struct Summary {
     pub paper: f64,
     /// Each attack over its restarts, in the order of their first runs.
     pub attacks: Vec<AttackSummary>,
+    /// CW, where it is weaker than PGD ought to let it be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weak_cw: Option<WeakCw>,
 }
 
 /// One attack over its restarts.
@@ -37,6 +41,8 @@ pub struct AttackSummary {
     pub interval: Interval,
     /// Number of runs.
     pub restarts: usize,
+    /// Whether it met only what attacks before it had left standing; the accuracy is then that of all of them.
+    pub staged: bool,
     /// Mean size of the perturbations that broke an example, in pixels; `None` if none did.
     pub mean_size: Option<f64>,
     /// Work of all runs.
@@ -71,6 +77,7 @@ impl Ledger {
             union_interval: interval(&union),
             paper: lowest,
             attacks,
+            weak_cw: weak_cw::among(&runs),
         })
     }
 
@@ -108,6 +115,7 @@ impl Ledger {
             accuracy: accuracy(&broken),
             interval: interval(&broken),
             restarts: runs.len(),
+            staged: runs.iter().any(|run| run.staged),
             mean_size: (!sizes.is_empty()).then(|| sizes.iter().sum::<f64>() / sizes.len() as f64),
             cost,
         }

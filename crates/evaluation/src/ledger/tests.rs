@@ -25,9 +25,25 @@ fn budget(epsilon: &str) -> Budget {
     Budget { norm: Norm::Linf, epsilon: epsilon.parse().unwrap() }
 }
 
+const PGD: Config =
+    Config::Pgd { steps: 3, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
+
 fn add(ledger: &mut Ledger, name: &str, epsilon: &str, restart: u32, order: Order, batch_size: usize) {
-    let config =
-        Config::Pgd { steps: 3, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
+    add_as(PGD, PGD, ledger, name, epsilon, restart, order, batch_size);
+}
+
+/// Runs `config` and says that it was `said`.
+#[expect(clippy::too_many_arguments, reason = "those of a run")]
+fn add_as(
+    config: Config,
+    said: Config,
+    ledger: &mut Ledger,
+    name: &str,
+    epsilon: &str,
+    restart: u32,
+    order: Order,
+    batch_size: usize,
+) {
     let attack = config.build(budget(epsilon)).unwrap();
     let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
     let means = Means {
@@ -35,6 +51,7 @@ fn add(ledger: &mut Ledger, name: &str, epsilon: &str, restart: u32, order: Orde
         strategy_name: "softmax",
         loss_name: "ce",
         attack: attack.as_ref(),
+        config: Some(said),
         strategy: strategy.as_ref(),
         iterate: Which::Worst,
     };
@@ -86,6 +103,9 @@ fn stages_attack_what_still_stands_and_the_union_is_the_same() {
     }
     assert_eq!(each.union(budget("0.12")), staged.union(budget("0.12")));
     assert_eq!(staged.runs[1].attacked, [true, true, false, true, true, false]);
+    assert_eq!(staged.runs.iter().map(|run| run.staged).collect::<Vec<_>>(), [false, true]);
+    let summary = staged.summary(budget("0.12")).unwrap();
+    assert_eq!(summary.attacks.iter().map(|a| a.staged).collect::<Vec<_>>(), [false, true]);
     // What a larger budget broke says nothing about a smaller one.
     add(&mut staged, "small again", "0.04", 1, Order::Standing, 4);
     assert_eq!(staged.runs[2].attacked, [true, true, false, true, true, false]);
@@ -105,6 +125,7 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
             strategy_name: "softmax",
             loss_name: "margin",
             attack: attack.as_ref(),
+            config: None,
             strategy: strategy.as_ref(),
             iterate: Which::Worst,
         })
@@ -123,6 +144,23 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
     let mut ids = witnesses.ids.clone();
     ids.sort_unstable();
     assert_eq!(ids, [1, 2, 3]);
+}
+
+#[test]
+fn a_cw_that_loses_to_pgd_20_is_named_in_the_summary() {
+    let pgd = Config::Pgd { steps: 20, restarts: 1, step_size: StepSize::STANDARD, start: Start::Clean };
+    let cw = Config::CwPaper { steps: 50, step_size: 0.01, constant: 1.0 };
+    let summary = |strong: Config, weak: Config, order| {
+        let mut ledger = begin();
+        add_as(PGD, strong, &mut ledger, "strong", "0.12", 0, Order::Each, 4);
+        add_as(Config::Fgsm {}, weak, &mut ledger, "weak", "0.04", 0, order, 4);
+        ledger.summary(budget("0.12")).unwrap().weak_cw
+    };
+    let found = summary(pgd, cw, Order::Each).unwrap();
+    assert_eq!((found.cw, found.pgd), (4.0 / 6.0, 2.0 / 6.0));
+    // The other way round nothing is wrong, and 3 steps are not the PGD that is meant.
+    assert_eq!(summary(cw, pgd, Order::Each), None);
+    assert_eq!(summary(PGD, cw, Order::Each), None);
 }
 
 #[test]

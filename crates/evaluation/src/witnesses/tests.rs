@@ -30,6 +30,7 @@ fn found() -> Witnesses {
         strategy_name: "softmax",
         loss_name: "margin",
         attack: attack.as_ref(),
+        config: None,
         strategy: strategy.as_ref(),
         iterate: Which::Worst,
     };

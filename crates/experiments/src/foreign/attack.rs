@@ -6,7 +6,7 @@ use std::time::Instant;
 use robin_core::{Budget, Epsilon, Judge, Misclassified, Norm, Purpose, Seed};
 use robin_data::Dataset;
 use robin_evaluation::foreign::{BadGradients, GradientReport, check};
-use robin_evaluation::{Ledger, Means, Options, Order, Which, Witnesses};
+use robin_evaluation::{CostTotals, Ledger, Options, Order, Which, Witnesses};
 use serde::Serialize;
 
 use super::subject::Description;
@@ -63,6 +63,9 @@ pub struct AttackReport {
     pub epsilon: Epsilon,
     /// The attack with its loss, strategy and settings.
     pub attack: String,
+    /// Of a bundle, each stage in its turn; empty for an attack alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageReport>,
     /// The classifier.
     pub classifier: Description,
     /// The images.
@@ -71,6 +74,23 @@ pub struct AttackReport {
     pub gradient_is_true: bool,
     /// The probe behind that.
     pub gradient: GradientReport,
+}
+
+/// One stage of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StageReport {
+    /// Its name, with the bundle's and its loss.
+    pub stage: String,
+    /// Images that the stages before had left standing, and that it attacked.
+    pub attacked: u64,
+    /// Share that neither it nor a stage before it breaks.
+    pub robust_accuracy: f64,
+    /// Networks run forward.
+    pub forward: u64,
+    /// Networks run backward.
+    pub backward: u64,
+    /// Wall-clock time.
+    pub seconds: f64,
 }
 
 /// One image.
@@ -101,13 +121,11 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
             reason: "at least one radius is needed".to_owned(),
         });
     }
-    let config = request.means.config()?;
+    if !request.means.is_bundle() {
+        request.means.config()?;
+    }
     let budgets: Vec<Budget> =
         request.epsilons.iter().map(|&epsilon| Budget { norm: request.norm, epsilon }).collect();
-    let attacks = budgets
-        .iter()
-        .map(|&budget| config.build(budget).map_err(Error::work("preparing the attack")))
-        .collect::<Result<Vec<_>>>()?;
     let (data, images) = request.images.load()?;
     let subject = Subject::load(
         &request.subject,
@@ -115,7 +133,8 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
         data.num_classes(),
         request.images.dataset.published(),
     )?;
-    let strategy = request.means.strategy(subject.aggregate, data.num_classes())?;
+    let prepare = |&budget: &Budget| request.means.prepare(budget, subject.aggregate, data.num_classes());
+    let attacks = budgets.iter().map(prepare).collect::<Result<Vec<_>>>()?;
     let gradient = prove(&subject, &data, request.bad_gradients, request.seed, how)?;
 
     let judge: Box<dyn Judge> = match request.means.target {
@@ -129,34 +148,40 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
     let clean = Ledger::begin(model, judge.as_ref(), &data, &mut options)
         .map_err(Error::work("measuring clean accuracy"))?;
     let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
-    let (label, strategy_name) = (request.means.label(), request.means.strategy.to_string());
-    let loss_name = request.means.loss.to_string();
+    let label = request.means.label();
     let mut reports = Vec::new();
-    for (budget, attack) in budgets.into_iter().zip(attacks) {
-        (how.tell)(&Told::Begins(&format!("{label}, {budget}")));
+    for (budget, prepared) in budgets.into_iter().zip(attacks) {
         let begun = Instant::now();
-        let means = Means {
-            name: &label,
-            strategy_name: &strategy_name,
-            loss_name: &loss_name,
-            attack: attack.as_ref(),
-            strategy: strategy.as_ref(),
-            iterate: request.iterate,
-        };
         let mut ledger = clean.clone();
         let mut witnesses = Witnesses::new(budget, data.sha256(), data.shape());
-        let kept = request.out.is_some().then_some(&mut witnesses);
-        ledger
-            .run(model, judge.as_ref(), &means, &data, 0, Order::Each, seed, kept, &mut options)
-            .map_err(Error::work("attacking"))?;
+        let mut stage_seconds = Vec::new();
+        for stage in &prepared {
+            (how.tell)(&Told::Begins(&format!("{}, {budget}", stage.label)));
+            let (means, begun) = (stage.means(request.iterate), Instant::now());
+            let (order, kept) = (Order::Standing, request.out.is_some().then_some(&mut witnesses));
+            ledger
+                .run(model, judge.as_ref(), &means, &data, 0, order, seed, kept, &mut options)
+                .map_err(Error::work("attacking"))?;
+            stage_seconds.push(begun.elapsed().as_secs_f64());
+        }
         let seconds = begun.elapsed().as_secs_f64();
         if let Some(folder) = &request.out {
             let folder = folder.join(budget.to_string().replace(['/', ' '], "-"));
             output::save(&folder, &witnesses, &data, request.pictures)?;
         }
         let summary = ledger.summary(budget).map_err(Error::work("summing up"))?;
-        let cost = summary.attacks.first().map(|attack| attack.cost).unwrap_or_default();
-        let outcome = &ledger.runs[0].outcome;
+        let mut cost = CostTotals::default();
+        summary.attacks.iter().for_each(|stage| cost.add(&stage.cost));
+        let stages = summary.attacks.iter().zip(stage_seconds).map(|(stage, seconds)| StageReport {
+            stage: stage.attack.clone(),
+            attacked: stage.cost.attacked,
+            robust_accuracy: stage.accuracy,
+            forward: stage.cost.forward,
+            backward: stage.cost.backward,
+            seconds,
+        });
+        // Every stage carries on what the ones before have found.
+        let outcome = &ledger.runs.last().expect("an attack has at least one stage").outcome;
         reports.push(AttackReport {
             clean_accuracy: summary.clean_accuracy,
             robust_accuracy: summary.union,
@@ -176,6 +201,7 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
             norm: budget.norm,
             epsilon: budget.epsilon,
             attack: label.clone(),
+            stages: if prepared.len() > 1 { stages.collect() } else { Vec::new() },
             classifier: subject.description.clone(),
             data: images.clone(),
             gradient_is_true: gradient.is_true(),

@@ -8,12 +8,12 @@ use robin_core::{Budget, Misclassified, Purpose, Seed};
 use robin_data::Dataset;
 use robin_evaluation::battery::{self, Finding, Scope};
 use robin_evaluation::foreign::{BadGradients, GradientReport};
-use robin_evaluation::{Ledger, Means, Options, Order, Summary, Which, Witnesses};
+use robin_evaluation::{Ledger, Options, Order, Summary, Which, Witnesses};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::attack::prove;
-use super::means::StrategyChoice;
+use super::means::{Prepared, StrategyChoice};
 use super::subject::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
 use crate::store::{lock, write_atomically};
@@ -30,8 +30,10 @@ pub struct EvaluateRequest {
     pub budget: Budget,
     /// Steps of the gradient attacks.
     pub steps: usize,
-    /// Restarts of each attack.
+    /// Restarts of each attack of the suite.
     pub restarts: u32,
+    /// Attacks beside the suite, by their names, as their authors run them on all scores.
+    pub attacks: Vec<String>,
     /// Of all random numbers.
     pub seed: u64,
     /// How much of the battery.
@@ -78,8 +80,8 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
         data.num_classes(),
         request.images.dataset.published(),
     )?;
-    let suite = suite(*steps, subject.aggregate);
-    let settings = json!({
+    let planned = planned(request, &subject, data.num_classes())?;
+    let mut settings = json!({
         "classifier": &subject.description,
         "data": &images,
         "budget": budget,
@@ -88,13 +90,16 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
         "seed": seed,
         "scope": request.scope,
     });
+    if !request.attacks.is_empty() {
+        settings["attacks"] = request.attacks.clone().into();
+    }
     std::fs::create_dir_all(&request.out).map_err(Error::io(&request.out, "create the folder"))?;
     // Until the end, so that two of them never write into one folder.
     let _lock = lock(&request.out)?;
     claim(&request.out.join("settings.json"), &settings)?;
     let gradient = prove(&subject, &data, request.bad_gradients, *seed, how)?;
 
-    let ledger = attacks(request, &subject, &data, &suite, how)?;
+    let ledger = attacks(request, &subject, &data, &planned, how)?;
     let battery = doubts(request, &subject, &data, how)?;
     let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
     let report = EvaluateReport {
@@ -139,12 +144,52 @@ fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<MeansRequest> {
     suite
 }
 
+/// One run of an evaluation.
+struct Planned {
+    prepared: Prepared,
+    restart: u32,
+    order: Order,
+}
+
+/// Every run, in its order: bundles first, so that their stages meet what they themselves have left standing and
+/// nothing else; then the suite, and what was asked for beside it, on all examples.
+fn planned(request: &EvaluateRequest, subject: &Subject, classes: usize) -> Result<Vec<Planned>> {
+    let prepare = |means: &MeansRequest| means.prepare(request.budget, subject.aggregate, classes);
+    let asked: Vec<MeansRequest> = request.attacks.iter().map(|name| MeansRequest::usual(name)).collect();
+    let (bundles, alone): (Vec<_>, Vec<_>) = asked.iter().partition(|means| means.is_bundle());
+    if bundles.len() > 1
+        || (1..alone.len()).any(|at| alone[..at].iter().any(|m| m.attack == alone[at].attack))
+    {
+        return Err(Error::Unfit {
+            option: "--attack",
+            given: request.attacks.join(","),
+            reason: "one of them stands there twice".to_owned(),
+        });
+    }
+    let mut planned = Vec::new();
+    for means in bundles {
+        let stages = prepare(means)?.into_iter();
+        planned.extend(stages.map(|prepared| Planned { prepared, restart: 0, order: Order::Standing }));
+    }
+    for means in &suite(request.steps, subject.aggregate) {
+        for restart in 0..request.restarts {
+            let runs = prepare(means)?.into_iter();
+            planned.extend(runs.map(|prepared| Planned { prepared, restart, order: Order::Each }));
+        }
+    }
+    for means in alone {
+        let runs = prepare(means)?.into_iter();
+        planned.extend(runs.map(|prepared| Planned { prepared, restart: 0, order: Order::Each }));
+    }
+    Ok(planned)
+}
+
 /// Every run that the ledger in the folder does not have yet.
 fn attacks(
     request: &EvaluateRequest,
     subject: &Subject,
     data: &Dataset,
-    suite: &[MeansRequest],
+    planned: &[Planned],
     how: &How<'_>,
 ) -> Result<Ledger> {
     let model = subject.classifier.as_ref();
@@ -168,33 +213,20 @@ fn attacks(
         _ => Witnesses::new(request.budget, data.sha256(), data.shape()),
     };
     let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
-    for means in suite {
-        let attack = means.config()?.build(request.budget).map_err(Error::work("preparing the attack"))?;
-        let strategy = means.strategy(subject.aggregate, data.num_classes())?;
-        let (label, strategy_name) = (means.label(), means.strategy.to_string());
-        let loss_name = means.loss.to_string();
-        for restart in 0..request.restarts {
-            if ledger.runs.iter().any(|run| run.attack == label && run.restart == restart) {
-                continue;
-            }
-            (how.tell)(&Told::Begins(&format!("{label}, restart {restart}")));
-            let means = Means {
-                name: &label,
-                strategy_name: &strategy_name,
-                loss_name: &loss_name,
-                attack: attack.as_ref(),
-                strategy: strategy.as_ref(),
-                iterate: Which::Worst,
-            };
-            let (order, kept) = (Order::Each, Some(&mut witnesses));
-            ledger
-                .run(model, &Misclassified, &means, data, restart, order, seed, kept, &mut options)
-                .map_err(Error::work("attacking"))?;
-            // Witnesses first: one without its run is found again, a run without its witness never.
-            output::save(&request.out, &witnesses, data, 0)?;
-            let text = ledger.to_json().map_err(Error::work("writing the ledger"))?;
-            write_atomically(&path, text.as_bytes())?;
+    for Planned { prepared, restart, order } in planned {
+        let label = &prepared.label;
+        if ledger.runs.iter().any(|run| run.attack == *label && run.restart == *restart) {
+            continue;
         }
+        (how.tell)(&Told::Begins(&format!("{label}, restart {restart}")));
+        let (means, kept) = (prepared.means(Which::Worst), Some(&mut witnesses));
+        ledger
+            .run(model, &Misclassified, &means, data, *restart, *order, seed, kept, &mut options)
+            .map_err(Error::work("attacking"))?;
+        // Witnesses first: one without its run is found again, a run without its witness never.
+        output::save(&request.out, &witnesses, data, 0)?;
+        let text = ledger.to_json().map_err(Error::work("writing the ledger"))?;
+        write_atomically(&path, text.as_bytes())?;
     }
     Ok(ledger)
 }
@@ -261,7 +293,8 @@ fn claim(path: &Path, settings: &Value) -> Result<()> {
         return write_atomically(path, text.as_bytes());
     };
     let found: Value = serde_json::from_str(&text).map_err(json)?;
-    let names = settings.as_object().into_iter().flatten().map(|(name, _)| name);
+    // A setting that only one of them has is a difference too.
+    let names = [settings, &found].into_iter().filter_map(Value::as_object).flatten().map(|(name, _)| name);
     match names.into_iter().find(|name| found[name.as_str()] != settings[name.as_str()]) {
         Some(field) => Err(Error::OtherSettings {
             path: path.to_owned(),

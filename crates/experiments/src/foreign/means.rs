@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use robin_aggregation::{Aggregation, Stages, StrategyConfig, StrategyName};
+use robin_attacks::bundle::{AUTOATTACK, AUTOATTACK_LEAST_CLASSES, autoattack};
 use robin_attacks::{ATTACKS, Config, Loss};
-use robin_core::Strategy;
+use robin_core::{Attack, Budget, Strategy};
+use robin_evaluation::{Means, Which};
 use serde_json::{Map, Value, json};
 
 use super::target::Towards;
@@ -18,12 +20,36 @@ pub struct MeansRequest {
     pub attack: String,
     /// Settings that differ from the list's example, by their names in specs.
     pub settings: Map<String, Value>,
-    /// What is raised.
-    pub loss: Loss,
+    /// What is raised; `None`: cross-entropy, or what the stages of a bundle have.
+    pub loss: Option<Loss>,
     /// Of which scores.
     pub strategy: StrategyChoice,
     /// The wanted class; `None`: any wrong one.
     pub target: Option<u32>,
+}
+
+/// An attack that is ready to run, with its names for the ledger.
+pub(super) struct Prepared {
+    pub(super) label: String,
+    strategy_name: String,
+    loss_name: String,
+    config: Config,
+    attack: Box<dyn Attack>,
+    strategy: Box<dyn Strategy>,
+}
+
+impl Prepared {
+    pub(super) fn means(&self, iterate: Which) -> Means<'_> {
+        Means {
+            name: &self.label,
+            strategy_name: &self.strategy_name,
+            loss_name: &self.loss_name,
+            attack: self.attack.as_ref(),
+            config: Some(self.config),
+            strategy: self.strategy.as_ref(),
+            iterate,
+        }
+    }
 }
 
 /// A strategy against scores, or against the stages of a hierarchical classifier.
@@ -56,6 +82,90 @@ impl FromStr for StrategyChoice {
 }
 
 impl MeansRequest {
+    /// Whatever is known by `attack`, as its authors run it, on all scores.
+    pub fn usual(attack: &str) -> Self {
+        let loss = ATTACKS.iter().find(|entry| entry.name == attack).map(|entry| entry.loss);
+        let strategy = StrategyChoice::Scores(StrategyName::Softmax.into());
+        Self { loss, ..Self::new(attack, json!({}), Loss::Ce, strategy) }
+    }
+
+    /// This attack, or the stages of the bundle that it is, ready for a classifier of `classes` classes that is
+    /// such an aggregate.
+    ///
+    /// # Errors
+    /// As [`MeansRequest::config`] and [`MeansRequest::strategy`]; [`Error::Unfit`] for a bundle with settings that
+    /// it does not have, or fewer classes than it compares.
+    pub(super) fn prepare(
+        &self,
+        budget: Budget,
+        aggregate: Option<Aggregation>,
+        classes: usize,
+    ) -> Result<Vec<Prepared>> {
+        let stages = self.stages(classes)?.into_iter();
+        stages.map(|(label, stage)| stage.prepare_as(label, budget, aggregate, classes)).collect()
+    }
+
+    fn prepare_as(
+        &self,
+        label: String,
+        budget: Budget,
+        aggregate: Option<Aggregation>,
+        classes: usize,
+    ) -> Result<Prepared> {
+        let config = self.config()?;
+        Ok(Prepared {
+            label,
+            strategy_name: self.strategy.to_string(),
+            loss_name: self.loss().to_string(),
+            config,
+            attack: config.build(budget).map_err(Error::work("preparing the attack"))?,
+            strategy: self.strategy(aggregate, classes)?,
+        })
+    }
+
+    /// Whether this is several attacks in stages, each on what the ones before have left standing.
+    pub(super) fn is_bundle(&self) -> bool {
+        self.attack == AUTOATTACK
+    }
+
+    /// The stages of a bundle, or this attack alone, and what each is called in ledgers.
+    fn stages(&self, classes: usize) -> Result<Vec<(String, Self)>> {
+        if !self.is_bundle() {
+            return Ok(vec![(self.label(), self.clone())]);
+        }
+        let refuse =
+            |reason: String| Err(Error::Unfit { option: "--attack", given: self.attack.clone(), reason });
+        if !self.settings.is_empty() || self.loss.is_some() || self.target.is_some() {
+            return refuse(
+                "its stages have their own settings and losses, and aim at any wrong class".to_owned(),
+            );
+        }
+        if self.strategy != StrategyChoice::Scores(StrategyName::Softmax.into()) {
+            return refuse("it attacks all scores, so it goes with strategy softmax only".to_owned());
+        }
+        if classes < AUTOATTACK_LEAST_CLASSES {
+            return refuse(format!(
+                "it compares at least {AUTOATTACK_LEAST_CLASSES} classes, and there are {classes}"
+            ));
+        }
+        autoattack()
+            .into_iter()
+            .map(|stage| {
+                let json = |source| Error::Json { what: "the attack's settings", source };
+                let mut settings = serde_json::to_value(stage.attack).map_err(json)?;
+                if let Some(fields) = settings.as_object_mut() {
+                    fields.remove("name");
+                }
+                let label = format!("{} {} {}", self.attack, stage.name, stage.loss);
+                Ok((label, Self::new(stage.attack.name(), settings, stage.loss, self.strategy)))
+            })
+            .collect()
+    }
+
+    fn loss(&self) -> Loss {
+        self.loss.unwrap_or(Loss::Ce)
+    }
+
     /// The base attack with its settings.
     ///
     /// # Errors
@@ -64,7 +174,7 @@ impl MeansRequest {
         let entry = ATTACKS.iter().find(|entry| entry.name == self.attack).ok_or_else(|| Error::Unknown {
             what: "attack",
             given: self.attack.clone(),
-            valid: ATTACKS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+            valid: ATTACKS.iter().map(|entry| entry.name).chain([AUTOATTACK]).collect::<Vec<_>>().join(", "),
         })?;
         let json = |source| Error::Json { what: "the attack's settings", source };
         let mut settings = serde_json::to_value(entry.example).map_err(json)?;
@@ -108,11 +218,11 @@ impl MeansRequest {
             if self.strategy != StrategyChoice::Scores(StrategyName::Softmax.into()) {
                 return refuse("--target goes with strategy softmax only".to_owned());
             }
-            return Ok(Box::new(Towards { class, loss: self.loss }));
+            return Ok(Box::new(Towards { class, loss: self.loss() }));
         }
         match (self.strategy, aggregate) {
             (StrategyChoice::Stages(stages), Some(Aggregation::Hierarchical(split))) => {
-                Ok(stages.build(self.loss, &split.split()))
+                Ok(stages.build(self.loss(), &split.split()))
             }
             (StrategyChoice::Stages(_), _) => {
                 refuse("it attacks the stages of --aggregate hierarchical:SPLIT, and this is none".to_owned())
@@ -131,17 +241,20 @@ impl MeansRequest {
                     reason: error.to_string(),
                 };
                 config.check_attack(&self.attack).map_err(pair)?;
-                config.build(self.loss).map_err(pair)
+                config.build(self.loss()).map_err(pair)
             }
         }
     }
 
     /// What it is called in ledgers.
     pub fn label(&self) -> String {
+        if self.is_bundle() {
+            return self.attack.clone();
+        }
         let target = self.target.map(|class| format!(" to {class}")).unwrap_or_default();
         let settings: Vec<String> =
             self.settings.iter().map(|(name, value)| format!(" {name}={value}")).collect();
-        format!("{} {} {}{target}{}", self.attack, self.strategy, self.loss, settings.concat())
+        format!("{} {} {}{target}{}", self.attack, self.strategy, self.loss(), settings.concat())
     }
 
     /// A request for `attack` with these numbers, raising `loss` by `strategy`.
@@ -150,7 +263,7 @@ impl MeansRequest {
             Value::Object(settings) => settings,
             _ => Map::new(),
         };
-        Self { attack: attack.to_owned(), settings, loss, strategy, target: None }
+        Self { attack: attack.to_owned(), settings, loss: Some(loss), strategy, target: None }
     }
 
     /// The length of a step in pixels, as specs write it.

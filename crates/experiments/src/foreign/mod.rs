@@ -19,7 +19,7 @@ pub mod subject;
 mod target;
 pub mod verify;
 
-pub use attack::{AttackReport, AttackRequest, attack};
+pub use attack::{AttackReport, AttackRequest, StageReport, attack};
 pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
 pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate};
 pub use images::{Images, ImagesRequest};

@@ -224,7 +224,7 @@ fn arms_and_seeds_begin_at_addresses_of_their_own() {
         .iter()
         .filter_map(|cell| match &cell.work {
             Work::Network(work) => Some(format!("{:?}", work.seed)),
-            Work::Evaluation(_) | Work::Study(_) => None,
+            _ => None,
         })
         .collect();
     assert_eq!(seeds.len(), 2 * 11);
@@ -344,7 +344,7 @@ fn items_share_their_cells() {
     let spec = Texts::usual().spec().unwrap();
     let mut other = spec.clone();
     other.item = "another".to_owned();
-    let one = Plan::new(&[spec.clone()], &request()).unwrap();
+    let one = Plan::new(std::slice::from_ref(&spec), &request()).unwrap();
     let both = Plan::new(&[spec, other], &request()).unwrap();
     assert_eq!(keys(&one, Kind::Network), keys(&both, Kind::Network));
     assert_eq!(keys(&one, Kind::Evaluation), keys(&both, Kind::Evaluation));

@@ -1,12 +1,13 @@
 //! Differences between classifiers and between attacks, example by example.
 
 use robin_core::{Epsilon, Norm};
-use robin_evaluation::{Verdict, mcnemar, verdict};
+use robin_evaluation::{mcnemar, verdict};
 use serde::Serialize;
 
-use super::{Found, mean, union_accuracy};
-use crate::plan::PlannedItem;
+use super::{At, Found, mean, union_accuracy};
+use crate::plan::{Place, PlannedItem};
 use crate::run::Broken;
+use crate::spec::StrategySpec;
 use crate::{Error, Result};
 
 /// Two classifiers under the same attack, on the same images. Each is judged by the examples that withstand all of its
@@ -54,6 +55,8 @@ pub struct Overlap {
     pub broken: [usize; 2],
     /// Broken by both, clean errors included.
     pub both: usize,
+    /// Keys of the evaluations behind it.
+    pub records: Vec<String>,
 }
 
 impl Overlap {
@@ -73,33 +76,8 @@ pub(super) fn comparisons(item: &PlannedItem, results: &[Found]) -> Result<Vec<C
         for row in 0..item.rows.len() {
             for column in 0..item.columns.len() {
                 for test in super::tests(item, row, classifier, column) {
-                    // [seed]: what any strategy breaks.
-                    let union = |classifier: usize| -> Option<Vec<Broken>> {
-                        item.seeds
-                            .iter()
-                            .map(|&seed| any(item, results, row, classifier, column, test, seed))
-                            .collect()
-                    };
-                    let (Some(first), Some(second)) = (union(classifier), union(baseline)) else { continue };
-                    let pairs: Vec<(&[bool], &[bool])> =
-                        first.iter().zip(&second).map(|(a, b)| (&a[..], &b[..])).collect();
-                    let p =
-                        pairs.iter().map(|(a, b)| mcnemar(a, b).map(|test| test.p)).collect::<Result<_, _>>();
-                    let judged: Verdict =
-                        verdict(&pairs).map_err(Error::work("comparing two classifiers"))?;
-                    let accuracy =
-                        |of: &[Broken]| mean(&of.iter().map(|b| union_accuracy(&[b])).collect::<Vec<_>>());
-                    found.push(Comparison {
-                        row: item.rows[row].row.label(),
-                        norm: item.rows[row].row.norm,
-                        epsilon: test,
-                        attack: item.columns[column].name.clone(),
-                        classifier: item.classifiers[classifier].name.clone(),
-                        baseline: item.classifiers[baseline].name.clone(),
-                        gap: accuracy(&first) - accuracy(&second),
-                        p: p.map_err(Error::work("comparing two classifiers"))?,
-                        verdict: judged.to_string(),
-                    });
+                    let at = At { row, classifier, column, test };
+                    found.extend(comparison(item, results, at, baseline)?);
                 }
             }
         }
@@ -107,20 +85,35 @@ pub(super) fn comparisons(item: &PlannedItem, results: &[Found]) -> Result<Vec<C
     Ok(found)
 }
 
-/// What any strategy breaks; `None` while one is missing.
-fn any(
-    item: &PlannedItem,
-    results: &[Found],
-    row: usize,
-    classifier: usize,
-    column: usize,
-    test: Option<Epsilon>,
-    seed: u64,
-) -> Option<Broken> {
-    let here = |place: &crate::plan::Place| {
-        (place.row, place.classifier, place.column, place.seed) == (row, classifier, column, seed)
-            && place.test == test
+/// The classifier at `at` against `baseline`; `None` while a result is missing.
+fn comparison(item: &PlannedItem, results: &[Found], at: At, baseline: usize) -> Result<Option<Comparison>> {
+    // [seed]: what any strategy breaks.
+    let union = |classifier: usize| -> Option<Vec<Broken>> {
+        let at = At { classifier, ..at };
+        item.seeds.iter().map(|&seed| any(item, results, &at, seed)).collect()
     };
+    let (Some(first), Some(second)) = (union(at.classifier), union(baseline)) else { return Ok(None) };
+    let pairs: Vec<(&[bool], &[bool])> = first.iter().zip(&second).map(|(a, b)| (&a[..], &b[..])).collect();
+    let failed = "comparing two classifiers";
+    let p = pairs.iter().map(|(a, b)| mcnemar(a, b).map(|test| test.p)).collect::<Result<_, _>>();
+    let accuracy =
+        |of: &[Broken]| mean(&of.iter().map(|broken| union_accuracy(&[broken])).collect::<Vec<_>>());
+    Ok(Some(Comparison {
+        row: item.rows[at.row].row.label(),
+        norm: item.rows[at.row].row.norm,
+        epsilon: at.test,
+        attack: item.columns[at.column].name.clone(),
+        classifier: item.classifiers[at.classifier].name.clone(),
+        baseline: item.classifiers[baseline].name.clone(),
+        gap: accuracy(&first) - accuracy(&second),
+        p: p.map_err(Error::work(failed))?,
+        verdict: verdict(&pairs).map_err(Error::work(failed))?.to_string(),
+    }))
+}
+
+/// What any strategy breaks; `None` while one is missing.
+fn any(item: &PlannedItem, results: &[Found], at: &At, seed: u64) -> Option<Broken> {
+    let here = |place: &Place| at.holds(place) && place.seed == seed;
     let planned = item.places.iter().filter(|(place, _)| here(place)).count();
     let found: Vec<&Broken> =
         results.iter().filter(|found| here(&found.place)).map(|found| &found.broken).collect();
@@ -132,57 +125,51 @@ fn any(
 
 pub(super) fn overlaps(item: &PlannedItem, results: &[Found]) -> Vec<Overlap> {
     let mut all = Vec::new();
-    for pair in &item.overlaps {
-        for (row, planned) in item.rows.iter().enumerate() {
-            for (classifier, spec) in item.classifiers.iter().enumerate() {
-                let clean_column = item.columns.iter().position(|column| column.attack.is_none());
-                for (column, attack) in item.columns.iter().enumerate() {
-                    for test in super::tests(item, row, classifier, column).into_iter().flatten() {
-                        let of = |column, test, strategy, seed| {
-                            results.iter().find(|found| {
-                                let p = &found.place;
-                                (p.row, p.classifier, p.column, p.seed) == (row, classifier, column, seed)
-                                    && p.test == test
-                                    && p.strategy == strategy
-                            })
-                        };
-                        let mut overlap = Overlap {
-                            row: planned.row.label(),
-                            classifier: spec.name.clone(),
-                            attack: attack.name.clone(),
-                            epsilon: test,
-                            strategies: pair.map(|strategy| strategy.to_string()),
-                            n: 0,
-                            clean_errors: 0,
-                            broken: [0; 2],
-                            both: 0,
-                        };
-                        let mut whole = true;
-                        for &seed in &item.seeds {
-                            let clean = clean_column.and_then(|clean| of(clean, None, None, seed));
-                            let [first, second] =
-                                pair.map(|strategy| of(column, Some(test), Some(strategy), seed));
-                            let (Some(clean), Some(first), Some(second)) = (clean, first, second) else {
-                                whole = false;
-                                continue;
-                            };
-                            for ((&clean, &first), &second) in
-                                clean.broken.iter().zip(&first.broken).zip(&second.broken)
-                            {
-                                overlap.n += 1;
-                                overlap.clean_errors += usize::from(clean);
-                                overlap.broken[0] += usize::from(first);
-                                overlap.broken[1] += usize::from(second);
-                                overlap.both += usize::from(first && second);
-                            }
-                        }
-                        if whole && overlap.n > 0 {
-                            all.push(overlap);
-                        }
-                    }
-                }
-            }
+    let clean = item.columns.iter().position(|column| column.attack.is_none());
+    for &pair in &item.overlaps {
+        let first = pair[0];
+        let wanted = item.places.iter().map(|(place, _)| place);
+        // One overlap for each place of the first strategy, whatever the seed.
+        for place in wanted.filter(|p| p.strategy == Some(first) && p.seed == item.seeds[0]) {
+            all.extend(clean.and_then(|clean| overlap(item, results, place, clean, pair)));
         }
     }
     all
+}
+
+/// The overlap of `pair` at `place`, over all seeds; `None` while a result is missing.
+fn overlap(
+    item: &PlannedItem,
+    results: &[Found],
+    place: &Place,
+    clean: usize,
+    pair: [StrategySpec; 2],
+) -> Option<Overlap> {
+    let find = |wanted: Place| results.iter().find(|found| found.place == wanted);
+    let mut overlap = Overlap {
+        row: item.rows[place.row].row.label(),
+        classifier: item.classifiers[place.classifier].name.clone(),
+        attack: item.columns[place.column].name.clone(),
+        epsilon: place.test?,
+        strategies: pair.map(|strategy| strategy.to_string()),
+        n: 0,
+        clean_errors: 0,
+        broken: [0; 2],
+        both: 0,
+        records: Vec::new(),
+    };
+    for &seed in &item.seeds {
+        let clean = find(Place { column: clean, test: None, strategy: None, seed, ..*place })?;
+        let first = find(Place { strategy: Some(pair[0]), seed, ..*place })?;
+        let second = find(Place { strategy: Some(pair[1]), seed, ..*place })?;
+        for ((&clean, &first), &second) in clean.broken.iter().zip(&first.broken).zip(&second.broken) {
+            overlap.n += 1;
+            overlap.clean_errors += usize::from(clean);
+            overlap.broken[0] += usize::from(first);
+            overlap.broken[1] += usize::from(second);
+            overlap.both += usize::from(first && second);
+        }
+        overlap.records.extend([clean, first, second].map(|found| found.key.clone()));
+    }
+    Some(overlap)
 }

@@ -1,0 +1,144 @@
+//! Steps of PGD on images f32 `[n, length]`, and where it begins. The formulas are in `sources/attack.cu`.
+
+use super::context::launch;
+use super::{Buffer, Context, Result};
+
+/// Threads that sum the squares of one image: the same on every device, so that sums have one order.
+const PARTS: usize = 64;
+
+/// A norm with its radius and step, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Ball {
+    /// Largest change.
+    Linf {
+        /// Radius.
+        epsilon: f64,
+        /// Length of a step.
+        step: f64,
+    },
+    /// Euclidean length.
+    L2 {
+        /// Radius.
+        epsilon: f64,
+        /// Length of a step.
+        step: f64,
+    },
+}
+
+/// One step of steepest ascent of every image, and its projection onto the ball around `clean` and into the box.
+///
+/// # Errors
+/// If the device fails.
+///
+/// # Panics
+/// If the buffers do not fit; so for all functions here.
+pub fn step(
+    context: &Context,
+    ball: Ball,
+    images: &Buffer<f32>,
+    clean: &Buffer<f32>,
+    gradient: &Buffer<f32>,
+    length: usize,
+) -> Result<()> {
+    check(length, &[images, clean, gradient]);
+    let count = images.len();
+    match ball {
+        // SAFETY: lengths were checked.
+        Ball::Linf { epsilon, step } => unsafe {
+            launch!(context, "step_linf", count;
+                images, clean, gradient, step as f32, epsilon as f32, count as i64)
+        },
+        Ball::L2 { step, .. } => {
+            let squares = squares(context, gradient, None, length)?;
+            // SAFETY: lengths were checked.
+            unsafe {
+                launch!(context, "step_l2", count;
+                    images, gradient, &squares, PARTS as i32, step, length as i32, count as i64)
+            }?;
+            project(context, ball, images, clean, length)
+        }
+    }
+}
+
+/// Onto the l2 ball around `clean`, then into the box. Steps and starts in linf project by themselves.
+fn project(
+    context: &Context,
+    ball: Ball,
+    images: &Buffer<f32>,
+    clean: &Buffer<f32>,
+    length: usize,
+) -> Result<()> {
+    let Ball::L2 { epsilon, .. } = ball else { return Ok(()) };
+    let squares = squares(context, images, Some(clean), length)?;
+    let count = images.len();
+    // SAFETY: lengths were checked.
+    unsafe {
+        launch!(context, "project_l2", count;
+            images, clean, &squares, PARTS as i32, epsilon, length as i32, count as i64)
+    }
+}
+
+fn squares(
+    context: &Context,
+    a: &Buffer<f32>,
+    b: Option<&Buffer<f32>>,
+    length: usize,
+) -> Result<Buffer<f64>> {
+    let sums = context.buffer::<f64>(a.len() / length * PARTS)?;
+    let count = sums.len();
+    // SAFETY: there are `PARTS` sums for each row.
+    unsafe {
+        launch!(context, "square_parts", count; a, b, length as i32, PARTS as i32, count as i64, &sums)
+    }?;
+    Ok(sums)
+}
+
+/// Uniform points of the linf ball: pixel number p of an image is draw number p of the stream of its id under `key`.
+///
+/// # Errors
+/// If the device fails.
+pub fn start_linf(
+    context: &Context,
+    epsilon: f64,
+    clean: &Buffer<f32>,
+    ids: &Buffer<u32>,
+    key: [u32; 2],
+    images: &Buffer<f32>,
+) -> Result<()> {
+    let rows = ids.len() / 2;
+    let length = clean.len() / rows.max(1);
+    check(length, &[clean, images]);
+    assert!(rows * length == clean.len() && ids.len() == 2 * rows, "ids of {rows} images");
+    let count = rows * length.div_ceil(4);
+    // SAFETY: lengths were checked.
+    unsafe {
+        launch!(context, "start_linf", count;
+            clean, ids, key[0], key[1], epsilon, length as i32, count as i64, images)
+    }
+}
+
+/// The clean images moved by `offsets` (drawn on the host), projected.
+///
+/// # Errors
+/// If the device fails.
+pub fn start_offset(
+    context: &Context,
+    ball: Ball,
+    clean: &Buffer<f32>,
+    offsets: &Buffer<f64>,
+    images: &Buffer<f32>,
+    length: usize,
+) -> Result<()> {
+    check(length, &[clean, images]);
+    assert_eq!(offsets.len(), images.len(), "offsets");
+    let count = images.len();
+    // SAFETY: lengths were checked.
+    unsafe { launch!(context, "start_offset", count; clean, offsets, count as i64, images) }?;
+    project(context, ball, images, clean, length)
+}
+
+fn check(length: usize, buffers: &[&Buffer<f32>]) {
+    let len = buffers[0].len();
+    assert!(length > 0 && len.is_multiple_of(length), "{len} values of images of {length}");
+    assert!(buffers.iter().all(|buffer| buffer.len() == len), "images of one batch");
+}

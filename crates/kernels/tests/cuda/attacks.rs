@@ -1,0 +1,109 @@
+use robin_kernels::cuda::attack::{self, Ball};
+use robin_kernels::cuda::batches::{self, Cut, Images, Outside};
+
+use super::{context, numbers};
+
+const LENGTH: usize = 50;
+
+fn size(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
+}
+
+#[test]
+fn steps_move_along_the_gradient_and_stay_in_ball_and_box() {
+    let Some(context) = context() else { return };
+    let clean: Vec<f32> = numbers(3 * LENGTH, 1).iter().map(|v| (v + 1.0) / 2.0).collect();
+    let mut gradient = numbers(3 * LENGTH, 2);
+    gradient[LENGTH..2 * LENGTH].fill(0.0); // the second image has none
+    let on = |values: &[f32]| context.upload(values).unwrap();
+    let (on_clean, on_gradient) = (on(&clean), on(&gradient));
+    for (ball, epsilon) in
+        [(Ball::Linf { epsilon: 0.05, step: 0.02 }, 0.05), (Ball::L2 { epsilon: 0.3, step: 0.2 }, 0.3)]
+    {
+        let images = on(&clean);
+        attack::step(&context, ball, &images, &on_clean, &on_gradient, LENGTH).unwrap();
+        let once = images.to_vec().unwrap();
+        assert_eq!(once[LENGTH..2 * LENGTH], clean[LENGTH..2 * LENGTH], "no gradient, no step");
+        for row in [0, 2] {
+            let row = row * LENGTH..(row + 1) * LENGTH;
+            let length = gradient[row.clone()].iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            for at in row {
+                let moved = match ball {
+                    Ball::Linf { step, .. } => (step as f32) * gradient[at].signum(),
+                    Ball::L2 { step, .. } => (step / length * f64::from(gradient[at])) as f32,
+                };
+                let expected = (clean[at] + moved).clamp(0.0, 1.0);
+                assert!((once[at] - expected).abs() < 1e-6, "{at}: {} {expected}", once[at]);
+            }
+        }
+        for _ in 0..5 {
+            attack::step(&context, ball, &images, &on_clean, &on_gradient, LENGTH).unwrap();
+        }
+        let far = images.to_vec().unwrap();
+        assert!(far.iter().all(|x| (0.0..=1.0).contains(x)));
+        for (far, clean) in far.chunks(LENGTH).zip(clean.chunks(LENGTH)) {
+            let distance = match ball {
+                Ball::L2 { .. } => size(far, clean),
+                Ball::Linf { .. } => {
+                    far.iter().zip(clean).fold(0.0, |most: f64, (a, b)| most.max(f64::from((a - b).abs())))
+                }
+            };
+            assert!(distance <= epsilon * (1.0 + 1e-5) + 1e-7, "{ball:?}: {distance}");
+        }
+    }
+}
+
+#[test]
+fn a_gradient_that_is_no_number_is_not_hidden() {
+    let Some(context) = context() else { return };
+    let clean = context.upload(&[0.5_f32; 2 * LENGTH]).unwrap();
+    let mut gradient = [1.0_f32; 2 * LENGTH];
+    for (value, ball) in [
+        (f32::NAN, Ball::Linf { epsilon: 0.1, step: 0.1 }),
+        (f32::INFINITY, Ball::Linf { epsilon: 0.1, step: 0.1 }),
+        (f32::NAN, Ball::L2 { epsilon: 0.1, step: 0.1 }),
+        (f32::INFINITY, Ball::L2 { epsilon: 0.1, step: 0.1 }),
+    ] {
+        gradient[3] = value;
+        let images = context.upload(&[0.5_f32; 2 * LENGTH]).unwrap();
+        attack::step(&context, ball, &images, &clean, &context.upload(&gradient).unwrap(), LENGTH).unwrap();
+        let found = images.to_vec().unwrap();
+        assert!(found[3].is_nan(), "{value} {ball:?}");
+        assert!(found[LENGTH..].iter().all(|x| x.is_finite() && *x > 0.5), "the other image: {ball:?}");
+    }
+}
+
+#[test]
+fn offsets_are_projected() {
+    let Some(context) = context() else { return };
+    let clean = context.upload(&[0.5_f32; LENGTH]).unwrap();
+    let offsets = context.upload(&[0.5_f64; LENGTH]).unwrap();
+    let images = context.buffer(LENGTH).unwrap();
+    let ball = Ball::L2 { epsilon: 1.0, step: 0.0 };
+    attack::start_offset(&context, ball, &clean, &offsets, &images, LENGTH).unwrap();
+    let found = images.to_vec().unwrap();
+    assert!((size(&found, &[0.5; LENGTH]) - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn rows_are_gathered_and_put_back() {
+    let Some(context) = context() else { return };
+    let all = numbers(4 * 3, 3);
+    let on = context.upload(&all).unwrap();
+    let some = batches::gather(&context, &on, &[3, 1], 3).unwrap();
+    assert_eq!(some.to_vec().unwrap(), [&all[9..], &all[3..6]].concat());
+    let to = context.zeros::<f32>(12).unwrap();
+    batches::scatter(&context, &some, &[0, 2], 3, &to).unwrap();
+    assert_eq!(to.to_vec().unwrap(), [&all[9..], &[0.0; 3], &all[3..6], &[0.0; 3]].concat());
+}
+
+#[test]
+fn a_batch_is_what_the_data_set_holds_where_nothing_is_cut() {
+    let Some(context) = context() else { return };
+    let data: Vec<u8> = (0..=255).cycle().take(3 * 2 * 4 * 5).collect();
+    let images = Images { values: context.upload(&data).unwrap(), shape: [2, 4, 5] };
+    let cut = Cut { padding: 0, outside: Outside::Zeros, crop: [0; 2], flip: None };
+    let (batch, _) = images.batch(&context, &[2, 0, 0, 1], &cut).unwrap();
+    let expected: Vec<f32> = data[80..].iter().chain(&data[..40]).map(|&v| f32::from(v) / 255.0).collect();
+    assert_eq!(batch.to_vec().unwrap(), expected);
+}

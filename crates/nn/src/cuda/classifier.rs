@@ -1,0 +1,121 @@
+//! A frozen network as an attacker on the host meets it.
+
+use candle_core::{Device, Tensor};
+use robin_core::{Classifier, Columns, Pass, Result, Scores, host};
+use robin_kernels::cuda::layers;
+
+use super::frozen::{Frozen, Trace};
+use crate::Error;
+
+pub(super) struct CudaClassifier {
+    pub(super) frozen: Frozen,
+}
+
+impl CudaClassifier {
+    fn run(&self, images: &Tensor, columns: &Columns, trace: Option<&mut Option<Trace>>) -> Result<Scores> {
+        let classes = self.num_classes();
+        columns.validate(classes)?;
+        let n = self.frozen.plan.graph.image_count(images.dims())?;
+        let outputs = if n == 0 {
+            Vec::new()
+        } else {
+            host::with_values(images, |images| self.outputs(images, n, trace))??
+        };
+        let chosen = match columns {
+            Columns::All => outputs,
+            _ => (0..n)
+                .flat_map(|row| columns_of(columns, row).map(move |c| (row, c)))
+                .map(|(row, c)| outputs[row * classes + c])
+                .collect(),
+        };
+        Scores::from_vec(chosen, n, columns.width(classes))
+    }
+
+    fn outputs(
+        &self,
+        images: &[f32],
+        n: usize,
+        trace: Option<&mut Option<Trace>>,
+    ) -> crate::Result<Vec<f32>> {
+        let context = &self.frozen.context;
+        let images = context.upload(images)?;
+        let rows = self.frozen.forward(&images, trace)?;
+        let classes = self.frozen.plan.graph.num_outputs();
+        let scores = context.buffer(n * classes)?;
+        layers::read_scores(context, classes, &rows, &scores)?;
+        Ok(scores.to_vec()?)
+    }
+}
+
+/// The columns chosen for one example; only for choices other than all.
+fn columns_of(columns: &Columns, row: usize) -> impl Iterator<Item = usize> + '_ {
+    let (one, table) = match columns {
+        Columns::All => (None, &[][..]),
+        Columns::One(column) => (Some(*column), &[][..]),
+        Columns::PerExample(table) => (None, table.row(row)),
+    };
+    one.into_iter().chain(table.iter().map(|&column| column as usize))
+}
+
+impl Classifier for CudaClassifier {
+    fn num_classes(&self) -> usize {
+        self.frozen.plan.graph.num_outputs()
+    }
+
+    fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
+        self.run(images, columns, None)
+    }
+
+    fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> Result<Box<dyn Pass + 'a>> {
+        let mut trace = None;
+        let scores = self.run(images, columns, Some(&mut trace))?;
+        Ok(Box::new(CudaPass { classifier: self, columns: columns.clone(), scores, trace }))
+    }
+}
+
+struct CudaPass<'a> {
+    classifier: &'a CudaClassifier,
+    columns: Columns,
+    scores: Scores,
+    /// None if there are no images.
+    trace: Option<Trace>,
+}
+
+impl CudaPass<'_> {
+    fn gradient(&self, scores: &[f32]) -> crate::Result<Vec<f32>> {
+        let Some(trace) = &self.trace else { return Ok(Vec::new()) };
+        let (frozen, n) = (&self.classifier.frozen, self.scores.len());
+        let (context, classes) = (&frozen.context, frozen.plan.graph.num_outputs());
+        let scores = context.upload(scores)?;
+        let rows = context.buffer(n * frozen.plan.shapes[frozen.plan.output].len())?;
+        layers::write_score_gradient(context, classes, &scores, &rows)?;
+        Ok(frozen.backward(trace, rows)?.to_vec()?)
+    }
+}
+
+impl Pass for CudaPass<'_> {
+    fn scores(&self) -> &Scores {
+        &self.scores
+    }
+
+    fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
+        let graph = &self.classifier.frozen.plan.graph;
+        let (n, classes) = (self.scores.len(), graph.num_outputs());
+        let gradient = host::with_values(score_gradient, |given| match &self.columns {
+            Columns::All => self.gradient(given),
+            columns => {
+                let mut all = vec![0.0; n * classes];
+                let width = columns.width(classes);
+                for row in 0..n {
+                    for (at, column) in columns_of(columns, row).enumerate() {
+                        all[row * classes + column] += given[row * width + at];
+                    }
+                }
+                self.gradient(&all)
+            }
+        })?
+        .map_err(|error: Error| robin_core::Error::from(error))?;
+        let [c, h, w] = graph.input_shape();
+        Ok(Tensor::from_vec(gradient, (n, c, h, w), &Device::Cpu)?)
+    }
+}

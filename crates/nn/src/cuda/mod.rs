@@ -1,0 +1,116 @@
+//! The executor `cuda` (feature `cuda`): networks on a GPU, or on whatever [`Device`] there is.
+//!
+//! Reading order: `plan` (a graph as steps), `tensors` (parameters as they lie there), `frozen` (evaluation, and gradients on
+//! images), `gradients` (how they meet), `training`, `network`, then `resident` (whole steps on the device).
+//!
+//! One image's result depends on its companions only through the size of the batch, for which cuDNN may choose another
+//! algorithm: runs with the same batches are the same.
+
+mod classifier;
+mod frozen;
+mod gradients;
+mod network;
+mod plan;
+mod resident;
+mod tensors;
+#[cfg(test)]
+mod tests;
+mod training;
+
+use std::fmt;
+use std::sync::Arc;
+
+use robin_core::Classifier;
+use robin_kernels::cuda::driver::{Gpu, Queue};
+use robin_kernels::cuda::{Context, Device, Precision, Selection};
+
+use crate::executor::check;
+use crate::{Executor, Graph, Network, Parameters, Result};
+use classifier::CudaClassifier;
+use frozen::Frozen;
+use network::CudaNetwork;
+use plan::Plan;
+use tensors::Tensors;
+
+/// Runs networks on a device, each on a queue of its own, side by side.
+pub struct Cuda {
+    name: &'static str,
+    precision: Precision,
+    queues: Queues,
+}
+
+enum Queues {
+    Gpu(Arc<Gpu>, Selection),
+    One(Arc<dyn Device>),
+}
+
+impl fmt::Debug for Cuda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cuda({})", self.name)
+    }
+}
+
+impl Cuda {
+    /// GPU number `ordinal`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] says which library or GPU is missing.
+    pub fn open(ordinal: usize, precision: Precision, selection: Selection) -> Result<Self> {
+        let gpu = Gpu::open(ordinal)?;
+        // Libraries are looked for now, and not in the middle of a training.
+        drop(Queue::new(&gpu, selection)?);
+        Ok(Self { name: name(precision, selection), precision, queues: Queues::Gpu(gpu, selection) })
+    }
+
+    /// Any device, with one queue for all networks.
+    pub fn on(device: Arc<dyn Device>, precision: Precision) -> Self {
+        Self { name: name(precision, Selection::Repeatable), precision, queues: Queues::One(device) }
+    }
+
+    /// A new queue with its memory.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn context(&self) -> Result<Context> {
+        let device: Arc<dyn Device> = match &self.queues {
+            Queues::Gpu(gpu, selection) => Queue::new(gpu, *selection)?,
+            Queues::One(device) => Arc::clone(device),
+        };
+        Ok(Context::new(device, self.precision))
+    }
+}
+
+/// The executor's name says all that decides its numbers: precision, choice of algorithms, and whose convolutions.
+fn name(precision: Precision, selection: Selection) -> &'static str {
+    let names = match (cfg!(feature = "cudnn"), selection) {
+        (true, Selection::Fastest) => ["cuda-f32", "cuda-tf32", "cuda-bf16"],
+        (true, Selection::Repeatable) => {
+            ["cuda-repeatable-f32", "cuda-repeatable-tf32", "cuda-repeatable-bf16"]
+        }
+        // Without cuDNN there is one algorithm, which is repeatable.
+        (false, _) => ["cuda-plain-f32", "cuda-plain-tf32", "cuda-plain-bf16"],
+    };
+    match precision {
+        Precision::F32 => names[0],
+        Precision::Tf32 => names[1],
+        Precision::Bf16 => names[2],
+    }
+}
+
+impl Executor for Cuda {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>> {
+        check(graph, parameters)?;
+        let (context, plan) = (self.context()?, Arc::new(Plan::new(graph)));
+        let tensors = Tensors::upload(&context, &tensors::atlas(&plan), parameters)?;
+        Ok(Box::new(CudaClassifier { frozen: Frozen::new(&context, &plan, &tensors)? }))
+    }
+
+    fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
+        check(graph, &parameters)?;
+        Ok(Box::new(CudaNetwork::new(self.context()?, graph, parameters)?))
+    }
+}

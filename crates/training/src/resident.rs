@@ -1,0 +1,90 @@
+//! Steps of a network that makes them on its own device.
+
+use rayon::prelude::*;
+use robin_attacks::{StepSize, l2_offset};
+use robin_core::{Budget, ExampleId, Norm, Purpose, Seed};
+use robin_data::{Dataset, Flip, Padding};
+use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentStart, ResidentStep};
+
+use crate::step::perturbed_rows;
+use crate::{Config, Method, Result};
+
+/// Whether a device can make the steps of `config`: standard and adversarial training. Other methods, and averages of
+/// weights, which follow every step, are made by the loop on the host, whatever the network runs on.
+pub(crate) fn applies(config: &Config) -> bool {
+    let method = matches!(config.method, Method::Standard {} | Method::PgdAt { .. });
+    method && config.weight_averaging.is_none()
+}
+
+/// A step's settings that are made anew.
+pub(crate) struct Prepared {
+    labels: Vec<u32>,
+    pub(crate) perturbed: Vec<usize>,
+    cut: ResidentCut,
+    attack: Option<ResidentAttack>,
+}
+
+impl Prepared {
+    /// Of step number `step` with `count` perturbed examples; `seed` is the epoch's. Addresses of random numbers are those
+    /// of the loop on the host.
+    pub(crate) fn new(
+        config: &Config,
+        data: &Dataset,
+        (ids, labels): (&[ExampleId], Vec<u32>),
+        count: usize,
+        (step, seed): (usize, Seed),
+    ) -> Result<Self> {
+        let crop = seed.derive(Purpose::Crop, 0);
+        let cut = ResidentCut {
+            padding: config.crop_padding,
+            reflect: config.padding == Padding::Reflect,
+            crop: crop.derive(Purpose::Crop, 0),
+            flip: (config.flip == Flip::Horizontal).then(|| crop.derive(Purpose::Flip, 0)),
+        };
+        let (perturbed, attack) = match &config.method {
+            Method::PgdAt { budget, steps, step_size, .. } if count > 0 => {
+                let rows = perturbed_rows(ids.len(), count, (step, seed));
+                let attacked: Vec<ExampleId> = rows.iter().map(|&row| ids[row]).collect();
+                let seed = seed.derive(Purpose::TrainingAttack, step as u64).derive(Purpose::AttackStart, 0);
+                let length = data.shape().iter().product();
+                (rows, Some(attack(*budget, (*steps, *step_size), &attacked, length, seed)?))
+            }
+            _ => (Vec::new(), None),
+        };
+        Ok(Self { labels, perturbed, cut, attack })
+    }
+
+    pub(crate) fn step<'a>(&'a self, config: &Config, ids: &'a [ExampleId], rate: f64) -> ResidentStep<'a> {
+        ResidentStep {
+            ids,
+            labels: &self.labels,
+            cut: self.cut,
+            perturbed: &self.perturbed,
+            attack: self.attack.clone(),
+            smoothing: config.label_smoothing,
+            sgd: [rate, config.momentum, config.weight_decay],
+        }
+    }
+
+    pub(crate) fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+}
+
+fn attack(
+    budget: Budget,
+    (steps, step_size): (usize, StepSize),
+    ids: &[ExampleId],
+    length: usize,
+    seed: Seed,
+) -> Result<ResidentAttack> {
+    let start = match budget.norm {
+        Norm::Linf => ResidentStart::Uniform(seed),
+        Norm::L2 => {
+            let epsilon = budget.epsilon.get();
+            let draw = |&id: &ExampleId| l2_offset(epsilon, &mut seed.stream(id), length);
+            ResidentStart::Offsets(ids.par_iter().flat_map_iter(draw).collect())
+        }
+    };
+    Ok(ResidentAttack { budget, steps, step_size: step_size.pixels(budget.epsilon, steps)?, start })
+}

@@ -1,0 +1,243 @@
+//! Training on a device, with this processor as the device. `cargo test -p robin-training --features cuda`.
+#![cfg(feature = "cuda")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use robin_attacks::StepSize;
+use robin_core::{Budget, CancelToken, Norm, Seed};
+use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, Source, Split};
+use robin_kernels::cuda::device::{Address, Computed, Memory};
+use robin_kernels::cuda::host::Host;
+use robin_kernels::cuda::{Argument, Device, Error as DeviceError, Pass, Precision, Product, Storage};
+use robin_nn::cuda::Cuda;
+use robin_nn::{Executor, Network, Parameters, executor};
+use robin_training::{
+    AttackMode, Checkpointing, Config, Error, Method, Proportion, Schedule, Silent, Task, Trained, Trainer,
+};
+
+const NEVER: Duration = Duration::from_secs(1 << 30);
+const STEPS: usize = 2 * (48 / 16);
+
+fn data() -> Dataset {
+    Dataset::load(DatasetName::Mnist, Split::Train, &Source::Embedded).unwrap().take(48).unwrap()
+}
+
+fn config(norm: Norm) -> Config {
+    let epsilon = if norm == Norm::L2 { "2.0" } else { "25/255" };
+    let budget = Budget { norm, epsilon: epsilon.parse().unwrap() };
+    let (steps, step_size) = (2, StepSize::STANDARD);
+    Config {
+        method: Method::PgdAt { budget, steps, step_size, proportion: Proportion::Cosine },
+        epochs: 2,
+        batch_size: 16,
+        learning_rate: 0.05,
+        momentum: 0.9,
+        weight_decay: 5e-4,
+        schedule: Schedule::Cosine { last: 0.1 },
+        sampling: Sampling::Plain,
+        crop_padding: 2,
+        padding: Padding::Reflect,
+        flip: Flip::Horizontal,
+        attack_mode: AttackMode::Eval,
+        label_smoothing: 0.1,
+        weight_averaging: None,
+        validation: None,
+    }
+}
+
+fn network(executor: &dyn Executor) -> Box<dyn Network> {
+    let graph = robin_models::build("cnn2-small", Some(4), [1, 28, 28], 10).unwrap();
+    let parameters = Parameters::initialise(&graph, Seed::new(1));
+    executor.network(&graph, parameters).unwrap()
+}
+
+fn task<'a>(data: &'a Dataset, config: &'a Config) -> Task<'a> {
+    Task { data, labels: &LabelMap::Identity, config, seed: Seed::new(7) }
+}
+
+fn trained(executor: &dyn Executor, config: &Config) -> Trained {
+    let (mut network, data) = (network(executor), data());
+    let mut trainer = Trainer::new(&mut *network, task(&data, config)).unwrap();
+    trainer.run(&mut Silent, &CancelToken::new()).unwrap();
+    trainer.trained()
+}
+
+/// The executor; none, and says so, where no C++ compiler is.
+fn cuda(precision: Precision) -> Option<Cuda> {
+    let host = Host::new().unwrap();
+    if host.is_none() {
+        println!("not tested: no C++ compiler (CXX, c++, g++, clang++) on this machine");
+    }
+    host.map(|host| Cuda::on(host, precision))
+}
+
+#[test]
+fn steps_on_a_device_are_those_of_the_cpu() {
+    let Some(cuda) = cuda(Precision::F32) else { return };
+    for norm in [Norm::L2, Norm::Linf] {
+        let config = config(norm);
+        let (expected, found) = (trained(executor("cpu").unwrap(), &config), trained(&cuda, &config));
+        for (a, b) in expected.summary.epochs.iter().zip(&found.summary.epochs) {
+            assert!((a.loss - b.loss).abs() < 1e-4 && a.perturbed == b.perturbed, "{norm}: {a:?} {b:?}");
+            assert!((a.accuracy - b.accuracy).abs() < 0.03, "{norm}: {a:?} {b:?}");
+        }
+        for (a, b) in expected.last.trained.iter().zip(&found.last.trained) {
+            let worst = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 2e-3, "{norm}, {}: {worst}", a.name);
+        }
+    }
+}
+
+#[test]
+fn bf16_stays_near() {
+    let Some(cuda) = cuda(Precision::Bf16) else { return };
+    let config = config(Norm::Linf);
+    let (expected, found) = (trained(executor("cpu").unwrap(), &config), trained(&cuda, &config));
+    for (a, b) in expected.summary.epochs.iter().zip(&found.summary.epochs) {
+        assert!((a.loss - b.loss).abs() < 0.05, "{a:?} {b:?}");
+    }
+}
+
+/// Takes up what is at `path`, and does so many steps, or all.
+fn go_on(executor: &dyn Executor, config: &Config, path: &Path, steps: usize) -> Result<Trained, Error> {
+    let (mut network, data) = (network(executor), data());
+    let checkpointing = Checkpointing::new(path, NEVER);
+    let (mut trainer, _) = Trainer::open(&mut *network, task(&data, config), checkpointing, &mut Silent)?;
+    for _ in 0..steps {
+        trainer.step(&mut Silent, &CancelToken::new())?;
+    }
+    trainer.save()?;
+    Ok(trainer.trained())
+}
+
+#[test]
+fn a_stop_after_any_step_moves_no_bit() {
+    let Some(cuda) = cuda(Precision::F32) else { return };
+    let config = config(Norm::Linf);
+    let expected = trained(&cuda, &config);
+    for stop in 0..=STEPS {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("network.ckpt");
+        go_on(&cuda, &config, &path, stop).unwrap();
+        let found = go_on(&cuda, &config, &path, STEPS - stop).unwrap();
+        assert_eq!(found, expected, "stopped after {stop} steps");
+    }
+}
+
+/// A device that is lost after some launches.
+#[derive(Debug)]
+struct Failing {
+    host: Arc<Host>,
+    launches: AtomicUsize,
+}
+
+impl Device for Failing {
+    fn description(&self) -> String {
+        self.host.description()
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Option<Address>, DeviceError> {
+        self.host.allocate(bytes)
+    }
+
+    unsafe fn release(&self, address: Address) {
+        // SAFETY: the caller's word; so for all functions here.
+        unsafe { self.host.release(address) }
+    }
+
+    fn memory(&self) -> Memory {
+        self.host.memory()
+    }
+
+    unsafe fn upload(&self, from: &[u8], to: Address) -> Result<(), DeviceError> {
+        // SAFETY: as above.
+        unsafe { self.host.upload(from, to) }
+    }
+
+    unsafe fn download(&self, from: Address, to: &mut [u8]) -> Result<(), DeviceError> {
+        if self.launches.load(Ordering::Relaxed) == 0 {
+            return Err(lost());
+        }
+        // SAFETY: as above.
+        unsafe { self.host.download(from, to) }
+    }
+
+    unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<(), DeviceError> {
+        // SAFETY: as above.
+        unsafe { self.host.copy(from, to, bytes) }
+    }
+
+    unsafe fn clear(&self, at: Address, bytes: usize) -> Result<(), DeviceError> {
+        // SAFETY: as above.
+        unsafe { self.host.clear(at, bytes) }
+    }
+
+    unsafe fn launch(
+        &self,
+        name: &'static str,
+        storage: Storage,
+        threads: usize,
+        arguments: &[Argument],
+    ) -> Result<(), DeviceError> {
+        let left = self.launches.load(Ordering::Relaxed).checked_sub(1).ok_or_else(lost)?;
+        self.launches.store(left, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { self.host.launch(name, storage, threads, arguments) }
+    }
+
+    unsafe fn product(
+        &self,
+        pass: Pass,
+        product: &Product,
+        precision: Precision,
+        operands: [Address; 3],
+    ) -> Result<Computed, DeviceError> {
+        // SAFETY: as above.
+        unsafe { self.host.product(pass, product, precision, operands) }
+    }
+
+    fn synchronize(&self) -> Result<(), DeviceError> {
+        self.host.synchronize()
+    }
+}
+
+fn lost() -> DeviceError {
+    let reason = "the device is lost".to_owned();
+    DeviceError::Call { library: "the driver", call: "cuLaunchKernel", reason, in_use: 0 }
+}
+
+#[test]
+fn a_lost_device_leaves_the_checkpoint_as_it_was() {
+    let Some(whole) = cuda(Precision::F32) else { return };
+    let host = Host::new().unwrap().unwrap();
+    let config = config(Norm::Linf);
+    let expected = trained(&whole, &config);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.ckpt");
+    go_on(&whole, &config, &path, 2).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    // In the middle of an attack, and before anything was done.
+    for launches in [90, 0] {
+        let device = Failing { host: host.clone(), launches: AtomicUsize::new(launches) };
+        let error =
+            go_on(&Cuda::on(Arc::new(device), Precision::F32), &config, &path, STEPS - 2).unwrap_err();
+        assert!(error.to_string().contains("the device is lost"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), before, "after {launches} launches");
+    }
+    assert_eq!(go_on(&whole, &config, &path, STEPS - 2).unwrap(), expected);
+}
+
+#[test]
+fn a_device_that_is_too_small_says_how_much_was_needed() {
+    let Some(_) = cuda(Precision::F32) else { return };
+    let small = Host::with_limit(200_000).unwrap().unwrap();
+    let config = config(Norm::Linf);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.ckpt");
+    let error = go_on(&Cuda::on(small, Precision::F32), &config, &path, STEPS).unwrap_err().to_string();
+    assert!(error.contains("MB more were asked for"), "{error}");
+    assert!(error.contains("smaller batch") && error.contains("of 0.2 MB are free"), "{error}");
+}

@@ -1,0 +1,42 @@
+//! What does the arithmetic.
+
+use clap::Args;
+use robin_experiments::{Arithmetic, Device, Error};
+
+/// A device, and how it computes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeviceArguments {
+    /// What does the arithmetic: cpu, or cuda:N in a build with the feature `cuda`.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// What a GPU computes in: f32, tf32 or bf16 (sums and the optimiser's weights stay f32). Part of every record's key
+    /// [default: f32].
+    #[arg(long, value_name = "P")]
+    precision: Option<String>,
+    /// On a GPU, only algorithms that give the same bits in every run, in the library's order.
+    #[arg(long)]
+    repeatable: bool,
+}
+
+impl DeviceArguments {
+    /// The device, computing as was asked.
+    pub(crate) fn device(&self) -> Result<Device, Error> {
+        let (precision, repeatable) = (self.precision.as_deref(), self.repeatable);
+        self.device.computing(Arithmetic { precision, repeatable })
+    }
+
+    /// The options that choose it, for another program; none for a CPU.
+    pub(crate) fn ordinal(&self) -> Option<usize> {
+        self.device.ordinal()
+    }
+
+    /// The precision asked for.
+    pub(crate) fn precision(&self) -> &str {
+        self.precision.as_deref().unwrap_or("f32")
+    }
+
+    /// Whether only repeatable algorithms are allowed.
+    pub(crate) fn repeatable(&self) -> bool {
+        self.repeatable
+    }
+}

@@ -1,0 +1,34 @@
+use super::subject::Subject;
+use super::{checks, memory, networks, random};
+
+/// What a GPU will be asked, on this processor: the checks themselves are right.
+#[test]
+fn a_rehearsal_passes() {
+    if robin_kernels::cuda::host::compiler().is_none() {
+        println!("not tested: no C++ compiler on this machine");
+        return;
+    }
+    let subject = Subject::open("host").unwrap();
+    for work in [random::check, memory::check, networks::agree, networks::companions] {
+        let findings = work(&subject).unwrap();
+        assert!(!findings.is_empty());
+        for finding in findings {
+            assert!(finding.passes(), "{finding:?}");
+        }
+    }
+}
+
+#[test]
+fn names_differ_and_a_number_that_is_none_passes_nowhere() {
+    let mut names: Vec<&str> = checks().iter().map(|check| check.name).collect();
+    names.dedup();
+    assert_eq!(names.len(), checks().len());
+    let none = super::report::Finding { what: String::new(), found: f64::NAN, allowed: 1.0 };
+    assert!(!none.passes());
+}
+
+#[test]
+fn an_unknown_device_is_wrong_usage() {
+    let error = Subject::open("tpu").map(|_| ()).unwrap_err();
+    assert_eq!(crate::exit::number(&error), 2);
+}

@@ -1,0 +1,106 @@
+//! The training loop on the device: against the CPU step by step, and for an epoch.
+
+use robin_attacks::StepSize;
+use robin_core::{Budget, CancelToken, Norm, Seed};
+use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, Source, Split};
+use robin_kernels::cuda::Precision;
+use robin_nn::{Executor, Graph, Parameters, executor};
+use robin_training::{AttackMode, Config, Method, Proportion, Schedule, Silent, Summary, train};
+
+use super::networks::apart;
+use super::report::Finding;
+use super::subject::Subject;
+
+fn config(norm: Norm, dataset: DatasetName) -> anyhow::Result<Config> {
+    let epsilon = match (dataset, norm) {
+        (DatasetName::Mnist, Norm::L2) => "2.0",
+        (DatasetName::Mnist, Norm::Linf) => "25/255",
+        (DatasetName::Cifar10, Norm::L2) => "0.5",
+        (DatasetName::Cifar10, Norm::Linf) => "8/255",
+    };
+    let budget = Budget { norm, epsilon: epsilon.parse()? };
+    let (steps, step_size) = (10, StepSize::STANDARD);
+    Ok(Config {
+        method: Method::PgdAt { budget, steps, step_size, proportion: Proportion::All },
+        epochs: 1,
+        batch_size: 100,
+        learning_rate: 0.05,
+        momentum: 0.9,
+        weight_decay: 5e-4,
+        schedule: Schedule::Steps { milestones: Vec::new(), factor: 0.1 },
+        sampling: Sampling::Plain,
+        crop_padding: if dataset == DatasetName::Cifar10 { 4 } else { 0 },
+        padding: Padding::Zeros,
+        flip: if dataset == DatasetName::Cifar10 { Flip::Horizontal } else { Flip::None },
+        attack_mode: AttackMode::Eval,
+        label_smoothing: 0.0,
+        weight_averaging: None,
+        validation: None,
+    })
+}
+
+fn trained(
+    executor: &dyn Executor,
+    graph: &Graph,
+    data: &Dataset,
+    config: &Config,
+) -> anyhow::Result<(Vec<f32>, Summary)> {
+    let first = Parameters::initialise(graph, Seed::new(1));
+    let mut network = executor.network(graph, first.clone())?;
+    let (labels, cancel) = (LabelMap::Identity, CancelToken::new());
+    let summary = train(&mut *network, data, &labels, config, Seed::new(7), &mut Silent, &cancel)?;
+    let moved = network.parameters().trained.iter().zip(&first.trained);
+    let moved = moved.flat_map(|(after, before)| after.values.iter().zip(&before.values).map(|(a, b)| a - b));
+    Ok((moved.collect(), summary))
+}
+
+/// How far weights move in some steps, on the device and on the CPU.
+pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let images = if subject.is_gpu() { 400 } else { 40 };
+    for (dataset, model) in [(DatasetName::Mnist, "cnn2-small"), (DatasetName::Cifar10, "myrtle")] {
+        let data = Dataset::load(dataset, Split::Train, &Source::Embedded)?.take(images)?;
+        let graph = robin_models::build(model, Some(8), data.shape(), 10)?;
+        for norm in [Norm::L2, Norm::Linf] {
+            let mut config = config(norm, dataset)?;
+            config.batch_size = images / 4;
+            let (expected, _) = trained(executor("cpu")?, &graph, &data, &config)?;
+            for (precision, cuda) in subject.executors() {
+                let (found, _) = trained(cuda, &graph, &data, &config)?;
+                let allowed = match precision {
+                    Precision::F32 => 0.05,
+                    Precision::Tf32 => 0.2,
+                    Precision::Bf16 => 0.6,
+                };
+                let what = format!("{model} in {precision}, {norm}: way of the weights");
+                findings.push(Finding { what, found: apart(&found, &expected), allowed });
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// An epoch of adversarial training on the built-in images, in each precision: its accuracy on perturbed training images is
+/// above chance.
+pub(super) fn epochs(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (dataset, model) in [(DatasetName::Mnist, "cnn2"), (DatasetName::Cifar10, "myrtle")] {
+        if !subject.is_gpu() && model == "myrtle" {
+            continue; // minutes on a processor
+        }
+        let data = Dataset::load(dataset, Split::Train, &Source::Embedded)?;
+        let (data, width) = if subject.is_gpu() { (data, None) } else { (data.take(300)?, Some(8)) };
+        let graph = robin_models::build(model, width, data.shape(), 10)?;
+        let mut config = config(Norm::Linf, dataset)?;
+        // One quick step of attack, so that an epoch of few images learns something.
+        config.epochs = if subject.is_gpu() { 3 } else { 2 };
+        for (precision, cuda) in subject.executors() {
+            let (_, summary) = trained(cuda, &graph, &data, &config)?;
+            let accuracy = summary.epochs.last().map_or(0.0, |epoch| epoch.accuracy);
+            let losses: Vec<f64> = summary.epochs.iter().map(|epoch| epoch.loss).collect();
+            let what = format!("{model} in {precision}: losses {losses:.3?}, errors at the end");
+            findings.push(Finding { what, found: 1.0 - accuracy, allowed: 0.87 });
+        }
+    }
+    Ok(findings)
+}

@@ -1,0 +1,143 @@
+//! `cargo xtask report`: what `reproduce` found, as a page and as files for papers.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use robin_experiments::gallery::gallery;
+use robin_experiments::store::Store;
+use robin_experiments::{Device, Gallery, ITEMS, Item, Outcome, Plan, Profile, Request, Spec, stored};
+use robin_report::{Report, bundle};
+
+use crate::environment;
+
+/// The column whose attack the images are shown under.
+const GALLERY_COLUMN: &str = "pgd20";
+
+/// What is shown.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask reproduce table-1 --rows mnist && cargo xtask report --rows mnist\n  \
+    cargo xtask report --profile quick --out results\n\n\
+    Writes OUT/report/report.html, one file that needs no network, and beside it tables as Markdown and CSV and\n\
+    figures as SVG and PNG. Nothing is trained or evaluated; only the images of the gallery are attacked again.")]
+pub(crate) struct Arguments {
+    /// Items of the paper [default: all that have a number].
+    #[arg(value_name = "ITEM")]
+    items: Vec<String>,
+    /// Whose results: smoke, quick or paper.
+    #[arg(long, default_value_t = Profile::Smoke)]
+    profile: Profile,
+    /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
+    #[arg(long, value_name = "FILTER")]
+    rows: Option<String>,
+    /// Root seeds, separated by commas [default: the profile's].
+    #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
+    seeds: Option<Vec<u64>>,
+    /// What the results were made with; it also attacks the images of the gallery.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// Folder of the results.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Test images shown of each row; 0 = none.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    images: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let specs = match arguments.items.as_slice() {
+        [] => ITEMS.iter().map(|(name, _)| Spec::named(name)).collect::<Result<Vec<_>, _>>()?,
+        items => items.iter().map(|name| Spec::named(name)).collect::<Result<Vec<_>, _>>()?,
+    };
+    let request = Request {
+        profile: arguments.profile,
+        rows: arguments.rows.clone(),
+        seeds: arguments.seeds.clone(),
+        device: arguments.device,
+        data_dir: arguments.data_dir.clone(),
+    };
+    let plan = Plan::new(&specs, &request)?;
+    let outcome = stored(&plan, &arguments.out)?;
+    let environment = environment();
+    let mut items = Vec::new();
+    for planned in &plan.items {
+        let item = Item::new(&plan, planned, &outcome, &environment)?;
+        if !item.table.cells.is_empty() || !item.figures.is_empty() || !item.values.is_empty() {
+            items.push(item.into());
+        } else if !arguments.items.is_empty() {
+            bail!(
+                "{} has no number in {}: run `cargo xtask reproduce {} --profile {}` first, with the same --rows, \
+                 --seeds and --out",
+                item.name,
+                arguments.out.display(),
+                item.name,
+                arguments.profile
+            );
+        }
+    }
+    if items.is_empty() {
+        bail!(
+            "no item has a number in {}: run `cargo xtask reproduce all --profile {}` first, with the same --rows, \
+             --seeds and --out",
+            arguments.out.display(),
+            arguments.profile
+        );
+    }
+    let report = Report {
+        title: "ROBIN: the paper's tables and figures, reproduced".to_owned(),
+        profile: arguments.profile,
+        provenance: provenance(&outcome),
+        items,
+        claims: Vec::new(),
+        galleries: galleries(arguments, &plan, &outcome)?,
+        records: outcome.records.into_values().collect(),
+    };
+    let page = bundle::write(&report, &arguments.out.join("report"))?;
+    println!("{}", page.display());
+    Ok(())
+}
+
+/// Images of every row that has the attack, none twice.
+fn galleries(arguments: &Arguments, plan: &Plan, outcome: &Outcome) -> anyhow::Result<Vec<Gallery>> {
+    let store = Store::new(&arguments.out);
+    let mut galleries: Vec<Gallery> = Vec::new();
+    if arguments.images == 0 {
+        return Ok(galleries);
+    }
+    for item in &plan.items {
+        for row in 0..item.rows.len() {
+            let found = gallery(plan, item, row, GALLERY_COLUMN, arguments.images, outcome, &store)?;
+            if let Some(found) = found
+                && !galleries.iter().any(|other| other.records == found.records && other.title == found.title)
+            {
+                galleries.push(found);
+            }
+        }
+    }
+    Ok(galleries)
+}
+
+/// Where the records come from: every commit and machine among them.
+fn provenance(outcome: &Outcome) -> Vec<(String, String)> {
+    let all = |name: &str| -> BTreeSet<&str> {
+        outcome.records.values().filter_map(|record| record.provenance.get(name)?.as_str()).collect()
+    };
+    let joined = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join("; ");
+    let finished = all("finished");
+    let dates = match (finished.first(), finished.last()) {
+        (Some(first), Some(last)) => format!("{first} to {last}"),
+        _ => "unknown".to_owned(),
+    };
+    let commits = all("commit");
+    vec![
+        ("commit".to_owned(), if commits.is_empty() { "unknown".to_owned() } else { joined(commits) }),
+        ("machine".to_owned(), joined(all("machine"))),
+        ("computed".to_owned(), dates),
+        ("records".to_owned(), outcome.records.len().to_string()),
+    ]
+}
