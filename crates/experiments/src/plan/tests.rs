@@ -344,7 +344,7 @@ fn items_share_their_cells() {
     let spec = Texts::usual().spec().unwrap();
     let mut other = spec.clone();
     other.item = "another".to_owned();
-    let one = Plan::new(&[spec.clone()], &request()).unwrap();
+    let one = Plan::new(std::slice::from_ref(&spec), &request()).unwrap();
     let both = Plan::new(&[spec, other], &request()).unwrap();
     assert_eq!(keys(&one, Kind::Network), keys(&both, Kind::Network));
     assert_eq!(keys(&one, Kind::Evaluation), keys(&both, Kind::Evaluation));
