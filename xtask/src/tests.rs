@@ -32,6 +32,7 @@ fn an_unknown_name_is_wrong_usage_and_lists_the_valid_ones() {
 }
 
 #[test]
+#[cfg(not(feature = "cuda"))]
 fn a_device_without_its_feature_names_the_feature() {
     for device in ["cuda", "cuda:0"] {
         let error = refusal(&["reproduce", "table-1", "--device", device]);

@@ -90,6 +90,6 @@ fn checks() -> Vec<Check> {
         Check { name: "an image does not depend on its companions", work: networks::companions },
         Check { name: "training on the device is training on the CPU", work: training::agree },
         Check { name: "a full memory is an error that says so", work: memory::check },
-        Check { name: "an epoch of adversarial training learns", work: training::epochs },
+        Check { name: "adversarial training learns", work: training::epochs },
     ]
 }

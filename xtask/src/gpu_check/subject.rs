@@ -8,6 +8,9 @@ use robin_kernels::cuda::host::Host;
 use robin_kernels::cuda::{Precision, Selection};
 use robin_nn::cuda::Cuda;
 
+/// Bytes of a rehearsal's device.
+const HOST_MEMORY: usize = 8 << 30;
+
 /// A device, and how much is asked of it.
 pub(super) struct Subject {
     pub(super) name: String,
@@ -21,7 +24,9 @@ pub(super) struct Subject {
 impl Subject {
     pub(super) fn open(name: &str) -> anyhow::Result<Self> {
         if name == "host" {
-            let host = Host::new()?.context("a rehearsal needs a C++ compiler (CXX, c++, g++ or clang++)")?;
+            // With an end to its memory, as a GPU has: an operating system promises more than there is.
+            let host = Host::with_limit(HOST_MEMORY)?
+                .context("a rehearsal needs a C++ compiler (CXX, c++, g++ or clang++)")?;
             let on = |precision| (precision, Cuda::on(host.clone(), precision));
             let executors = [Precision::F32, Precision::Bf16].map(on).into();
             let description = "this processor in the place of a GPU".to_owned();

