@@ -32,7 +32,7 @@ pub fn cross_entropy(logits: &Scores, labels: &[u32], smoothing: f64) -> Result<
 }
 
 /// The value for one example; adds its gradient to `gradient`.
-pub(super) fn row(p: &LogSoftmax, label: usize, smoothing: f64, gradient: &mut [f64]) -> f64 {
+pub(crate) fn row(p: &LogSoftmax, label: usize, smoothing: f64, gradient: &mut [f64]) -> f64 {
     let share = smoothing / p.log.len() as f64;
     for (j, slot) in gradient.iter_mut().enumerate() {
         *slot += if j == label { (smoothing - share) - p.rest(j) } else { p.p[j] - share };

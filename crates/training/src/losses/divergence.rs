@@ -83,7 +83,7 @@ pub(super) fn value(p: &LogSoftmax, q: &LogSoftmax) -> f64 {
 }
 
 /// Adds `scale` times the gradient of `KL(p || q)` on the clean and on the perturbed logits, and returns the value.
-pub(super) fn row(
+pub(crate) fn row(
     p: &LogSoftmax,
     q: &LogSoftmax,
     scale: f64,

@@ -2,16 +2,16 @@
 
 /// `log softmax` of one row of logits, and what follows from it.
 #[derive(Debug, Clone)]
-pub(super) struct LogSoftmax {
+pub(crate) struct LogSoftmax {
     /// `log p_j = z_j - log(sum_i exp(z_i))`, exact also where `p_j` is nearly 1.
-    pub(super) log: Vec<f64>,
+    pub(crate) log: Vec<f64>,
     /// `p_j`; 0 where f64 underflows.
-    pub(super) p: Vec<f64>,
+    pub(crate) p: Vec<f64>,
 }
 
 impl LogSoftmax {
     /// Of finite `logits`.
-    pub(super) fn of<T: Copy + Into<f64>>(logits: &[T]) -> Self {
+    pub(crate) fn of<T: Copy + Into<f64>>(logits: &[T]) -> Self {
         let logits: Vec<f64> = logits.iter().map(|&logit| logit.into()).collect();
         let highest = (0..logits.len()).fold(0, |best, at| if logits[at] > logits[best] { at } else { best });
         let top = logits[highest];
@@ -25,12 +25,12 @@ impl LogSoftmax {
     }
 
     /// `1 - p_j`, as the sum of the others.
-    pub(super) fn rest(&self, j: usize) -> f64 {
+    pub(crate) fn rest(&self, j: usize) -> f64 {
         self.p.iter().enumerate().filter(|(at, _)| *at != j).map(|(_, p)| p).sum()
     }
 
     /// `other_j - p_j`, without cancellation where both are nearly 1.
-    pub(super) fn excess_of(&self, other: &Self, j: usize) -> f64 {
+    pub(crate) fn excess_of(&self, other: &Self, j: usize) -> f64 {
         if self.p[j] > 0.5 && other.p[j] > 0.5 {
             self.rest(j) - other.rest(j)
         } else {

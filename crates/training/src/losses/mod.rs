@@ -3,20 +3,20 @@
 //! Work is done in f64 on log-probabilities and rounded to f32 once, at the end. No probability is ever divided by
 //! and no logarithm is taken of one that may have vanished, so nothing overflows where logits saturate.
 
-mod cross_entropy;
-mod divergence;
+pub(crate) mod cross_entropy;
+pub(crate) mod divergence;
 mod log_softmax;
 mod mart;
 #[cfg(test)]
 mod tests;
-mod trades;
+pub(crate) mod trades;
 
 use candle_core::{Device, Tensor};
 use robin_core::{Error, Result, Scores};
 
 pub use cross_entropy::cross_entropy;
 pub use divergence::Divergence;
-use log_softmax::LogSoftmax;
+pub(crate) use log_softmax::LogSoftmax;
 pub use mart::mart;
 pub use trades::trades;
 

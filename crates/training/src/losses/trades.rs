@@ -7,7 +7,7 @@
 
 use robin_core::{Result, Scores};
 
-use super::{Losses, cross_entropy, divergence, over_pairs};
+use super::{LogSoftmax, Losses, cross_entropy, divergence, over_pairs};
 
 /// Of the logits `[n, k]` of the same examples, clean and perturbed, against `labels` `[n]`; `smoothing` of the
 /// cross-entropy's labels, in `[0, 1)`.
@@ -22,7 +22,19 @@ pub fn trades(
     smoothing: f64,
 ) -> Result<Losses> {
     over_pairs(clean, perturbed, labels, &|p, q, label, on_clean, on_perturbed| {
-        let clean = cross_entropy::row(p, label, smoothing, on_clean);
-        clean + lambda * divergence::row(p, q, lambda, on_clean, on_perturbed)
+        row(p, q, (label, smoothing), lambda, on_clean, on_perturbed)
     })
+}
+
+/// The value for one example; adds its gradients.
+pub(crate) fn row(
+    p: &LogSoftmax,
+    q: &LogSoftmax,
+    (label, smoothing): (usize, f64),
+    lambda: f64,
+    on_clean: &mut [f64],
+    on_perturbed: &mut [f64],
+) -> f64 {
+    let clean = cross_entropy::row(p, label, smoothing, on_clean);
+    clean + lambda * divergence::row(p, q, lambda, on_clean, on_perturbed)
 }

@@ -1,0 +1,82 @@
+//! The committed records: what they claim follows from the attacks in them.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+fn record(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("evidence").join(name);
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn number(value: &Value, field: &str) -> f64 {
+    value[field].as_f64().unwrap_or_else(|| panic!("{field} of {value}"))
+}
+
+fn assert_interval(row: &Value, share: &str) {
+    let bounds: Vec<f64> = row[format!("{share}_interval")]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|bound| bound.as_f64().unwrap())
+        .collect();
+    assert!(bounds[0] < number(row, share) && number(row, share) < bounds[1], "{row}");
+}
+
+#[test]
+fn adversarial_methods_are_twenty_points_above_standard_training() {
+    let record = record("methods-on-mnist.json");
+    let (table, runs) = (record["table"].as_array().unwrap(), record["runs"].as_array().unwrap());
+    assert_eq!((table.len(), runs.len()), (4 * 2, 4 * 2));
+    for (row, run) in table.iter().zip(runs) {
+        for field in ["method", "classifier"] {
+            assert_eq!(row[field], run[field]);
+        }
+        let settings = &run["settings"]["settings"];
+        assert_eq!(settings["training"]["method"]["name"], row["method"]);
+        assert!(settings["numerics"]["training"].is_u64());
+        let multiclass = row["classifier"] == "multiclass";
+        let (networks, strategies) = if multiclass { (1, 1) } else { (10, 3) };
+        assert_eq!(run["networks"].as_array().unwrap().len(), networks);
+        let attacks = run["attacks"].as_array().unwrap();
+        assert_eq!(attacks.len(), strategies);
+        for attack in attacks {
+            let files = attack["classifier"]["weights_sha256"].as_array().unwrap();
+            let trained =
+                run["networks"].as_array().unwrap().iter().map(|network| &network["weights_sha256"]);
+            assert!(files.iter().eq(trained), "{} {}", row["method"], row["classifier"]);
+            assert_eq!(attack["gradient_is_true"], true);
+        }
+        let strongest =
+            attacks.iter().map(|attack| number(attack, "robust_accuracy")).reduce(f64::min).unwrap();
+        assert_eq!(number(row, "pgd20"), strongest);
+        assert_eq!(number(row, "n"), 1000.0);
+        assert_interval(row, "clean");
+        assert_interval(row, "pgd20");
+        let of = |method: &str| {
+            let other = table
+                .iter()
+                .find(|other| other["method"] == method && other["classifier"] == row["classifier"]);
+            number(other.unwrap(), "pgd20")
+        };
+        assert!((number(row, "to_standard") - (strongest - of("standard"))).abs() < 1e-9);
+        assert!((number(row, "to_pgd_at") - (strongest - of("pgd-at"))).abs() < 1e-9);
+        if row["method"] != "standard" {
+            assert!(number(row, "to_standard") >= 0.2, "{row}");
+        }
+    }
+}
+
+#[test]
+fn full_mnist_is_ninety_percent_robust() {
+    let record = record("full-mnist.json");
+    assert!(number(&record, "pgd20") >= 0.9 && number(&record, "n") == 1000.0);
+    assert_interval(&record, "clean");
+    assert_interval(&record, "pgd20");
+    assert_eq!(number(&record, "pgd20"), number(&record["attack"], "robust_accuracy"));
+    let network = &record["network"];
+    assert_eq!(record["attack"]["classifier"]["weights_sha256"][0], network["results"]["weights_sha256"]);
+    assert_eq!(network["settings"]["training"]["epochs"], 6);
+    assert!(network["settings"]["numerics"]["training"].is_u64());
+}
