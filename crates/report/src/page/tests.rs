@@ -192,3 +192,70 @@ fn the_folder_has_every_table_and_figure_as_files() {
     let json: serde_json::Value = serde_json::from_slice(&read("report.json")).unwrap();
     assert_eq!(json["items"][0]["table"]["cells"][1]["accuracy"], json!(0.9));
 }
+
+#[test]
+fn zz_dump_fake() {
+    crate::bundle::write(&report(), std::path::Path::new("/work/tmp/report-out/fake/report")).unwrap();
+}
+
+#[test]
+fn zz_dump_real() {
+    use robin_experiments::*;
+    let specs: Vec<Spec> = ITEMS.iter().map(|(name, _)| Spec::named(name).unwrap()).collect();
+    let request = Request {
+        profile: Profile::Smoke,
+        rows: None,
+        seeds: None,
+        device: "cpu".parse().unwrap(),
+        data_dir: None,
+    };
+    let out = std::path::Path::new("/work/tmp/report-out/results");
+    let plan = Plan::new(&specs, &request).unwrap();
+    let outcome = stored(&plan, out).unwrap();
+    eprintln!("{} of {} cells", outcome.records.len(), plan.cells.len());
+    let environment = Environment::detect(None);
+    let items: Vec<Item> = plan
+        .items
+        .iter()
+        .map(|item| {
+            let mut i = Item::new(&plan, item, &outcome, &environment).unwrap();
+            i.figures.retain(|f| !f.panels.is_empty());
+            i
+        })
+        .collect();
+    let mut galleries = Vec::new();
+    for item in &plan.items {
+        for row in 0..item.rows.len() {
+            galleries.extend(
+                robin_experiments::gallery::gallery(
+                    &plan,
+                    item,
+                    row,
+                    "pgd20",
+                    4,
+                    &outcome,
+                    &store::Store::new(out),
+                )
+                .unwrap(),
+            );
+        }
+    }
+    eprintln!("{} galleries", galleries.len());
+    let claims = claims::judge(&items).unwrap();
+    let items = items
+        .into_iter()
+        .filter(|item: &Item| {
+            item.table.as_ref().is_some_and(|t| !t.cells.is_empty()) || !item.figures.is_empty()
+        })
+        .collect();
+    let report = Report {
+        title: "ROBIN: the paper's tables and figures, reproduced".to_owned(),
+        profile: Profile::Smoke,
+        provenance: vec![("commit".to_owned(), "0123abcd".to_owned())],
+        items,
+        claims,
+        galleries,
+        records: outcome.records.into_values().collect(),
+    };
+    crate::bundle::write(&report, &out.join("report")).unwrap();
+}
