@@ -8,7 +8,7 @@ use clap::Args;
 use robin_experiments::gallery::gallery;
 use robin_experiments::store::Store;
 use robin_experiments::{
-    Device, Gallery, ITEMS, Item, Outcome, Plan, Profile, Request, Spec, claims, stored,
+    Device, Figure, Gallery, ITEMS, Item, Outcome, Plan, Profile, Request, Spec, claims, stored,
 };
 use robin_report::{Report, bundle};
 
@@ -68,7 +68,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let environment = environment();
     let mut items = Vec::new();
     for planned in &plan.items {
-        let item = Item::new(&plan, planned, &outcome, &environment)?;
+        let mut item = Item::new(&plan, planned, &outcome, &environment)?;
+        let (drawn, empty) = item.figures.into_iter().partition(|figure| !figure.panels.is_empty());
+        item.figures = drawn;
+        let empty: Vec<Figure> = empty;
+        item.notes.extend(empty.iter().map(|figure| format!("{}: no numbers yet", figure.title)));
         let has_numbers = item.table.as_ref().is_some_and(|table| !table.cells.is_empty());
         if has_numbers || !item.figures.is_empty() {
             items.push(item);

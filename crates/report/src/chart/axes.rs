@@ -13,7 +13,7 @@ use plotters::style::{Color, IntoFont, TextStyle};
 use robin_experiments::figure::{Axis, Panel};
 
 use super::palette::INK;
-use super::{Problem, UNIT};
+use super::{Problem, UNIT, WIDTH};
 
 /// Where to draw.
 pub(super) type Area<'svg> = DrawingArea<SVGBackend<'svg>, Shift>;
@@ -134,7 +134,9 @@ pub(super) fn frame<'a, 'svg>(
         builder.right_y_label_area_size(50 * UNIT);
     }
     if !panel.title.is_empty() {
-        builder.caption(&panel.title, text(15));
+        // Long headings become smaller, down to what can still be read.
+        let fitting = f64::from(WIDTH - 20) / (0.6 * panel.title.chars().count() as f64);
+        builder.caption(&panel.title, text(fitting.clamp(9.0, 15.0) as i32));
     }
     // Before the frame is drawn, so that the left axis leaves the right side alone.
     let mut chart = builder
