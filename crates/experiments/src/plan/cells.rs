@@ -206,7 +206,8 @@ impl Builder<'_> {
         let test =
             row.test.take(images.min(row.test.len())).map_err(|error| fault(spec, &column.name, &error))?;
         let tests = row.planned.row.tests();
-        let then = column.attack.as_ref().map(|name| &spec.attacks[name].then).expect("the column has an attack");
+        let then =
+            column.attack.as_ref().map(|name| &spec.attacks[name].then).expect("the column has an attack");
         for epsilon in &tests {
             let budget = Budget { norm: row.planned.row.norm, epsilon: *epsilon };
             let place = Place { test: Some(*epsilon), ..place };

@@ -37,7 +37,8 @@ fn columns(spec: &Spec) -> Result<()> {
         if attack.is_none() && (transfer.is_some() || strategies.is_some()) {
             return Err(fault(spec, &place, &"clean accuracy has neither strategies nor a transfer"));
         }
-        let staged = attack.as_ref().and_then(|name| spec.attacks.get(name)).is_some_and(|a| !a.then.is_empty());
+        let staged =
+            attack.as_ref().and_then(|name| spec.attacks.get(name)).is_some_and(|a| !a.then.is_empty());
         if transfer.is_some() && staged {
             return Err(fault(spec, &place, &"an attack of several stages cannot be transferred"));
         }
