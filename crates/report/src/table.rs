@@ -24,8 +24,60 @@ pub fn markdown(table: &Table) -> String {
     });
     text.push_str(&details(table).to_string());
     text.push_str("\n\n");
+    if !table.comparisons.is_empty() {
+        text.push_str("Differences, by the examples that withstand every strategy; p is McNemar's, by seed.\n\n");
+        text.push_str(&differences(table).to_string());
+        text.push_str("\n\n");
+    }
+    if !table.overlaps.is_empty() {
+        text.push_str("Examples broken by two strategies, clean errors included; sums over seeds.\n\n");
+        text.push_str(&overlaps(table).to_string());
+        text.push_str("\n\n");
+    }
     text.push_str(&footer(table));
     text
+}
+
+/// One line per pair of classifiers, attack and budget.
+fn differences(table: &Table) -> Grid {
+    let mut grid = grid();
+    grid.set_header(["row", "attack", "tested at", "classifiers", "difference", "p", "verdict"]);
+    for found in &table.comparisons {
+        let budget = found.epsilon.map_or_else(|| "-".to_owned(), |epsilon| epsilon.to_string());
+        let p: Vec<String> = found.p.iter().map(|p| format!("{p:.2e}")).collect();
+        grid.add_row([
+            found.row.clone(),
+            found.attack.clone(),
+            budget,
+            format!("{} - {}", found.classifier, found.baseline),
+            format!("{:+.3}", found.gap),
+            p.join(", "),
+            found.verdict.clone(),
+        ]);
+    }
+    keep_whole(&mut grid);
+    grid
+}
+
+/// One line per row, attack and pair of strategies.
+fn overlaps(table: &Table) -> Grid {
+    let mut grid = grid();
+    grid.set_header(["row", "attack", "n", "wrong when clean", "first", "second", "both", "first inside second"]);
+    for found in &table.overlaps {
+        let [first, second] = &found.strategies;
+        grid.add_row([
+            found.row.clone(),
+            format!("{} {}", found.attack, found.epsilon),
+            found.n.to_string(),
+            found.clean_errors.to_string(),
+            format!("{first} {}", found.broken[0]),
+            format!("{second} {}", found.broken[1]),
+            found.both.to_string(),
+            found.inside().map_or_else(|| "-".to_owned(), number),
+        ]);
+    }
+    keep_whole(&mut grid);
+    grid
 }
 
 /// One line per row and classifier, one column per attack.
@@ -144,6 +196,9 @@ fn footer(table: &Table) -> String {
         run.machine,
         duration(run.seconds),
     );
+    for note in &run.notes {
+        writeln!(text, "- {note}").expect("writing to a string");
+    }
     if run.missing > 0 {
         writeln!(text, "- **{} numbers are missing: their cells were not finished**", run.missing)
             .expect("writing to a string");
@@ -174,8 +229,13 @@ fn keep_whole(grid: &mut Grid) {
     }
 }
 
+/// What tells a line from the others: the row's name where it has one of its own.
 fn row(cell: &TableCell) -> String {
-    format!("{} {} {} {}", cell.dataset, cell.model, cell.norm, cell.epsilon)
+    let TableCell { dataset, model, norm, epsilon, row, .. } = cell;
+    if *row == format!("{dataset}/{model}/{norm}") {
+        return format!("{dataset} {model} {norm} {epsilon}");
+    }
+    format!("{} {epsilon}", row.replace('/', " "))
 }
 
 pub(crate) fn number(accuracy: f64) -> String {
