@@ -105,6 +105,9 @@ fn pgd(subject: &Subject, norm: Norm) -> Result<()> {
     }
     for (prefix, start) in others {
         let theirs: Vec<f64> = theirs(subject, &prefix).iter().map(|broken| standing(broken)).collect();
+        if theirs.is_empty() {
+            continue;
+        }
         for (iterate, ours) in [("last", &last), ("worst", &worst)] {
             let what = format!("torchattacks.pgd.{norm}, {start}, {iterate} iterate");
             accuracies(subject.name, &what, n, ours, &theirs);
