@@ -81,7 +81,7 @@ function panels(report) {
 /** Every panel is there, has a size, and has a mark for each of its values. */
 async function figures(page, where) {
   for (const figure of report.items.flatMap((item) => item.figures)) {
-    const drawings = page.locator(`figure[id="${figure.id}"] .panel svg`);
+    const drawings = page.locator(`figure[id="drawing-${figure.id}"] .panel svg`);
     check((await drawings.count()) === figure.panels.length, `${where}: panels of ${figure.id}`);
     for (const [at, panel] of figure.panels.entries()) {
       const drawing = drawings.nth(at);
