@@ -34,8 +34,10 @@ pub fn load(
     // Both ends of the network tell its sizes; what lies between is checked below.
     let plain = robin_models::build(model, None, [3, height, width], 10).map_err(refuse)?;
     let tensors = plain.tensors();
-    let first =
-        tensors.iter().find(|tensor| tensor.shape.len() >= 2).expect("every architecture has a layer of weights");
+    let first = tensors
+        .iter()
+        .find(|tensor| tensor.shape.len() >= 2)
+        .expect("every architecture has a layer of weights");
     let last = tensors.iter().rfind(|tensor| tensor.shape.len() == 2);
     let last = last.expect("every architecture ends with a linear layer");
     let dimension = |name: &str, at: usize| {

@@ -81,7 +81,7 @@ function panels(report) {
 /** Every panel is there, has a size, and has a mark for each of its values. */
 async function figures(page, where) {
   for (const figure of report.items.flatMap((item) => item.figures)) {
-    const drawings = page.locator(`figure[id="${figure.id}"] .panel svg`);
+    const drawings = page.locator(`figure[id="drawing-${figure.id}"] .panel svg`);
     check((await drawings.count()) === figure.panels.length, `${where}: panels of ${figure.id}`);
     for (const [at, panel] of figure.panels.entries()) {
       const drawing = drawings.nth(at);
@@ -211,10 +211,15 @@ async function values(page, where) {
   await page.mouse.move(0, 0);
 }
 
-/** Screenshots: the top, each item, the images. */
+/** Screenshots: the top, the start of each item, each figure, claims, images, records. A whole page is too long for one. */
 async function pictures(page, name) {
   mkdirSync(shots, { recursive: true });
-  await page.evaluate(() => { document.querySelectorAll("details").forEach((part) => { part.open = false; }); scrollTo(0, 0); });
-  await page.screenshot({ path: join(shots, `${name}-top.png`) });
-  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+  const close = () => { document.querySelectorAll("details").forEach((part) => { part.open = false; }); scrollTo(0, 0); };
+  await page.evaluate(close);
+  const parts = await page.evaluate(() => [...document.querySelectorAll("main > section, figure")].map((part) => part.id));
+  for (const [at, part] of ["", ...parts].entries()) {
+    await page.evaluate((id) => (id ? document.getElementById(id) : document.body).scrollIntoView(), part);
+    const number = String(at).padStart(2, "0");
+    await page.screenshot({ path: join(shots, `${name}-${number}-${part || "top"}.png`) });
+  }
 }
