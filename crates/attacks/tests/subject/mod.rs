@@ -22,11 +22,16 @@ pub(crate) struct Subject {
 impl Subject {
     /// `cnn2-small`, `one-vs-all` or `resnet18`, by the fast executor.
     pub(crate) fn load(name: &'static str) -> Self {
-        let numbers = golden(&format!("attacks-{name}"));
-        let (dataset, epsilons) = match name {
-            "resnet18" => (DatasetName::Cifar10, [(Norm::Linf, 4.0 / 255.0), (Norm::L2, 0.5)]),
-            _ => (DatasetName::Mnist, [(Norm::Linf, 0.15), (Norm::L2, 1.5)]),
+        let digits = (DatasetName::Mnist, [(Norm::Linf, 0.15), (Norm::L2, 1.5)]);
+        let (file, (dataset, epsilons)) = match name {
+            "cnn2-small" => ("attacks-cnn2-small", digits),
+            "one-vs-all" => ("attacks-one-vs-all", digits),
+            "resnet18" => {
+                ("attacks-resnet18", (DatasetName::Cifar10, [(Norm::Linf, 4.0 / 255.0), (Norm::L2, 0.5)]))
+            }
+            other => panic!("no golden file of {other}"),
         };
+        let numbers = golden(file);
         let data = Dataset::load(dataset, Split::Test, &Source::Embedded).expect("the images are built in");
         let shape = data.shape();
         let classifier = match name {
