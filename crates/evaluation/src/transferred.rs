@@ -18,12 +18,12 @@ pub struct Transferred {
 }
 
 /// Shows `judged` every example of `data` that it has right when clean, after `attack` on `surrogate`
-/// ([`robin_attacks::transfer`]); one that it has wrong counts as broken and is left alone. `clean` is
+/// ([`robin_attacks::transfer()`]); one that it has wrong counts as broken and is left alone. `clean` is
 /// [`crate::clean()`]'s answer for `judged` and the same data.
 ///
 /// # Errors
 /// [`Error::Examples`] if `clean` is of other data, [`Error::Empty`], [`Error::BatchSize`]; otherwise as
-/// [`robin_attacks::transfer`].
+/// [`robin_attacks::transfer()`].
 #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
 pub fn transferred(
     surrogate: &dyn Classifier,

@@ -1,6 +1,6 @@
 //! Cells of figures that are more than a table's numbers drawn, and the figures made of their records.
 //!
-//! Reading order: [`one_class`] (section 3's task), [`distances`], [`coherence`], [`toy`], then [`figures`].
+//! Reading order: [`one_class`] (section 3's task), [`distances`], [`coherence`], [`toy`], then [`mod@figures`].
 
 mod class_counts;
 pub mod coherence;

@@ -1,10 +1,10 @@
 //! Figures as SVG, drawn by plotters.
 //!
-//! Reading order: this file, [`axes`] (ranges and frame), then one file for each shape.
+//! Reading order: this file, `axes` (ranges and frame), then one file for each shape.
 //!
-//! Plotters counts in whole pixels, so everything is drawn [`UNIT`] times as large and shown smaller: lines are
+//! Plotters counts in whole pixels, so everything is drawn `UNIT` times as large and shown smaller: lines are
 //! then as exact as a screen or printer can show. Over each value lies an invisible mark with its text
-//! ([`Hit`]), which a browser shows when it is pointed at.
+//! (`Hit`), which a browser shows when it is pointed at.
 
 mod axes;
 mod histogram;
