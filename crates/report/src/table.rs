@@ -25,7 +25,9 @@ pub fn markdown(table: &Table) -> String {
     text.push_str(&details(table).to_string());
     text.push_str("\n\n");
     if !table.comparisons.is_empty() {
-        text.push_str("Differences, by the examples that withstand every strategy; p is McNemar's, by seed.\n\n");
+        text.push_str(
+            "Differences, by the examples that withstand every strategy; p is McNemar's, by seed.\n\n",
+        );
         text.push_str(&differences(table).to_string());
         text.push_str("\n\n");
     }
@@ -62,7 +64,16 @@ fn differences(table: &Table) -> Grid {
 /// One line per row, attack and pair of strategies.
 fn overlaps(table: &Table) -> Grid {
     let mut grid = grid();
-    grid.set_header(["row", "attack", "n", "wrong when clean", "first", "second", "both", "first inside second"]);
+    grid.set_header([
+        "row",
+        "attack",
+        "n",
+        "wrong when clean",
+        "first",
+        "second",
+        "both",
+        "first inside second",
+    ]);
     for found in &table.overlaps {
         let [first, second] = &found.strategies;
         grid.add_row([
