@@ -81,7 +81,7 @@ fn apgd_breaks_what_the_authors_program_breaks() {
                 ours.iter().zip(&theirs).filter(|(ours, theirs)| **ours != (**theirs == 1)).count();
             let broken = ours.iter().filter(|broken| **broken).count();
             assert!((5..n - 5).contains(&broken), "{name} {norm}: {broken} broken say little");
-            assert!(differing <= 1, "{name} {norm}: {differing} verdicts differ");
+            assert!(differing <= 2, "{name} {norm}: {differing} verdicts differ");
         }
     }
 }

@@ -33,9 +33,13 @@ pub fn load(
     let found = SafeTensors::deserialize(bytes).map_err(Error::work("reading the weights"))?;
     // Both ends of the network tell its sizes; what lies between is checked below.
     let plain = robin_models::build(model, None, [3, height, width], 10).map_err(refuse)?;
-    let shaped = |rank: usize| plain.tensors().into_iter().filter(move |tensor| tensor.shape.len() == rank);
-    let first = shaped(4).next().expect("every architecture begins with a convolution");
-    let last = shaped(2).next_back().expect("every architecture ends with a linear layer");
+    let tensors = plain.tensors();
+    let first = tensors
+        .iter()
+        .find(|tensor| tensor.shape.len() >= 2)
+        .expect("every architecture has a layer of weights");
+    let last = tensors.iter().rfind(|tensor| tensor.shape.len() == 2);
+    let last = last.expect("every architecture ends with a linear layer");
     let dimension = |name: &str, at: usize| {
         let shape = found.tensor(name).ok().map(|tensor| tensor.shape().to_vec());
         shape.as_ref().and_then(|shape| shape.get(at).copied()).filter(|size| *size > 0).ok_or_else(|| {
@@ -43,7 +47,9 @@ pub fn load(
             Error::Option { option: "--model", value: model.to_owned(), allowed }
         })
     };
-    let channels = dimension(&first.name, 1)?;
+    // A first layer that is no convolution sees all pixels of all channels at once.
+    let pixels = if first.shape.len() == 2 { height * width } else { 1 };
+    let channels = dimension(&first.name, 1)? / pixels;
     let outputs = dimension(&last.name, 0)?;
     let own_width = dimension(&first.name, 0)? * entry.default_width / first.shape[0];
     let graph =

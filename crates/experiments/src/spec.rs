@@ -271,7 +271,7 @@ pub struct ClassifierSpec {
     /// Networks of an ensemble.
     #[serde(default)]
     pub members: Option<usize>,
-    /// The row's width times this, rounded.
+    /// The row's width times this, rounded to a width that the architecture has.
     #[serde(default)]
     pub width_factor: Option<f64>,
     /// Only in rows of these labels.

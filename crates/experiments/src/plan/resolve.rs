@@ -156,9 +156,11 @@ fn ran_by(classifier: &ClassifierSpec, row: &Row, ran: &Ran) -> Option<Ran> {
     if classifier.rows.as_ref().is_some_and(|rows| !rows.contains(&row.label())) {
         return None;
     }
+    // To the nearest width that the architecture has.
+    let step = robin_models::find(&ran.model).map_or(1, |entry| entry.width_step);
     let width = match classifier.width_factor {
         None => ran.width,
-        Some(factor) => ((ran.width as f64 * factor).round() as usize).max(1),
+        Some(factor) => (ran.width as f64 * factor / step as f64).round().max(1.0) as usize * step,
     };
     Some(Ran { width, ..ran.clone() })
 }
