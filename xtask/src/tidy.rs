@@ -67,7 +67,9 @@ impl Files {
             for entry in sorted_entries(&folder)? {
                 let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 // In a linked worktree `.git` is a file, which names the place of the main one.
-                if [".git", "target", "results", ".venv", "__pycache__"].contains(&name.as_str()) {
+                if [".git", "target", "results", ".venv", "__pycache__", "node_modules"]
+                    .contains(&name.as_str())
+                {
                     continue;
                 }
                 if entry.is_dir() {

@@ -13,7 +13,7 @@ use plotters::style::{Color, IntoFont, TextStyle};
 use robin_experiments::figure::{Axis, Panel};
 
 use super::palette::INK;
-use super::{Problem, UNIT, WIDTH};
+use super::{Problem, UNIT};
 
 /// Where to draw.
 pub(super) type Area<'svg> = DrawingArea<SVGBackend<'svg>, Shift>;
@@ -119,6 +119,20 @@ pub(super) fn text(size: i32) -> TextStyle<'static> {
     ("sans-serif", size * UNIT).into_font().color(&INK)
 }
 
+/// Letters of a heading that fit beside one another.
+const HEADING: usize = 52;
+
+/// A heading as one line, or as two if it is long.
+fn wrapped(heading: &str) -> Vec<&str> {
+    let middle = heading.len() / 2;
+    let spaces = heading.match_indices(' ').map(|(at, _)| at);
+    match spaces.min_by_key(|at| at.abs_diff(middle)) {
+        _ if heading.is_empty() => Vec::new(),
+        Some(at) if heading.chars().count() > HEADING => vec![&heading[..at], &heading[at + 1..]],
+        _ => vec![heading],
+    }
+}
+
 /// The panel's frame with marks, labels and a light grid.
 pub(super) fn frame<'a, 'svg>(
     area: &'a Area<'svg>,
@@ -127,16 +141,15 @@ pub(super) fn frame<'a, 'svg>(
     y: &Span,
     right: Option<&Span>,
 ) -> Result<Chart<'a, 'svg>, Problem> {
-    let mut builder = ChartBuilder::on(area);
+    let mut area = area.clone();
+    for line in wrapped(&panel.title) {
+        area = area.titled(line, text(15))?;
+    }
+    let mut builder = ChartBuilder::on(&area);
     builder.margin(8 * UNIT).x_label_area_size(38 * UNIT).y_label_area_size(50 * UNIT);
     builder.margin_right(if right.is_some() { 4 * UNIT } else { 14 * UNIT });
     if right.is_some() {
         builder.right_y_label_area_size(50 * UNIT);
-    }
-    if !panel.title.is_empty() {
-        // Long headings become smaller, down to what can still be read.
-        let fitting = f64::from(WIDTH - 20) / (0.6 * panel.title.chars().count() as f64);
-        builder.caption(&panel.title, text(fitting.clamp(9.0, 15.0) as i32));
     }
     // Before the frame is drawn, so that the left axis leaves the right side alone.
     let mut chart = builder

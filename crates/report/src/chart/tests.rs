@@ -231,3 +231,13 @@ fn what_cannot_be_drawn_is_an_error() {
     }
     assert!(whole(&figure(Vec::new())).unwrap_err().to_string().contains("at least one panel"));
 }
+
+#[test]
+fn a_long_heading_takes_two_lines() {
+    let mut panel = line_panel();
+    panel.title = "mnist/cnn2/l2, trained with 2.0 (stands in for cifar10/resnet18/l2)".to_owned();
+    let svg = panels(&figure(vec![panel])).unwrap()[0].inline("label");
+    for line in ["mnist/cnn2/l2, trained with 2.0\n", "(stands in for cifar10/resnet18/l2)\n"] {
+        assert!(svg.contains(line), "{line}");
+    }
+}

@@ -36,6 +36,7 @@ pub(super) struct EntryView<'a> {
     pub(super) text: String,
     pub(super) published: String,
     pub(super) interval: String,
+    pub(super) n: Option<usize>,
     pub(super) union: Option<String>,
     pub(super) strongest: bool,
 }
@@ -148,6 +149,7 @@ impl<'a> EntryView<'a> {
             text: "–".to_owned(),
             published: String::new(),
             interval: String::new(),
+            n: None,
             union: None,
             strongest: false,
         };
@@ -171,9 +173,10 @@ impl<'a> EntryView<'a> {
                     text: number(accuracy),
                     published: published.map_or_else(|| "–".to_owned(), number),
                     interval: match own {
-                        true => format!("{}–{}, n = {}", number(cell.low), number(cell.high), cell.n),
-                        false => format!("n = {}", cell.n),
+                        true => format!("{}–{}", number(cell.low), number(cell.high)),
+                        false => String::new(),
                     },
+                    n: Some(cell.n),
                     union: (strategy.is_none() && cell.strategies.len() > 1).then(|| number(cell.union)),
                     strongest,
                 }

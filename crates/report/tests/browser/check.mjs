@@ -51,6 +51,7 @@ for (const [size, settings] of Object.entries(sizes)) {
       if (!/^(file|data):/.test(request.url())) problems.push(`request: ${request.url()}`);
     });
     await page.goto(page_url, { waitUntil: "load" });
+    check(problems.length === 0, `${where}: ${problems.join("\n")}`);
 
     await figures(page, where);
     await tables(page, where);
