@@ -117,7 +117,7 @@ impl Test {
             Self::Below(0.0) => "below".to_owned(),
             Self::Above(margin) => format!("above by more than {margin}"),
             Self::Below(margin) => format!("below by more than {}", -margin),
-            Self::Within(margin) => format!("within {margin} of"),
+            Self::Within(margin) => format!("within {margin}"),
         }
     }
 }
@@ -156,16 +156,16 @@ impl Claim {
                         }
                         None => (Verdict::Undecided, ", within noise".to_owned()),
                         Some(true) => (Verdict::Held, String::new()),
-                        Some(false) => (Verdict::NotHeld, ", no".to_owned()),
+                        Some(false) => (Verdict::NotHeld, ", it is not".to_owned()),
                     }
                 };
                 verdicts.push(verdict);
                 numbers.push(format!(
-                    "{}: {:.3} {} {:.3} (noise {noise:.3}{why})",
+                    "{}: {:.3} against {:.3} (asked: {}; noise {noise:.3}{why})",
                     left.place,
                     left.value,
-                    comparison.test.words(),
                     right.value,
+                    comparison.test.words(),
                 ));
             }
         }
