@@ -1,5 +1,5 @@
 //! Beside the programs of others, on the same weights and images, as far as a quick test goes. The example `compare`
-//! does it for all attacks at their full length; `benchmarks/NOTES.md` keeps what it printed.
+//! does it for all attacks at their full length.
 
 mod subject;
 
