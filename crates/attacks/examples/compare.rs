@@ -1,6 +1,6 @@
 //! Prints this crate's attacks beside those of torchattacks, adv-lib and pyautoattack, on the same weights and images:
 //! `cargo run --release -p robin-attacks --example compare`. The others' numbers come from
-//! `fixtures/pytorch/compare_attacks.py`; `benchmarks/NOTES.md` keeps what this printed. Takes minutes; words given as
+//! `fixtures/pytorch/compare_attacks.py`. Takes minutes; words given as
 //! arguments choose rows that have one of them.
 
 #![allow(clippy::print_stdout, reason = "a program that prints its table")]
