@@ -66,7 +66,7 @@ fn ddn_finds_the_distances_of_adv_lib() {
     }
 }
 
-/// Starts differ, so single verdicts may; what is broken or stands by far may not.
+/// Starts differ, so verdicts on which its own runs differ may; where three of them agree, ours may not.
 #[test]
 fn apgd_breaks_what_the_authors_program_breaks() {
     let apgd = ATTACKS.iter().find(|entry| entry.name == "apgd").unwrap();
@@ -75,13 +75,16 @@ fn apgd_breaks_what_the_authors_program_breaks() {
         for budget in subject.budgets() {
             let n = 60;
             let norm = budget.norm;
-            let theirs = subject.numbers.integers(&format!("pyautoattack.apgd-ce.{norm}.2"));
+            let theirs = [2, 3, 4]
+                .map(|seed| subject.numbers.integers(&format!("pyautoattack.apgd-ce.{norm}.{seed}")));
             let [ours, _] = subject.broken(apgd.example, budget, apgd.loss, n, 4).unwrap();
-            let differing =
-                ours.iter().zip(&theirs).filter(|(ours, theirs)| **ours != (**theirs == 1)).count();
+            let unanimous = |at: &usize| theirs.iter().all(|run| run[*at] == theirs[0][*at]);
+            let agreed: Vec<usize> = (0..n).filter(unanimous).collect();
+            assert!(agreed.len() + 5 >= n, "{name} {norm}: its runs agree on {} only", agreed.len());
+            let differing = agreed.iter().filter(|&&at| ours[at] != (theirs[0][at] == 1)).count();
             let broken = ours.iter().filter(|broken| **broken).count();
             assert!((5..n - 5).contains(&broken), "{name} {norm}: {broken} broken say little");
-            assert!(differing <= 2, "{name} {norm}: {differing} verdicts differ");
+            assert!(differing <= 1, "{name} {norm}: {differing} verdicts differ");
         }
     }
 }
