@@ -38,8 +38,9 @@ fn entries(panel: &Panel) -> Vec<Entry> {
             .enumerate()
             .map(|(at, bins)| {
                 let mean = bins.mean.map(|mean| format!(", mean {} (dashed)", short(mean)));
+                let left_out = bins.apart.iter().filter(|apart| apart.count > 0);
                 let apart: String =
-                    bins.apart.iter().map(|apart| format!(", {}: {}", apart.why, apart.count)).collect();
+                    left_out.map(|apart| format!(", {}: {}", apart.why, apart.count)).collect();
                 let name = format!("{}{}{apart}", bins.name, mean.unwrap_or_default());
                 Entry { name, sign: Sign::Area(class(at)) }
             })
@@ -72,6 +73,10 @@ pub(super) fn draw(area: &Area<'_>, panel: &Panel) -> Result<(), Problem> {
     let entries = entries(panel);
     let columns = columns(&entries);
     let width = (WIDTH - 60) * UNIT / columns as i32;
+    // Long names become smaller, down to what can still be read.
+    let longest = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0).max(1);
+    let fitting = f64::from(width / UNIT - 36) / (0.6 * longest as f64);
+    let size = fitting.clamp(9.0, 13.0) as i32;
     for (at, Entry { name, sign }) in entries.iter().enumerate() {
         let left = 50 * UNIT + width * (at % columns) as i32;
         let middle = LEGEND_LINE * UNIT * (at / columns) as i32 + LEGEND_LINE * UNIT / 2;
@@ -90,7 +95,7 @@ pub(super) fn draw(area: &Area<'_>, panel: &Panel) -> Result<(), Problem> {
                 area.draw(&Circle::new(centre, 4 * UNIT, INK.mix(0.8).stroke_width(UNIT as u32)))?;
             }
         }
-        area.draw(&Text::new(name.clone(), (left + 34 * UNIT, middle - 6 * UNIT), text(13)))?;
+        area.draw(&Text::new(name.clone(), (left + 34 * UNIT, middle - 6 * UNIT), text(size)))?;
     }
     Ok(())
 }
