@@ -77,15 +77,23 @@ struct Claim {
     compare: Vec<Comparison>,
 }
 
-/// Two numbers, or one and a bound.
+/// Two numbers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Comparison {
     left: Select,
-    right: Option<Select>,
-    /// In place of `right`.
-    bound: Option<f64>,
+    right: Right,
     test: Test,
+}
+
+/// What a number is compared with.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Right {
+    /// A number that was not measured.
+    Bound(f64),
+    /// Another one.
+    Measured(Select),
 }
 
 /// What is said of `left - right`.
@@ -198,16 +206,18 @@ impl Comparison {
     /// What is compared with what: numbers of the same place; if there is one on each side, these.
     fn pairs(&self, items: &[Item]) -> Vec<(Found, Found)> {
         let left = self.left.find(items);
-        let Some(right) = &self.right else {
-            let bound = self.bound.unwrap_or(0.0);
-            let constant = |left: &Found| Found {
-                place: left.place.clone(),
-                value: bound,
-                error: 0.0,
-                seeds: left.seeds,
-                records: Vec::new(),
-            };
-            return left.iter().map(|left| (left.clone(), constant(left))).collect();
+        let right = match &self.right {
+            Right::Measured(right) => right,
+            Right::Bound(bound) => {
+                let constant = |left: &Found| Found {
+                    place: left.place.clone(),
+                    value: *bound,
+                    error: 0.0,
+                    seeds: left.seeds,
+                    records: Vec::new(),
+                };
+                return left.iter().map(|left| (left.clone(), constant(left))).collect();
+            }
         };
         let right = right.find(items);
         if let ([left], [right]) = (left.as_slice(), right.as_slice()) {
