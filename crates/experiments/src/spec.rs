@@ -15,7 +15,7 @@ use robin_data::DatasetName;
 use serde::{Deserialize, Serialize};
 
 pub use kind::ClassifierKind;
-pub use profile::{AttackShrink, DataPlace, ProfileSpec, Shrink, Work};
+pub use profile::{AttackShrink, DataPlace, Effort, ProfileSpec, Shrink};
 pub use recipe::{HeldOut, Method, Normalize, Recipe};
 pub use strategy::StrategySpec;
 pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
@@ -356,11 +356,8 @@ pub struct Row {
     pub published: BTreeMap<String, BTreeMap<String, Printed>>,
     /// Printed accuracy by classifier, column and strategy, one for each of `test`.
     #[serde(default)]
-    pub published_strategies: BTreeMap<String, BTreeMap<String, BTreeMap<StrategyKey, Vec<f64>>>>,
+    pub published_strategies: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<f64>>>>,
 }
-
-/// A strategy's name as a key.
-pub type StrategyKey = String;
 
 /// Budgets in the paper's own scale.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::check::check;
 use super::networks::{Part, parts};
 use super::resolve::{Loader, Resolved, resolve};
-use super::settings::{NetworkIdentity, check_normalize, data, json, network_settings};
+use super::settings::{NetworkIdentity, check_normalize, data, json, network_settings, numerics};
 use super::{
     AttackedAt, Cell, EvaluationWork, NetworkWork, Place, Plan, PlannedAttack, PlannedItem, Ran, Request,
     Work,
 };
 use crate::key::Key;
-use crate::spec::{AttackSpec, ClassifierKind, Column, DataPlace, Row, Spec, Transfer};
+use crate::spec::{AttackSpec, ClassifierKind, DataPlace, Row, Spec, Transfer};
 use crate::{Error, Result};
 
 /// Resolves `specs`: the body of [`Plan::new`].
@@ -196,18 +196,15 @@ impl Builder<'_> {
         let Some(networks) = item.networks.get(&key).filter(|_| measured).cloned() else { return Ok(()) };
         let prefix =
             format!("{} {} {} seed {}", row.planned.row.label(), classifier.name, column.name, place.seed);
-        let Some((attack, images)) = self.attack(item, row, column)? else {
-            if column.attack.is_none() {
-                let wanted = Wanted { place, kind: classifier.kind, attack: None, surrogates: Vec::new() };
-                self.evaluation(item, prefix, wanted, row.test.clone(), networks)?;
-            }
-            return Ok(());
+        let Some(name) = &column.attack else {
+            let wanted = Wanted { place, kind: classifier.kind, attack: None, surrogates: Vec::new() };
+            return self.evaluation(item, prefix, wanted, row.test.clone(), networks);
         };
+        let Some((attack, images)) = self.attack(item, row, name)? else { return Ok(()) };
         let test =
             row.test.take(images.min(row.test.len())).map_err(|error| fault(spec, &column.name, &error))?;
         let tests = row.planned.row.tests();
-        let then =
-            column.attack.as_ref().map(|name| &spec.attacks[name].then).expect("the column has an attack");
+        let then = &spec.attacks[name].then;
         for epsilon in &tests {
             let budget = Budget { norm: row.planned.row.norm, epsilon: *epsilon };
             let place = Place { test: Some(*epsilon), ..place };
@@ -248,16 +245,15 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The attack of `column` in the row's norm, as the profile has it, and on how many images at most; `None` for
-    /// clean accuracy, and where the norm has no such attack.
+    /// The attack called `name` in the row's norm, as the profile has it, and on how many images at most; `None` where
+    /// the norm has no such attack.
     pub(super) fn attack(
         &self,
         item: &mut Item<'_>,
         row: &Resolved<'_>,
-        column: &Column,
+        name: &str,
     ) -> Result<Option<(AttackSpec, usize)>> {
         let spec = item.spec;
-        let Some(name) = &column.attack else { return Ok(None) };
         let named = &spec.attacks[name];
         let Some(mut attack) = named.of(row.planned.row.norm) else { return Ok(None) };
         let mut images = named.images.unwrap_or(usize::MAX);
@@ -326,17 +322,9 @@ impl Builder<'_> {
             "judge": "misclassified",
             "seed": { "root": place.seed },
             "executor": self.request.device.executor().name(),
-            "numerics": {
-                "core": robin_core::NUMERICS,
-                "kernels": robin_kernels::NUMERICS,
-                "nn": robin_nn::NUMERICS,
-                "data": robin_data::NUMERICS,
-                "models": robin_models::NUMERICS,
-                "attacks": robin_attacks::NUMERICS,
-                "aggregation": robin_aggregation::NUMERICS,
-                "evaluation": robin_evaluation::NUMERICS,
-                "experiments": crate::NUMERICS,
-            },
+            "numerics": numerics(&[
+                "core", "kernels", "nn", "data", "models", "attacks", "aggregation", "evaluation", "experiments",
+            ]),
         });
         let seed = Seed::new(place.seed).derive(Purpose::Evaluation, 0);
         let work = EvaluationWork { kind, networks: networks.len(), data: test, attack, seed };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::cells::fault;
-use crate::Result;
 use crate::spec::{Column, Row, Spec, Transfer};
+use crate::{Profile, Result};
 
 /// Refuses an item that names what there is not, or says a thing twice.
 pub(super) fn check(spec: &Spec) -> Result<()> {
@@ -16,6 +16,12 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
     let labels: Vec<String> = spec.rows.iter().map(Row::label).collect();
     if let Some(twice) = twice(&labels) {
         return Err(fault(spec, &format!("row {twice}"), &"two rows of one name; give one a `name`"));
+    }
+    for profile in Profile::ALL {
+        let shrunk = spec.profile(profile).into_iter().flat_map(|section| section.attacks.keys());
+        if let Some(unknown) = shrunk.into_iter().find(|name| !spec.attacks.contains_key(*name)) {
+            return Err(fault(spec, &format!("[{profile}.attacks.{unknown}]"), &"there is no such attack"));
+        }
     }
     for pair in &spec.compare {
         if let Some(name) = pair.iter().find(|name| !has_classifier(spec, name)) {
@@ -116,7 +122,15 @@ fn published(spec: &Spec, row: &Row) -> Result<(), String> {
     for (classifier, columns) in &row.published_strategies {
         for (name, strategies) in columns {
             column(&format!("{classifier}.{name}"), name)?;
+            let attacked = spec.classifiers.iter().filter(|known| known.name == *classifier);
+            let known: Vec<String> =
+                attacked.flat_map(|known| &known.strategies).map(ToString::to_string).collect();
             for (strategy, values) in strategies {
+                if !known.contains(strategy) {
+                    return Err(format!(
+                        "published.{classifier}.{name}.{strategy} is no strategy of {classifier}"
+                    ));
+                }
                 legal(&format!("{classifier}.{name}.{strategy}"), values)?;
             }
         }

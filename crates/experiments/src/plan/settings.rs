@@ -43,17 +43,9 @@ pub(crate) fn network_settings(
             "budget": json("budget", &work.budget)?,
         },
         "executor": device.executor().name(),
-        "numerics": {
-            "core": robin_core::NUMERICS,
-            "kernels": robin_kernels::NUMERICS,
-            "nn": robin_nn::NUMERICS,
-            "data": robin_data::NUMERICS,
-            "models": robin_models::NUMERICS,
-            "attacks": robin_attacks::NUMERICS,
-            "training": robin_training::NUMERICS,
-            "evaluation": robin_evaluation::NUMERICS,
-            "experiments": crate::NUMERICS,
-        },
+        "numerics": numerics(&[
+            "core", "kernels", "nn", "data", "models", "attacks", "training", "evaluation", "experiments",
+        ]),
     });
     // Left out where there is none, so that the keys of such networks are what they always were.
     if let Some(normalize) = &work.normalize {
@@ -78,6 +70,25 @@ pub(crate) fn check_normalize(Normalize { mean, std }: &Normalize, channels: usi
     } else {
         Err(format!("normalize: mean {mean:?}, std {std:?}: finite numbers, std > 0"))
     }
+}
+
+/// `NUMERICS` of the named crates, in this order: the order is part of a key's text.
+pub(super) fn numerics(crates: &[&'static str]) -> Value {
+    let number = |name: &str| match name {
+        "core" => robin_core::NUMERICS,
+        "kernels" => robin_kernels::NUMERICS,
+        "nn" => robin_nn::NUMERICS,
+        "data" => robin_data::NUMERICS,
+        "models" => robin_models::NUMERICS,
+        "attacks" => robin_attacks::NUMERICS,
+        "aggregation" => robin_aggregation::NUMERICS,
+        "coherence" => robin_coherence::NUMERICS,
+        "training" => robin_training::NUMERICS,
+        "evaluation" => robin_evaluation::NUMERICS,
+        "experiments" => crate::NUMERICS,
+        other => unreachable!("no crate {other} decides a number"),
+    };
+    crates.iter().map(|&name| (name.to_owned(), Value::from(number(name)))).collect()
 }
 
 pub(super) fn json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {

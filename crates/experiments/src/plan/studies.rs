@@ -9,11 +9,11 @@ use super::cells::{Builder, Item, fault};
 use super::check_normalize;
 use super::networks::{class_count, parts};
 use super::resolve::Resolved;
-use super::settings::{data, json};
+use super::settings::{data, json, numerics};
 use super::{Ran, Work};
 use crate::alignment::Compared;
 use crate::key::Key;
-use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Column, Recipe, Spec, StudySpec, ToySpec};
+use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Recipe, Spec, StudySpec, ToySpec};
 use crate::study::coherence::CoherenceWork;
 use crate::study::distances::DistancesWork;
 use crate::study::one_class::{CLASS, OneClassWork};
@@ -266,17 +266,9 @@ impl Builder<'_> {
             "attack": json("attack settings", &attack)?,
             "seed": { "root": root },
             "executor": self.request.device.executor().name(),
-            "numerics": {
-                "core": robin_core::NUMERICS,
-                "kernels": robin_kernels::NUMERICS,
-                "nn": robin_nn::NUMERICS,
-                "data": robin_data::NUMERICS,
-                "models": robin_models::NUMERICS,
-                "attacks": robin_attacks::NUMERICS,
-                "training": robin_training::NUMERICS,
-                "evaluation": robin_evaluation::NUMERICS,
-                "experiments": crate::NUMERICS,
-            },
+            "numerics": numerics(&[
+                "core", "kernels", "nn", "data", "models", "attacks", "training", "evaluation", "experiments",
+            ]),
         });
         let work = ToyWork {
             spec: toy.clone(),
@@ -327,16 +319,8 @@ impl Builder<'_> {
             let known = spec.attacks.keys().cloned().collect::<Vec<_>>().join(", ");
             return Err(fault(spec, "[study]", &format!("no attack {name:?} (one of: {known})")));
         }
-        let column = Column {
-            name: name.to_owned(),
-            attack: Some(name.to_owned()),
-            transfer: None,
-            classifiers: None,
-            strategies: None,
-            published: None,
-        };
         let norm = row.planned.row.norm;
-        self.attack(item, row, &column)?
+        self.attack(item, row, name)?
             .ok_or_else(|| fault(spec, "[study]", &format!("attack {name} does not exist in {norm}")))
     }
 
@@ -350,31 +334,20 @@ impl Builder<'_> {
         own: Value,
     ) -> Result<Value> {
         let keys: Vec<&Key> = networks.iter().map(|&network| &self.cells[network].key).collect();
-        let mut settings = json!({
+        let own_crates: &[&str] = match kind {
+            "coherence" => &["aggregation", "coherence"],
+            _ => &["attacks"],
+        };
+        let crates = ["core", "kernels", "nn", "data", "models", "evaluation", "experiments"];
+        Ok(json!({
             "kind": kind,
             "networks": json("keys", &keys)?,
             "data": data(test),
             "study": own,
             "seed": { "root": root },
             "executor": self.request.device.executor().name(),
-            "numerics": {
-                "core": robin_core::NUMERICS,
-                "kernels": robin_kernels::NUMERICS,
-                "nn": robin_nn::NUMERICS,
-                "data": robin_data::NUMERICS,
-                "models": robin_models::NUMERICS,
-                "evaluation": robin_evaluation::NUMERICS,
-                "experiments": crate::NUMERICS,
-            },
-        });
-        match kind {
-            "coherence" => {
-                settings["numerics"]["aggregation"] = robin_aggregation::NUMERICS.into();
-                settings["numerics"]["coherence"] = robin_coherence::NUMERICS.into();
-            }
-            _ => settings["numerics"]["attacks"] = robin_attacks::NUMERICS.into(),
-        }
-        Ok(settings)
+            "numerics": numerics(&[&crates, own_crates].concat()),
+        }))
     }
 }
 

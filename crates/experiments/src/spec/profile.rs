@@ -68,16 +68,16 @@ pub struct AttackShrink {
     pub images: Option<usize>,
     /// Less work in l2.
     #[serde(default)]
-    pub l2: Work,
+    pub l2: Effort,
     /// Less work in linf.
     #[serde(default)]
-    pub linf: Work,
+    pub linf: Effort,
 }
 
 /// Numbers that decide how much work an attack is.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Work {
+pub struct Effort {
     /// Steps of the attack.
     pub steps: Option<usize>,
     /// Searches of Carlini and Wagner's attack.
@@ -92,7 +92,7 @@ impl AttackShrink {
     /// # Errors
     /// In words, what the attack has not, or has less of.
     pub fn apply(&self, attack: &Config, norm: Norm) -> Result<(Config, Vec<String>), String> {
-        let Work { steps, searches, queries } = match norm {
+        let Effort { steps, searches, queries } = match norm {
             Norm::L2 => self.l2,
             Norm::Linf => self.linf,
         };
