@@ -7,13 +7,14 @@ use robin_data::{Dataset, Flip, Padding};
 use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentStart, ResidentStep};
 
 use crate::step::perturbed_rows;
-use crate::{Config, Method, Result, Tally};
+use crate::{AttackMode, Config, Method, Result, Tally};
 
-/// Whether a device can make the steps of `config`: standard and adversarial training. Other methods, and averages of
-/// weights, which follow every step, are made by the loop on the host, whatever the network runs on.
+/// Whether a device can make the steps of `config`: standard and adversarial training whose attack sees the running
+/// statistics. Other methods, and averages of weights, which follow every step, are made by the loop on the host,
+/// whatever the network runs on.
 pub(crate) fn applies(config: &Config) -> bool {
     let method = matches!(config.method, Method::Standard {} | Method::PgdAt { .. });
-    method && config.weight_averaging.is_none()
+    method && config.attack_mode == AttackMode::Eval && config.weight_averaging.is_none()
 }
 
 /// A step's settings that are made anew.
@@ -93,4 +94,29 @@ fn attack(
         }
     };
     Ok(ResidentAttack { budget, steps, step_size: step_size.pixels(budget.epsilon, steps)?, start })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::paper;
+    use crate::{AttackStart, Proportion, WeightAveraging};
+
+    #[test]
+    fn a_device_makes_no_step_that_it_would_make_otherwise() {
+        let budget = Budget { norm: Norm::Linf, epsilon: "8/255".parse().unwrap() };
+        let (steps, step_size) = (10, StepSize::STANDARD);
+        let method = Method::PgdAt { budget, steps, step_size, proportion: Proportion::All };
+        let usual = Config { method, ..paper(1) };
+        assert!(applies(&usual));
+        assert!(applies(&Config { method: Method::Standard {}, ..usual.clone() }));
+        assert!(!applies(&Config { attack_mode: AttackMode::Train, ..usual.clone() }));
+        let average = Some(WeightAveraging { decay: 0.9 });
+        assert!(!applies(&Config { weight_averaging: average, ..usual.clone() }));
+        let start = AttackStart::UniformInBall {};
+        assert!(!applies(&Config {
+            method: Method::Mart { budget, steps, step_size, lambda: 1.0, start },
+            ..usual
+        }));
+    }
 }

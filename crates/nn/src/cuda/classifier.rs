@@ -6,6 +6,7 @@ use robin_kernels::cuda::layers;
 
 use super::frozen::{Frozen, Trace};
 use crate::Error;
+use crate::columns::{pick, spread};
 
 pub(super) struct CudaClassifier {
     pub(super) frozen: Frozen,
@@ -21,14 +22,7 @@ impl CudaClassifier {
         } else {
             host::with_values(images, |images| self.outputs(images, n, trace))??
         };
-        let chosen = match columns {
-            Columns::All => outputs,
-            _ => (0..n)
-                .flat_map(|row| columns_of(columns, row).map(move |c| (row, c)))
-                .map(|(row, c)| outputs[row * classes + c])
-                .collect(),
-        };
-        Scores::from_vec(chosen, n, columns.width(classes))
+        Scores::from_vec(pick(columns, classes, outputs), n, columns.width(classes))
     }
 
     fn outputs(
@@ -54,16 +48,6 @@ impl CudaClassifier {
 /// Images that are computed for `n`: a few sizes only, since algorithms are chosen for each. What is added is black.
 fn padded(n: usize) -> usize {
     n.next_multiple_of(if n <= 64 { 8 } else { 32 })
-}
-
-/// The columns chosen for one example; only for choices other than all.
-fn columns_of(columns: &Columns, row: usize) -> impl Iterator<Item = usize> + '_ {
-    let (one, table) = match columns {
-        Columns::All => (None, &[][..]),
-        Columns::One(column) => (Some(*column), &[][..]),
-        Columns::PerExample(table) => (None, table.row(row)),
-    };
-    one.into_iter().chain(table.iter().map(|&column| column as usize))
 }
 
 impl Classifier for CudaClassifier {
@@ -113,19 +97,9 @@ impl Pass for CudaPass<'_> {
 
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
         let graph = &self.classifier.frozen.plan.graph;
-        let (n, classes) = (self.scores.len(), graph.num_outputs());
-        let gradient = host::with_values(score_gradient, |given| match &self.columns {
-            Columns::All => self.gradient(given),
-            columns => {
-                let mut all = vec![0.0; n * classes];
-                let width = columns.width(classes);
-                for row in 0..n {
-                    for (at, column) in columns_of(columns, row).enumerate() {
-                        all[row * classes + column] += given[row * width + at];
-                    }
-                }
-                self.gradient(&all)
-            }
+        let n = self.scores.len();
+        let gradient = host::with_values(score_gradient, |given| {
+            self.gradient(&spread(&self.columns, graph.num_outputs(), given))
         })?
         .map_err(|error: Error| robin_core::Error::from(error))?;
         let [c, h, w] = graph.input_shape();

@@ -1,12 +1,14 @@
 //! The executor `cuda` (feature `cuda`): networks on a GPU, or on whatever [`Device`] there is.
 //!
 //! Reading order: `plan` (a graph as steps), `tensors` (parameters as they lie there), `frozen` (evaluation, and gradients on
-//! images), `gradients` (how they meet), `training`, `network`, then `attack` and `resident` (whole steps on the device).
+//! images), `gradients` (how they meet), `training`, `batch`
+//! (gradients on images through a batch's statistics), `network`, then `attack` and `resident` (whole steps on the device).
 //!
 //! One image's result depends on its companions only through the size of the batch, for which cuDNN may choose another
 //! algorithm: runs with the same batches are the same.
 
 mod attack;
+mod batch;
 mod classifier;
 mod frozen;
 mod gradients;

@@ -9,6 +9,7 @@ use robin_kernels::cuda::batches::Images;
 use robin_kernels::cuda::{Buffer, Context, layers};
 
 use super::attack::Attack;
+use super::batch::BatchClassifier;
 use super::classifier::CudaClassifier;
 use super::frozen::Frozen;
 use super::plan::Plan;
@@ -95,6 +96,13 @@ impl Network for CudaNetwork {
 
     fn freeze(&self) -> Result<Box<dyn Classifier>> {
         Ok(Box::new(CudaClassifier { frozen: self.frozen()? }))
+    }
+
+    fn freeze_with_batch_statistics(&self) -> Result<Box<dyn Classifier>> {
+        self.push()?;
+        let (context, plan) = (self.context.clone(), Arc::clone(&self.plan));
+        let tensors = self.tensors.again(&context)?;
+        Ok(Box::new(BatchClassifier { context, plan, tensors }))
     }
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use robin_kernels::cuda::layers::Shape;
 use robin_kernels::cuda::{Buffer, Context, PACK};
 
+use super::frozen::copied;
 use super::plan::{Operation, Plan};
 use crate::graph::Layer;
 use crate::{NamedTensor, Parameters, Result};
@@ -122,6 +123,19 @@ impl Tensors {
         let names = trained.iter().chain(&buffers).enumerate();
         let index = names.map(|(at, tensor)| (tensor.name.clone(), at)).collect();
         Ok(Self { trained, buffers, atlas: Arc::clone(atlas), index })
+    }
+
+    /// A copy in `context`, which later changes do not reach.
+    pub(super) fn again(&self, context: &Context) -> Result<Self> {
+        let copy = |tensor: &Tensor| -> Result<Tensor> {
+            Ok(Tensor { name: tensor.name.clone(), values: copied(context, &tensor.values)? })
+        };
+        Ok(Self {
+            trained: self.trained.iter().map(copy).collect::<Result<_>>()?,
+            buffers: self.buffers.iter().map(copy).collect::<Result<_>>()?,
+            atlas: Arc::clone(&self.atlas),
+            index: self.index.clone(),
+        })
     }
 
     /// Overwrites the trained tensors with the host's.

@@ -136,9 +136,32 @@ impl Training<'_> {
 
     /// Gradients of all weights, in order, for the gradient on rows of scores. Activations are let go on the way.
     pub(super) fn backward(&self, batch: &mut Batch, rows: Buffer<Real>) -> Result<Vec<Gradient>> {
+        let mut found: Vec<Option<Gradient>> = self.tensors.trained.iter().map(|_| None).collect();
+        self.back(batch, rows, Some(&mut found))?;
+        let whole = |gradient: Option<Gradient>| gradient.expect("every weight is read");
+        Ok(found.into_iter().map(whole).collect())
+    }
+
+    /// Gradient f32 `[n, c, h, w]` on the images instead, through the batch's statistics.
+    pub(super) fn backward_to_images(&self, batch: &mut Batch, rows: Buffer<Real>) -> Result<Buffer<f32>> {
         let Self { context, plan, tensors } = *self;
         let n = batch.images;
-        let mut found: Vec<Option<Gradient>> = tensors.trained.iter().map(|_| None).collect();
+        let input = self.back(batch, rows, None)?.take(INPUT, None)?;
+        let std = plan.normalize.as_ref().map(|name| tensors.get(name, "std"));
+        let to = context.buffer(n * plan.graph.input_shape().iter().product::<usize>())?;
+        layers::write_image_gradient(context, &plan.shapes[INPUT], &input, std, &to)?;
+        Ok(to)
+    }
+
+    /// All the way back: to the weights, which `found` takes, or to the images without it.
+    fn back(
+        &self,
+        batch: &mut Batch,
+        rows: Buffer<Real>,
+        mut found: Option<&mut [Option<Gradient>]>,
+    ) -> Result<Gradients<'_>> {
+        let Self { context, plan, tensors } = *self;
+        let n = batch.images;
         let mut gradients = Gradients::new(context, plan.shapes.len());
         gradients.put(plan.output, rows);
         for (step, kept) in plan.steps.iter().zip(&batch.steps).rev() {
@@ -148,7 +171,7 @@ impl Training<'_> {
                 gradients.share(add, &g)?;
             }
             if let Some(normed) = &kept.norm {
-                g = Arc::new(self.norm_backward(normed, &g, &mut found)?);
+                g = Arc::new(self.norm_backward(normed, &g, found.as_deref_mut())?);
             }
             let before = &plan.shapes[step.input];
             match &step.operation {
@@ -158,19 +181,21 @@ impl Training<'_> {
                 }
                 Operation::Product { name, geometry, bias, .. } => {
                     let product = Product { geometry: *geometry, images: n };
-                    let x = batch.values[step.input].as_ref().expect("values stay until they are made");
-                    let dw = context.buffer(geometry.taps() * geometry.out_channels)?;
-                    products::backward_filter(context, &product, x, &g, &dw)?;
-                    found[tensors.trained_index(name, "weight")] = Some(Gradient::Reals(dw));
-                    if *bias {
-                        // The first row of the sums is that of the gradient itself.
-                        let sums = norms::moments(context, &g, geometry.out_channels)?;
-                        let db = sums.gradients(context)?.first(geometry.out_channels)?;
-                        found[tensors.trained_index(name, "bias")] = Some(Gradient::Floats(db));
-                    }
-                    if step.input == INPUT {
-                        // Nobody asks for the gradient on the images.
-                        continue;
+                    if let Some(found) = found.as_deref_mut() {
+                        let x = batch.values[step.input].as_ref().expect("values stay until they are made");
+                        let dw = context.buffer(geometry.taps() * geometry.out_channels)?;
+                        products::backward_filter(context, &product, x, &g, &dw)?;
+                        found[tensors.trained_index(name, "weight")] = Some(Gradient::Reals(dw));
+                        if *bias {
+                            // The first row of the sums is that of the gradient itself.
+                            let sums = norms::moments(context, &g, geometry.out_channels)?;
+                            let db = sums.gradients(context)?.first(geometry.out_channels)?;
+                            found[tensors.trained_index(name, "bias")] = Some(Gradient::Floats(db));
+                        }
+                        if step.input == INPUT {
+                            // Nobody asks for the gradient on the images.
+                            continue;
+                        }
                     }
                     let dx = context.buffer(n * before.len())?;
                     let weights = kept.weights.as_ref().expect("a product keeps its weights");
@@ -187,25 +212,26 @@ impl Training<'_> {
                 }
             }
         }
-        let whole = |gradient: Option<Gradient>| gradient.expect("every weight is read");
-        Ok(found.into_iter().map(whole).collect())
+        Ok(gradients)
     }
 
     fn norm_backward(
         &self,
         normed: &Normed,
         g: &Buffer<Real>,
-        found: &mut [Option<Gradient>],
+        found: Option<&mut [Option<Gradient>]>,
     ) -> Result<Buffer<Real>> {
         let Self { context, tensors, .. } = *self;
         let Normed { name, x, statistics, .. } = normed;
         let slopes = norms::slopes(context, g, x, statistics)?;
         let dx = context.buffer(x.len())?;
         norms::backward(context, g, x, statistics, &slopes, &dx)?;
-        let sums = slopes.gradients(context)?;
-        let channels = sums.len() / 2;
-        found[tensors.trained_index(name, "bias")] = Some(Gradient::Floats(sums.first(channels)?));
-        found[tensors.trained_index(name, "weight")] = Some(Gradient::Floats(sums.last(channels)?));
+        if let Some(found) = found {
+            let sums = slopes.gradients(context)?;
+            let channels = sums.len() / 2;
+            found[tensors.trained_index(name, "bias")] = Some(Gradient::Floats(sums.first(channels)?));
+            found[tensors.trained_index(name, "weight")] = Some(Gradient::Floats(sums.last(channels)?));
+        }
         Ok(dx)
     }
 
