@@ -1,7 +1,7 @@
 //! The counting rules, on a classifier whose every answer is known.
 
 use robin_aggregation::{OneVsAll, STRATEGIES, StrategyName};
-use robin_attacks::{ATTACKS, Config, Loss, Start, StepSize};
+use robin_attacks::{ATTACKS, Aim, Config, Loss, Start, StepSize};
 use robin_core::attack::Ruling;
 use robin_core::{
     Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Cost, Iterate, Judge, Misclassified, Norm,
@@ -112,6 +112,58 @@ fn the_judge_decides_and_nothing_else() {
     let run = Run { model: &model, judge: &OnlyOnes, data: &data, batch_size: 8 };
     let found = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
     assert_eq!(found.worst.broken, [false, false, false, true, false, false, true, false]);
+}
+
+#[test]
+fn a_further_attack_meets_what_is_left_and_moves_nothing_else() {
+    let (model, data) = (threshold(), eight());
+    let cancel = CancelToken::new();
+    let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size: 3 };
+    // Within 0.04 of the threshold is example 2 alone, within 0.1 also example 3.
+    let mut found = run.robust(&*pgd("0.04"), StrategyName::Softmax).unwrap();
+    let so_far = Clean { broken: found.worst.broken.clone(), predictions: found.worst.predictions.clone() };
+    let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
+    let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
+    let attack = pgd("0.1");
+    let next =
+        robust(&model, &Misclassified, &*attack, &*strategy, &data, &so_far, Seed::new(1), &mut options);
+    let next = next.unwrap();
+    assert_eq!(next.cost.attacked, 5);
+    found.join(&next);
+    assert_eq!(found.worst.broken, [false, false, true, true, false, false, true, true]);
+    assert_eq!(found.worst.predictions, [0, 0, 1, 0, 1, 1, 0, 1]);
+    assert_eq!(found.cost.attacked, 6 + 5);
+    for (at, expected) in [0.1, 0.1, 0.04, 0.1, 0.1, 0.1, 0.0, 0.0].into_iter().enumerate() {
+        let size = found.worst.sizes[at];
+        assert!((size - expected).abs() < 1e-6, "example {at} has size {size}");
+    }
+}
+
+#[test]
+fn transferred_images_are_judged_by_the_other_classifier_once() {
+    let (judged, data) = (threshold(), eight());
+    let cancel = CancelToken::new();
+    let transfer = |surrogate: &dyn Classifier, aim, batch_size| {
+        let mut options = Options { batch_size, cancel: &cancel, observer: &mut () };
+        let clean = clean(&judged, &Misclassified, &data, &mut options).unwrap();
+        let attack = pgd("0.1");
+        transferred(surrogate, &*attack, aim, &judged, &data, &clean, Seed::new(1), &mut options).unwrap()
+    };
+    // From the classifier itself: the attack's final points.
+    let run = Run { model: &judged, judge: &Misclassified, data: &data, batch_size: 3 };
+    let own = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
+    let found = transfer(&judged, Aim::Away(Loss::Ce), 3);
+    assert_eq!((&found.robust.worst, found.hits), (&own.last, None));
+    assert_eq!(found.robust.worst, found.robust.last);
+    assert_eq!(found.robust.cost.attacked, 6);
+    assert_eq!(transfer(&judged, Aim::Away(Loss::Ce), 1), found, "the batch size is seen");
+    // Two classes: the second-highest is the wrong one, so what is broken is hit.
+    let targeted = transfer(&judged, Aim::RunnerUp, 3);
+    assert_eq!((targeted.robust.worst.broken.clone(), targeted.hits), (own.last.broken.clone(), Some(2)));
+    // From one that looks at the other pixel only, nothing that matters moves.
+    let blind = Linear::new(vec![0.0, -1.0, 0.0, 1.0], vec![0.5, -0.5], [1, 1, 2]);
+    let found = transfer(&blind, Aim::Away(Loss::Ce), 3);
+    assert_eq!(found.robust.worst.broken, [false, false, false, false, false, false, true, true]);
 }
 
 fn random(n: u32) -> Dataset {
