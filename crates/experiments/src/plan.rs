@@ -17,6 +17,7 @@ use robin_nn::{Graph, Parameters};
 use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use networks::SHARED_TRUNK;
 pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
 
 use crate::key::Key;

@@ -14,6 +14,7 @@ use crate::key::sha256;
 use crate::plan::{AttackedAt, EvaluationWork, NetworkWork, PlannedAttack};
 use crate::record::Record;
 use crate::spec::{ClassifierKind, TransferAim};
+use crate::store::Weights;
 use crate::{Error, Observer, Progress, Result, Watched};
 
 /// Misclassified, by example.
@@ -34,13 +35,13 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Trains a network, continued from its checkpoint if there is one, and measures it on its training set: results, and
-/// the weights as safetensors.
+/// Trains a network, continued from its checkpoint if there is one, and measures it on its training set: results and
+/// weights.
 pub(crate) fn train(
     work: &NetworkWork,
     checkpointing: Checkpointing,
     context: &Context<'_>,
-) -> Result<(Value, Vec<u8>)> {
+) -> Result<(Value, Weights)> {
     let _span = tracing::info_span!("train", cell = context.watched.label).entered();
     let mut network = context
         .executor
@@ -51,12 +52,18 @@ pub(crate) fn train(
     let (mut trainer, _) = Trainer::open(network.as_mut(), task, checkpointing, &mut watcher)
         .map_err(Error::work("continuing the training"))?;
     let summary = trainer.run(&mut watcher, context.cancel).map_err(Error::work("training"))?;
-    let weights = trainer.trained().chosen().to_safetensors().map_err(Error::work("writing the weights"))?;
+    let trained = trainer.trained();
+    let to_file =
+        |parameters: &Parameters| parameters.to_safetensors().map_err(Error::work("writing the weights"));
+    let weights = Weights {
+        chosen: to_file(trained.chosen())?,
+        last: trained.best.is_some().then(|| to_file(&trained.last)).transpose()?,
+    };
 
     let seed = work.seed.derive(Purpose::Evaluation, 0);
-    let training_set = training_set(work, &weights, seed, context)?;
+    let training_set = training_set(work, &weights.chosen, seed, context)?;
     let mut results = json!({
-        "weights_sha256": sha256(&weights),
+        "weights_sha256": sha256(&weights.chosen),
         "epochs": to_json("training summary", &summary.epochs)?,
         "training_set": training_set,
         // Said beside the numbers: these are the first images, and perhaps not all.
@@ -65,6 +72,9 @@ pub(crate) fn train(
     // Where there is none of these, records are what they always were.
     if let Some(epoch) = summary.best_epoch {
         results["best_epoch"] = json!(epoch);
+    }
+    if let Some(last) = &weights.last {
+        results["last"] = json!({ "weights_sha256": sha256(last) });
     }
     if !summary.warnings.is_empty() {
         results["warnings"] = to_json("training warnings", &summary.warnings)?;

@@ -189,7 +189,7 @@ fn one(
         results,
         provenance,
     };
-    writer.save(&record, weights.as_deref())?;
+    writer.save(&record, weights.as_ref())?;
     if weights.is_some() {
         // After the record, so that no moment is without either.
         checkpointing.remove().map_err(Error::work("removing the checkpoint"))?;

@@ -1,7 +1,8 @@
 //! The result folder: records and weights, written whole or not at all.
 //!
-//! Layout: `networks/<key>.{json,safetensors}`, `networks/<key>{,.previous}.ckpt` while a network is trained, `evaluations/<key>.json`, `<item>-<profile>.{json,md}`. A
-//! file is written under a temporary name in its own folder, synced, and renamed; a name that starts with
+//! Layout: `networks/<key>.{json,safetensors}`, `networks/<key>.last.safetensors` where held-out images chose another
+//! epoch, `networks/<key>{,.previous}.ckpt` while a network is trained, `evaluations/<key>.json`,
+//! `<item>-<profile>.{json,md}`. A file is written under a temporary name in its own folder, synced, and renamed; a name that starts with
 //! `.tmp` is a leftover of a killed run and means nothing.
 
 use std::fs::{self, File, TryLockError};
@@ -16,6 +17,15 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
+}
+
+/// A trained network's weights, as the bytes of safetensors files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weights {
+    /// What the network's evaluations load.
+    pub chosen: Vec<u8>,
+    /// Those after the last epoch, where held-out images chose among the epochs.
+    pub last: Option<Vec<u8>>,
 }
 
 /// The right to write into a result folder, until dropped.
@@ -44,6 +54,11 @@ impl Store {
     /// Where the weights of the network `key` are, or will be.
     pub fn weights_path(&self, key: &Key) -> PathBuf {
         self.folder.join(Kind::Network.folder()).join(format!("{key}.safetensors"))
+    }
+
+    /// Where the weights after the last epoch are, or will be, if [`Self::weights_path`] holds the best epoch's.
+    pub fn last_weights_path(&self, key: &Key) -> PathBuf {
+        self.folder.join(Kind::Network.folder()).join(format!("{key}.last.safetensors"))
     }
 
     /// Where the checkpoint of the network `key` is while it is trained.
@@ -160,7 +175,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Damaged`] if a record is already there: nothing is overwritten. [`Error::Io`] otherwise.
-    pub fn save(&self, record: &Record, weights: Option<&[u8]>) -> Result<()> {
+    pub fn save(&self, record: &Record, weights: Option<&Weights>) -> Result<()> {
         let path = self.store.record_path(record.kind, &record.key);
         if path.exists() {
             return Err(Error::Damaged {
@@ -170,8 +185,11 @@ impl Writer {
                 found: "a file".to_owned(),
             });
         }
-        if let Some(weights) = weights {
-            write_atomically(&self.store.weights_path(&record.key), weights)?;
+        if let Some(Weights { chosen, last }) = weights {
+            if let Some(last) = last {
+                write_atomically(&self.store.last_weights_path(&record.key), last)?;
+            }
+            write_atomically(&self.store.weights_path(&record.key), chosen)?;
         }
         write_atomically(&path, record.to_text().as_bytes())
     }

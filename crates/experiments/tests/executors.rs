@@ -5,7 +5,7 @@ use robin_core::{Batch, Budget, CancelToken, Misclassified, Norm, Objective, Sco
 use robin_data::{Dataset, DatasetName, LabelMap, Sampling, Source, Split};
 use robin_evaluation::{Clean, Options, Robust};
 use robin_nn::{EXECUTORS, Executor, Graph, Parameters, executor};
-use robin_training::{AttackMode, Config, Method, Proportion, Schedule, Silent};
+use robin_training::{AttackMode, Config, Method, Outputs, Proportion, Schedule, Silent};
 
 const EXAMPLES: usize = 100;
 
@@ -31,6 +31,7 @@ fn checkpoint(graph: &Graph) -> Parameters {
         learning_rate: 0.05,
         momentum: 0.9,
         weight_decay: 5e-4,
+        outputs: Outputs::Classes,
         schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: 0,

@@ -24,6 +24,9 @@ pub struct Config {
     pub momentum: f64,
     /// Times the weights, added to their gradient; on biases too, as PyTorch's SGD does.
     pub weight_decay: f64,
+    /// What the network's outputs are to the loss.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub outputs: Outputs,
     /// How the learning rate falls.
     pub schedule: Schedule,
     /// Which examples share a batch.
@@ -48,6 +51,18 @@ pub struct Config {
     /// Whether a part of the training images is held out to watch robust accuracy and choose the best epoch.
     #[serde(default, skip_serializing_if = "is_default")]
     pub validation: Option<Validation>,
+}
+
+/// What a network's outputs are to its loss, and to its training attack.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outputs {
+    /// Logits of classes that exclude one another: cross-entropy.
+    #[default]
+    Classes,
+    /// Each the log-odds of one class against all others: the sum of their binary cross-entropies
+    /// ([`robin_attacks::objectives::OneVsAllCrossEntropy`]). With `standard` and `pgd-at`, and without label smoothing.
+    OneVsAll,
 }
 
 /// Exponential moving average of the weights, and of batch norm's running statistics in the same way:
@@ -117,6 +132,14 @@ impl Config {
         if self.label_smoothing > 0.0 && matches!(self.method, Method::Mart { .. }) {
             return refuse("label_smoothing", self.label_smoothing, "0 with mart");
         }
+        if self.outputs == Outputs::OneVsAll {
+            if !matches!(self.method, Method::Standard {} | Method::PgdAt { .. }) {
+                return refuse("outputs", "one-vs-all", "classes with trades and mart");
+            }
+            if self.label_smoothing > 0.0 {
+                return refuse("label_smoothing", self.label_smoothing, "0 with outputs one-vs-all");
+            }
+        }
         if let Some(WeightAveraging { decay }) = self.weight_averaging
             && !(decay > 0.0 && decay < 1.0)
         {
@@ -158,6 +181,7 @@ pub(crate) mod tests {
             learning_rate: 0.1,
             momentum: 0.9,
             weight_decay: 5e-4,
+            outputs: Outputs::Classes,
             schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
             sampling: Sampling::Plain,
             crop_padding: 0,
@@ -235,6 +259,12 @@ pub(crate) mod tests {
         assert!(message(&|c| c.label_smoothing = 1.0).contains("label_smoothing is 1"));
         let smoothed = |c: &mut Config| (c.method, c.label_smoothing) = (mart.clone(), 0.1);
         assert!(message(&smoothed).contains("label_smoothing is 0.1, allowed is 0 with mart"));
+        let heads = Config { outputs: Outputs::OneVsAll, ..paper(20) };
+        heads.validate().unwrap();
+        let heads = |c: &mut Config| (c.method, c.outputs) = (mart.clone(), Outputs::OneVsAll);
+        assert!(message(&heads).contains("outputs is one-vs-all"));
+        let heads = |c: &mut Config| (c.label_smoothing, c.outputs) = (0.1, Outputs::OneVsAll);
+        assert!(message(&heads).contains("label_smoothing is 0.1, allowed is 0 with outputs one-vs-all"));
         let average = |c: &mut Config| c.weight_averaging = Some(WeightAveraging { decay: 1.0 });
         assert!(message(&average).contains("weight_averaging.decay is 1"));
         let validation = Validation { images: 0, budget, steps: 10, step_size: StepSize::STANDARD };

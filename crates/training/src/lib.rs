@@ -27,7 +27,7 @@ mod validation;
 pub mod watchdog;
 
 pub use checkpoint::{Checkpointing, Continued, SaveToken};
-pub use config::{Config, Validation, WeightAveraging};
+pub use config::{Config, Outputs, Validation, WeightAveraging};
 pub use error::{Error, Result};
 pub use method::{AttackMode, AttackStart, Method};
 pub use observer::{EpochReport, Observer, Silent, StepReport, ValidationReport};

@@ -7,14 +7,17 @@ use robin_data::{Dataset, Flip, Padding};
 use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentStart, ResidentStep};
 
 use crate::step::perturbed_rows;
-use crate::{AttackMode, Config, Method, Result, Tally};
+use crate::{AttackMode, Config, Method, Outputs, Result, Tally};
 
 /// Whether a device can make the steps of `config`: standard and adversarial training whose attack sees the running
-/// statistics. Other methods, and averages of weights, which follow every step, are made by the loop on the host,
+/// statistics, on logits of classes. Other methods and losses, and averages of weights, which follow every step, are made by the loop on the host,
 /// whatever the network runs on.
 pub(crate) fn applies(config: &Config) -> bool {
     let method = matches!(config.method, Method::Standard {} | Method::PgdAt { .. });
-    method && config.attack_mode == AttackMode::Eval && config.weight_averaging.is_none()
+    method
+        && config.outputs == Outputs::Classes
+        && config.attack_mode == AttackMode::Eval
+        && config.weight_averaging.is_none()
 }
 
 /// A step's settings that are made anew.
@@ -110,6 +113,7 @@ mod tests {
         let usual = Config { method, ..paper(1) };
         assert!(applies(&usual));
         assert!(applies(&Config { method: Method::Standard {}, ..usual.clone() }));
+        assert!(!applies(&Config { outputs: Outputs::OneVsAll, ..usual.clone() }));
         assert!(!applies(&Config { attack_mode: AttackMode::Train, ..usual.clone() }));
         let average = Some(WeightAveraging { decay: 0.9 });
         assert!(!applies(&Config { weight_averaging: average, ..usual.clone() }));

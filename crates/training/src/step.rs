@@ -1,13 +1,13 @@
 //! One training step: perturb examples, then the gradients of the mean loss.
 
 use candle_core::Tensor;
-use robin_attacks::objectives::CrossEntropy;
+use robin_attacks::objectives::{CrossEntropy, OneVsAllCrossEntropy};
 use robin_attacks::{Pgd, Start, StepSize};
 use robin_core::{Batch, Budget, CancelToken, Classifier, Columns, Objective, Purpose, Scores, Seed, host};
 use robin_nn::{Gradients, Network, Parameters};
 
-use crate::losses::{Divergence, cross_entropy, mart, trades};
-use crate::{AttackMode, AttackStart, Config, Method, Result, Tally};
+use crate::losses::{Divergence, Losses, cross_entropy, mart, trades};
+use crate::{AttackMode, AttackStart, Config, Method, Outputs, Result, Tally};
 
 /// The examples of a step as they are trained on.
 pub(crate) enum Examples {
@@ -64,7 +64,7 @@ pub(crate) fn examples(
         Method::PgdAt { .. } => {
             let rows = perturbed_rows(batch.len(), count, (step, seed));
             let part = batch.select(&rows)?;
-            let perturbed = attack(&*attacked(network, config)?, &config.method, &part, begin, cancel)?;
+            let perturbed = attack(&*attacked(network, config)?, config, &part, begin, cancel)?;
             batch.images = host::replace(&batch.images, &rows, &perturbed)?;
             Ok(Examples::Mixed { batch, perturbed: rows })
         }
@@ -76,7 +76,7 @@ pub(crate) fn examples(
                 _ => None,
             };
             let begin = noisy.as_ref().map_or(begin, Begin::At);
-            let perturbed = attack(&*attacked(network, config)?, &config.method, &batch, begin, cancel)?;
+            let perturbed = attack(&*attacked(network, config)?, config, &batch, begin, cancel)?;
             Ok(Examples::Pair { clean: batch, perturbed })
         }
     }
@@ -110,7 +110,7 @@ pub(crate) enum Begin<'a> {
 /// The training attack's final images for `batch`. The method has one.
 pub(crate) fn attack(
     model: &dyn Classifier,
-    method: &Method,
+    Config { method, outputs, .. }: &Config,
     batch: &Batch,
     begin: Begin<'_>,
     cancel: &CancelToken,
@@ -121,9 +121,12 @@ pub(crate) fn attack(
         Method::Trades { budget, steps, step_size, start, .. }
         | Method::Mart { budget, steps, step_size, start, .. } => (budget, steps, step_size, Some(*start)),
     };
-    let objective: Box<dyn Objective> = match method {
-        Method::Trades { .. } => Box::new(Divergence::from(&model.scores(&batch.images, &Columns::All)?)?),
-        _ => Box::new(CrossEntropy::new(batch.labels.clone())),
+    let objective: Box<dyn Objective> = match (method, outputs) {
+        (Method::Trades { .. }, _) => {
+            Box::new(Divergence::from(&model.scores(&batch.images, &Columns::All)?)?)
+        }
+        (_, Outputs::Classes) => Box::new(CrossEntropy::new(batch.labels.clone())),
+        (_, Outputs::OneVsAll) => Box::new(OneVsAllCrossEntropy::new(batch.labels.clone())),
     };
     let pgd = pgd(*budget, *steps, *step_size, start)?;
     Ok(match begin {
@@ -171,7 +174,12 @@ pub(crate) fn gradients(
                 trades(clean, perturbed, labels, *lambda, smoothing)?
             }
             (Method::Mart { lambda, .. }, [clean, perturbed]) => mart(clean, perturbed, labels, *lambda)?,
-            _ => cross_entropy(&scores[0], labels, smoothing)?,
+            _ => match config.outputs {
+                Outputs::Classes => cross_entropy(&scores[0], labels, smoothing)?,
+                Outputs::OneVsAll => {
+                    Losses::of(&OneVsAllCrossEntropy::new(labels.clone()).evaluate(&scores[0])?)
+                }
+            },
         };
         let n = labels.len() as f64;
         loss = losses.values.iter().sum::<f64>() / n;

@@ -16,7 +16,8 @@ use robin_kernels::cuda::{Argument, Device, Error as DeviceError, Pass, Precisio
 use robin_nn::cuda::Cuda;
 use robin_nn::{Executor, Network, Parameters, executor};
 use robin_training::{
-    AttackMode, Checkpointing, Config, Error, Method, Proportion, Schedule, Silent, Task, Trained, Trainer,
+    AttackMode, Checkpointing, Config, Error, Method, Outputs, Proportion, Schedule, Silent, Task, Trained,
+    Trainer,
 };
 
 const NEVER: Duration = Duration::from_secs(1 << 30);
@@ -37,6 +38,7 @@ fn config(norm: Norm) -> Config {
         learning_rate: 0.05,
         momentum: 0.9,
         weight_decay: 5e-4,
+        outputs: Outputs::Classes,
         schedule: Schedule::Cosine { last: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: 2,

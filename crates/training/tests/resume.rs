@@ -9,8 +9,8 @@ use robin_core::{Budget, CancelToken, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Sampling, Source, Split};
 use robin_nn::{Network, Parameters, executor};
 use robin_training::{
-    AttackMode, AttackStart, Checkpointing, Config, Error, Method, Observer, Proportion, SaveToken, Schedule,
-    Silent, StepReport, Task, Trained, Trainer, Validation, Warning, WeightAveraging,
+    AttackMode, AttackStart, Checkpointing, Config, Error, Method, Observer, Outputs, Proportion, SaveToken,
+    Schedule, Silent, StepReport, Task, Trained, Trainer, Validation, Warning, WeightAveraging,
 };
 
 const NEVER: Duration = Duration::from_secs(1 << 30);
@@ -34,6 +34,7 @@ fn config() -> Config {
         learning_rate: 0.05,
         momentum: 0.9,
         weight_decay: 5e-4,
+        outputs: Outputs::Classes,
         schedule: Schedule::Cosine { last: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: 2,

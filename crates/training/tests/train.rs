@@ -5,8 +5,8 @@ use robin_core::{Budget, CancelToken, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Sampling, Source, Split};
 use robin_nn::{Bias, Convolution, EXECUTORS, Graph, Network, Parameters, executor};
 use robin_training::{
-    AttackMode, AttackStart, Config, EpochReport, Method, Observer, Proportion, Schedule, Silent, StepReport,
-    train,
+    AttackMode, AttackStart, Config, EpochReport, Method, Observer, Outputs, Proportion, Schedule, Silent,
+    StepReport, train,
 };
 
 fn data() -> Dataset {
@@ -21,6 +21,7 @@ fn config(method: Method, sampling: Sampling) -> Config {
         learning_rate: 0.05,
         momentum: 0.9,
         weight_decay: 5e-4,
+        outputs: Outputs::Classes,
         schedule: Schedule::Steps { milestones: vec![0.5], factor: 0.1 },
         sampling,
         crop_padding: 0,

@@ -8,7 +8,9 @@ use robin_attacks::StepSize;
 use robin_core::{Budget, CancelToken, Seed};
 use robin_data::{LabelMap, Sampling};
 use robin_nn::Network;
-use robin_training::{AttackMode, Config, Method, Observer, Proportion, Schedule, StepReport, train};
+use robin_training::{
+    AttackMode, Config, Method, Observer, Outputs, Proportion, Schedule, StepReport, train,
+};
 use serde_json::Value;
 
 use super::options::{Against, Options};
@@ -98,6 +100,7 @@ fn config(budget: Budget, batch_size: usize, epochs: usize) -> Config {
         learning_rate: 0.01,
         momentum: 0.9,
         weight_decay: 5e-4,
+        outputs: Outputs::Classes,
         schedule: Schedule::Steps { milestones: Vec::new(), factor: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: 0,

@@ -5,7 +5,7 @@ use robin_core::{Budget, CancelToken, Norm, Seed};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, Source, Split};
 use robin_kernels::cuda::Precision;
 use robin_nn::{Executor, Graph, Parameters, executor};
-use robin_training::{AttackMode, Config, Method, Proportion, Schedule, Silent, Summary, train};
+use robin_training::{AttackMode, Config, Method, Outputs, Proportion, Schedule, Silent, Summary, train};
 
 use super::networks::apart;
 use super::report::Finding;
@@ -27,6 +27,7 @@ fn config(norm: Norm, dataset: DatasetName) -> anyhow::Result<Config> {
         learning_rate: 0.05,
         momentum: 0.9,
         weight_decay: 5e-4,
+        outputs: Outputs::Classes,
         schedule: Schedule::Steps { milestones: Vec::new(), factor: 0.1 },
         sampling: Sampling::Plain,
         crop_padding: if dataset == DatasetName::Cifar10 { 4 } else { 0 },

@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// Input normalisation: none, or MEAN,.../STD,... [default: the data set's].
     #[arg(long, value_parser = normalize, value_name = "NUMBERS")]
     normalize: Option<Normalization>,
-    /// multiclass, or one-vs-all: a network for each class.
+    /// multiclass, one-vs-all: a network for each class, or shared-trunk: one with an output for each.
     #[arg(long, value_parser = text::classifier, default_value = "multiclass")]
     classifier: TrainedKind,
     /// Only the arms of these classes, separated by commas.

@@ -6,6 +6,7 @@ mod cross_entropy;
 mod dlr;
 mod margin;
 mod one_class;
+mod one_vs_all;
 mod targeted;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use cross_entropy::CrossEntropy;
 pub use dlr::Dlr;
 pub use margin::Margin;
 pub use one_class::{OneClassCrossEntropy, OneClassMargin};
+pub use one_vs_all::OneVsAllCrossEntropy;
 pub use targeted::{TargetedCrossEntropy, TargetedDlr, TargetedMargin};
 
 /// Evaluates `row(scores, label, gradient) -> value` for every example; `gradient` comes zeroed.

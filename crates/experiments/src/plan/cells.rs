@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use robin_core::{Budget, Purpose, Seed};
 use robin_data::{Dataset, Sampling};
+use robin_training::Config;
 use serde_json::{Value, json};
 
 use super::check::check;
@@ -146,14 +147,14 @@ impl Builder<'_> {
         row: &Resolved<'_>,
         ran: &Ran,
         label: String,
-        Part { labels, address, arm, .. }: Part,
+        Part { labels, address, arm, outputs: meaning, .. }: Part,
         root: u64,
     ) -> Result<usize> {
         let outputs = labels.num_classes(row.train.num_classes());
         let graph = row.graph(&spec.item, ran, outputs)?;
         let budget = row.planned.row.budget();
         let sampling = if arm { row.recipe.arm_sampling } else { row.recipe.sampling };
-        let config = row.recipe.config(budget, ran.epochs, sampling);
+        let config = Config { outputs: meaning, ..row.recipe.config(budget, ran.epochs, sampling) };
         let attack = spec.training_set.clone();
         attack.attack.build(budget).map_err(|error| fault(spec, "[training_set]", &error))?;
         let recipe = format!("[recipes.{}]", row.planned.row.recipe);

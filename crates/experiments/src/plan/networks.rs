@@ -2,6 +2,7 @@
 
 use robin_aggregation::{Aggregation, SplitName};
 use robin_data::{Groups, LabelMap};
+use robin_training::Outputs;
 
 use crate::spec::{ClassifierKind, ClassifierSpec};
 
@@ -17,7 +18,18 @@ pub(super) struct Part {
     pub(super) address: u64,
     /// Whether it is an arm of one class against all others, with the batches of such arms.
     pub(super) arm: bool,
+    /// What its outputs are to the loss.
+    pub(super) outputs: Outputs,
 }
+
+impl Part {
+    fn new(label: String, labels: LabelMap, address: u64) -> Self {
+        Self { label, labels, address, arm: false, outputs: Outputs::Classes }
+    }
+}
+
+/// Address of a network of one output for each of one-vs-all's questions.
+pub(crate) const SHARED_TRUNK: u64 = 31_000;
 
 /// First addresses. 0 is the network with all classes, then come the arms of one-vs-all, as they always did.
 mod address {
@@ -30,13 +42,8 @@ mod address {
 
 /// `MODEL[count]` of section 3 under the class order number `number`, which is `order`.
 pub(super) fn class_count(count: usize, number: usize, order: Vec<u32>) -> Part {
-    let classes = order.len();
-    Part {
-        label: format!("model {count} order {number}"),
-        labels: LabelMap::Other { classes: count, order },
-        address: address::CLASS_COUNTS + (number * (classes + 1) + count) as u64,
-        arm: false,
-    }
+    let address = address::CLASS_COUNTS + (number * (order.len() + 1) + count) as u64;
+    Part::new(format!("model {count} order {number}"), LabelMap::Other { classes: count, order }, address)
 }
 
 /// The networks of `classifier` for data of `classes` classes, in the order that its aggregate takes them.
@@ -48,7 +55,7 @@ pub(super) fn parts(classifier: &ClassifierSpec, classes: usize) -> Result<Vec<P
         ClassifierKind::Single => {
             // A wider network is another one.
             let address = if classifier.width_factor.is_some() { address::WIDER } else { 0 };
-            return Ok(vec![Part { label: String::new(), labels: LabelMap::Identity, address, arm: false }]);
+            return Ok(vec![Part::new(String::new(), LabelMap::Identity, address)]);
         }
         ClassifierKind::Aggregate(aggregation) => aggregation,
     };
@@ -58,21 +65,17 @@ pub(super) fn parts(classifier: &ClassifierSpec, classes: usize) -> Result<Vec<P
     let classes = classes as u32;
     match aggregation {
         Aggregation::OneVsAll | Aggregation::MergeBinary => Ok((0..classes)
-            .map(|class| Part {
-                label: format!("arm {class}"),
-                labels: LabelMap::OneVsAll { class },
-                address: u64::from(class) + 1,
-                arm: true,
+            .map(|class| {
+                let labels = LabelMap::OneVsAll { class };
+                Part { arm: true, ..Part::new(format!("arm {class}"), labels, u64::from(class) + 1) }
             })
             .collect()),
         Aggregation::OneVsOne => Ok((0..classes)
             .flat_map(|a| (a + 1..classes).map(move |b| (a, b)))
-            .map(|(a, b)| Part {
-                label: format!("pair {a}-{b}"),
+            .map(|(a, b)| {
                 // The aggregate takes log-odds for b over a, and label 1 is the map's first class.
-                labels: LabelMap::OneVsOne { a: b, b: a },
-                address: address::PAIRS + u64::from(a * classes + b),
-                arm: false,
+                let labels = LabelMap::OneVsOne { a: b, b: a };
+                Part::new(format!("pair {a}-{b}"), labels, address::PAIRS + u64::from(a * classes + b))
             })
             .collect()),
         Aggregation::Hierarchical(split) => {
@@ -80,33 +83,27 @@ pub(super) fn parts(classifier: &ClassifierSpec, classes: usize) -> Result<Vec<P
                 SplitName::AnimalsObjects => (Groups::AnimalsObjects, address::STAGES),
                 SplitName::First5Last5 => (Groups::First5Last5, address::STAGES + 100),
             };
-            let coarse = Part {
-                label: format!("{split} coarse"),
-                labels: LabelMap::Coarse { groups },
-                address: first,
-                arm: false,
-            };
-            let fine = (0..groups.members().len()).map(|group| Part {
-                label: format!("{split} fine {group}"),
-                labels: LabelMap::Fine { groups, group },
-                address: first + 1 + group as u64,
-                arm: false,
+            let coarse = Part::new(format!("{split} coarse"), LabelMap::Coarse { groups }, first);
+            let fine = (0..groups.members().len()).map(|group| {
+                let labels = LabelMap::Fine { groups, group };
+                Part::new(format!("{split} fine {group}"), labels, first + 1 + group as u64)
             });
             Ok(std::iter::once(coarse).chain(fine).collect())
         }
         Aggregation::Ensemble => match classifier.members {
             Some(members) if members >= 2 => Ok((0..members as u64)
-                .map(|member| Part {
-                    label: format!("member {member}"),
-                    labels: LabelMap::Identity,
+                .map(|member| {
                     // The first one is the network that stands alone elsewhere.
-                    address: if member == 0 { 0 } else { address::MEMBERS + member },
-                    arm: false,
+                    let address = if member == 0 { 0 } else { address::MEMBERS + member };
+                    Part::new(format!("member {member}"), LabelMap::Identity, address)
                 })
                 .collect()),
             other => Err(format!("an ensemble needs members of 2 or more, not {other:?}")),
         },
-        Aggregation::SharedTrunk => Err("training of a shared trunk is not built".to_owned()),
+        Aggregation::SharedTrunk => {
+            let trunk = Part::new("shared trunk".to_owned(), LabelMap::Identity, SHARED_TRUNK);
+            Ok(vec![Part { outputs: Outputs::OneVsAll, ..trunk }])
+        }
     }
 }
 
@@ -130,7 +127,13 @@ mod tests {
     #[test]
     fn every_network_has_its_own_address_and_fits_its_aggregate() {
         let mut seen: BTreeSet<u64> = BTreeSet::new();
-        let kinds = ["one-vs-all", "one-vs-one", "hierarchical:animals-objects", "hierarchical:first5-last5"];
+        let kinds = [
+            "one-vs-all",
+            "one-vs-one",
+            "shared-trunk",
+            "hierarchical:animals-objects",
+            "hierarchical:first5-last5",
+        ];
         for kind in kinds {
             let classifier = classifier(kind, None);
             let parts = parts(&classifier, 10).unwrap();
@@ -153,6 +156,5 @@ mod tests {
         for (kind, members) in [("ensemble", None), ("ensemble", Some(1)), ("one-vs-all", Some(3))] {
             assert!(parts(&classifier(kind, members), 10).unwrap_err().contains("ensemble"), "{kind}");
         }
-        assert!(parts(&classifier("shared-trunk", None), 10).is_err());
     }
 }

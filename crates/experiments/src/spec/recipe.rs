@@ -6,7 +6,7 @@ use robin_attacks::StepSize;
 use robin_core::Budget;
 use robin_data::{Flip, Padding, Sampling};
 use robin_nn::Parameters;
-use robin_training::{AttackMode, AttackStart, Proportion, Schedule, Validation};
+use robin_training::{AttackMode, AttackStart, Outputs, Proportion, Schedule, Validation};
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +138,7 @@ impl Recipe {
             learning_rate: self.learning_rate,
             momentum: self.momentum,
             weight_decay: self.weight_decay,
+            outputs: Outputs::Classes,
             schedule: self.schedule.clone(),
             sampling,
             crop_padding: self.crop_padding,

@@ -132,9 +132,11 @@ fn weights_are_checked_against_their_record() {
     let folder = tempfile::tempdir().unwrap();
     let writer = Store::new(folder.path()).open(0).unwrap();
     let record = Record { kind: Kind::Network, ..record(1) };
-    writer.save(&record, Some(b"weights")).unwrap();
+    let weights = Weights { chosen: b"weights".to_vec(), last: Some(b"later".to_vec()) };
+    writer.save(&record, Some(&weights)).unwrap();
     let store = writer.store();
     assert_eq!(store.load_weights(&record.key, &sha256(b"weights")).unwrap(), b"weights");
+    assert_eq!(fs::read(store.last_weights_path(&record.key)).unwrap(), b"later");
     fs::write(store.weights_path(&record.key), b"weighty").unwrap();
     let (_, what, expected, found) =
         damage(store.load_weights(&record.key, &sha256(b"weights")).unwrap_err());

@@ -20,6 +20,8 @@ pub enum TrainedKind {
     Single,
     /// One for each class, against all others.
     OneVsAll,
+    /// One with an output for each of these questions.
+    SharedTrunk,
 }
 
 /// A training as it is asked for.

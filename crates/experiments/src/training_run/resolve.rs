@@ -2,12 +2,12 @@
 
 use robin_core::{Budget, Epsilon, Norm, Purpose, Seed};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling};
-use robin_training::{AttackStart, Config, Method, Proportion, Validation, WeightAveraging};
+use robin_training::{AttackStart, Config, Method, Outputs, Proportion, Validation, WeightAveraging};
 use serde_json::{Value, json};
 
 use super::request::{MethodName, Overrides, RecipeName, Request};
 use super::{Arm, TrainingRun};
-use crate::plan::{NetworkIdentity, NetworkWork, check_normalize, network_settings};
+use crate::plan::{NetworkIdentity, NetworkWork, SHARED_TRUNK, check_normalize, network_settings};
 use crate::spec::{Recipe, Spec};
 use crate::training_run::TrainedKind;
 use crate::{Error, Result};
@@ -82,14 +82,12 @@ fn load(request: &Request) -> Result<Dataset> {
 /// What each network tells apart, in class order.
 fn arms(request: &Request, classes: usize) -> Result<Vec<LabelMap>> {
     let all = match request.classifier {
-        TrainedKind::Single => None,
+        TrainedKind::Single | TrainedKind::SharedTrunk => None,
         TrainedKind::OneVsAll => Some(0..classes as u32),
     };
     match (all, &request.arms) {
         (None, None) => Ok(vec![LabelMap::Identity]),
-        (None, Some(arms)) => {
-            Err(option("--arm", &list(arms), "nothing: a multiclass classifier has one network"))
-        }
+        (None, Some(arms)) => Err(option("--arm", &list(arms), "nothing: the classifier has one network")),
         (Some(all), None) => Ok(all.map(|class| LabelMap::OneVsAll { class }).collect()),
         (Some(all), Some(arms)) => {
             let legal = arms.iter().all(|class| all.contains(class));
@@ -166,6 +164,7 @@ impl Settings<'_> {
 
         let (name, address) = match &labels {
             LabelMap::OneVsAll { class } => (format!("arm-{class}"), u64::from(*class) + 1),
+            _ if request.classifier == TrainedKind::SharedTrunk => ("shared-trunk".to_owned(), SHARED_TRUNK),
             _ => ("multiclass".to_owned(), 0),
         };
         let seed = Seed::new(request.seed).derive(Purpose::Network, address);
@@ -196,6 +195,9 @@ impl Settings<'_> {
         let epochs = over.epochs.unwrap_or(self.recipe.epochs);
         let mut config = self.recipe.config(self.budget, epochs, sampling);
         config.method = self.method(&config.method)?;
+        if request.classifier == TrainedKind::SharedTrunk {
+            config.outputs = Outputs::OneVsAll;
+        }
         config.attack_mode = over.attack_mode.unwrap_or_default();
         let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
         set(&mut config.learning_rate, over.learning_rate);
@@ -271,6 +273,9 @@ impl Settings<'_> {
     /// What the settings say about one another and about the images.
     fn check(&self, config: &Config, data: &Dataset, labels: &LabelMap, outputs: usize) -> Result<()> {
         config.validate().map_err(|error| match error {
+            robin_training::Error::Setting { field: "outputs", .. } => {
+                option("--classifier", &"shared-trunk", "multiclass and one-vs-all with trades and mart")
+            }
             robin_training::Error::Setting { field, value, allowed } => option(flag(field), &value, allowed),
             robin_training::Error::Attack(error) => option("--step-size", &"this", error),
             other => Error::work("checking the settings")(other),

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use robin_core::CancelToken;
 use robin_data::{Choice, DatasetName, Source, Split};
-use robin_training::{Continued, SaveToken};
+use robin_training::{Checkpointing, Continued, SaveToken};
 
 use super::*;
+use crate::key::sha256;
 use crate::logs::EpochRow;
+use crate::record::Kind;
+use crate::run::Context;
+use crate::store::Weights;
 use crate::training_run::request::TrainedKind;
-use crate::{Environment, Error, Result};
+use crate::{Environment, Error, Result, Watched};
 
 /// Two epochs of a narrow network on few digits.
 fn request(classifier: TrainedKind) -> Request {
@@ -133,6 +137,63 @@ fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
     // Once more: nothing is trained, the record is the same.
     let outcome = executed(&run, stopped.path(), &Counter::default(), &CancelToken::new()).unwrap();
     assert_eq!((outcome.trained, outcome.records.len()), (0, 1));
+}
+
+#[test]
+fn a_table_keeps_the_same_best_and_last_weights() {
+    let run = run(&request(TrainedKind::Single));
+    let folder = tempfile::tempdir().unwrap();
+    executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
+    let watched = Watched { index: 0, kind: Kind::Network, label: "multiclass" };
+    let context = Context {
+        executor: run.device.executor(),
+        batch_size: 32,
+        cancel: &CancelToken::new(),
+        observer: &(),
+        watched: &watched,
+    };
+    let checkpointing = Checkpointing::new(folder.path().join("table.ckpt"), Duration::from_secs(3600));
+    let (results, weights) = crate::run::train(&run.arms[0].work, checkpointing, &context).unwrap();
+    let kept = |file| std::fs::read(folder.path().join(file)).unwrap();
+    let (best, last) = (kept("multiclass.best.safetensors"), kept("multiclass.safetensors"));
+    assert_eq!(results["weights_sha256"], sha256(&best));
+    assert_eq!(results["last"]["weights_sha256"], sha256(&last));
+    assert_eq!(weights, Weights { chosen: best, last: Some(last) });
+
+    let mut without = request(TrainedKind::Single);
+    without.overrides.validation = Some(0);
+    let checkpointing = Checkpointing::new(folder.path().join("without.ckpt"), Duration::from_secs(3600));
+    let run = TrainingRun::new(&without).unwrap();
+    let (results, weights) = crate::run::train(&run.arms[0].work, checkpointing, &context).unwrap();
+    assert_eq!((weights.last, results.get("last")), (None, None), "one network, kept once");
+}
+
+#[test]
+fn a_shared_trunk_is_one_network_with_the_arms_questions() {
+    let mut request = request(TrainedKind::SharedTrunk);
+    request.overrides.epochs = Some(4);
+    let run = run(&request);
+    assert_eq!(run.arms.iter().map(|arm| arm.name.as_str()).collect::<Vec<_>>(), ["shared-trunk"]);
+    assert_eq!(run.arms[0].settings["training"]["outputs"], "one-vs-all");
+    assert_eq!(run.arms[0].work.graph.num_outputs(), 10);
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
+    let losses: Vec<f64> = outcome.records.values().next().unwrap().results["epochs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|epoch| epoch["loss"].as_f64().unwrap())
+        .collect();
+    // Ten questions that nobody can answer yet.
+    let ignorant = 10.0 * 2f64.ln();
+    assert!(losses[0] < 1.2 * ignorant && losses[0] > 0.3 * ignorant, "{losses:?}");
+    assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+
+    let mut divergence = request.clone();
+    divergence.overrides.method = Some(MethodName::Trades);
+    let message = TrainingRun::new(&divergence).unwrap_err().to_string();
+    assert!(message.contains("--classifier is shared-trunk"), "{message}");
+    assert!(message.contains("multiclass and one-vs-all with trades and mart"), "{message}");
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub fn normalize(text: &str) -> Result<Option<Normalize>> {
         .ok_or_else(|| unknown("normalisation", text, valid))
 }
 
-/// `multiclass` or `one-vs-all`.
+/// `multiclass`, `one-vs-all` or `shared-trunk`.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the valid names.
@@ -69,7 +69,8 @@ pub fn classifier(text: &str) -> Result<TrainedKind> {
     match text {
         "multiclass" => Ok(TrainedKind::Single),
         "one-vs-all" => Ok(TrainedKind::OneVsAll),
-        _ => Err(unknown("classifier", text, "multiclass, one-vs-all")),
+        "shared-trunk" => Ok(TrainedKind::SharedTrunk),
+        _ => Err(unknown("classifier", text, "multiclass, one-vs-all, shared-trunk")),
     }
 }
 

@@ -15,9 +15,7 @@ use super::{LogSoftmax, Losses, check, tensor};
 pub fn cross_entropy(logits: &Scores, labels: &[u32], smoothing: f64) -> Result<Losses> {
     if smoothing == 0.0 {
         // The attacks' own: rounded to f32 as records have it.
-        let evaluation = CrossEntropy::new(labels.to_vec()).evaluate(logits)?;
-        let values = evaluation.values.iter().map(|&value| f64::from(value)).collect();
-        return Ok(Losses { values, gradients: vec![evaluation.score_gradient] });
+        return Ok(Losses::of(&CrossEntropy::new(labels.to_vec()).evaluate(logits)?));
     }
     let k = check(logits, labels)?;
     let rows = logits.to_vec()?;

@@ -12,7 +12,7 @@ mod tests;
 pub(crate) mod trades;
 
 use candle_core::{Device, Tensor};
-use robin_core::{Error, Result, Scores};
+use robin_core::{Error, Evaluation, Result, Scores};
 
 pub use cross_entropy::cross_entropy;
 pub use divergence::Divergence;
@@ -27,6 +27,16 @@ pub struct Losses {
     pub values: Vec<f64>,
     /// For each batch of logits that went in, the derivative of each example's own value on its logits, `[n, k]`.
     pub gradients: Vec<Tensor>,
+}
+
+impl Losses {
+    /// What an attack raises, as what a training lowers.
+    pub(crate) fn of(evaluation: &Evaluation) -> Self {
+        Self {
+            values: evaluation.values.iter().map(|&value| f64::from(value)).collect(),
+            gradients: vec![evaluation.score_gradient.clone()],
+        }
+    }
 }
 
 /// The value of one example from its log-probabilities when clean and perturbed and its label; the last two are

@@ -105,7 +105,7 @@ impl Run {
     /// The training attack's final images.
     fn attack(&self, network: &dyn Network, batch: &Batch, start: &Tensor) -> Tensor {
         let model = attacked(network, &self.config).unwrap();
-        attack(&*model, &self.config.method, batch, Begin::At(start), &CancelToken::new()).unwrap()
+        attack(&*model, &self.config, batch, Begin::At(start), &CancelToken::new()).unwrap()
     }
 
     fn gradients(&self, network: &mut dyn Network, batch: Batch, perturbed: Tensor) -> StepResult {
