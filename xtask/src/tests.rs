@@ -48,6 +48,48 @@ fn a_filter_without_a_match_lists_the_rows() {
     assert!(message.contains("cifar10/resnet50/linf, mnist/cnn2/l2"), "{message}");
 }
 
+/// The command lines that `--help` and the README show, `\` at their ends joined.
+fn shown() -> Vec<String> {
+    fn collect(command: &clap::Command, into: &mut String) {
+        into.push_str(&command.get_after_help().map(ToString::to_string).unwrap_or_default());
+        into.push('\n');
+        command.get_subcommands().for_each(|command| collect(command, into));
+    }
+    let mut text = include_str!("../../README.md").to_owned();
+    text.push('\n');
+    collect(&Cli::command(), &mut text);
+    let joined = text.replace("\\\n", " ").replace(" && ", "\n");
+    let lines = joined.lines().filter_map(|line| line.trim().strip_prefix("cargo xtask "));
+    // What stands behind two blanks or a # explains.
+    let command = |line: &str| line.split('#').next().unwrap_or_default().trim().to_owned();
+    lines.map(command).collect()
+}
+
+#[test]
+fn every_command_that_help_and_readme_show_parses() {
+    let commands = shown();
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in &commands {
+        let words = ["xtask"].into_iter().chain(command.split_whitespace());
+        match Cli::try_parse_from(words) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => {}
+            Err(error) => panic!("{command}: {error}"),
+        }
+    }
+    let evaluations: Vec<bool> = commands
+        .iter()
+        .filter(|command| command.starts_with("evaluate --model"))
+        .map(|command| {
+            match Cli::parse_from(["xtask"].into_iter().chain(command.split_whitespace())).command {
+                Command::Evaluate(arguments) => arguments.is_whole(),
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect();
+    assert!(!evaluations.is_empty() && evaluations.iter().all(|whole| *whole), "{evaluations:?}");
+}
+
 #[test]
 fn seeds_are_a_list_without_repetition() {
     let (code, message) = failure(&["reproduce", "table-1", "--seeds", "0,1,0"]);

@@ -12,6 +12,7 @@ use robin_experiments::foreign::{AttackReport, AttackRequest, MeansRequest, Stra
 use serde_json::{Map, Value};
 
 use super::{ImagesArguments, SubjectArguments, print_json};
+use crate::device::DeviceArguments;
 use crate::interrupt;
 
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ use crate::interrupt;
 pub(crate) struct Arguments {
     #[command(flatten)]
     subject: SubjectArguments,
+    #[command(flatten)]
+    device: DeviceArguments,
     #[command(flatten)]
     images: ImagesArguments,
     /// The base attack, or autoattack: four of them, each on the images that the ones before have left standing.
@@ -99,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         settings.insert("step_size".to_owned(), MeansRequest::absolute_step(pixels));
     }
     let request = AttackRequest {
-        subject: arguments.subject.request()?,
+        subject: arguments.subject.request(&arguments.device)?,
         images: arguments.images.request(),
         means: MeansRequest {
             attack: arguments.attack.clone(),

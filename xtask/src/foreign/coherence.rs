@@ -5,6 +5,7 @@ use robin_coherence::Summary;
 use robin_experiments::foreign::{CoherenceReport, CoherenceRequest, coherence};
 
 use super::{ImagesArguments, SubjectArguments, print_json};
+use crate::device::DeviceArguments;
 use crate::interrupt;
 
 #[derive(Debug, Args)]
@@ -20,6 +21,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     subject: SubjectArguments,
     #[command(flatten)]
+    device: DeviceArguments,
+    #[command(flatten)]
     images: ImagesArguments,
     /// Bins of the histogram over [-1, 1].
     #[arg(long, value_name = "N", default_value_t = 40)]
@@ -31,7 +34,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = CoherenceRequest {
-        subject: arguments.subject.request()?,
+        subject: arguments.subject.request(&arguments.device)?,
         images: arguments.images.request(),
         bins: arguments.bins,
         seed: arguments.seed,

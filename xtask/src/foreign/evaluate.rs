@@ -7,10 +7,11 @@ use clap::{Args, ValueEnum};
 use robin_core::{Budget, Epsilon, Norm, Seed};
 use robin_evaluation::battery::{Finding, Scope, Status};
 use robin_evaluation::controls::{Control, self_test};
-use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, evaluate};
+use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, SubjectRequest, evaluate};
 
 use super::attack::bad_gradients;
 use super::{ImagesArguments, SubjectArguments, print_json};
+use crate::device::DeviceArguments;
 use crate::interrupt;
 
 #[derive(Debug, Args)]
@@ -27,6 +28,8 @@ pub(crate) struct Arguments {
     self_test: bool,
     #[command(flatten)]
     subject: Option<SubjectArguments>,
+    #[command(flatten)]
+    device: DeviceArguments,
     #[command(flatten)]
     images: Option<ImagesArguments>,
     #[command(flatten)]
@@ -65,6 +68,14 @@ struct Evaluation {
     allow_bad_gradients: bool,
 }
 
+impl Arguments {
+    /// Whether a classifier, images and a budget were given.
+    #[cfg(test)]
+    pub(crate) fn is_whole(&self) -> bool {
+        self.subject.is_some() && self.images.is_some() && self.evaluation.is_some()
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Battery {
     /// 64 images, fewer steps and samples.
@@ -78,7 +89,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return tested();
     }
     match (&arguments.subject, &arguments.images, &arguments.evaluation) {
-        (Some(subject), Some(images), Some(evaluation)) => evaluated(subject, images, evaluation),
+        (Some(subject), Some(images), Some(evaluation)) => {
+            evaluated(subject.request(&arguments.device)?, images, evaluation)
+        }
         _ => Err(robin_experiments::Error::Unfit {
             option: "evaluate",
             given: "without a classifier, images or a budget".to_owned(),
@@ -89,12 +102,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn evaluated(
-    subject: &SubjectArguments,
+    subject: SubjectRequest,
     images: &ImagesArguments,
     arguments: &Evaluation,
 ) -> anyhow::Result<()> {
     let request = EvaluateRequest {
-        subject: subject.request()?,
+        subject,
         images: images.request(),
         budget: Budget { norm: arguments.norm, epsilon: arguments.epsilon },
         steps: arguments.steps,

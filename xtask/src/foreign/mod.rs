@@ -18,7 +18,7 @@ use robin_experiments::foreign::{How, ImagesRequest, Normalize, SubjectRequest, 
 
 use crate::device::DeviceArguments;
 
-/// Which classifier.
+/// Which classifier. Nothing is flattened into it: clap finds an optional group by its own arguments only.
 #[derive(Debug, Args)]
 pub(crate) struct SubjectArguments {
     /// The architecture of every network.
@@ -37,8 +37,6 @@ pub(crate) struct SubjectArguments {
     /// merge-binary.
     #[arg(long, value_name = "NAME")]
     aggregate: Option<Aggregation>,
-    #[command(flatten)]
-    device: DeviceArguments,
 }
 
 /// Which images, and how the work is done.
@@ -80,14 +78,14 @@ fn split(text: &str) -> Result<Split, String> {
 }
 
 impl SubjectArguments {
-    pub(crate) fn request(&self) -> anyhow::Result<SubjectRequest> {
+    pub(crate) fn request(&self, device: &DeviceArguments) -> anyhow::Result<SubjectRequest> {
         Ok(SubjectRequest {
             model: self.model.clone(),
             weights: self.weights.clone(),
             width: self.width,
             normalize: self.normalize.clone(),
             aggregate: self.aggregate,
-            device: self.device.device()?,
+            device: device.device()?,
         })
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use robin_experiments::foreign::verify;
 
 use super::{ImagesArguments, SubjectArguments, print_json};
+use crate::device::DeviceArguments;
 use crate::interrupt;
 
 #[derive(Debug, Args)]
@@ -21,11 +22,13 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     subject: SubjectArguments,
     #[command(flatten)]
+    device: DeviceArguments,
+    #[command(flatten)]
     images: ImagesArguments,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (subject, images) = (arguments.subject.request()?, arguments.images.request());
+    let (subject, images) = (arguments.subject.request(&arguments.device)?, arguments.images.request());
     let cancel = interrupt::token()?;
     let found = arguments.images.with(&cancel, |how| Ok(verify(&arguments.file, &subject, &images, how)?))?;
     if arguments.images.json {
