@@ -2,7 +2,6 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
-mod allocator;
 mod bench;
 mod data;
 mod device;
@@ -26,6 +25,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use robin_experiments::Environment;
 use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Adversarial robustness of one-vs-all classifiers: the paper's tables, and the project's chores.
 #[derive(Debug, Parser)]
@@ -69,7 +71,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    allocator::give_back_at_once();
     let cli = Cli::parse();
     // `train` says what its trainings warn of with the name of the network.
     // The renderer of the report's PNG files warns of dashes of length zero, which draw nothing.
