@@ -54,7 +54,9 @@ pub(crate) struct Arguments {
     /// Input normalisation: none, or MEAN,.../STD,... [default: the data set's].
     #[arg(long, value_parser = normalize, value_name = "NUMBERS")]
     normalize: Option<Normalization>,
-    /// multiclass, one-vs-all: a network for each class, or shared-trunk: one with an output for each.
+    /// Which networks: multiclass; those of an aggregate (one-vs-all, one-vs-one, hierarchical:SPLIT, shared-trunk,
+    /// ensemble:N); or other:COUNT[:ORDER], where only the first
+    /// COUNT - 1 classes of a class order stand alone.
     #[arg(long, value_parser = text::classifier, default_value = "multiclass")]
     classifier: TrainedKind,
     /// Only the arms of these classes, separated by commas.

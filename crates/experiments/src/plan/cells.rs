@@ -127,7 +127,8 @@ impl Builder<'_> {
     ) -> Result<Option<Vec<usize>>> {
         let Some(ran) = &row.planned.classifiers[classifier] else { return Ok(None) };
         let classifier = &spec.classifiers[classifier];
-        let parts = parts(classifier, row.train.num_classes())
+        let (members, wider) = (classifier.members, classifier.width_factor.is_some());
+        let parts = parts(classifier.kind, members, wider, row.train.num_classes())
             .map_err(|reason| fault(spec, &format!("classifier {}", classifier.name), &reason))?;
         let networks = parts.into_iter().map(|part| {
             let label = [&row.planned.row.label(), &classifier.name, &part.label]

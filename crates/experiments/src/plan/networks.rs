@@ -4,22 +4,22 @@ use robin_aggregation::{Aggregation, SplitName};
 use robin_data::{Groups, LabelMap};
 use robin_training::Outputs;
 
-use crate::spec::{ClassifierKind, ClassifierSpec};
+use crate::spec::ClassifierKind;
 
 /// One network of a classifier.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// Behind the classifier's name, for people; empty for the only one.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// What it tells apart.
-    pub(super) labels: LabelMap,
+    pub(crate) labels: LabelMap,
     /// Its number under the root seed: networks that differ never begin with the same weights, and those that
     /// are the same in two classifiers are trained once.
-    pub(super) address: u64,
+    pub(crate) address: u64,
     /// Whether it is an arm of one class against all others, with the batches of such arms.
-    pub(super) arm: bool,
+    pub(crate) arm: bool,
     /// What its outputs are to the loss.
-    pub(super) outputs: Outputs,
+    pub(crate) outputs: Outputs,
 }
 
 impl Part {
@@ -28,38 +28,42 @@ impl Part {
     }
 }
 
-/// Address of a network of one output for each of one-vs-all's questions.
-pub(crate) const SHARED_TRUNK: u64 = 31_000;
-
 /// First addresses. 0 is the network with all classes, then come the arms of one-vs-all, as they always did.
 mod address {
     pub(super) const MEMBERS: u64 = 1_000;
     pub(super) const PAIRS: u64 = 2_000;
     pub(super) const STAGES: u64 = 20_000;
     pub(super) const WIDER: u64 = 30_000;
+    pub(super) const SHARED_TRUNK: u64 = 31_000;
     pub(super) const CLASS_COUNTS: u64 = 100_000;
 }
 
 /// `MODEL[count]` of section 3 under the class order number `number`, which is `order`.
-pub(super) fn class_count(count: usize, number: usize, order: Vec<u32>) -> Part {
+pub(crate) fn class_count(count: usize, number: usize, order: Vec<u32>) -> Part {
     let address = address::CLASS_COUNTS + (number * (order.len() + 1) + count) as u64;
     Part::new(format!("model {count} order {number}"), LabelMap::Other { classes: count, order }, address)
 }
 
-/// The networks of `classifier` for data of `classes` classes, in the order that its aggregate takes them.
+/// The networks of a classifier for data of `classes` classes, in the order that its aggregate takes them. `members`
+/// belongs to an ensemble; a network is `wider` than the row's if it has a width of its own.
 ///
 /// # Errors
-/// In words, what `classifier` lacks or cannot be trained.
-pub(super) fn parts(classifier: &ClassifierSpec, classes: usize) -> Result<Vec<Part>, String> {
-    let aggregation = match classifier.kind {
+/// In words, what the classifier lacks or cannot be trained.
+pub(crate) fn parts(
+    kind: ClassifierKind,
+    members: Option<usize>,
+    wider: bool,
+    classes: usize,
+) -> Result<Vec<Part>, String> {
+    let aggregation = match kind {
         ClassifierKind::Single => {
             // A wider network is another one.
-            let address = if classifier.width_factor.is_some() { address::WIDER } else { 0 };
+            let address = if wider { address::WIDER } else { 0 };
             return Ok(vec![Part::new(String::new(), LabelMap::Identity, address)]);
         }
         ClassifierKind::Aggregate(aggregation) => aggregation,
     };
-    if aggregation != Aggregation::Ensemble && classifier.members.is_some() {
+    if aggregation != Aggregation::Ensemble && members.is_some() {
         return Err(format!("members belongs to an ensemble, not to {aggregation}"));
     }
     let classes = classes as u32;
@@ -90,7 +94,7 @@ pub(super) fn parts(classifier: &ClassifierSpec, classes: usize) -> Result<Vec<P
             });
             Ok(std::iter::once(coarse).chain(fine).collect())
         }
-        Aggregation::Ensemble => match classifier.members {
+        Aggregation::Ensemble => match members {
             Some(members) if members >= 2 => Ok((0..members as u64)
                 .map(|member| {
                     // The first one is the network that stands alone elsewhere.
@@ -101,7 +105,7 @@ pub(super) fn parts(classifier: &ClassifierSpec, classes: usize) -> Result<Vec<P
             other => Err(format!("an ensemble needs members of 2 or more, not {other:?}")),
         },
         Aggregation::SharedTrunk => {
-            let trunk = Part::new("shared trunk".to_owned(), LabelMap::Identity, SHARED_TRUNK);
+            let trunk = Part::new("shared trunk".to_owned(), LabelMap::Identity, address::SHARED_TRUNK);
             Ok(vec![Part { outputs: Outputs::OneVsAll, ..trunk }])
         }
     }
@@ -113,15 +117,8 @@ mod tests {
 
     use super::*;
 
-    fn classifier(kind: &str, members: Option<usize>) -> ClassifierSpec {
-        ClassifierSpec {
-            name: kind.to_owned(),
-            kind: kind.parse().unwrap(),
-            strategies: vec!["softmax".parse().unwrap()],
-            members,
-            width_factor: None,
-            rows: None,
-        }
+    fn of(kind: &str, members: Option<usize>) -> Result<Vec<Part>, String> {
+        parts(kind.parse().unwrap(), members, false, 10)
     }
 
     #[test]
@@ -135,26 +132,25 @@ mod tests {
             "hierarchical:first5-last5",
         ];
         for kind in kinds {
-            let classifier = classifier(kind, None);
-            let parts = parts(&classifier, 10).unwrap();
-            let ClassifierKind::Aggregate(aggregation) = classifier.kind else { unreachable!() };
+            let parts = of(kind, None).unwrap();
+            let ClassifierKind::Aggregate(aggregation) = kind.parse().unwrap() else { unreachable!() };
             let outputs: Vec<usize> = parts.iter().map(|part| part.labels.num_classes(10)).collect();
             assert_eq!(Some(outputs), aggregation.outputs(10, 2), "{kind}");
             for part in parts {
                 assert!(seen.insert(part.address), "{kind} {}", part.label);
             }
         }
-        for part in parts(&classifier("ensemble", Some(5)), 10).unwrap() {
+        for part in of("ensemble", Some(5)).unwrap() {
             assert!(seen.insert(part.address), "{}", part.label);
         }
         // The network that stands alone is the ensemble's first.
-        assert!(seen.contains(&parts(&classifier("single", None), 10).unwrap()[0].address));
+        assert!(seen.contains(&of("single", None).unwrap()[0].address));
     }
 
     #[test]
     fn what_cannot_be_trained_is_refused() {
         for (kind, members) in [("ensemble", None), ("ensemble", Some(1)), ("one-vs-all", Some(3))] {
-            assert!(parts(&classifier(kind, members), 10).unwrap_err().contains("ensemble"), "{kind}");
+            assert!(of(kind, members).unwrap_err().contains("ensemble"), "{kind}");
         }
     }
 }

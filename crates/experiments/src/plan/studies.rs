@@ -13,7 +13,7 @@ use super::settings::{data, json, numerics};
 use super::{Ran, Work};
 use crate::alignment::Compared;
 use crate::key::Key;
-use crate::spec::{AttackSpec, ClassifierKind, ClassifierSpec, Recipe, Spec, StudySpec, ToySpec};
+use crate::spec::{AttackSpec, ClassifierKind, Recipe, Spec, StudySpec, ToySpec};
 use crate::study::coherence::CoherenceWork;
 use crate::study::distances::DistancesWork;
 use crate::study::one_class::{CLASS, OneClassWork};
@@ -194,17 +194,10 @@ impl Builder<'_> {
         for (name, aggregate, members) in
             [("robin", "one-vs-all", None), ("ensemble", "ensemble", Some(members))]
         {
-            let classifier = ClassifierSpec {
-                name: name.to_owned(),
-                kind: aggregate.parse().map_err(|error: String| fault(spec, "[study]", &error))?,
-                strategies: Vec::new(),
-                members,
-                width_factor: None,
-                rows: None,
-            };
-            let ClassifierKind::Aggregate(aggregation) = classifier.kind else { continue };
+            let kind = aggregate.parse().map_err(|error: String| fault(spec, "[study]", &error))?;
+            let ClassifierKind::Aggregate(aggregation) = kind else { continue };
             let compared = Compared::of(aggregation).expect("both have a coherence");
-            let parts = parts(&classifier, at.row.train.num_classes());
+            let parts = parts(kind, members, false, at.row.train.num_classes());
             let parts = parts.map_err(|reason| fault(spec, "[study]", &reason))?;
             let row = at.row.planned.row.label();
             let networks: Vec<usize> = parts

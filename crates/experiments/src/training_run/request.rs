@@ -3,25 +3,54 @@
 use std::fmt;
 use std::str::FromStr;
 
+use robin_aggregation::Aggregation;
 use robin_attacks::StepSize;
 use robin_core::{Epsilon, Norm};
 use robin_data::{Choice, Flip, Padding, Sampling, Source, Split};
 use robin_training::{AttackMode, Proportion, Schedule};
-use serde::Serialize;
 
-use crate::spec::Normalize;
+use crate::spec::{ClassifierKind, Normalize};
 use crate::{Device, Error, Result};
 
 /// Which networks are trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrainedKind {
-    /// One with all classes.
-    Single,
+    /// Those of a classifier: one with all classes, or an aggregate's.
+    Classifier {
+        /// How they become one classifier.
+        kind: ClassifierKind,
+        /// How many an ensemble has.
+        members: Option<usize>,
+    },
+    /// `MODEL[count]` of the paper's section 3: all classes but some are one, `OTHER`.
+    Merged {
+        /// Classes that the network tells apart.
+        count: usize,
+        /// Number of the class order, drawn from the root seed.
+        order: usize,
+    },
+}
+
+impl TrainedKind {
+    /// One network with all classes.
+    pub const MULTICLASS: Self = Self::of(ClassifierKind::Single);
     /// One for each class, against all others.
-    OneVsAll,
-    /// One with an output for each of these questions.
-    SharedTrunk,
+    pub const ONE_VS_ALL: Self = Self::of(ClassifierKind::Aggregate(Aggregation::OneVsAll));
+
+    /// The networks of a classifier that is no ensemble.
+    pub const fn of(kind: ClassifierKind) -> Self {
+        Self::Classifier { kind, members: None }
+    }
+}
+
+impl fmt::Display for TrainedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classifier { kind, members: None } => write!(f, "{kind}"),
+            Self::Classifier { kind, members: Some(members) } => write!(f, "{kind}:{members}"),
+            Self::Merged { count, order } => write!(f, "other:{count}:{order}"),
+        }
+    }
 }
 
 /// A training as it is asked for.

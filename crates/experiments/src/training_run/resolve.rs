@@ -1,13 +1,15 @@
 //! From a request to everything that decides the result; every mistake is found here.
 
 use robin_core::{Budget, Epsilon, Norm, Purpose, Seed};
-use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling};
-use robin_training::{AttackStart, Config, Method, Outputs, Proportion, Validation, WeightAveraging};
+use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, class_order};
+use robin_training::{AttackStart, Config, Method, Proportion, Validation, WeightAveraging};
 use serde_json::{Value, json};
 
 use super::request::{MethodName, Overrides, RecipeName, Request};
 use super::{Arm, TrainingRun};
-use crate::plan::{NetworkIdentity, NetworkWork, SHARED_TRUNK, check_normalize, network_settings};
+use crate::plan::{
+    NetworkIdentity, NetworkWork, Part, check_normalize, class_count, network_settings, parts,
+};
 use crate::spec::{Recipe, Spec};
 use crate::training_run::TrainedKind;
 use crate::{Error, Result};
@@ -36,7 +38,7 @@ impl TrainingRun {
         let arms = arms(request, data.num_classes())?;
         let budget = budget(request)?;
         let settings = Settings { spec: &spec, recipe: &recipe, request, budget };
-        let arms = arms.into_iter().map(|labels| settings.arm(&data, labels)).collect::<Result<Vec<_>>>()?;
+        let arms = arms.into_iter().map(|part| settings.arm(&data, part)).collect::<Result<Vec<_>>>()?;
         let shared = shared(request, &arms[0]);
         Ok(Self { settings: shared, arms, device: request.device })
     }
@@ -79,28 +81,30 @@ fn load(request: &Request) -> Result<Dataset> {
     })
 }
 
-/// What each network tells apart, in class order.
-fn arms(request: &Request, classes: usize) -> Result<Vec<LabelMap>> {
+/// The networks, in their aggregate's order.
+fn arms(request: &Request, classes: usize) -> Result<Vec<Part>> {
+    let refuse = |reason: String| option("--classifier", &request.classifier, reason);
     let all = match request.classifier {
-        TrainedKind::Single | TrainedKind::SharedTrunk => None,
-        TrainedKind::OneVsAll => Some(0..classes as u32),
-    };
-    match (all, &request.arms) {
-        (None, None) => Ok(vec![LabelMap::Identity]),
-        (None, Some(arms)) => Err(option("--arm", &list(arms), "nothing: the classifier has one network")),
-        (Some(all), None) => Ok(all.map(|class| LabelMap::OneVsAll { class }).collect()),
-        (Some(all), Some(arms)) => {
-            let legal = arms.iter().all(|class| all.contains(class));
-            let distinct = arms.iter().enumerate().all(|(at, class)| !arms[..at].contains(class));
-            if arms.is_empty() || !legal || !distinct {
-                let allowed = format!("classes 0 to {}, each once", classes.saturating_sub(1));
-                return Err(option("--arm", &list(arms), allowed));
-            }
-            let mut sorted = arms.clone();
-            sorted.sort_unstable();
-            Ok(sorted.into_iter().map(|class| LabelMap::OneVsAll { class }).collect())
+        TrainedKind::Classifier { kind, members } => {
+            parts(kind, members, false, classes).map_err(|reason| refuse(format!("another: {reason}")))?
         }
+        TrainedKind::Merged { count, order } if (2..=classes).contains(&count) => {
+            vec![class_count(count, order, class_order(classes, Seed::new(request.seed), order as u64))]
+        }
+        TrainedKind::Merged { .. } => return Err(refuse(format!("other:2 to other:{classes}"))),
+    };
+    let Some(arms) = &request.arms else { return Ok(all) };
+    if request.classifier != TrainedKind::ONE_VS_ALL {
+        return Err(option("--arm", &list(arms), "nothing: it is for one-vs-all"));
     }
+    let distinct = arms.iter().enumerate().all(|(at, class)| !arms[..at].contains(class));
+    if arms.is_empty() || !arms.iter().all(|&class| (class as usize) < classes) || !distinct {
+        let allowed = format!("classes 0 to {}, each once", classes.saturating_sub(1));
+        return Err(option("--arm", &list(arms), allowed));
+    }
+    let mut numbered: Vec<(u32, Part)> = (0..).zip(all).collect();
+    numbered.retain(|(class, _)| arms.contains(class));
+    Ok(numbered.into_iter().map(|(_, part)| part).collect())
 }
 
 /// The budget that is trained for, and measured with.
@@ -132,8 +136,12 @@ struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    fn arm(&self, data: &Dataset, labels: LabelMap) -> Result<Arm> {
+    fn arm(&self, data: &Dataset, part: Part) -> Result<Arm> {
         let (request, over) = (self.request, &self.request.overrides);
+        let Part { label, labels, address, .. } = &part;
+        // Some networks learn from some classes only.
+        let data =
+            &data.restricted(labels).map_err(|error| option("--classifier", &request.classifier, error))?;
         let outputs = labels.num_classes(data.num_classes());
         let graph =
             robin_models::build(&request.model, request.width, data.shape(), outputs).map_err(|error| {
@@ -149,8 +157,8 @@ impl Settings<'_> {
                     }
                 }
             })?;
-        let config = self.config(data, &labels)?;
-        self.check(&config, data, &labels, outputs)?;
+        let config = self.config(data, &part)?;
+        self.check(&config, data, labels, outputs)?;
         let normalize = over.normalize.clone().unwrap_or_else(|| self.recipe.normalize.clone());
         if let Some(normalize) = &normalize {
             check_normalize(normalize, data.shape()[0])
@@ -162,13 +170,9 @@ impl Settings<'_> {
         let attack = self.spec.training_set.clone();
         attack.attack.build(self.budget).map_err(|error| option("--epsilon", &self.budget.epsilon, error))?;
 
-        let (name, address) = match &labels {
-            LabelMap::OneVsAll { class } => (format!("arm-{class}"), u64::from(*class) + 1),
-            _ if request.classifier == TrainedKind::SharedTrunk => ("shared-trunk".to_owned(), SHARED_TRUNK),
-            _ => ("multiclass".to_owned(), 0),
-        };
-        let seed = Seed::new(request.seed).derive(Purpose::Network, address);
-        let data = data.clone();
+        let name = if label.is_empty() { "multiclass".to_owned() } else { label.replace(' ', "-") };
+        let seed = Seed::new(request.seed).derive(Purpose::Network, *address);
+        let (data, labels) = (data.clone(), labels.clone());
         let budget = self.budget;
         let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack, budget };
         let width = match request.width {
@@ -177,27 +181,24 @@ impl Settings<'_> {
                 robin_models::find(&request.model).map_err(Error::work("finding the model"))?.default_width
             }
         };
-        let identity = NetworkIdentity { model: &request.model, width, root: request.seed, address };
+        let identity =
+            NetworkIdentity { model: &request.model, width, root: request.seed, address: *address };
         let settings = network_settings(&work, &identity, request.device)?;
         Ok(Arm { name, settings, work })
     }
 
     /// The training settings of one network.
-    fn config(&self, data: &Dataset, labels: &LabelMap) -> Result<Config> {
+    fn config(&self, data: &Dataset, part: &Part) -> Result<Config> {
         let (request, over) = (self.request, &self.request.overrides);
         let strong = request.recipe == RecipeName::Strong;
         // Digits are not the same in a mirror.
         let photographs = request.dataset.published() == Some(DatasetName::Cifar10);
-        let sampling = over.sampling.unwrap_or(match labels {
-            LabelMap::OneVsAll { .. } => self.recipe.arm_sampling,
-            _ => self.recipe.sampling,
-        });
+        let usual = if part.arm { self.recipe.arm_sampling } else { self.recipe.sampling };
+        let sampling = over.sampling.unwrap_or(usual);
         let epochs = over.epochs.unwrap_or(self.recipe.epochs);
         let mut config = self.recipe.config(self.budget, epochs, sampling);
         config.method = self.method(&config.method)?;
-        if request.classifier == TrainedKind::SharedTrunk {
-            config.outputs = Outputs::OneVsAll;
-        }
+        config.outputs = part.outputs;
         config.attack_mode = over.attack_mode.unwrap_or_default();
         let set = |field: &mut f64, value: Option<f64>| *field = value.unwrap_or(*field);
         set(&mut config.learning_rate, over.learning_rate);
@@ -331,7 +332,7 @@ fn shared(request: &Request, arm: &Arm) -> Value {
         fields.shift_remove("labels");
     }
     settings["kind"] = json!("training-run");
-    settings["classifier"] = json!(request.classifier);
+    settings["classifier"] = json!(request.classifier.to_string());
     settings["seed"] = json!({ "root": request.seed });
     settings
 }

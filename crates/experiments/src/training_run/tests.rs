@@ -101,7 +101,7 @@ impl Watch for Counter {
 
 #[test]
 fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
-    let run = run(&request(TrainedKind::Single));
+    let run = run(&request(TrainedKind::MULTICLASS));
     let (straight, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let outcome = executed(&run, straight.path(), &(), &CancelToken::new()).unwrap();
     assert_eq!((outcome.trained, outcome.failures.len(), outcome.cancelled), (1, 0, false));
@@ -141,7 +141,7 @@ fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
 
 #[test]
 fn a_table_keeps_the_same_best_and_last_weights() {
-    let run = run(&request(TrainedKind::Single));
+    let run = run(&request(TrainedKind::MULTICLASS));
     let folder = tempfile::tempdir().unwrap();
     executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
     let watched = Watched { index: 0, kind: Kind::Network, label: "multiclass" };
@@ -160,7 +160,7 @@ fn a_table_keeps_the_same_best_and_last_weights() {
     assert_eq!(results["last"]["weights_sha256"], sha256(&last));
     assert_eq!(weights, Weights { chosen: best, last: Some(last) });
 
-    let mut without = request(TrainedKind::Single);
+    let mut without = request(TrainedKind::MULTICLASS);
     without.overrides.validation = Some(0);
     let checkpointing = Checkpointing::new(folder.path().join("without.ckpt"), Duration::from_secs(3600));
     let run = TrainingRun::new(&without).unwrap();
@@ -170,7 +170,7 @@ fn a_table_keeps_the_same_best_and_last_weights() {
 
 #[test]
 fn a_shared_trunk_is_one_network_with_the_arms_questions() {
-    let mut request = request(TrainedKind::SharedTrunk);
+    let mut request = request(text::classifier("shared-trunk").unwrap());
     request.overrides.epochs = Some(4);
     let run = run(&request);
     assert_eq!(run.arms.iter().map(|arm| arm.name.as_str()).collect::<Vec<_>>(), ["shared-trunk"]);
@@ -196,9 +196,45 @@ fn a_shared_trunk_is_one_network_with_the_arms_questions() {
     assert!(message.contains("multiclass and one-vs-all with trades and mart"), "{message}");
 }
 
+/// Names, numbers of outputs, and that only images of a network's own classes are trained on.
+#[test]
+fn networks_of_every_aggregate_can_be_trained() {
+    for (classifier, count, first, outputs) in [
+        ("multiclass", 1, "multiclass", 10),
+        ("one-vs-all", 10, "arm-0", 2),
+        ("one-vs-one", 45, "pair-0-1", 2),
+        ("hierarchical:animals-objects", 3, "animals-objects-coarse", 2),
+        ("ensemble:3", 3, "member-0", 10),
+        ("shared-trunk", 1, "shared-trunk", 10),
+        ("other:4", 1, "model-4-order-0", 4),
+        ("other:2:7", 1, "model-2-order-7", 2),
+    ] {
+        let mut request = request(text::classifier(classifier).unwrap());
+        (request.overrides.validation, request.overrides.batch_size) = (None, Some(8));
+        let run = run(&request);
+        assert_eq!((run.arms.len(), run.arms[0].name.as_str()), (count, first), "{classifier}");
+        for arm in &run.arms {
+            let work = &arm.work;
+            assert!(work.labels.apply_all(work.data.labels()).is_ok(), "{classifier} {}", arm.name);
+            assert_eq!(work.graph.num_outputs(), work.labels.num_classes(10));
+        }
+        assert_eq!(run.arms[0].work.graph.num_outputs(), outputs, "{classifier}");
+        if classifier == "one-vs-one" {
+            assert!(run.arms[0].work.data.labels().iter().all(|&label| label < 2));
+        }
+    }
+    let refused = |classifier: &str| match text::classifier(classifier) {
+        Ok(kind) => TrainingRun::new(&request(kind)).unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert!(refused("other:11").contains("allowed is other:2 to other:10"));
+    assert!(refused("ensemble:1").contains("members of 2 or more"));
+    assert!(refused("one-versus-all").contains("hierarchical:animals-objects"));
+}
+
 #[test]
 fn arms_do_not_depend_on_what_is_trained_beside_them() {
-    let mut request = request(TrainedKind::OneVsAll);
+    let mut request = request(TrainedKind::ONE_VS_ALL);
     request.arms = Some(vec![7, 2]);
     let (both, one) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let watch = Counter::default();
@@ -221,7 +257,7 @@ fn arms_do_not_depend_on_what_is_trained_beside_them() {
 
 #[test]
 fn an_arm_that_fails_does_not_stop_the_others() {
-    let mut request = request(TrainedKind::OneVsAll);
+    let mut request = request(TrainedKind::ONE_VS_ALL);
     request.arms = Some(vec![1, 4]);
     let folder = tempfile::tempdir().unwrap();
     let cancelled = CancelToken::new();
@@ -242,7 +278,7 @@ fn an_arm_that_fails_does_not_stop_the_others() {
 #[test]
 fn a_folder_belongs_to_its_settings_and_damage_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
-    let first = request(TrainedKind::Single);
+    let first = request(TrainedKind::MULTICLASS);
     executed(&run(&first), folder.path(), &(), &CancelToken::new()).unwrap();
     let message = |change: &dyn Fn(&mut Request)| {
         let mut request = first.clone();
@@ -276,7 +312,7 @@ fn a_folder_belongs_to_its_settings_and_damage_is_noticed() {
 #[test]
 fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
     let message = |change: &dyn Fn(&mut Request)| {
-        let mut request = request(TrainedKind::Single);
+        let mut request = request(TrainedKind::MULTICLASS);
         change(&mut request);
         let error = TrainingRun::new(&request).unwrap_err();
         assert!(error.is_usage() || matches!(error, Error::Data { .. }), "{error}");
@@ -322,7 +358,7 @@ fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
     ] {
         assert!(found.contains(expected), "{found}\nwanted: {expected}");
     }
-    let mut arms = request(TrainedKind::OneVsAll);
+    let mut arms = request(TrainedKind::ONE_VS_ALL);
     for wrong in [vec![10], vec![1, 1], vec![]] {
         arms.arms = Some(wrong);
         let message = TrainingRun::new(&arms).unwrap_err().to_string();
@@ -332,7 +368,7 @@ fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
 
 #[test]
 fn recipes_are_the_papers_and_what_is_said_goes_before_them() {
-    let mut request = request(TrainedKind::OneVsAll);
+    let mut request = request(TrainedKind::ONE_VS_ALL);
     request.dataset = Choice::Published(DatasetName::Cifar10);
     request.train_images = None;
     request.overrides = Overrides::default();

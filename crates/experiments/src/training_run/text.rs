@@ -1,9 +1,11 @@
 //! Settings as they are written on the command line.
 
+use robin_aggregation::Aggregation;
 use robin_attacks::StepSize;
 use robin_core::Epsilon;
 use robin_training::Schedule;
 
+use crate::spec::ClassifierKind;
 use crate::spec::Normalize;
 use crate::training_run::TrainedKind;
 use crate::{Error, Result};
@@ -61,16 +63,24 @@ pub fn normalize(text: &str) -> Result<Option<Normalize>> {
         .ok_or_else(|| unknown("normalisation", text, valid))
 }
 
-/// `multiclass`, `one-vs-all` or `shared-trunk`.
+/// `multiclass`, an aggregate by its name, `ensemble:N`, or `other:COUNT` and `other:COUNT:ORDER`.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the valid names.
 pub fn classifier(text: &str) -> Result<TrainedKind> {
-    match text {
-        "multiclass" => Ok(TrainedKind::Single),
-        "one-vs-all" => Ok(TrainedKind::OneVsAll),
-        "shared-trunk" => Ok(TrainedKind::SharedTrunk),
-        _ => Err(unknown("classifier", text, "multiclass, one-vs-all, shared-trunk")),
+    let valid = "multiclass, one-vs-all, one-vs-one, hierarchical:animals-objects, hierarchical:first5-last5, shared-trunk, \
+                 ensemble:N, other:COUNT[:ORDER]";
+    let refused = || unknown("classifier", text, valid);
+    let number = |text: &str| text.parse::<usize>().map_err(|_| refused());
+    match text.split(':').collect::<Vec<_>>()[..] {
+        ["multiclass"] => Ok(TrainedKind::MULTICLASS),
+        ["ensemble", members] => {
+            let kind = ClassifierKind::Aggregate(Aggregation::Ensemble);
+            Ok(TrainedKind::Classifier { kind, members: Some(number(members)?) })
+        }
+        ["other", count] => Ok(TrainedKind::Merged { count: number(count)?, order: 0 }),
+        ["other", count, order] => Ok(TrainedKind::Merged { count: number(count)?, order: number(order)? }),
+        _ => text.parse().map(TrainedKind::of).map_err(|_| refused()),
     }
 }
 
