@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_parser = normalize, value_name = "NUMBERS")]
     normalize: Option<Normalization>,
     /// Which networks: multiclass; those of an aggregate (one-vs-all, one-vs-one, hierarchical:SPLIT, shared-trunk,
-    /// ensemble:N); or other:COUNT[:ORDER], where only the first
+    /// ensemble:N); other:COUNT or other:COUNT:ORDER, where only the first
     /// COUNT - 1 classes of a class order stand alone.
     #[arg(long, value_parser = text::classifier, default_value = "multiclass")]
     classifier: TrainedKind,
