@@ -33,4 +33,4 @@ mod vector;
 pub use vector::LANES;
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
-pub const NUMERICS: u32 = 2;
+pub const NUMERICS: u32 = 3;

@@ -35,7 +35,9 @@ fn agrees_with_pytorch(name: &str) {
         assert_close(&pass.scores().to_vec().unwrap(), &golden.f64("logits.float64"), 1e-6);
         let evaluation = objective.evaluate(pass.scores()).unwrap();
         let dx = host::to_vec(&pass.input_gradient(&evaluation.score_gradient).unwrap()).unwrap();
-        assert_close(&dx, &golden.f64("input_gradient.float64"), 2e-6);
+        // Winograd's transforms for 5x5 kernels round more than a plain sum.
+        let tolerance = if executor.name() == "cpu" { 4e-6 } else { 2e-6 };
+        assert_close(&dx, &golden.f64("input_gradient.float64"), tolerance);
 
         let mut network = executor.network(&graph, parameters).unwrap();
         let mut loss = |scores: &[Scores]| -> robin_core::Result<Vec<Tensor>> {

@@ -69,8 +69,11 @@ fn assert_close(found: &[f32], expected: &[f64], bound: f64, what: &str) {
 
 /// A plain sum of up to a few hundred products in f32.
 const DIRECT: f64 = 2e-6;
-/// Winograd's transforms add and subtract up to eightfold values first: see `winograd::transforms`.
-const WINOGRAD: f64 = 1e-5;
+/// Winograd's transforms add and subtract up to eightfold values first, with eight points more of them: see
+/// `winograd::transforms`. Networks as a whole are held to bounds that know nothing of it (`crates/models/tests/accuracy.rs`).
+fn winograd_bound(g: &Geometry) -> f64 {
+    if g.kernel == 3 { 1e-5 } else { 2e-5 }
+}
 
 const IMAGES: usize = 3;
 
@@ -158,7 +161,7 @@ fn every_implementation_agrees_with_the_reference_on_every_instruction_set() {
         let (xs, dys) = (images(&x_layout, 1), images(&y_layout, 4));
         for isa in Isa::available() {
             for (name, y) in all(isa, &g, &weights, &place(&x_layout, &xs), false) {
-                let bound = if name == "winograd" { WINOGRAD } else { DIRECT };
+                let bound = if name == "winograd" { winograd_bound(&g) } else { DIRECT };
                 for (at, x) in xs.iter().enumerate() {
                     let expected =
                         reference::forward(&g, &wide(&weights), &vec![0.0; g.out_channels], &wide(x));
@@ -171,7 +174,7 @@ fn every_implementation_agrees_with_the_reference_on_every_instruction_set() {
                 }
             }
             for (name, dx) in all(isa, &g, &weights, &place(&y_layout, &dys), true) {
-                let bound = if name == "winograd" { WINOGRAD } else { DIRECT };
+                let bound = if name == "winograd" { winograd_bound(&g) } else { DIRECT };
                 for (at, dy) in dys.iter().enumerate() {
                     let expected = reference::input_gradient(&g, &wide(&weights), &wide(dy));
                     assert_close(
@@ -289,7 +292,7 @@ fn winograd_weight_gradients_agree_with_the_reference() {
         for isa in Isa::available() {
             for step in [1, 2, 50] {
                 let dw = winograd_weight_gradient(isa, &g, &x, &dy, count, step);
-                assert_close(&dw, &expected, WINOGRAD, &format!("dw by {step} {isa:?} {g:?}"));
+                assert_close(&dw, &expected, winograd_bound(&g), &format!("dw by {step} {isa:?} {g:?}"));
                 if isa.is_fused() && step == 2 {
                     fused.push(dw);
                 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::transforms::{POINTS, input};
+use super::transforms::{OUTPUTS, input};
 use super::{Geometry, Tiling};
 use crate::finish::{Bits, Source};
 use crate::isa::Isa;
@@ -57,6 +57,21 @@ impl Kernel for Input<'_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
+        // SAFETY: as this function's.
+        unsafe {
+            match self.tiling.points {
+                6 => self.tiles::<V, 6>(),
+                _ => self.tiles::<V, 8>(),
+            }
+        }
+    }
+}
+
+impl Input<'_> {
+    /// # Safety
+    /// The processor has the instruction set of `V`; `P` is the tiling's number of points.
+    #[inline(always)]
+    unsafe fn tiles<V: Vector, const P: usize>(self) {
         let Self { tiling, source, from, tiles, v, stride } = self;
         let first = tiles.start;
         for tile in tiles {
@@ -68,22 +83,22 @@ impl Kernel for Input<'_> {
                 match source {
                     Source::Dense(values) => {
                         let patch = Patch::new(tiling, from, values, image, row, column);
-                        if patch.exists[0] >= POINTS && patch.exists[1] >= POINTS {
-                            each_vector::<V>(&Inside(patch), from.channels, v, to, stride);
+                        if patch.exists[0] >= P && patch.exists[1] >= P {
+                            each_vector::<V, P>(&Inside(patch), from.channels, v, to, stride);
                         } else {
-                            each_vector::<V>(&patch, from.channels, v, to, stride);
+                            each_vector::<V, P>(&patch, from.channels, v, to, stride);
                         }
                     }
                     Source::Pooled(values, bits) => {
                         let windows = Windows::new(tiling, from, (values, bits), image, row, column);
-                        match windows.whole() {
+                        match windows.whole(P) {
                             Some(Begin::Window) => {
-                                each_vector::<V>(&Whole::<0>(windows), from.channels, v, to, stride);
+                                each_vector::<V, P>(&Whole::<0>(windows), from.channels, v, to, stride);
                             }
                             Some(Begin::Middle) => {
-                                each_vector::<V>(&Whole::<1>(windows), from.channels, v, to, stride);
+                                each_vector::<V, P>(&Whole::<1>(windows), from.channels, v, to, stride);
                             }
-                            None => each_vector::<V>(&windows, from.channels, v, to, stride),
+                            None => each_vector::<V, P>(&windows, from.channels, v, to, stride),
                         }
                     }
                 }
@@ -97,13 +112,19 @@ impl Kernel for Input<'_> {
 /// # Safety
 /// The processor has the instruction set of `V`; `v` has room.
 #[inline(always)]
-unsafe fn each_vector<V: Vector>(tile: &impl Tile, channels: usize, v: &mut [f32], to: usize, stride: usize) {
+unsafe fn each_vector<V: Vector, const P: usize>(
+    tile: &impl Tile,
+    channels: usize,
+    v: &mut [f32],
+    to: usize,
+    stride: usize,
+) {
     for channel in (0..channels).step_by(LANES) {
         // SAFETY: as this function's.
         unsafe {
-            let mut rows = [[V::zero(); POINTS]; POINTS];
-            for c in 0..POINTS {
-                let mut column = [V::zero(); POINTS];
+            let mut rows = [[V::zero(); P]; P];
+            for c in 0..P {
+                let mut column = [V::zero(); P];
                 for (r, value) in column.iter_mut().enumerate() {
                     *value = tile.load(r, c, channel);
                 }
@@ -113,14 +134,14 @@ unsafe fn each_vector<V: Vector>(tile: &impl Tile, channels: usize, v: &mut [f32
             }
             for (r, row) in rows.into_iter().enumerate() {
                 for (c, value) in input(row).into_iter().enumerate() {
-                    value.store(v, (r * POINTS + c) * stride + to + channel);
+                    value.store(v, (r * P + c) * stride + to + channel);
                 }
             }
         }
     }
 }
 
-/// The 6x6 inputs of a tile. (Not a closure: those cannot be made to be inlined.)
+/// The inputs of a tile. (Not a closure: those cannot be made to be inlined.)
 trait Tile {
     /// Sixteen channels of the input at row `r` and column `c`.
     ///
@@ -190,14 +211,14 @@ impl Tile for Inside<'_> {
             let at = self.0.start + r * self.0.row + c * self.0.pixel + channel;
             if r >= 2 && c >= 2 {
                 // What the next tile reads there: tiles are not read in an order that the processor foresees.
-                V::prefetch(self.0.values, at + 4 * self.0.pixel);
+                V::prefetch(self.0.values, at + OUTPUTS * self.0.pixel);
             }
             V::load(self.0.values, at)
         }
     }
 }
 
-/// The 6x6 gradients of a tile whose image was pooled: each is its window's gradient, if its bit is set.
+/// The gradients of a tile whose image was pooled: each is its window's gradient, if its bit is set.
 struct Windows<'a> {
     values: &'a [f32],
     bits: &'a [[Bits; 4]],
@@ -236,8 +257,8 @@ impl<'a> Windows<'a> {
 
     /// Where the tile begins, if all its windows lie in the image and its halo.
     #[inline(always)]
-    fn whole(&self) -> Option<Begin> {
-        let inside = |side: usize| self.first[side] + POINTS <= 2 * self.windows[side];
+    fn whole(&self, points: usize) -> Option<Begin> {
+        let inside = |side: usize| self.first[side] + points <= 2 * self.windows[side];
         match self.first.map(|first| first % 2) {
             [0, 0] if inside(0) && inside(1) => Some(Begin::Window),
             [1, 1] if inside(0) && inside(1) => Some(Begin::Middle),

@@ -1,8 +1,8 @@
-//! Convolutions of stride 1 by Winograd's minimal filtering: 36 products for 16 outputs of a 3x3 kernel (144 done
-//! directly), or for 4 outputs of a 5x5 kernel (100).
+//! Convolutions of stride 1 by Winograd's minimal filtering: for 16 outputs of a 3x3 kernel 36 products (144 done
+//! directly), of a 5x5 kernel 64 (400).
 //!
-//! For each tile of 6x6 inputs, `Y = A^T [sum over channels of (G g G^T) * (B^T d B)] A`, `*` element by element
-//! (`transforms`). So a layer is: transform some tiles (`V`), 36 matrix products with weights that were transformed
+//! For each tile of 6x6 or 8x8 inputs, `Y = A^T [sum over channels of (G g G^T) * (B^T d B)] A`, `*` element by element
+//! (`transforms`). So a layer is: transform some tiles (`V`), 36 or 64 matrix products with weights that were transformed
 //! and packed once (`M`), transform back and finish while in registers. The gradient on the input is the same
 //! convolution with the kernel turned and its channels exchanged; that on the weights has a file of its own,
 //! [`weight_gradient`].
@@ -22,11 +22,8 @@ use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::panels::{Panels, Rows, Store, multiply};
 use crate::vector::LANES;
-use transforms::POINTS;
+use transforms::{OUTPUTS, points};
 use weights::Weights;
-
-/// Products of a tile.
-const PRODUCTS: usize = POINTS * POINTS;
 
 /// Values of `V` and `M` that a block of tiles may have: they are to stay in a second-level cache of 1 MB, beside the
 /// weights that stream through it.
@@ -94,13 +91,13 @@ impl Winograd {
         let (tiling, (c, k)) = (Tiling::new(&self.geometry), (from.channels, to.channels));
         input::check(&self.geometry, source, from, images);
         output::check(&self.geometry, ending, to, images);
-        let most = tiles_of_a_block(c, k);
+        let most = tiling.of_a_block(c, k);
         let count = images * tiling.per_image();
-        // Odd numbers of cache lines from product to product, so that the 36 do not meet in one set of a cache.
+        // Odd numbers of cache lines from product to product, so that products do not meet in one set of a cache.
         let strides = [c, k].map(|channels| odd_lines(most.min(count) * channels));
         let [v_stride, m_stride] = strides;
-        scratch.v.grow(PRODUCTS * v_stride);
-        scratch.m.grow(PRODUCTS * m_stride);
+        scratch.v.grow(tiling.products() * v_stride);
+        scratch.m.grow(tiling.products() * m_stride);
         scratch.starts.clear();
         scratch.starts.extend((0..most.min(count)).map(|tile| tile * c));
         let blocks = count.div_ceil(most);
@@ -111,7 +108,7 @@ impl Winograd {
                 Weights::Ready(products) => scratch.multiply(products, 0, tiles.len(), [c, k], strides),
                 Weights::Given(weights) => {
                     let mut products = std::mem::take(&mut scratch.products);
-                    products.resize_with(PRODUCTS, || Panels::zeros(self.isa, 0, 0));
+                    products.resize_with(tiling.products(), || Panels::zeros(self.isa, 0, 0));
                     let width = self.isa.panel_vectors() * LANES;
                     for first in (0..k).step_by(width) {
                         products
@@ -147,10 +144,6 @@ impl Scratch {
     }
 }
 
-fn tiles_of_a_block(c: usize, k: usize) -> usize {
-    (BLOCK_VALUES / (PRODUCTS * (c + k))).clamp(*TILES.start(), *TILES.end())
-}
-
 fn odd_lines(values: usize) -> usize {
     ((values / LANES) | 1) * LANES
 }
@@ -158,8 +151,8 @@ fn odd_lines(values: usize) -> usize {
 /// How an output image is cut into tiles.
 #[derive(Debug, Clone, Copy)]
 struct Tiling {
-    /// Outputs of a tile in each dimension.
-    side: usize,
+    /// Inputs of a tile in each dimension.
+    points: usize,
     /// Zeros before the first input.
     padding: usize,
     tiles: [usize; 2],
@@ -169,9 +162,19 @@ struct Tiling {
 
 impl Tiling {
     fn new(g: &Geometry) -> Self {
-        let side = POINTS + 1 - g.kernel;
         let output = g.output();
-        Self { side, padding: g.padding, tiles: output.map(|length| length.div_ceil(side)), output }
+        let tiles = output.map(|length| length.div_ceil(OUTPUTS));
+        Self { points: points(g.kernel), padding: g.padding, tiles, output }
+    }
+
+    /// Products of a tile.
+    fn products(&self) -> usize {
+        self.points * self.points
+    }
+
+    /// Tiles of a block, for inputs of `c` and outputs of `k` channels.
+    fn of_a_block(&self, c: usize, k: usize) -> usize {
+        (BLOCK_VALUES / (self.products() * (c + k))).clamp(*TILES.start(), *TILES.end())
     }
 
     fn per_image(&self) -> usize {
@@ -182,6 +185,6 @@ impl Tiling {
     #[inline(always)]
     fn locate(&self, tile: usize) -> (usize, usize, usize) {
         let (image, within) = (tile / self.per_image(), tile % self.per_image());
-        (image, within / self.tiles[1] * self.side, within % self.tiles[1] * self.side)
+        (image, within / self.tiles[1] * OUTPUTS, within % self.tiles[1] * OUTPUTS)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::transforms::{POINTS, output};
+use super::transforms::{OUTPUTS, output};
 use super::{Geometry, Tiling};
 use crate::finish::{
     Add, Finish, Gate, MarkedGate, MarkingRectifier, OpenGate, Pass, PooledFinish, Rectifier,
@@ -60,6 +60,21 @@ impl Kernel for Output<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
+        // SAFETY: as this function's.
+        unsafe {
+            match self.tiling.points {
+                6 => self.tiles::<V, 6>(),
+                _ => self.tiles::<V, 8>(),
+            }
+        }
+    }
+}
+
+impl Output<'_, '_> {
+    /// # Safety
+    /// The processor has the instruction set of `V`; `P` is the tiling's number of points.
+    #[inline(always)]
+    unsafe fn tiles<V: Vector, const P: usize>(self) {
         let Self { tiling, m, stride, tiles, to, ending } = self;
         let products = Products { tiling, m, stride, tiles, channels: to.channels };
         // SAFETY: the instruction set by this function's contract; `check` compared the ending with the geometry, and
@@ -68,24 +83,21 @@ impl Kernel for Output<'_, '_> {
             match ending {
                 Ending::Pixels(finish) => match &mut finish.gate {
                     Gate::Open => {
-                        products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, OpenGate)
+                        products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, OpenGate)
                     }
                     Gate::Rectify => {
-                        products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, Rectifier)
+                        products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, Rectifier)
                     }
                     Gate::RectifyAndMark(bits) => {
                         let gate = MarkingRectifier(bits);
-                        products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, gate);
+                        products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, gate);
                     }
                     Gate::Marked(bits) => {
                         let gate = MarkedGate(bits);
-                        products.pixels::<V, _>(to, finish.bias, finish.output, finish.add, gate);
+                        products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, gate);
                     }
                 },
-                Ending::Pooled(finish, pooled) => match tiling.side {
-                    4 => products.pooled::<V, 4>(finish, pooled),
-                    _ => products.pooled::<V, 2>(finish, pooled),
-                },
+                Ending::Pooled(finish, pooled) => products.pooled::<V, P>(finish, pooled),
             }
         }
     }
@@ -102,35 +114,15 @@ struct Products<'a> {
 
 impl Products<'_> {
     /// # Safety
-    /// The processor has the instruction set of `V`; every place exists.
+    /// As [`Output::tiles`]; every place exists.
     #[inline(always)]
-    unsafe fn pixels<V: Vector, P: Pass>(
+    unsafe fn pixels<V: Vector, G: Pass, const P: usize>(
         &self,
         to: &Layout,
         bias: Option<&[f32]>,
         output: &mut [f32],
         add: Add<'_>,
-        gate: P,
-    ) {
-        // SAFETY: as this function's.
-        unsafe {
-            match self.tiling.side {
-                4 => self.pixels_of::<V, P, 4>(to, bias, output, add, gate),
-                _ => self.pixels_of::<V, P, 2>(to, bias, output, add, gate),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`Products::pixels`]; `M` is the tiling's side.
-    #[inline(always)]
-    unsafe fn pixels_of<V: Vector, P: Pass, const M: usize>(
-        &self,
-        to: &Layout,
-        bias: Option<&[f32]>,
-        output: &mut [f32],
-        add: Add<'_>,
-        mut gate: P,
+        mut gate: G,
     ) {
         let [height, width] = self.tiling.output;
         for tile in self.tiles.clone() {
@@ -140,12 +132,12 @@ impl Products<'_> {
             for channel in (0..self.channels).step_by(LANES) {
                 // SAFETY: as this function's.
                 unsafe {
-                    let outputs = self.outputs::<V, M>(from + channel);
+                    let outputs = self.outputs::<V, P>(from + channel);
                     let bias = match bias {
                         Some(bias) => V::load(bias, channel),
                         None => V::zero(),
                     };
-                    if row + M <= height && column + M <= width {
+                    if row + OUTPUTS <= height && column + OUTPUTS <= width {
                         // Whole tiles have their loops unrolled.
                         for (r, outputs) in outputs.into_iter().enumerate() {
                             for (c, value) in outputs.into_iter().enumerate() {
@@ -167,9 +159,9 @@ impl Products<'_> {
     }
 
     /// # Safety
-    /// As [`Products::pixels_of`].
+    /// As [`Products::pixels`].
     #[inline(always)]
-    unsafe fn pooled<V: Vector, const M: usize>(&self, finish: &mut PooledFinish<'_>, pooled: &Layout) {
+    unsafe fn pooled<V: Vector, const P: usize>(&self, finish: &mut PooledFinish<'_>, pooled: &Layout) {
         for tile in self.tiles.clone() {
             let (image, row, column) = self.tiling.locate(tile);
             let from = (tile - self.tiles.start) * self.channels;
@@ -178,9 +170,9 @@ impl Products<'_> {
             for channel in (0..self.channels).step_by(LANES) {
                 // SAFETY: as this function's.
                 unsafe {
-                    let outputs = self.outputs::<V, M>(from + channel);
-                    for r in 0..(M / 2).min(pooled.height - row.min(pooled.height)) {
-                        for c in 0..(M / 2).min(pooled.width - column.min(pooled.width)) {
+                    let outputs = self.outputs::<V, P>(from + channel);
+                    for r in 0..(OUTPUTS / 2).min(pooled.height - row.min(pooled.height)) {
+                        for c in 0..(OUTPUTS / 2).min(pooled.width - column.min(pooled.width)) {
                             let (top, bottom) = (outputs[2 * r], outputs[2 * r + 1]);
                             let window = [top[2 * c], top[2 * c + 1], bottom[2 * c], bottom[2 * c + 1]];
                             let place = at + channel + r * pooled.row() + c * pooled.channels;
@@ -195,23 +187,22 @@ impl Products<'_> {
     /// The outputs of one tile and sixteen channels.
     ///
     /// # Safety
-    /// As [`Products::pixels_of`].
+    /// As [`Products::pixels`].
     #[inline(always)]
-    unsafe fn outputs<V: Vector, const M: usize>(&self, from: usize) -> [[V; M]; M] {
+    unsafe fn outputs<V: Vector, const P: usize>(&self, from: usize) -> [[V; OUTPUTS]; OUTPUTS] {
         // SAFETY: as this function's.
         unsafe {
-            let mut rows = [[V::zero(); POINTS]; M];
-            for c in 0..POINTS {
-                let mut products = [V::zero(); POINTS];
+            let mut rows = [[V::zero(); P]; OUTPUTS];
+            for c in 0..P {
+                let mut products = [V::zero(); P];
                 for (r, product) in products.iter_mut().enumerate() {
-                    *product = V::load(self.m, (r * POINTS + c) * self.stride + from);
+                    *product = V::load(self.m, (r * P + c) * self.stride + from);
                 }
-                let column: [V; M] = output(products);
-                for (row, value) in rows.iter_mut().zip(column) {
+                for (row, value) in rows.iter_mut().zip(output(products)) {
                     row[c] = value;
                 }
             }
-            let mut outputs = [[V::zero(); M]; M];
+            let mut outputs = [[V::zero(); OUTPUTS]; OUTPUTS];
             for (outputs, row) in outputs.iter_mut().zip(rows) {
                 *outputs = output(row);
             }

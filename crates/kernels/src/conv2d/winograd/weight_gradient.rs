@@ -1,6 +1,6 @@
 //! Gradient on the weights of a convolution of stride 1, in the domain of the transforms:
 //! `dW = G^T [sum over tiles of (B^T d B) * (A dY A^T)] G`, `*` element by element and an outer product of channels each:
-//! 36 products for a tile, where done directly a 3x3 kernel has 144 (16 outputs) and a 5x5 kernel 100 (4 outputs).
+//! 36 products for a tile of a 3x3 kernel (144 done directly), 64 for one of a 5x5 kernel (400).
 //!
 //! In phases, for as many images at a time as [`WeightGradient::images`] says: transform (images apart), accumulate
 //! (products apart), and at the end of a step [`WeightGradient::finish`].
@@ -9,9 +9,9 @@
 
 use std::ops::Range;
 
-use super::transforms::{POINTS, filter_matrix, output_adjoint};
+use super::transforms::{OUTPUTS, filter_matrix, output_adjoint};
 use super::weights::weighted;
-use super::{Geometry, PRODUCTS, Tiling, input, odd_lines, supports};
+use super::{Geometry, Tiling, input, odd_lines, supports};
 use crate::aligned::Aligned;
 use crate::finish::Source;
 use crate::isa::Isa;
@@ -25,7 +25,7 @@ const BYTES: usize = 16 << 20;
 /// Tiles that a phase should have, if there is room: enough for the products, and more only leave the cache.
 const TILES: usize = 256;
 
-/// The 36 sums of one layer.
+/// The sums of one layer, one for each product.
 #[derive(Debug)]
 pub struct WeightGradient {
     plan: Plan,
@@ -65,7 +65,7 @@ impl WeightGradient {
     pub fn new(isa: Isa, geometry: Geometry, earlier: Option<Self>) -> Self {
         assert!(supports(&geometry), "{geometry:?}");
         let tiling = Tiling::new(&geometry);
-        // As in the forward pass, the 36 should not meet in one set of a cache.
+        // As in the forward pass, products should not meet in one set of a cache.
         let strides = [geometry.in_channels, geometry.out_channels]
             .map(|channels| odd_lines(tiling.per_image() * channels));
         let plan = Plan { isa, geometry, tiling, strides };
@@ -78,7 +78,7 @@ impl WeightGradient {
             sums[..len].fill(0.0);
             Product { plan, number, sums }
         };
-        Self { plan, products: (0..PRODUCTS).map(product).collect() }
+        Self { plan, products: (0..tiling.products()).map(product).collect() }
     }
 
     /// Values that the sums take.
@@ -88,7 +88,7 @@ impl WeightGradient {
 
     /// Values of the transforms of one image: of its inputs, and of its gradients.
     pub fn transformed(&self) -> [usize; 2] {
-        self.plan.strides.map(|stride| PRODUCTS * stride)
+        self.plan.strides.map(|stride| self.plan.tiling.products() * stride)
     }
 
     /// Images of one phase: enough for 256 tiles, as far as their transforms have room in 16 MB, and at least one. Follows
@@ -131,7 +131,7 @@ impl WeightGradient {
         }
     }
 
-    /// The 36 sums, to accumulate into each.
+    /// The sums, to accumulate into each.
     pub fn products_mut(&mut self) -> &mut [Product] {
         &mut self.products
     }
@@ -155,7 +155,7 @@ impl Product {
     /// If the transforms are not of so many images.
     pub fn accumulate(&mut self, v: &[f32], z: &[f32], images: usize, scratch: &mut Scratch) {
         let Plan { isa, geometry: g, tiling, strides } = &self.plan;
-        let [v_image, z_image] = strides.map(|stride| PRODUCTS * stride);
+        let [v_image, z_image] = strides.map(|stride| tiling.products() * stride);
         assert!(v.len() >= images * v_image && z.len() >= images * z_image, "transforms of {images} images");
         scratch.v.clear();
         scratch.z.clear();
@@ -188,9 +188,9 @@ impl Kernel for Gradient<'_> {
     unsafe fn run<V: Vector>(mut self) {
         // SAFETY: as this function's.
         unsafe {
-            match self.tiling.side {
-                4 => self.tiles::<V, 4>(),
-                _ => self.tiles::<V, 2>(),
+            match self.tiling.points {
+                6 => self.tiles::<V, 6>(),
+                _ => self.tiles::<V, 8>(),
             }
         }
     }
@@ -198,9 +198,9 @@ impl Kernel for Gradient<'_> {
 
 impl Gradient<'_> {
     /// # Safety
-    /// The processor has the instruction set of `V`; `M` is the tiling's side.
+    /// The processor has the instruction set of `V`; `P` is the tiling's number of points.
     #[inline(always)]
-    unsafe fn tiles<V: Vector, const M: usize>(&mut self) {
+    unsafe fn tiles<V: Vector, const P: usize>(&mut self) {
         let [height, width] = self.tiling.output;
         let first = self.tiles.start;
         for tile in self.tiles.clone() {
@@ -210,23 +210,25 @@ impl Gradient<'_> {
             for channel in (0..self.to.channels).step_by(LANES) {
                 // SAFETY: as this function's; gradients outside the output are not read.
                 unsafe {
-                    let mut rows = [[V::zero(); M]; POINTS];
-                    for c in 0..M.min(width - column) {
-                        let mut dy = [V::zero(); M];
+                    let mut rows = [[V::zero(); OUTPUTS]; P];
+                    for c in 0..OUTPUTS.min(width - column) {
+                        let mut dy = [V::zero(); OUTPUTS];
                         for (r, dy) in dy.iter_mut().enumerate().take(height - row) {
                             let at = from + r * self.to.row() + c * self.to.channels + channel;
                             *dy = V::load(self.dy, at);
                             // The same place of the next tile: gradients come from memory, and their order is not one
                             // that the processor foresees.
-                            V::prefetch(self.dy, at + M * self.to.channels);
+                            V::prefetch(self.dy, at + OUTPUTS * self.to.channels);
                         }
-                        for (row, value) in rows.iter_mut().zip(output_adjoint(dy)) {
+                        let column: [V; P] = output_adjoint(dy);
+                        for (row, value) in rows.iter_mut().zip(column) {
                             row[c] = value;
                         }
                     }
                     for (r, row) in rows.into_iter().enumerate() {
-                        for (c, value) in output_adjoint(row).into_iter().enumerate() {
-                            value.store(self.z, (r * POINTS + c) * self.stride + to + channel);
+                        let row: [V; P] = output_adjoint(row);
+                        for (c, value) in row.into_iter().enumerate() {
+                            value.store(self.z, (r * P + c) * self.stride + to + channel);
                         }
                     }
                 }
@@ -252,8 +254,8 @@ impl Kernel for Finish<'_> {
         // SAFETY: as this function's.
         unsafe {
             match self.g.kernel {
-                3 => self.all::<V, 3>(),
-                _ => self.all::<V, 5>(),
+                3 => self.all::<V, 3, 6>(),
+                _ => self.all::<V, 5, 8>(),
             }
         }
     }
@@ -261,18 +263,18 @@ impl Kernel for Finish<'_> {
 
 impl Finish<'_> {
     /// # Safety
-    /// The processor has the instruction set of `V`; `K` is the kernel's side.
+    /// The processor has the instruction set of `V`; `K` is the kernel's side, `P` its number of points.
     #[inline(always)]
-    unsafe fn all<V: Vector, const K: usize>(self) {
+    unsafe fn all<V: Vector, const K: usize, const P: usize>(self) {
         let plane = self.g.in_channels * self.g.out_channels;
         for at in (0..plane).step_by(LANES) {
             // SAFETY: as this function's; every product and every tap has `plane` values.
             unsafe {
-                let mut rows = [[V::zero(); POINTS]; K];
-                for c in 0..POINTS {
-                    let mut column = [V::zero(); POINTS];
+                let mut rows = [[V::zero(); P]; K];
+                for c in 0..P {
+                    let mut column = [V::zero(); P];
                     for (r, value) in column.iter_mut().enumerate() {
-                        *value = V::load(&self.products[r * POINTS + c].sums, at);
+                        *value = V::load(&self.products[r * P + c].sums, at);
                     }
                     for (row, factors) in rows.iter_mut().zip(self.matrix) {
                         row[c] = weighted(column, factors);

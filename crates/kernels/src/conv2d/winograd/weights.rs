@@ -1,13 +1,13 @@
 //! `U = G g G^T`: the transform of the weights, and its adjoint for their gradient.
 
-use super::transforms::{POINTS, filter_matrix};
-use super::{Geometry, PRODUCTS, Tiling};
+use super::transforms::filter_matrix;
+use super::{Geometry, Tiling};
 use crate::aligned::Aligned;
 use crate::isa::Isa;
 use crate::panels::Panels;
 use crate::vector::{Kernel, LANES, Vector, run};
 
-/// The weights of a layer for its 36 products.
+/// The weights of a layer for its products.
 #[derive(Debug)]
 pub(super) enum Weights {
     /// Transformed and packed, matrices `[in, out]`.
@@ -24,10 +24,11 @@ impl Weights {
     /// Of weights `[kernel, kernel, in, out]`.
     pub(super) fn new(isa: Isa, g: &Geometry, weights: &[f32]) -> Self {
         assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
-        if Tiling::new(g).per_image() == 1 && PRODUCTS * g.in_channels * g.out_channels > MANY {
+        let tiling = Tiling::new(g);
+        if tiling.per_image() == 1 && tiling.products() * g.in_channels * g.out_channels > MANY {
             return Self::Given(Aligned::from(weights));
         }
-        let mut products = vec![Panels::zeros(isa, g.in_channels, g.out_channels); PRODUCTS];
+        let mut products = vec![Panels::zeros(isa, g.in_channels, g.out_channels); tiling.products()];
         transform(isa, g, weights, 0, &mut products);
         Self::Ready(products)
     }
@@ -55,8 +56,8 @@ impl Kernel for Transform<'_> {
         // SAFETY: as this function's.
         unsafe {
             match self.g.kernel {
-                3 => self.all::<V, 3>(),
-                _ => self.all::<V, 5>(),
+                3 => self.all::<V, 3, 6>(),
+                _ => self.all::<V, 5, 8>(),
             }
         }
     }
@@ -64,9 +65,9 @@ impl Kernel for Transform<'_> {
 
 impl Transform<'_> {
     /// # Safety
-    /// The processor has the instruction set of `V`; `K` is the kernel's side.
+    /// The processor has the instruction set of `V`; `K` is the kernel's side, `P` its number of points.
     #[inline(always)]
-    unsafe fn all<V: Vector, const K: usize>(self) {
+    unsafe fn all<V: Vector, const K: usize, const P: usize>(self) {
         let plane = self.g.in_channels * self.g.out_channels;
         for c in 0..self.g.in_channels {
             for vector in 0..self.products[0].columns() / LANES {
@@ -74,7 +75,7 @@ impl Transform<'_> {
                 let place = self.products[0].place(c, vector);
                 // SAFETY: as this function's; every tap has `plane` weights.
                 unsafe {
-                    let mut rows = [[V::zero(); K]; POINTS];
+                    let mut rows = [[V::zero(); K]; P];
                     for v in 0..K {
                         let mut column = [V::zero(); K];
                         for (u, weights) in column.iter_mut().enumerate() {
@@ -86,7 +87,7 @@ impl Transform<'_> {
                     }
                     for (r, row) in rows.into_iter().enumerate() {
                         for (c, factors) in self.matrix.iter().enumerate() {
-                            let to = self.products[r * POINTS + c].values_mut();
+                            let to = self.products[r * P + c].values_mut();
                             weighted(row, factors).store(to, place);
                         }
                     }
@@ -124,7 +125,7 @@ mod tests {
             (0..g.taps() * 80).map(|i| ((i * 7919 % 2003) as f32 / 1001.5) - 1.0).collect();
         for isa in Isa::available() {
             let Weights::Ready(mut all) = Weights::new(isa, &g, &weights) else { panic!("few weights") };
-            let mut some = vec![Panels::zeros(isa, 0, 0); PRODUCTS];
+            let mut some = vec![Panels::zeros(isa, 0, 0); all.len()];
             for first in (0..5).step_by(isa.panel_vectors()) {
                 let vectors = isa.panel_vectors().min(5 - first);
                 some.iter_mut().for_each(|panels| panels.reshape(isa, 32, vectors * LANES));
