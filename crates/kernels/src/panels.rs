@@ -9,8 +9,8 @@ use crate::aligned::Aligned;
 use crate::isa::Isa;
 use crate::vector::{Kernel, LANES, Vector, run};
 
-/// A matrix `[k, n]` cut into panels of one or two vectors of columns (what the instruction set's registers hold),
-/// each `[k, width]`. Columns are filled up to whole vectors with zeros.
+/// Matrices `[k, n]`, mostly one, each cut into panels of one or two vectors of columns (what the instruction set's
+/// registers hold), each `[k, width]`. Columns are filled up to whole vectors with zeros.
 #[derive(Debug, Clone)]
 pub struct Panels {
     isa: Isa,
@@ -22,16 +22,26 @@ pub struct Panels {
 impl Panels {
     /// A matrix of zeros `[k, n]` for `isa`.
     pub fn zeros(isa: Isa, k: usize, n: usize) -> Self {
-        let vectors = n.div_ceil(LANES);
-        Self { isa, k, vectors, values: Aligned::zeros(k * vectors * LANES) }
+        Self::stack(isa, 1, k, n)
     }
 
-    /// Makes it a matrix `[k, n]` for `isa` of any values, which are to be written before they are read.
-    pub(crate) fn reshape(&mut self, isa: Isa, k: usize, n: usize) {
+    /// `count` matrices of zeros `[k, n]` for `isa`: in one piece, because allocators round large ones up.
+    pub(crate) fn stack(isa: Isa, count: usize, k: usize, n: usize) -> Self {
+        let vectors = n.div_ceil(LANES);
+        Self { isa, k, vectors, values: Aligned::zeros(count * k * vectors * LANES) }
+    }
+
+    /// Makes it `count` matrices `[k, n]` for `isa` of any values, which are to be written before they are read.
+    pub(crate) fn reshape(&mut self, isa: Isa, count: usize, k: usize, n: usize) {
         self.isa = isa;
         self.k = k;
         self.vectors = n.div_ceil(LANES);
-        self.values.grow(k * self.vectors * LANES);
+        self.values.grow(count * self.len());
+    }
+
+    /// Values of one matrix.
+    pub(crate) fn len(&self) -> usize {
+        self.k * self.vectors * LANES
     }
 
     /// Packs a row-major matrix `[k, n]`.
@@ -65,7 +75,7 @@ impl Panels {
         &mut self.values[at..at + LANES]
     }
 
-    /// Where those columns lie in [`Panels::values_mut`].
+    /// Where those columns lie in a matrix, of which number `i` begins at `i * len()` of [`Panels::values_mut`].
     pub(crate) fn place(&self, row: usize, vector: usize) -> usize {
         let width = self.isa.panel_vectors();
         let first = vector / width * width;
@@ -140,18 +150,29 @@ impl Sink for Store<'_> {
 /// # Panics
 /// If the sizes do not fit, or a row leaves its buffer.
 pub(crate) fn multiply<S: Sink>(rows: Rows<'_>, panels: &Panels, sink: &mut S) {
+    multiply_by(rows, panels, 0, sink);
+}
+
+/// The same with matrix `number` of `panels`.
+///
+/// # Panics
+/// As [`multiply`], or if there is no such matrix.
+pub(crate) fn multiply_by<S: Sink>(rows: Rows<'_>, panels: &Panels, number: usize, sink: &mut S) {
     assert_eq!(rows.runs * rows.run_length, panels.k, "values of a row");
     if panels.k > 0 {
         let reach = (rows.runs - 1) * rows.run_stride + rows.run_length;
         let highest = rows.starts.iter().max().copied().unwrap_or(0);
         assert!(rows.starts.is_empty() || highest + reach <= rows.values.len(), "a row leaves its buffer");
     }
-    run(panels.isa, Multiply { rows, panels, sink });
+    let weights = &panels.values[number * panels.len()..][..panels.len()];
+    run(panels.isa, Multiply { rows, k: panels.k, vectors: panels.vectors, weights, sink });
 }
 
 struct Multiply<'a, S> {
     rows: Rows<'a>,
-    panels: &'a Panels,
+    k: usize,
+    vectors: usize,
+    weights: &'a [f32],
     sink: &'a mut S,
 }
 
@@ -160,7 +181,7 @@ impl<S: Sink> Kernel for Multiply<'_, S> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(mut self) {
-        let (count, vectors) = (self.rows.starts.len(), self.panels.vectors);
+        let (count, vectors) = (self.rows.starts.len(), self.vectors);
         // Tiles of nearly equal height: 49 rows are four tiles of 12 or 13, not three and one of seven.
         let tiles = count.div_ceil(V::ROWS);
         for first in (0..vectors).step_by(V::PANEL) {
@@ -205,8 +226,8 @@ impl<S: Sink> Multiply<'_, S> {
     #[inline(always)]
     unsafe fn tile_of<V: Vector, const M: usize, const N: usize>(&mut self, row: usize, first: usize) {
         let Rows { values, starts, runs, run_length, run_stride } = self.rows;
-        let weights: &[f32] = &self.panels.values;
-        let mut at = first * self.panels.k * LANES;
+        let weights = self.weights;
+        let mut at = first * self.k * LANES;
         // SAFETY: the instruction set by this function's contract; `multiply` checked that every row's last run
         // ends within `values`, and the panel holds `k` rows of `N` vectors.
         unsafe {

@@ -20,7 +20,7 @@ use crate::aligned::Aligned;
 use crate::finish::Source;
 use crate::isa::Isa;
 use crate::layout::Layout;
-use crate::panels::{Panels, Rows, Store, multiply};
+use crate::panels::{Panels, Rows, Store, multiply_by};
 use crate::vector::LANES;
 use transforms::{OUTPUTS, points};
 use weights::Weights;
@@ -46,7 +46,7 @@ pub struct Scratch {
     v: Aligned,
     m: Aligned,
     /// Weights that are transformed when they are needed.
-    products: Vec<Panels>,
+    products: Option<Panels>,
     starts: Vec<usize>,
 }
 
@@ -105,19 +105,20 @@ impl Winograd {
             let tiles = block * count / blocks..(block + 1) * count / blocks;
             input::transform(self.isa, &tiling, source, from, tiles.clone(), &mut scratch.v, v_stride);
             match &self.weights {
-                Weights::Ready(products) => scratch.multiply(products, 0, tiles.len(), [c, k], strides),
+                Weights::Ready(products) => {
+                    scratch.multiply(products, 0, &tiling, tiles.len(), [c, k], strides)
+                }
                 Weights::Given(weights) => {
-                    let mut products = std::mem::take(&mut scratch.products);
-                    products.resize_with(tiling.products(), || Panels::zeros(self.isa, 0, 0));
+                    let count = tiling.products();
+                    let none = || Panels::stack(self.isa, count, 0, 0);
+                    let mut products = scratch.products.take().unwrap_or_else(none);
                     let width = self.isa.panel_vectors() * LANES;
                     for first in (0..k).step_by(width) {
-                        products
-                            .iter_mut()
-                            .for_each(|panels| panels.reshape(self.isa, c, width.min(k - first)));
+                        products.reshape(self.isa, count, c, width.min(k - first));
                         weights::transform(self.isa, &self.geometry, weights, first / LANES, &mut products);
-                        scratch.multiply(&products, first, tiles.len(), [c, k], strides);
+                        scratch.multiply(&products, first, &tiling, tiles.len(), [c, k], strides);
                     }
-                    scratch.products = products;
+                    scratch.products = Some(products);
                 }
             }
             output::transform(self.isa, &tiling, &scratch.m, m_stride, tiles, to, ending);
@@ -129,17 +130,18 @@ impl Scratch {
     /// The products of `tiles` transformed tiles with the weights of the output channels from `first` on.
     fn multiply(
         &mut self,
-        products: &[Panels],
+        products: &Panels,
         first: usize,
+        tiling: &Tiling,
         tiles: usize,
         [c, k]: [usize; 2],
         [v_stride, m_stride]: [usize; 2],
     ) {
-        for (product, panels) in products.iter().enumerate() {
+        for product in 0..tiling.products() {
             let v = &self.v[product * v_stride..][..tiles * c];
             let m = &mut self.m[product * m_stride..][..tiles * k];
             let rows = Rows::plain(v, &self.starts[..tiles], c);
-            multiply(rows, panels, &mut Store { values: &mut m[first..], stride: k });
+            multiply_by(rows, products, product, &mut Store { values: &mut m[first..], stride: k });
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::vector::{Kernel, LANES, Vector, run};
 #[derive(Debug)]
 pub(super) enum Weights {
     /// Transformed and packed, matrices `[in, out]`.
-    Ready(Vec<Panels>),
+    Ready(Panels),
     /// As they were given, and transformed some columns at a time for each pass: a quarter of the memory, for time.
     Given(Aligned),
 }
@@ -28,14 +28,14 @@ impl Weights {
         if tiling.per_image() == 1 && tiling.products() * g.in_channels * g.out_channels > MANY {
             return Self::Given(Aligned::from(weights));
         }
-        let mut products = vec![Panels::zeros(isa, g.in_channels, g.out_channels); tiling.products()];
+        let mut products = Panels::stack(isa, tiling.products(), g.in_channels, g.out_channels);
         transform(isa, g, weights, 0, &mut products);
         Self::Ready(products)
     }
 }
 
 /// Fills `products` with the transforms of the output channels from vector `first` on.
-pub(super) fn transform(isa: Isa, g: &Geometry, weights: &[f32], first: usize, products: &mut [Panels]) {
+pub(super) fn transform(isa: Isa, g: &Geometry, weights: &[f32], first: usize, products: &mut Panels) {
     let matrix = filter_matrix(g.kernel);
     run(isa, Transform { g, weights, matrix: &matrix, first, products });
 }
@@ -45,7 +45,7 @@ struct Transform<'a> {
     weights: &'a [f32],
     matrix: &'a [Vec<f32>],
     first: usize,
-    products: &'a mut [Panels],
+    products: &'a mut Panels,
 }
 
 impl Kernel for Transform<'_> {
@@ -70,9 +70,9 @@ impl Transform<'_> {
     unsafe fn all<V: Vector, const K: usize, const P: usize>(self) {
         let plane = self.g.in_channels * self.g.out_channels;
         for c in 0..self.g.in_channels {
-            for vector in 0..self.products[0].columns() / LANES {
+            for vector in 0..self.products.columns() / LANES {
                 let from = c * self.g.out_channels + (self.first + vector) * LANES;
-                let place = self.products[0].place(c, vector);
+                let place = self.products.place(c, vector);
                 // SAFETY: as this function's; every tap has `plane` weights.
                 unsafe {
                     let mut rows = [[V::zero(); K]; P];
@@ -87,8 +87,8 @@ impl Transform<'_> {
                     }
                     for (r, row) in rows.into_iter().enumerate() {
                         for (c, factors) in self.matrix.iter().enumerate() {
-                            let to = self.products[r * P + c].values_mut();
-                            weighted(row, factors).store(to, place);
+                            let product = (r * P + c) * self.products.len();
+                            weighted(row, factors).store(self.products.values_mut(), product + place);
                         }
                     }
                 }
@@ -124,19 +124,19 @@ mod tests {
         let weights: Vec<f32> =
             (0..g.taps() * 80).map(|i| ((i * 7919 % 2003) as f32 / 1001.5) - 1.0).collect();
         for isa in Isa::available() {
-            let Weights::Ready(mut all) = Weights::new(isa, &g, &weights) else { panic!("few weights") };
-            let mut some = vec![Panels::zeros(isa, 0, 0); all.len()];
+            let Weights::Ready(all) = Weights::new(isa, &g, &weights) else { panic!("few weights") };
+            let mut some = Panels::stack(isa, 0, 0, 0);
             for first in (0..5).step_by(isa.panel_vectors()) {
                 let vectors = isa.panel_vectors().min(5 - first);
-                some.iter_mut().for_each(|panels| panels.reshape(isa, 32, vectors * LANES));
+                some.reshape(isa, 36, 32, vectors * LANES);
                 transform(isa, &g, &weights, first, &mut some);
-                for (all, some) in all.iter_mut().zip(&mut some) {
+                for product in 0..36 {
                     for (row, vector) in (0..32).flat_map(|row| (0..vectors).map(move |v| (row, v))) {
-                        assert_eq!(
-                            some.vector_mut(row, vector),
-                            all.vector_mut(row, first + vector),
-                            "{isa:?}"
-                        );
+                        let values = |panels: &Panels, vector| {
+                            let at = product * panels.len() + panels.place(row, vector);
+                            panels.values()[at..at + LANES].to_vec()
+                        };
+                        assert_eq!(values(&some, vector), values(&all, first + vector), "{isa:?}");
                     }
                 }
             }
