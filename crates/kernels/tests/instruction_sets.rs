@@ -128,7 +128,7 @@ fn winograd_weight_sums(isa: Isa, g: &Geometry) -> Vec<f32> {
     for product in sums.products_mut() {
         product.accumulate(&v, &z, IMAGES, &mut Default::default());
     }
-    sums.finish()
+    sums.finish().to_vec()
 }
 
 fn fully_connected(isa: Isa) -> Vec<f32> {

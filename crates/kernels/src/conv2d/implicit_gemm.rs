@@ -6,6 +6,7 @@
 
 use super::Geometry;
 use crate::finish::{Finish, FinishRows};
+use crate::aligned::Aligned;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::panels::{Panels, Rows, multiply};
@@ -85,14 +86,12 @@ impl ImplicitGemm {
             for column in 0..g.stride.min(g.input[1]) {
                 let classes = [Class::new(g, row), Class::new(g, column)];
                 let taps = [classes[0].taps.len(), classes[1].taps.len()];
-                let mut matrix = Vec::with_capacity(taps[0] * taps[1] * g.in_channels * g.out_channels);
-                for &u in &classes[0].taps {
-                    for &v in &classes[1].taps {
-                        let tap = &weights[(u * g.kernel + v) * g.in_channels * g.out_channels..];
-                        for o in 0..g.out_channels {
-                            matrix.extend((0..g.in_channels).map(|c| tap[c * g.out_channels + o]));
-                        }
-                    }
+                let plane = g.in_channels * g.out_channels;
+                let mut matrix = Aligned::zeros(taps[0] * taps[1] * plane);
+                let pairs = classes[0].taps.iter().flat_map(|u| classes[1].taps.iter().map(move |v| (u, v)));
+                for ((u, v), to) in pairs.zip(matrix.chunks_exact_mut(plane)) {
+                    let tap = &weights[(u * g.kernel + v) * plane..][..plane];
+                    super::transpose(tap, g.in_channels, g.out_channels, to);
                 }
                 parts.push(Part {
                     first: [row, column],

@@ -17,6 +17,8 @@ mod tests;
 pub mod weight_gradient;
 pub mod winograd;
 
+use crate::aligned::Aligned;
+
 /// Sizes of one convolution: square kernel, one stride and one padding for both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -104,7 +106,7 @@ impl Geometry {
 ///
 /// # Panics
 /// If the stride is not 1, the padding not less than the kernel, or the weights do not fit.
-pub fn turn(g: &Geometry, weights: &[f32]) -> (Geometry, Vec<f32>) {
+pub fn turn(g: &Geometry, weights: &[f32]) -> (Geometry, Aligned) {
     assert!(g.stride == 1 && g.padding < g.kernel, "{g:?}");
     assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
     let turned = Geometry {
@@ -115,7 +117,7 @@ pub fn turn(g: &Geometry, weights: &[f32]) -> (Geometry, Vec<f32>) {
         ..*g
     };
     let (area, plane) = (g.kernel * g.kernel, g.in_channels * g.out_channels);
-    let mut values = vec![0.0; weights.len()];
+    let mut values = Aligned::zeros(weights.len());
     for (tap, from) in weights.chunks_exact(plane).enumerate() {
         transpose(from, g.in_channels, g.out_channels, &mut values[(area - 1 - tap) * plane..][..plane]);
     }

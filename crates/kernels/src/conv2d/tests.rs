@@ -5,6 +5,7 @@ use super::implicit_gemm::{self, ImplicitGemm};
 use super::winograd::weight_gradient::WeightGradient;
 use super::winograd::{self, Ending, Winograd};
 use super::{Geometry, reference, sparse, turn, weight_gradient};
+use crate::aligned::Aligned;
 use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
 use crate::isa::Isa;
 use crate::layout::Layout;
@@ -141,7 +142,7 @@ fn all(
         found.push(("implicit_gemm", output));
     }
     if winograd::supports(g) {
-        let (g, weights) = if backward { turn(g, weights) } else { (*g, weights.to_vec()) };
+        let (g, weights) = if backward { turn(g, weights) } else { (*g, Aligned::from(weights)) };
         found.push(("winograd", winograd(isa, &g, &weights, given, from, to)));
     }
     if backward {
@@ -268,7 +269,7 @@ fn winograd_weight_gradient(
     let dw = sums.finish();
     let sums = WeightGradient::new(isa, *g, Some(sums));
     assert!(sums.finish().iter().all(|dw| *dw == 0.0));
-    dw
+    dw.to_vec()
 }
 
 #[test]

@@ -159,8 +159,8 @@ fn fold<'a>(weights: &'a [f32], bias: Option<&[f32]>, norm: Option<&Affine>) -> 
 }
 
 /// PyTorch's `[out, in, kernel, kernel]` as `[kernel, kernel, in, out]`, with channels filled up by zeros.
-fn convolution_weights(g: &Geometry, given: &Geometry, folded: &Folded<'_>) -> Vec<f32> {
-    let mut ours = vec![0.0; g.taps() * g.out_channels];
+fn convolution_weights(g: &Geometry, given: &Geometry, folded: &Folded<'_>) -> Aligned {
+    let mut ours = Aligned::zeros(g.taps() * g.out_channels);
     for_each_weight(g, given, |torch, at| ours[at] = folded.weights[torch]);
     if let Some(scale) = &folded.scale {
         for row in ours.chunks_exact_mut(g.out_channels) {

@@ -137,9 +137,9 @@ impl WeightGradient {
     }
 
     /// The gradient on the weights, `[kernel, kernel, in, out]`.
-    pub fn finish(&self) -> Vec<f32> {
+    pub fn finish(&self) -> Aligned {
         let g = &self.plan.geometry;
-        let mut dw = vec![0.0; g.taps() * g.out_channels];
+        let mut dw = Aligned::zeros(g.taps() * g.out_channels);
         let filter = filter_matrix(g.kernel);
         let matrix: Vec<Vec<f32>> =
             (0..g.kernel).map(|tap| filter.iter().map(|row| row[tap]).collect()).collect();

@@ -38,8 +38,8 @@ pub(super) struct Buffers {
     room: sums::Room,
 }
 
-/// Values that stay from step to step: 52 MB. A network that uses more leaves it to the attack that comes next.
-const HELD: usize = 13 << 20;
+/// Values that stay from step to step: 20 MB. A network that uses more leaves it to the attack that comes next.
+const HELD: usize = 5 << 20;
 
 impl Buffers {
     /// Lets everything go if it is much.

@@ -276,6 +276,6 @@ fn add_winograd(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32],
             });
         }
     }
-    weights.iter_mut().zip(gradient.finish()).for_each(|(sum, part)| *sum += part);
+    weights.iter_mut().zip(&*gradient.finish()).for_each(|(sum, part)| *sum += part);
     room.gradient = Some(gradient);
 }

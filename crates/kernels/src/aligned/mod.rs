@@ -1,0 +1,139 @@
+//! Buffers whose first value begins a cache line: a vector that crosses two lines costs twice.
+
+mod pages;
+
+use std::ops::{Deref, DerefMut};
+
+use pages::Pages;
+
+/// Values of a cache line.
+const LINE: usize = 16;
+
+/// A cache line of f32.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+/// Lines from which on a buffer has pages of its own: 1 MB.
+const MANY: usize = 1 << 14;
+
+/// A growing buffer of f32 that begins at a cache line and ends at one.
+pub struct Aligned {
+    memory: Memory,
+    lines: usize,
+}
+
+enum Memory {
+    /// From the allocator.
+    Lines(Vec<Line>),
+    Pages(Pages),
+}
+
+impl Aligned {
+    /// At least `len` zeros.
+    pub fn zeros(len: usize) -> Self {
+        let lines = len.div_ceil(LINE);
+        let memory = if lines < MANY {
+            Memory::Lines(vec![Line([0.0; LINE]); lines])
+        } else {
+            Memory::Pages(Pages::zeros(lines * size_of::<Line>()))
+        };
+        Self { memory, lines }
+    }
+
+    /// Grows to at least `len` values; new ones are 0, old ones stay.
+    pub fn grow(&mut self, len: usize) {
+        if self.len() < len {
+            let mut larger = Self::zeros(len);
+            larger[..self.len()].copy_from_slice(self);
+            *self = larger;
+        }
+    }
+}
+
+impl Default for Aligned {
+    fn default() -> Self {
+        Self::zeros(0)
+    }
+}
+
+impl Clone for Aligned {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
+    }
+}
+
+impl std::fmt::Debug for Aligned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Aligned({} values)", self.len())
+    }
+}
+
+impl From<&[f32]> for Aligned {
+    fn from(values: &[f32]) -> Self {
+        let mut aligned = Self::zeros(values.len());
+        aligned[..values.len()].copy_from_slice(values);
+        aligned
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        let first = match &self.memory {
+            Memory::Lines(lines) => lines.as_ptr().cast(),
+            Memory::Pages(pages) => pages.as_ptr(),
+        };
+        // SAFETY: there are as many lines, each sixteen f32 without padding (of any bits); a page begins at a line; the borrow
+        // is that of the memory.
+        unsafe { std::slice::from_raw_parts(first.cast(), self.lines * LINE) }
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        let first = match &mut self.memory {
+            Memory::Lines(lines) => lines.as_mut_ptr().cast(),
+            Memory::Pages(pages) => pages.as_mut_ptr(),
+        };
+        // SAFETY: as in `deref`.
+        unsafe { std::slice::from_raw_parts_mut(first.cast(), self.lines * LINE) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_begin_at_a_line_and_keep_what_they_hold() {
+        let mut buffer = Aligned::from(&[1.0, 2.0, 3.0][..]);
+        assert_eq!((buffer.len(), buffer.as_ptr() as usize % 64), (16, 0));
+        buffer.grow(40);
+        assert_eq!((buffer.len(), buffer[2], buffer[3], buffer[47]), (48, 3.0, 0.0, 0.0));
+        buffer[47] = 5.0;
+        buffer.grow(2);
+        assert_eq!((buffer.len(), buffer[47], buffer.as_ptr() as usize % 64), (48, 5.0, 0));
+        assert_eq!(Aligned::zeros(0).len(), 0);
+    }
+
+    #[test]
+    fn large_buffers_are_zero_again_and_keep_what_they_hold_when_they_grow() {
+        let (few, many) = (MANY * LINE - LINE, MANY * LINE + 1);
+        for _ in 0..3 {
+            let mut buffer = Aligned::zeros(many);
+            assert_eq!((buffer.len(), buffer.as_ptr() as usize % 64), (many + LINE - 1, 0));
+            assert!(buffer.iter().all(|&value| value == 0.0));
+            buffer.fill(1.0);
+        }
+        let mut buffer = Aligned::zeros(few);
+        buffer.fill(1.0);
+        buffer.grow(many);
+        let copy = buffer.clone();
+        drop(buffer);
+        assert!(
+            copy[..few].iter().all(|&value| value == 1.0) && copy[few..].iter().all(|&value| value == 0.0)
+        );
+    }
+}
