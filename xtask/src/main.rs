@@ -26,9 +26,6 @@ use clap::{Parser, Subcommand};
 use robin_experiments::Environment;
 use tracing_subscriber::EnvFilter;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Adversarial robustness of one-vs-all classifiers: the paper's tables, and the project's chores.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use candle_core::{Device, Tensor};
 use robin_core::{Classifier, Columns, Seed};
+use robin_kernels::aligned::bytes_asked_for;
 use robin_nn::{Bias, Convolution, Graph, GraphBuilder, Parameters, executor};
 
 /// The system's allocator with a count.
@@ -64,13 +65,14 @@ fn network(width: usize) -> Box<dyn Classifier> {
 
 /// Bytes that one step asked for beyond what it returned, and the most that anybody had during it.
 fn step(model: &dyn Classifier, images: &Tensor, upstream: &Tensor) -> (usize, usize) {
-    let before = ALLOCATED.load(Relaxed);
+    let asked = || ALLOCATED.load(Relaxed) + bytes_asked_for();
+    let before = asked();
     PEAK.store(LIVE.load(Relaxed), Relaxed);
     let pass = model.forward(images, &Columns::All).unwrap();
     let scores = pass.scores().tensor().clone();
     let gradient = pass.input_gradient(upstream).unwrap();
     let returned = (scores.elem_count() + gradient.elem_count()) * size_of::<f32>();
-    (ALLOCATED.load(Relaxed) - before - returned, PEAK.load(Relaxed))
+    (asked() - before - returned, PEAK.load(Relaxed))
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod pages;
 use std::ops::{Deref, DerefMut};
 
 use pages::Pages;
+pub use pages::bytes_asked_for;
 
 /// Values of a cache line.
 const LINE: usize = 16;

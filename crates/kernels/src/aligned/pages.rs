@@ -11,15 +11,22 @@ use std::sync::{Mutex, PoisonError};
 use memmap2::MmapMut;
 
 /// All pages of the process.
-static BOOK: Mutex<Book> = Mutex::new(Book { used: 0, most: 0, freed: VecDeque::new(), idle: 0 });
+static BOOK: Mutex<Book> = Mutex::new(Book { used: 0, most: 0, asked: 0, freed: VecDeque::new(), idle: 0 });
 
 struct Book {
     /// Bytes in use, and the most that ever were.
     used: usize,
     most: usize,
+    /// Bytes asked for so far.
+    asked: usize,
     /// What was freed, the latest at the end, and its bytes.
     freed: VecDeque<MmapMut>,
     idle: usize,
+}
+
+/// Bytes that buffers with pages of their own asked for so far: what a global allocator does not see of them.
+pub fn bytes_asked_for() -> usize {
+    BOOK.lock().unwrap_or_else(PoisonError::into_inner).asked
 }
 
 /// Bytes from the beginning of a page on.
@@ -63,6 +70,7 @@ impl Drop for Pages {
 impl Book {
     /// The smallest freed pages of at least `bytes` bytes that are not much larger. If there are none, makes room for new ones.
     fn take(&mut self, bytes: usize) -> Option<MmapMut> {
+        self.asked += bytes;
         let sizes = self.freed.iter().map(|pages| pages.len()).enumerate();
         let fit =
             sizes.filter(|&(_, len)| len >= bytes && len <= bytes + bytes / 4).min_by_key(|&(_, len)| len);
@@ -98,7 +106,7 @@ mod tests {
 
     #[test]
     fn freed_pages_are_used_again_and_never_raise_the_peak() {
-        let mut book = Book { used: 0, most: 0, freed: VecDeque::new(), idle: 0 };
+        let mut book = Book { used: 0, most: 0, asked: 0, freed: VecDeque::new(), idle: 0 };
         let ((first, _), (second, _)) = (open(&mut book, 1000), open(&mut book, 5000));
         assert_eq!((book.used, book.most), (6000, 6000));
         book.give(first);

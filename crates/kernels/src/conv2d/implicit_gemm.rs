@@ -5,8 +5,8 @@
 //! side. So each class is a small convolution of stride 1 over the gradient, whose results lie `stride` pixels apart.
 
 use super::Geometry;
-use crate::finish::{Finish, FinishRows};
 use crate::aligned::Aligned;
+use crate::finish::{Finish, FinishRows};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::panels::{Panels, Rows, multiply};

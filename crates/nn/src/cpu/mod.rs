@@ -48,8 +48,7 @@ impl Executor for Cpu {
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
         let lifetimes = Arc::new(training::Lifetimes::new(&program, &slots));
-        let (prepared, buffers) = (Mutex::default(), training::Buffers::default());
-        Ok(Box::new(CpuNetwork { parameters, program, slots, lifetimes, prepared, buffers }))
+        Ok(Box::new(CpuNetwork { parameters, program, slots, lifetimes, prepared: Mutex::default() }))
     }
 }
 
@@ -69,7 +68,6 @@ struct CpuNetwork {
     lifetimes: Arc<training::Lifetimes>,
     /// The present parameters packed for evaluation, once somebody asked for them.
     prepared: Mutex<Option<Layers>>,
-    buffers: training::Buffers,
 }
 
 impl CpuNetwork {
@@ -120,7 +118,7 @@ impl Network for CpuNetwork {
         // The running statistics move, and with them what is folded into the weights.
         let folded = self.prepared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let shared = folded.map_or_else(Vec::new, |folded| layers::shared(&self.program, folded));
-        let Self { parameters, program, slots, lifetimes, buffers, .. } = self;
-        training::step((program, slots, lifetimes), shared, parameters, buffers, batches, loss)
+        let Self { parameters, program, slots, lifetimes, .. } = self;
+        training::step((program, slots, lifetimes), shared, parameters, batches, loss)
     }
 }

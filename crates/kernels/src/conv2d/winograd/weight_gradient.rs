@@ -81,11 +81,6 @@ impl WeightGradient {
         Self { plan, products: (0..tiling.products()).map(product).collect() }
     }
 
-    /// Values that the sums take.
-    pub fn held(&self) -> usize {
-        self.products.iter().map(|product| product.sums.len()).sum()
-    }
-
     /// Values of the transforms of one image: of its inputs, and of its gradients.
     pub fn transformed(&self) -> [usize; 2] {
         self.plan.strides.map(|stride| self.plan.tiling.products() * stride)

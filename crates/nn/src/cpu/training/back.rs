@@ -31,7 +31,7 @@ struct Through {
 
 impl Training<'_> {
     /// The gradients that are `wanted` for the gradient `[n, k]` on a batch's scores.
-    pub(super) fn back(&self, score_gradient: &[f32], batch: &mut Batch<'_>, wanted: &mut Wanted<'_, '_>) {
+    pub(super) fn back(&self, score_gradient: &[f32], batch: &mut Batch<'_>, wanted: &mut Wanted<'_>) {
         let outputs = self.program.graph.num_outputs();
         let layout = &self.program.layouts[self.program.output];
         for (chunk, rows) in batch.chunks.iter_mut().zip(score_gradient.chunks(CHUNK * outputs)) {
@@ -65,7 +65,7 @@ impl Training<'_> {
         }
     }
 
-    fn drop_gradients(&self, done: &Done, batch: &mut Batch<'_>, wanted: &Wanted<'_, '_>) {
+    fn drop_gradients(&self, done: &Done, batch: &mut Batch<'_>, wanted: &Wanted<'_>) {
         // Whatever else was in that slot before, the gradient on the images is written over it.
         let is_kept = |slot| matches!(wanted, Wanted::Images) && slot == self.slots.input_gradient;
         for chunk in batch.chunks.iter_mut() {
@@ -108,7 +108,7 @@ impl Training<'_> {
     }
 
     /// Through a step; what is `done` with it is let go as early as it can be.
-    fn through(&self, through: Through, done: &Done, batch: &mut Batch<'_>, wanted: &mut Wanted<'_, '_>) {
+    fn through(&self, through: Through, done: &Done, batch: &mut Batch<'_>, wanted: &mut Wanted<'_>) {
         let (at, step) = (through.step, &self.program.steps[through.step]);
         match step.operation {
             Operation::Conv2d { norm: Some(_), .. } => self.inner_again(at, batch),

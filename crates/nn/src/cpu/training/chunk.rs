@@ -64,11 +64,6 @@ impl Idle {
 }
 
 impl Chunk {
-    /// Values in idle buffers.
-    pub(super) fn held(&self) -> usize {
-        self.idle.0.iter().map(|(_, buffer)| buffer.len()).sum()
-    }
-
     /// Empty places for everything about `images` images, and room for marks; what there is is used again.
     pub(super) fn make_room(&mut self, program: &Program, slots: &Slots, images: usize) {
         self.images = images;

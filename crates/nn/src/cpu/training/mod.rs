@@ -31,26 +31,6 @@ use sums::Sums;
 /// Images of a chunk. A fixed number: sums over images are joined chunk by chunk.
 const CHUNK: usize = 16;
 
-/// Buffers that a network keeps from step to step.
-#[derive(Debug, Default)]
-pub(super) struct Buffers {
-    batches: Vec<Vec<Chunk>>,
-    room: sums::Room,
-}
-
-/// Values that stay from step to step: 20 MB. A network that uses more leaves it to the attack that comes next.
-const HELD: usize = 5 << 20;
-
-impl Buffers {
-    /// Lets everything go if it is much.
-    fn leave(&mut self) {
-        let chunks: usize = self.batches.iter().flatten().map(Chunk::held).sum();
-        if chunks + self.room.held() > HELD {
-            *self = Self::default();
-        }
-    }
-}
-
 /// What a pass in training looks at.
 struct Training<'a> {
     program: &'a Program,
@@ -63,9 +43,9 @@ struct Training<'a> {
 }
 
 /// What the way back is for.
-enum Wanted<'s, 'a> {
+enum Wanted<'s> {
     /// The gradients on all weights, added to these sums.
-    Weights(&'s mut Sums<'a>),
+    Weights(&'s mut Sums),
     /// The gradient on the images, which is left in its slot.
     Images,
 }
@@ -102,7 +82,6 @@ pub(super) fn step(
     (program, slots, lifetimes): (&Program, &Slots, &Lifetimes),
     shared: Vec<Option<Arc<Layer>>>,
     parameters: &mut Parameters,
-    buffers: &mut Buffers,
     batches: &[&Tensor],
     loss: &mut LossFn<'_>,
 ) -> Result<Gradients> {
@@ -110,10 +89,10 @@ pub(super) fn step(
     rayon::broadcast(|_| workspace::leave());
     let normalize = super::normalization(program, parameters);
     let training = Training { program, slots, lifetimes, shared, parameters, normalize };
-    buffers.batches.resize_with(batches.len(), Vec::new);
     let mut on_their_way = Vec::with_capacity(batches.len());
     let mut scores = Vec::with_capacity(batches.len());
-    for (images, chunks) in batches.iter().zip(&mut buffers.batches) {
+    let mut all_chunks: Vec<Vec<Chunk>> = batches.iter().map(|_| Vec::new()).collect();
+    for (images, chunks) in batches.iter().zip(&mut all_chunks) {
         let n = program.graph.image_count(images.dims())?;
         chunks.resize_with(n.div_ceil(CHUNK), Chunk::default);
         let mut batch = Batch { images: n, chunks, norms: Vec::new() };
@@ -122,13 +101,12 @@ pub(super) fn step(
         on_their_way.push(batch);
     }
     let score_gradients = loss(&scores)?;
-    let mut sums = Sums::new(&training, &mut buffers.room);
+    let mut sums = Sums::new(&training);
     for (batch, gradient) in on_their_way.iter_mut().zip(score_gradients) {
         training.back(&host::to_vec(&gradient)?, batch, &mut Wanted::Weights(&mut sums));
     }
     let gradients = sums.finish(&training);
     let norms: Vec<_> = on_their_way.into_iter().map(|batch| batch.norms).collect();
     forward::move_running_statistics(program, &norms, parameters);
-    buffers.leave();
     Ok(gradients)
 }

@@ -18,24 +18,17 @@ use super::chunk::{Chunk, inner_layout};
 use crate::{Gradients, NamedTensor};
 
 /// One entry for each step.
-pub(super) struct Sums<'a> {
+pub(super) struct Sums {
     steps: Vec<Sum>,
-    room: &'a mut Room,
+    room: Room,
 }
 
-/// Buffers for one layer at a time; kept from step to step.
+/// Buffers for one layer at a time; kept from layer to layer.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+struct Room {
     gradient: Option<WeightGradient>,
     v: Aligned,
     z: Aligned,
-}
-
-impl Room {
-    /// Values that it takes.
-    pub(super) fn held(&self) -> usize {
-        self.gradient.as_ref().map_or(0, WeightGradient::held) + self.v.len() + self.z.len()
-    }
 }
 
 #[derive(Default)]
@@ -46,8 +39,8 @@ struct Sum {
     norm_bias: Vec<f64>,
 }
 
-impl<'a> Sums<'a> {
-    pub(super) fn new(training: &Training<'_>, room: &'a mut Room) -> Self {
+impl Sums {
+    pub(super) fn new(training: &Training<'_>) -> Self {
         let of = |step: &Step| {
             let (from, to) = (training.program.layouts[step.input], training.program.layouts[step.output]);
             match &step.operation {
@@ -64,7 +57,7 @@ impl<'a> Sums<'a> {
                 _ => Sum::default(),
             }
         };
-        Self { steps: training.program.steps.iter().map(of).collect(), room }
+        Self { steps: training.program.steps.iter().map(of).collect(), room: Room::default() }
     }
 
     /// Adds the gradients on a batch norm's weight and bias.
@@ -94,7 +87,7 @@ impl<'a> Sums<'a> {
         let has_bias = match &step.operation {
             Operation::Conv2d { geometry, norm, bias, .. } => {
                 if winograd::supports(geometry) {
-                    add_winograd(geometry, &given, weights, self.room);
+                    add_winograd(geometry, &given, weights, &mut self.room);
                 } else {
                     add_convolution(geometry, &given, weights);
                 }
