@@ -13,6 +13,10 @@ pub enum Start {
     Clean,
     /// Uniform in the ball of radius epsilon around the clean image, then clipped to the box `[0, 1]`.
     UniformInBall,
+    /// In l2 in a uniform direction, at a distance uniform in `[0, epsilon)`: nearer to the image than [`Start::UniformInBall`],
+    /// whose points of many dimensions lie at its border. As torchattacks begins. In linf the same as
+    /// [`Start::UniformInBall`].
+    UniformDistance,
 }
 
 impl Start {
@@ -20,10 +24,13 @@ impl Start {
     /// restart alone.
     pub(crate) fn points(self, budget: Budget, batch: &Batch, seed: Seed, restart: usize) -> Result<Images> {
         let mut points = Images::new(&batch.images)?;
-        if self == Start::UniformInBall {
-            let seed = seed.derive(Purpose::AttackStart, restart as u64);
-            points.redraw(&batch.ids, |id, clean, point| in_ball(budget, &mut seed.stream(id), clean, point));
-        }
+        let draw = match self {
+            Self::Clean => return Ok(points),
+            Self::UniformInBall => in_ball,
+            Self::UniformDistance => at_uniform_distance,
+        };
+        let seed = seed.derive(Purpose::AttackStart, restart as u64);
+        points.redraw(&batch.ids, |id, clean, point| draw(budget, &mut seed.stream(id), clean, point));
         Ok(points)
     }
 }
@@ -46,6 +53,16 @@ pub(crate) fn in_ball(budget: Budget, stream: &mut Stream, clean: &[f32], point:
             move_along(&offset, 1.0, clean, point);
         }
     }
+    budget.project_image(clean, point);
+}
+
+/// Writes the point of [`Start::UniformDistance`] into `point`.
+fn at_uniform_distance(budget: Budget, stream: &mut Stream, clean: &[f32], point: &mut [f32]) {
+    if budget.norm == Norm::Linf {
+        return in_ball(budget, stream, clean, point);
+    }
+    let direction = direction(stream, clean.len());
+    move_along(&direction, budget.epsilon.get() * f64::from(stream.uniform()), clean, point);
     budget.project_image(clean, point);
 }
 
@@ -135,6 +152,18 @@ mod tests {
             let mean = sizes.iter().map(|size| size.powi(DIMENSIONS as i32)).sum::<f64>() / f64::from(DRAWS);
             // Five standard errors of the mean of a uniform variable.
             assert!((mean - 0.5).abs() < 5.0 / (12.0 * f64::from(DRAWS)).sqrt(), "{norm}: {mean}");
+        }
+    }
+
+    #[test]
+    fn distances_are_uniform_in_l2() {
+        let sizes = sizes(Norm::L2, at_uniform_distance);
+        assert!(sizes.iter().all(|&size| size <= 1.0 + 1e-6));
+        for moment in [1, 2] {
+            let mean = sizes.iter().map(|size| size.powi(moment)).sum::<f64>() / f64::from(DRAWS);
+            let expected = 1.0 / f64::from(moment + 1);
+            // A power of a number in [0, 1] has a standard deviation below 0.3.
+            assert!((mean - expected).abs() < 5.0 * 0.3 / f64::from(DRAWS).sqrt(), "{moment}: {mean}");
         }
     }
 

@@ -3,8 +3,8 @@
 
 mod subject;
 
-use robin_attacks::{ATTACKS, Loss, Pgd, Start};
-use robin_core::{CancelToken, Norm, Seed, host};
+use robin_attacks::ATTACKS;
+use robin_core::Norm;
 use subject::Subject;
 
 #[test]
@@ -12,35 +12,19 @@ fn ten_steps_from_the_clean_image_end_where_torchattacks_ends() {
     for name in ["cnn2-small", "resnet18"] {
         let subject = Subject::load(name);
         for budget in subject.budgets() {
-            let norm = budget.norm;
-            let theirs = subject.numbers.f32(&format!("path.{norm}.final"));
-            let (batch, _) = subject.first(subject.numbers.shape(&format!("path.{norm}.final"))[0]);
-            let step_size = 2.5 * budget.epsilon.get() / 10.0;
-            let attack = Pgd { budget, steps: 10, step_size, restarts: 1, start: Start::Clean };
-            let objective = Loss::Ce.against(batch.labels.clone());
-            let model = &*subject.classifier;
-            let ours = attack.ascend(model, &*objective, &batch, Seed::new(0), &CancelToken::new()).unwrap();
-            let ours = host::to_vec(&ours).unwrap();
-            // Where its f32 and f64 part, rounding decides a step, and not the program.
-            let rounding = subject.numbers.f64(&format!("path.{norm}.float64"));
-            let length = ours.len() / batch.len();
-            let far = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs());
-            let stable = far.clone().enumerate().filter(|(at, _)| rounding[at / length] <= 1e-5);
-            match norm {
-                // A sign that rounding decides moves its pixel by a step or more.
-                Norm::Linf => {
-                    let apart = far.filter(|&far| far > 1e-6).count();
-                    assert!(
-                        apart * 1000 <= ours.len(),
-                        "{} {norm}: {apart} of {} pixels",
-                        subject.name,
-                        ours.len()
-                    );
-                }
-                Norm::L2 => {
-                    let largest = stable.map(|(_, far)| far).fold(0.0, f32::max);
-                    assert!(rounding.iter().filter(|&&far| far <= 1e-5).count() * 2 > batch.len());
-                    assert!(largest <= 1e-4, "{} {norm}: {largest}", subject.name);
+            for (precision, model) in
+                [("f64", subject.wide.as_ref().unwrap() as _), ("f32", &*subject.classifier)]
+            {
+                let path = subject.path(budget, model).unwrap();
+                let what = format!("{} {} in {precision}: {path}", subject.name, budget.norm);
+                assert!(precision == "f32" || path.objective <= 1e-4, "{what}");
+                match budget.norm {
+                    // A sign that differs moves its pixel by a step or more.
+                    Norm::Linf => assert!(path.equal >= 0.999, "{what}"),
+                    Norm::L2 => {
+                        assert!(path.stable * 2 > path.images, "{what}");
+                        assert!(path.largest_of_stable <= 1e-4, "{what}");
+                    }
                 }
             }
         }
