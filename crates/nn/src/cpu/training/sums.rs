@@ -247,7 +247,7 @@ fn add_linear(chunks: &[Given<'_>], weights: &mut [f32]) {
 }
 
 /// The products of transformed inputs and gradients, some images at a time: these are transformed side by side, then
-/// the 36 products are taken side by side.
+/// the products are taken side by side.
 fn add_winograd(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32], room: &mut Room) {
     let mut gradient = WeightGradient::new(Isa::detect(), *g, room.gradient.take());
     let [v_image, z_image] = gradient.transformed();
