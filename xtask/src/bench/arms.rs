@@ -5,31 +5,49 @@ use robin_data::LabelMap;
 use serde_json::{Value, json};
 
 use super::output::{Unit, line, peak_rss_bytes, summary};
+use super::pytorch::median;
 use super::repeats::Repeats;
 use super::step::seconds;
 use super::subject::Subject;
 
-/// Measures one arm on one thread, `count` arms on all threads, and the one again, because the machine may have
-/// changed meanwhile; the ratio is that of the throughputs, against the better of the two lone ones.
-pub(super) fn measure(subject: &Subject, count: usize, repeats: Repeats) -> anyhow::Result<(Value, String)> {
+/// Measures `count` arms on all threads `pairs` times, before each and after the last of them one arm on one thread. A ratio is that
+/// of the throughputs, against the mean of the two lone ones around it: a machine that becomes slower or faster on the way does not count.
+pub(super) fn measure(
+    subject: &Subject,
+    count: usize,
+    pairs: usize,
+    repeats: Repeats,
+) -> anyhow::Result<(Value, String)> {
     let threads = subject.threads;
     ensure!(
         (1..=threads).contains(&count),
         "--arms is {count}, it must be from 1 to {threads}: each needs a thread of its own"
     );
-    let before = side_by_side(subject, 1, 1, repeats)?.remove(0);
-    let together = side_by_side(subject, count, threads, repeats)?;
-    let after = side_by_side(subject, 1, 1, repeats)?.remove(0);
+    ensure!(pairs > 0, "--pairs is 0, it must be at least 1");
     let throughput = |result: &Value| result["images_per_second"].as_f64().unwrap_or(f64::NAN);
-    let alone = throughput(&before).max(throughput(&after));
-    let ratio = together.iter().map(throughput).sum::<f64>() / alone;
-    let mut text = vec![line("one arm on one thread", Unit::Step, &before)];
-    for (arm, result) in together.iter().enumerate() {
-        text.push(line(&format!("arm {} of {count} on {threads} threads", arm + 1), Unit::Step, result));
+    let one = || anyhow::Ok(side_by_side(subject, 1, 1, repeats)?.remove(0));
+    let describe = |result: &Value| line("one arm on one thread", Unit::Step, result);
+    let mut alone = vec![one()?];
+    let mut text = vec![describe(&alone[0])];
+    let (mut together, mut ratios) = (Vec::new(), Vec::new());
+    for pair in 0..pairs {
+        let results = side_by_side(subject, count, threads, repeats)?;
+        alone.push(one()?);
+        let lone = (throughput(&alone[pair]) + throughput(&alone[pair + 1])) / 2.0;
+        let ratio = results.iter().map(throughput).sum::<f64>() / lone;
+        for (arm, result) in results.iter().enumerate() {
+            let which = format!("arm {} of {count} on {threads} threads", arm + 1);
+            text.push(line(&which, Unit::Step, result));
+        }
+        text.push(describe(&alone[pair + 1]));
+        text.push(format!("pair {}: {ratio:.2} times the throughput of one arm on one thread", pair + 1));
+        together.push(results);
+        ratios.push(ratio);
     }
-    text.push(line("one arm on one thread", Unit::Step, &after));
-    text.push(format!("{count} arms on {threads} threads: {ratio:.2} times the throughput of one on one"));
-    Ok((json!({ "alone": [before, after], "together": together, "ratio": ratio }), text.join("\n")))
+    let ratio = median(&mut ratios.clone());
+    text.push(format!("median of {pairs} pairs: {ratio:.2}"));
+    let result = json!({ "alone": alone, "together": together, "ratios": ratios, "ratio": ratio });
+    Ok((result, text.join("\n")))
 }
 
 /// Trains `count` arms, each on a thread of its own of `threads`.

@@ -35,7 +35,7 @@ pub(super) struct Options {
     /// Interpreter that has the packages of fixtures/pytorch/requirements.txt
     #[arg(long, value_name = "PATH", default_value = "python3")]
     pub(super) python: PathBuf,
-    /// Pairs, with --against
+    /// Pairs, with --against or --arms
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) pairs: usize,
     #[command(flatten)]

@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         + &subject.on_device();
     let (suffix, mut result, text) = match (arms, options.against) {
         (Some(count), _) => {
-            let (result, text) = arms::measure(&subject, *count, repeats)?;
+            let (result, text) = arms::measure(&subject, *count, options.pairs, repeats)?;
             (format!("-arms{count}"), result, text)
         }
         (None, Some(Against::Torchattacks | Against::Pyautoattack)) => {

@@ -15,8 +15,8 @@ const LINE: usize = 16;
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
-/// Lines from which on a buffer has pages of its own: 1 MB.
-const MANY: usize = 1 << 14;
+/// Lines from which on a buffer has pages of its own: 128 KB.
+const MANY: usize = 1 << 11;
 
 /// A growing buffer of f32 that begins at a cache line and ends at one.
 pub struct Aligned {

@@ -1,5 +1,6 @@
 //! `V = B^T d B` for a block of tiles.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::transforms::{OUTPUTS, input};
@@ -84,7 +85,7 @@ impl Input<'_> {
                     Source::Dense(values) => {
                         let patch = Patch::new(tiling, from, values, image, row, column);
                         if patch.exists[0] >= P && patch.exists[1] >= P {
-                            each_vector::<V, P>(&Inside(patch), from.channels, v, to, stride);
+                            each_vector::<V, P>(&Inside::<P>(patch), from.channels, v, to, stride);
                         } else {
                             each_vector::<V, P>(&patch, from.channels, v, to, stride);
                         }
@@ -122,18 +123,21 @@ unsafe fn each_vector<V: Vector, const P: usize>(
     for channel in (0..channels).step_by(LANES) {
         // SAFETY: as this function's.
         unsafe {
-            let mut rows = [[V::zero(); P]; P];
-            for c in 0..P {
+            // By columns and not zeroed, because eight by eight vectors are moved and cleared by calls.
+            let mut columns = [const { MaybeUninit::<[V; P]>::uninit() }; P];
+            for (c, transformed) in columns.iter_mut().enumerate() {
                 let mut column = [V::zero(); P];
                 for (r, value) in column.iter_mut().enumerate() {
                     *value = tile.load(r, c, channel);
                 }
-                for (row, value) in rows.iter_mut().zip(input(column)) {
-                    row[c] = value;
-                }
+                transformed.write(input(column));
             }
-            for (r, row) in rows.into_iter().enumerate() {
-                for (c, value) in input(row).into_iter().enumerate() {
+            for r in 0..P {
+                let mut row = [V::zero(); P];
+                for (value, column) in row.iter_mut().zip(&columns) {
+                    *value = column.assume_init_ref()[r];
+                }
+                for (c, &value) in input(row).iter().enumerate() {
                     value.store(v, (r * P + c) * stride + to + channel);
                 }
             }
@@ -200,17 +204,18 @@ impl Tile for Patch<'_> {
     }
 }
 
-/// A patch that lies inside.
-struct Inside<'a>(Patch<'a>);
+/// A patch of `P` by `P` that lies inside.
+struct Inside<'a, const P: usize>(Patch<'a>);
 
-impl Tile for Inside<'_> {
+impl<const P: usize> Tile for Inside<'_, P> {
     #[inline(always)]
     unsafe fn load<V: Vector>(&self, r: usize, c: usize, channel: usize) -> V {
         // SAFETY: as this function's; every input exists.
         unsafe {
             let at = self.0.start + r * self.0.row + c * self.0.pixel + channel;
-            if r >= 2 && c >= 2 {
-                // What the next tile reads there: tiles are not read in an order that the processor foresees.
+            if r >= P - OUTPUTS && c >= P - OUTPUTS {
+                // What the next tile reads there and no tile before did: tiles are not read in an order that the
+                // processor foresees.
                 V::prefetch(self.0.values, at + OUTPUTS * self.0.pixel);
             }
             V::load(self.0.values, at)

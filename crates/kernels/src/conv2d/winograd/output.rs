@@ -139,15 +139,15 @@ impl Products<'_> {
                     };
                     if row + OUTPUTS <= height && column + OUTPUTS <= width {
                         // Whole tiles have their loops unrolled.
-                        for (r, outputs) in outputs.into_iter().enumerate() {
-                            for (c, value) in outputs.into_iter().enumerate() {
+                        for (r, outputs) in outputs.iter().enumerate() {
+                            for (c, &value) in outputs.iter().enumerate() {
                                 let place = at + channel + r * to.row() + c * to.channels;
                                 gate.pass(output, add, place, value.add(bias));
                             }
                         }
                     } else {
-                        for (r, outputs) in outputs.into_iter().enumerate().take(height - row) {
-                            for (c, value) in outputs.into_iter().enumerate().take(width - column) {
+                        for (r, outputs) in outputs.iter().enumerate().take(height - row) {
+                            for (c, &value) in outputs.iter().enumerate().take(width - column) {
                                 let place = at + channel + r * to.row() + c * to.channels;
                                 gate.pass(output, add, place, value.add(bias));
                             }
@@ -203,7 +203,7 @@ impl Products<'_> {
                 }
             }
             let mut outputs = [[V::zero(); OUTPUTS]; OUTPUTS];
-            for (outputs, row) in outputs.iter_mut().zip(rows) {
+            for (outputs, &row) in outputs.iter_mut().zip(&rows) {
                 *outputs = output(row);
             }
             outputs

@@ -220,9 +220,9 @@ impl Gradient<'_> {
                             row[c] = value;
                         }
                     }
-                    for (r, row) in rows.into_iter().enumerate() {
+                    for (r, &row) in rows.iter().enumerate() {
                         let row: [V; P] = output_adjoint(row);
-                        for (c, value) in row.into_iter().enumerate() {
+                        for (c, &value) in row.iter().enumerate() {
                             value.store(self.z, (r * P + c) * self.stride + to + channel);
                         }
                     }

@@ -172,78 +172,72 @@ impl Given<'_> {
     }
 }
 
-/// Adds the gradient on weights `[rows, columns]` row by row: every thread has some of the tasks, which are ranges of rows,
-/// and goes through the images once, `together` at a time, so that all its tasks meet them in the cache.
-fn add_by_rows(
-    chunks: &[Given<'_>],
-    together: usize,
+/// The rows of weights `[rows, columns]` of each task.
+fn cut<'a>(
     tasks: &[Range<usize>],
     columns: usize,
-    weights: &mut [f32],
-    add: impl Fn(Given<'_>, Range<usize>, &mut [f32]) + Sync,
-) {
-    let threads = rayon::current_num_threads().min(tasks.len());
-    let mut groups = Vec::with_capacity(threads);
-    let mut rest = weights;
-    for thread in 0..threads {
-        let tasks = &tasks[thread * tasks.len() / threads..(thread + 1) * tasks.len() / threads];
-        let rows: usize = tasks.iter().map(|task| task.len()).sum();
-        let (these, others) = rest.split_at_mut(rows * columns);
-        groups.push((tasks, these));
-        rest = others;
-    }
-    groups.into_par_iter().for_each(|(tasks, weights)| {
+    mut weights: &'a mut [f32],
+) -> Vec<(Range<usize>, &'a mut [f32])> {
+    let mut rows = |task: &Range<usize>| {
+        let (these, others) = std::mem::take(&mut weights).split_at_mut(task.len() * columns);
+        weights = others;
+        (task.clone(), these)
+    };
+    tasks.iter().map(&mut rows).collect()
+}
+
+/// Every thread has some of the tasks, and goes through the images once, some at a time, so that all its tasks meet them in
+/// the cache: images are larger than weights.
+fn add_convolution(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32]) {
+    let (tasks, together) = (conv2d::weight_gradient::tasks(g), conv2d::weight_gradient::images(g));
+    let mut tasks = cut(&tasks, g.out_channels, weights);
+    let each = tasks.len().div_ceil(rayon::current_num_threads()).max(1);
+    tasks.par_chunks_mut(each).for_each(|tasks| {
+        let mut scratch = conv2d::weight_gradient::Scratch::default();
         for chunk in chunks {
             for first in (0..chunk.images).step_by(together) {
-                let mut rest = &mut *weights;
-                for task in tasks {
-                    let (these, others) = rest.split_at_mut(task.len() * columns);
-                    add(chunk.some(first, together), task.clone(), these);
-                    rest = others;
+                let Given { x, from, dy, to, images } = chunk.some(first, together);
+                for (rows, weights) in &mut *tasks {
+                    conv2d::weight_gradient::accumulate(
+                        Isa::detect(),
+                        g,
+                        x,
+                        from,
+                        dy,
+                        to,
+                        images,
+                        rows.clone(),
+                        weights,
+                        &mut scratch,
+                    );
                 }
             }
         }
     });
 }
 
-fn add_convolution(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32]) {
-    let (tasks, together) = (conv2d::weight_gradient::tasks(g), conv2d::weight_gradient::images(g));
-    add_by_rows(chunks, together, &tasks, g.out_channels, weights, |given, rows, weights| {
-        let Given { x, from, dy, to, images } = given;
-        let mut scratch = conv2d::weight_gradient::Scratch::default();
-        conv2d::weight_gradient::accumulate(
-            Isa::detect(),
-            g,
-            x,
-            from,
-            dy,
-            to,
-            images,
-            rows,
-            weights,
-            &mut scratch,
-        );
-    });
-}
-
+/// Task by task, with all images: weights are larger than images, and a task's stay in the cache until they are done.
 fn add_linear(chunks: &[Given<'_>], weights: &mut [f32]) {
     let Some(Given { from, to, .. }) = chunks.first() else { return };
-    let tasks = linear::weight_gradient::tasks(from);
-    add_by_rows(chunks, usize::MAX, &tasks, to.channels, weights, |given, rows, weights| {
-        let Given { x, from, dy, to, images } = given;
-        let mut scratch = linear::weight_gradient::Scratch::default();
-        linear::weight_gradient::accumulate(
-            Isa::detect(),
-            x,
-            from,
-            dy,
-            to.channels,
-            images,
-            rows,
-            weights,
-            &mut scratch,
-        );
-    });
+    let tasks = cut(&linear::weight_gradient::tasks(from), to.channels, weights);
+    tasks.into_par_iter().for_each_init(
+        linear::weight_gradient::Scratch::default,
+        |scratch, (rows, weights)| {
+            for &Given { x, from, dy, to, images } in chunks {
+                linear::weight_gradient::accumulate(
+                    Isa::detect(),
+                    x,
+                    from,
+                    dy,
+                    to.channels,
+                    images,
+                    rows.clone(),
+                    weights,
+                    scratch,
+                );
+            }
+        },
+    );
 }
 
 /// The products of transformed inputs and gradients, some images at a time: these are transformed side by side, then
