@@ -1,7 +1,7 @@
 //! Attacks in stages, each on the examples that the stages before have left standing.
 
 use crate::list::{APGD, fab, square};
-use crate::{Config, Loss};
+use crate::{Config, Loss, Reach};
 
 /// One stage of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +27,6 @@ pub fn autoattack() -> Vec<Stage> {
         Stage { name: "apgd-ce", attack: APGD, loss: Loss::Ce },
         Stage { name: "apgd-t", attack: APGD, loss: Loss::DlrT(9) },
         Stage { name: "fab-t", attack: fab(100), loss: Loss::MarginT(9) },
-        Stage { name: "square", attack: square(5000), loss: Loss::Margin },
+        Stage { name: "square", attack: square(5000, Reach::AllButLast), loss: Loss::Margin },
     ]
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use self::check::Check;
 use crate::minimal::WithinBudget;
 use crate::{
-    Apgd, Cw, CwLinf, Ddn, Error, Fab, Fgsm, Fmn, MinimalAttack, Pgd, RandomNoise, Result, Square, Start,
+    Apgd, Cw, CwLinf, Ddn, Error, Fab, Fgsm, Fmn, MinimalAttack, Pgd, RandomNoise, Reach, Result, Square,
+    Start,
 };
 
 /// A base attack without its budget. Every setting that decides a number is written out.
@@ -128,6 +129,8 @@ pub enum Config {
         restarts: usize,
         /// In `(0, 1]`.
         first_share: f64,
+        /// Where squares may lie.
+        reach: Reach,
     },
 }
 
@@ -174,11 +177,12 @@ impl Config {
                 rising_share: check.share("rising_share", rising_share)?,
                 momentum: check.positive_share("momentum", momentum)?,
             }),
-            Config::Square { queries, restarts, first_share } => Box::new(Square {
+            Config::Square { queries, restarts, first_share, reach } => Box::new(Square {
                 budget,
                 queries: check.at_least("queries", queries, 1)?,
                 restarts: check.at_least("restarts", restarts, 1)?,
                 first_share: check.positive_share("first_share", first_share)?,
+                reach,
             }),
             Config::Cw { .. }
             | Config::CwLinf { .. }

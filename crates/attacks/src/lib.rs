@@ -86,9 +86,9 @@ pub use loss::Loss;
 pub use minimal::{MinimalAttack, Smallest, WithinBudget};
 pub use pgd::Pgd;
 pub use random_noise::RandomNoise;
-pub use square::Square;
+pub use square::{Reach, Square};
 pub use start::{Start, l2_offset};
 pub use transfer::{Aim, Transferred, transfer};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.
-pub const NUMERICS: u32 = 1;
+pub const NUMERICS: u32 = 2;

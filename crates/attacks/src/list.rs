@@ -2,7 +2,7 @@
 
 use robin_core::Norm;
 
-use crate::{Config, Loss, Start, StepSize};
+use crate::{Config, Loss, Reach, Start, StepSize};
 
 /// One base attack.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +64,8 @@ pub(crate) const fn fab(steps: usize) -> Config {
     Config::FabT { steps, largest_weight: 0.1, overshoot: 1.05, kept: 0.9 }
 }
 
-pub(crate) const fn square(queries: usize) -> Config {
-    Config::Square { queries, restarts: 1, first_share: 0.8 }
+pub(crate) const fn square(queries: usize, reach: Reach) -> Config {
+    Config::Square { queries, restarts: 1, first_share: 0.8, reach }
 }
 
 /// APGD as AutoAttack runs it.
@@ -108,8 +108,8 @@ pub static ATTACKS: &[Entry] = &[
     Entry {
         name: "square",
         summary: "random squares, kept if they help: scores only, no gradients",
-        example: square(5000),
-        brief: square(60),
+        example: square(5000, Reach::Whole),
+        brief: square(60, Reach::Whole),
         loss: Loss::Margin,
         norms: BOTH,
     },

@@ -5,6 +5,8 @@ use robin_core::{
     Adversarial, Attack, Batch, Budget, Norm, Objective, Purpose, Result, Seed, Stream, Target,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::joined::Proposal;
 use crate::search::{Beginning, Climb, Look, Search, Seen, climb, steps_seed};
 
@@ -15,8 +17,7 @@ mod proposals;
 /// queries). Asks for scores only. The first broken image ends the run.
 ///
 /// linf: every pixel of a square goes to the same side of the ball, per channel; begins with vertical stripes.
-/// l2: the perturbation's mass moves between two squares; begins with a grid of bumps. Differs from the
-/// authors' program where that leaves the last row and column out of every square's reach.
+/// l2: the perturbation's mass moves between two squares; begins with a grid of bumps.
 #[derive(Debug, Clone, Copy)]
 pub struct Square {
     /// What no image exceeds.
@@ -27,6 +28,29 @@ pub struct Square {
     pub restarts: usize,
     /// Share of the image that the first squares cover.
     pub first_share: f64,
+    /// Where squares may lie.
+    pub reach: Reach,
+}
+
+/// Where squares may lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// Anywhere.
+    Whole,
+    /// Anywhere but in the last row and column, unless they cover a whole side: AutoAttack's program. Weaker where an image's
+    /// border counts, on small images above all.
+    AllButLast,
+}
+
+impl Reach {
+    /// Places of a square's beginning along a side of the image.
+    fn places(self, length: usize, side: usize) -> u32 {
+        match self {
+            Self::Whole => (length - side + 1) as u32,
+            Self::AllButLast => (length - side).max(1) as u32,
+        }
+    }
 }
 
 impl Attack for Square {
@@ -52,7 +76,7 @@ impl Square {
         let clean = beginning.clean.to_vec();
         let start = seed.derive(Purpose::AttackStart, beginning.restart as u64);
         let mut stream = start.stream(beginning.id);
-        let canvas = proposals::Canvas { budget: self.budget, shape: beginning.shape };
+        let canvas = proposals::Canvas { budget: self.budget, shape: beginning.shape, reach: self.reach };
         let mut trial = clean.clone();
         match self.budget.norm {
             Norm::Linf => canvas.stripes(&mut stream, &clean, &mut trial),
@@ -135,9 +159,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn squares_reach_every_row_or_all_but_the_last() {
+        assert_eq!([1, 5, 27, 28].map(|side| Reach::Whole.places(28, side)), [28, 24, 2, 1]);
+        assert_eq!([1, 5, 27, 28].map(|side| Reach::AllButLast.places(28, side)), [27, 23, 1, 1]);
+    }
+
+    #[test]
     fn squares_shrink_by_the_schedule_of_the_authors() {
         let budget = Budget { norm: Norm::Linf, epsilon: "0.3".parse().unwrap() };
-        let square = Square { budget, queries: 5000, restarts: 1, first_share: 0.8 };
+        let square = Square { budget, queries: 5000, restarts: 1, first_share: 0.8, reach: Reach::Whole };
         for (query, share) in
             [(0, 0.8), (10, 0.8), (11, 0.4), (51, 0.2), (201, 0.1), (501, 0.05), (4001, 0.8 / 128.0)]
         {

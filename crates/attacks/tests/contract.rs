@@ -2,7 +2,7 @@
 
 mod toys;
 
-use robin_attacks::{ATTACKS, Config, Entry, Loss, Pgd, Start, StepSize};
+use robin_attacks::{ATTACKS, Config, Entry, Loss, Pgd, Reach, Start, StepSize};
 use robin_core::{
     Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Evaluation, Judge,
     Misclassified, Norm, Objective, Scores, Seed, Target, host,
@@ -334,7 +334,7 @@ fn more_restarts_and_candidates_only_break_more() {
     };
     let noise = |candidates| Config::RandomNoise { candidates };
     let apgd = |restarts| Config::Apgd { steps: 2, restarts, rising_share: 0.75, momentum: 0.75 };
-    let square = |restarts| Config::Square { queries: 1, restarts, first_share: 0.8 };
+    let square = |restarts| Config::Square { queries: 1, restarts, first_share: 0.8, reach: Reach::Whole };
     for (few, many) in [(pgd(1), pgd(5)), (noise(1), noise(40)), (apgd(1), apgd(5)), (square(1), square(5))] {
         for budget in budgets(&["0.09"]) {
             let [few, many] = [few, many].map(|config| perturb(config, budget, &model, Loss::Margin, &batch));

@@ -28,7 +28,7 @@ fn settings_outside_what_is_allowed_are_named() {
         (pgd(1, 1, StepSize::Relative(-2.5)), ["step_size", "Relative(-2.5)", "> 0"]),
         (Config::RandomNoise { candidates: 0 }, ["random-noise", "candidates is 0", ">= 1"]),
         (
-            Config::Square { queries: 1, restarts: 1, first_share: 0.0 },
+            Config::Square { queries: 1, restarts: 1, first_share: 0.0, reach: Reach::Whole },
             ["square", "first_share is 0", "(0, 1]"],
         ),
         (

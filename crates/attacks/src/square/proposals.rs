@@ -2,6 +2,7 @@
 
 use robin_core::{Budget, Norm, Stream};
 
+use super::Reach;
 use crate::vector::{difference, l2};
 
 /// An image's shape and budget.
@@ -10,6 +11,7 @@ pub(super) struct Canvas {
     pub(super) budget: Budget,
     /// `[c, h, w]`.
     pub(super) shape: [usize; 3],
+    pub(super) reach: Reach,
 }
 
 /// A square window.
@@ -83,7 +85,7 @@ impl Canvas {
     fn window(&self, stream: &mut Stream, side: usize) -> Window {
         let [_, height, width] = self.shape;
         let side = side.min(height).min(width);
-        let mut place = |length: usize| stream.below((length - side + 1) as u32) as usize;
+        let mut place = |length: usize| stream.below(self.reach.places(length, side)) as usize;
         Window { top: place(height), left: place(width), side }
     }
 
@@ -218,7 +220,7 @@ mod tests {
     fn starts_and_changes_use_up_the_budget_and_keep_to_it() {
         for (norm, shape) in [(Norm::L2, [3, 10, 10]), (Norm::Linf, [3, 10, 10]), (Norm::L2, [1, 3, 4])] {
             let budget = Budget { norm, epsilon: "0.2".parse().unwrap() };
-            let canvas = Canvas { budget, shape };
+            let canvas = Canvas { budget, shape, reach: Reach::Whole };
             let clean = vec![0.5; shape.iter().product()];
             let mut image = clean.clone();
             let mut stream = Seed::new(2).derive(Purpose::Test, 9).root_stream();
