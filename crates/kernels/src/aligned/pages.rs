@@ -205,6 +205,13 @@ mod tests {
     }
 
     #[test]
+    fn what_the_system_refuses_is_asked_for_in_smaller_pieces() {
+        let slab = Slab::new(PAGE, 1 << 60).unwrap();
+        assert!(slab.free[&0] >= PAGE && slab.free[&0] < 1 << 60, "{:?}", slab.free);
+        assert!(Slab::new(1 << 60, 1 << 60).is_err());
+    }
+
+    #[test]
     fn buffers_of_many_threads_never_meet() {
         std::thread::scope(|scope| {
             for thread in 0..4_u8 {
