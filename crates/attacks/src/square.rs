@@ -4,7 +4,6 @@ use robin_core::attack::Ruling;
 use robin_core::{
     Adversarial, Attack, Batch, Budget, Norm, Objective, Purpose, Result, Seed, Stream, Target,
 };
-
 use serde::{Deserialize, Serialize};
 
 use crate::joined::Proposal;

@@ -1,7 +1,7 @@
 //! Large buffers from a region of huge pages that is mapped once.
 //!
 //! A step's buffers follow each other quickly, those of its attack are of other sizes than those of the training after it, and
-//! the system takes a tenth of the time to hand out fresh pages one by one. So freed bytes join their free neighbours and
+//! fresh pages, one by one, cost up to 7% of a step (`benchmarks/NOTES.md`). So freed bytes join their free neighbours and
 //! serve the next buffer of any size, the smallest place that is large enough first: the region grows little beyond the most
 //! bytes ever in use at once, and after a step or two nothing is asked of the system any more.
 
