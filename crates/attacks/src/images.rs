@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
+use robin_core::crew::piece;
 use robin_core::{Error, ExampleId, Result, host};
 
 /// Images `[n, c, h, w]` on the host.
@@ -70,6 +71,7 @@ impl Images {
             .par_chunks_exact_mut(length)
             .zip(clean.values.par_chunks_exact(length))
             .zip(gradient.par_chunks_exact(length))
+            .with_min_len(piece())
             .map(|((image, clean), gradient)| (image, clean, gradient))
     }
 
@@ -77,7 +79,7 @@ impl Images {
     pub(crate) fn redraw(&mut self, ids: &[ExampleId], draw: impl Fn(ExampleId, &[f32], &mut [f32]) + Sync) {
         let clean = self.values.clone();
         let images = self.values.par_chunks_exact_mut(self.length).zip(clean.par_chunks_exact(self.length));
-        images.zip(ids).for_each(|((image, clean), &id)| draw(id, clean, image));
+        images.zip(ids).with_min_len(piece()).for_each(|((image, clean), &id)| draw(id, clean, image));
     }
 
     /// The images at `rows`, in that order.

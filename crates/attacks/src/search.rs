@@ -6,6 +6,7 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use robin_core::attack::Ruling;
+use robin_core::crew::piece;
 use robin_core::{
     Adversarial, Ascent, Batch, Columns, Cost, Error, Evaluation, ExampleId, Objective, Result, Scores, Seed,
     Target, host,
@@ -79,7 +80,7 @@ pub(crate) fn run<S: Search>(
             costs[row].zero_gradients += u32::from(flat);
             seen[row] = Some(Seen { value: looked.values[at], gradient, ruling: looked.rulings[at] });
         }
-        states.par_iter_mut().zip(&seen).for_each(|(state, seen)| {
+        states.par_iter_mut().zip(&seen).with_min_len(piece()).for_each(|(state, seen)| {
             if let Some(seen) = seen {
                 state.observe(seen);
             }

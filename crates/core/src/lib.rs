@@ -10,6 +10,7 @@ pub mod batch;
 pub mod budget;
 pub mod cancel;
 pub mod classifier;
+pub mod crew;
 pub mod epsilon;
 pub mod error;
 pub mod host;

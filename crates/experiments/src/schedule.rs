@@ -2,7 +2,8 @@
 //!
 //! One pool of threads does everything. The first threads of it are jobs: each takes one cell after the
 //! other, and runs it to its end on that thread. A thread without a cell helps the cells that run, so that
-//! arms run side by side, one per core, while there are several, and the last one has all cores.
+//! arms run side by side, one per core, while there are several, and the last one has all cores. A [`Crew`] says
+//! whether there is such a thread: while there is none, no loop is cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use robin_core::CancelToken;
+use robin_core::crew::Crew;
 use robin_training::Checkpointing;
 use serde_json::json;
 
@@ -77,9 +79,11 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
     // Broadcast puts each loop on its own thread. Cells handed to the pool as tasks could be stolen by a
     // thread that only waits for a part of its own cell, which would then stand still until the stolen one is
     // done.
+    let crew = Crew::new(threads);
     pool.broadcast(|thread| {
+        crew.enter();
         if thread.index() < jobs {
-            work(plan, &board, &writer, options);
+            work(plan, &board, &writer, options, &crew);
         }
     });
     Ok((board.into_outcome(options.cancel.is_cancelled()), writer))
@@ -127,13 +131,14 @@ pub(crate) fn present(plan: &Plan, store: &Store) -> Result<Present> {
 }
 
 /// One job: takes the first cell whose needs are met, until none is left.
-fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>) {
+fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>, crew: &Crew) {
     while let Some(index) = board.take(options.cancel) {
         let cell = &plan.cells[index];
         let watched = Watched { index, kind: cell.kind(), label: &cell.label };
         options.observer.started(&watched);
         let begin = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| one(plan, cell, &watched, board, writer, options)))
+        let cell = || one(plan, cell, &watched, board, writer, options);
+        let result = catch_unwind(AssertUnwindSafe(|| crew.work(cell)))
             .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
             // Libraries answer a request to stop in several ways, which all mean this.
             .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });

@@ -25,6 +25,12 @@ impl Panels {
         Self::stack(isa, 1, k, n)
     }
 
+    /// A matrix `[k, n]` of any values for `isa`: every vector is to be written before it is read.
+    pub fn unset(isa: Isa, k: usize, n: usize) -> Self {
+        let vectors = n.div_ceil(LANES);
+        Self { isa, k, vectors, values: Aligned::unset(k * vectors * LANES) }
+    }
+
     /// `count` matrices of zeros `[k, n]` for `isa`: in one piece, because allocators round large ones up.
     pub(crate) fn stack(isa: Isa, count: usize, k: usize, n: usize) -> Self {
         let vectors = n.div_ceil(LANES);

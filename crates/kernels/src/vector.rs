@@ -37,6 +37,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn nan(self) -> u16;
     /// `self` where the bit is set, 0 elsewhere.
     unsafe fn keep(self, bits: u16) -> Self;
+    /// Makes columns of rows.
+    unsafe fn transpose(rows: &mut [Self; LANES]);
     /// Asks for the cache line at a place that will be read soon; may lie outside.
     unsafe fn prefetch(values: &[f32], at: usize);
 
@@ -153,6 +155,16 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    unsafe fn transpose(rows: &mut [Self; LANES]) {
+        let given = *rows;
+        for (i, row) in rows.iter_mut().enumerate() {
+            for (value, row) in row.0.iter_mut().zip(&given) {
+                *value = row.0[i];
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn prefetch(_values: &[f32], _at: usize) {}
 }
 
@@ -247,8 +259,68 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn transpose(rows: &mut [Self; LANES]) {
+            unsafe {
+                // Lane k of number `first + j`: column 4 k + j of the four rows from `first` on.
+                let mut fours = [_mm512_setzero_ps(); LANES];
+                for first in [0, 4, 8, 12] {
+                    let (a, b) = (rows[first].0, rows[first + 1].0);
+                    let (c, d) = (rows[first + 2].0, rows[first + 3].0);
+                    let low = (
+                        _mm512_castps_pd(_mm512_unpacklo_ps(a, b)),
+                        _mm512_castps_pd(_mm512_unpacklo_ps(c, d)),
+                    );
+                    let high = (
+                        _mm512_castps_pd(_mm512_unpackhi_ps(a, b)),
+                        _mm512_castps_pd(_mm512_unpackhi_ps(c, d)),
+                    );
+                    fours[first] = _mm512_castpd_ps(_mm512_unpacklo_pd(low.0, low.1));
+                    fours[first + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low.0, low.1));
+                    fours[first + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high.0, high.1));
+                    fours[first + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high.0, high.1));
+                }
+                for j in 0..4 {
+                    // Four by four lanes: even and odd ones of the upper and of the lower eight rows, then of all.
+                    let (a, b, c, d) = (fours[j], fours[4 + j], fours[8 + j], fours[12 + j]);
+                    let even = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d));
+                    let odd = (_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(c, d));
+                    rows[j] = Self(_mm512_shuffle_f32x4::<0x88>(even.0, even.1));
+                    rows[4 + j] = Self(_mm512_shuffle_f32x4::<0x88>(odd.0, odd.1));
+                    rows[8 + j] = Self(_mm512_shuffle_f32x4::<0xdd>(even.0, even.1));
+                    rows[12 + j] = Self(_mm512_shuffle_f32x4::<0xdd>(odd.0, odd.1));
+                }
+            }
+        }
+
+        #[inline(always)]
         unsafe fn prefetch(values: &[f32], at: usize) {
             prefetch(values, at);
+        }
+    }
+
+    /// Makes columns of eight rows.
+    ///
+    /// # Safety
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn transpose_eight(rows: &mut [__m256; 8]) {
+        // SAFETY: AVX by this function's contract.
+        unsafe {
+            // Lane k of number `first + j`: column 4 k + j of the four rows from `first` on.
+            let mut fours = [_mm256_setzero_ps(); 8];
+            for first in [0, 4] {
+                let (a, b, c, d) = (rows[first], rows[first + 1], rows[first + 2], rows[first + 3]);
+                let low = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                let high = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                fours[first] = _mm256_shuffle_ps::<0x44>(low.0, low.1);
+                fours[first + 1] = _mm256_shuffle_ps::<0xee>(low.0, low.1);
+                fours[first + 2] = _mm256_shuffle_ps::<0x44>(high.0, high.1);
+                fours[first + 3] = _mm256_shuffle_ps::<0xee>(high.0, high.1);
+            }
+            for j in 0..4 {
+                rows[j] = _mm256_permute2f128_ps::<0x20>(fours[j], fours[4 + j]);
+                rows[4 + j] = _mm256_permute2f128_ps::<0x31>(fours[j], fours[4 + j]);
+            }
         }
     }
 
@@ -344,6 +416,27 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn transpose(rows: &mut [Self; LANES]) {
+            unsafe {
+                // Quarters of eight by eight, from the left, from the upper eight rows first.
+                let mut quarters = [[_mm256_setzero_ps(); 8]; 4];
+                for i in 0..8 {
+                    quarters[0][i] = rows[i].0;
+                    quarters[1][i] = rows[i].1;
+                    quarters[2][i] = rows[8 + i].0;
+                    quarters[3][i] = rows[8 + i].1;
+                }
+                for quarter in &mut quarters {
+                    transpose_eight(quarter);
+                }
+                for i in 0..8 {
+                    rows[i] = Self(quarters[0][i], quarters[2][i]);
+                    rows[8 + i] = Self(quarters[1][i], quarters[3][i]);
+                }
+            }
+        }
+
+        #[inline(always)]
         unsafe fn prefetch(values: &[f32], at: usize) {
             prefetch(values, at);
         }
@@ -383,6 +476,16 @@ mod tests {
                     result.store(&mut values, 1 + at * LANES);
                 }
                 V::prefetch(&values, 0);
+                let mut rows = [V::zero(); LANES];
+                for (at, row) in rows.iter_mut().enumerate() {
+                    *row = a.add(V::splat(at as f32));
+                }
+                V::transpose(&mut rows);
+                for row in rows {
+                    values.resize(values.len() + LANES, f32::NAN);
+                    let at = values.len() - LANES;
+                    row.store(&mut values, at);
+                }
                 (values.split_off(1), vec![a.above(b), b.above(a), a.nan()])
             }
         }

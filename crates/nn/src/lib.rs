@@ -21,7 +21,7 @@ pub mod resident;
 pub use error::{Error, Result};
 pub use executor::{EXECUTORS, Executor, executor};
 pub use graph::{Bias, Convolution, Graph, GraphBuilder, Initialisation};
-pub use network::{Gradients, LossFn, Network};
+pub use network::{Gradient, Gradients, LossFn, Network};
 pub use parameters::{NamedTensor, Parameters, tensor_shapes};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

@@ -1,14 +1,59 @@
 //! What training owns: parameters that change, and the two views of them that a step needs.
 
+use std::borrow::Borrow;
+use std::ops::{Deref, DerefMut};
+
 use candle_core::Tensor;
 use robin_core::{Classifier, Scores};
+use robin_kernels::aligned::Aligned;
 
 use crate::resident::Resident;
 use crate::{Graph, NamedTensor, Parameters, Result};
 
 /// Gradients in the order of [`Parameters::trained`], each with its tensor's shape.
 #[derive(Debug, Clone)]
-pub struct Gradients(pub Vec<Vec<f32>>);
+pub struct Gradients(pub Vec<Gradient>);
+
+/// The gradient on one tensor, a slice of its values. Large ones come from the memory of a step's other buffers: new
+/// every step, they would cost the system's pages each time.
+#[derive(Debug, Clone)]
+pub struct Gradient {
+    values: Aligned,
+    len: usize,
+}
+
+impl Gradient {
+    /// `len` values of any kind: to be written before they are read.
+    pub(crate) fn unset(len: usize) -> Self {
+        Self { values: Aligned::unset(len), len }
+    }
+}
+
+impl From<Vec<f32>> for Gradient {
+    fn from(values: Vec<f32>) -> Self {
+        Self { values: Aligned::from(&*values), len: values.len() }
+    }
+}
+
+impl Deref for Gradient {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.values[..self.len]
+    }
+}
+
+impl DerefMut for Gradient {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values[..self.len]
+    }
+}
+
+impl Borrow<[f32]> for Gradient {
+    fn borrow(&self) -> &[f32] {
+        self
+    }
+}
 
 /// A loss over the logits of all batches of a step: returns its gradient on each batch's logits. The loss
 /// keeps its own value.

@@ -1,6 +1,7 @@
 //! Stochastic gradient descent with momentum and weight decay, exactly as PyTorch's `torch.optim.SGD`.
 
 use rayon::prelude::*;
+use robin_core::crew::piece;
 use robin_nn::{Gradients, NamedTensor};
 
 /// Values that one thread moves at a time.
@@ -45,7 +46,7 @@ impl Sgd {
             assert_eq!(tensor.values.len(), gradient.len(), "gradient of {}", tensor.name);
             // Each value by itself, so the cut moves nothing.
             let parts = tensor.values.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
-            parts.zip(velocity.par_chunks_mut(CHUNK)).for_each(|((w, g), v)| {
+            parts.zip(velocity.par_chunks_mut(CHUNK)).with_min_len(piece()).for_each(|((w, g), v)| {
                 for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
                     *v = self.momentum * *v + (g + self.weight_decay * *w);
                     *w -= learning_rate as f32 * *v;
@@ -63,10 +64,10 @@ mod tests {
     fn two_steps_by_hand() {
         let mut tensors = [NamedTensor { name: "w".to_owned(), shape: vec![1], values: vec![2.0] }];
         let mut sgd = Sgd::new(0.5, 0.25);
-        sgd.step(&mut tensors, &Gradients(vec![vec![1.0]]), 0.1);
+        sgd.step(&mut tensors, &Gradients(vec![vec![1.0].into()]), 0.1);
         // g = 1 + 0.25 * 2 = 1.5; v = 1.5; w = 2 - 0.15
         assert!((tensors[0].values[0] - 1.85).abs() < 1e-6);
-        sgd.step(&mut tensors, &Gradients(vec![vec![1.0]]), 0.1);
+        sgd.step(&mut tensors, &Gradients(vec![vec![1.0].into()]), 0.1);
         // g = 1 + 0.25 * 1.85 = 1.4625; v = 0.75 + 1.4625 = 2.2125; w = 1.85 - 0.22125
         assert!((tensors[0].values[0] - 1.62875).abs() < 1e-6);
     }

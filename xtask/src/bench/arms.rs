@@ -1,6 +1,7 @@
 //! Binary networks side by side, one per thread, as a table trains the arms of an aggregate.
 
 use anyhow::ensure;
+use robin_core::crew::Crew;
 use robin_data::LabelMap;
 use serde_json::{Value, json};
 
@@ -58,14 +59,17 @@ fn side_by_side(
     repeats: Repeats,
 ) -> anyhow::Result<Vec<Value>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let crew = Crew::new(threads);
     let found = pool.broadcast(|thread| {
-        (thread.index() < count).then(|| -> anyhow::Result<Vec<f64>> {
+        crew.enter();
+        let arm = || -> anyhow::Result<Vec<f64>> {
             let class = (thread.index() % subject.data.num_classes()) as u32;
             let labels = LabelMap::OneVsAll { class };
             let (graph, parameters) = subject.network(&labels, u64::from(class) + 1)?;
             let mut network = subject.executor.network(&graph, parameters)?;
             seconds(&mut *network, &labels, subject, repeats)
-        })
+        };
+        (thread.index() < count).then(|| crew.work(arm))
     });
     let all = found.into_iter().flatten();
     all.map(|seconds| Ok(summary(Unit::Step, &seconds?, subject.batch, peak_rss_bytes()))).collect()

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use robin_core::CancelToken;
+use robin_core::crew::Crew;
 use robin_training::SaveToken;
 
 use super::arm::{Bench, train};
@@ -76,9 +77,10 @@ pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Resul
 
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Result<Record>)>> = Mutex::default();
-    let pool = pool(threads)?;
+    let (pool, crew) = (pool(threads)?, Crew::new(threads));
     // Broadcast puts each loop on its own thread; a thread whose loop is over helps the arms that still run.
     pool.broadcast(|thread| {
+        crew.enter();
         if thread.index() >= jobs {
             return;
         }
@@ -87,7 +89,7 @@ pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Resul
                 return;
             }
             let bench = Bench { run, place, folder: &folder, options };
-            let result = catch_unwind(AssertUnwindSafe(|| train(&bench)))
+            let result = catch_unwind(AssertUnwindSafe(|| crew.work(|| train(&bench))))
                 .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
                 .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
             match &result {

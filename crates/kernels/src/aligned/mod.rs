@@ -33,11 +33,20 @@ enum Memory {
 impl Aligned {
     /// At least `len` zeros.
     pub fn zeros(len: usize) -> Self {
+        Self::new(len, Pages::zeros)
+    }
+
+    /// At least `len` values of any kind, those of a former buffer perhaps: to be written before they are read.
+    pub fn unset(len: usize) -> Self {
+        Self::new(len, Pages::unset)
+    }
+
+    fn new(len: usize, pages: impl Fn(usize) -> Pages) -> Self {
         let lines = len.div_ceil(LINE);
         let memory = if lines < MANY {
             Memory::Lines(vec![Line([0.0; LINE]); lines])
         } else {
-            Memory::Pages(Pages::zeros(lines * size_of::<Line>()))
+            Memory::Pages(pages(lines * size_of::<Line>()))
         };
         Self { memory, lines }
     }
@@ -45,8 +54,10 @@ impl Aligned {
     /// Grows to at least `len` values; new ones are 0, old ones stay.
     pub fn grow(&mut self, len: usize) {
         if self.len() < len {
-            let mut larger = Self::zeros(len);
-            larger[..self.len()].copy_from_slice(self);
+            let mut larger = Self::unset(len);
+            let (old, new) = larger.split_at_mut(self.len());
+            old.copy_from_slice(self);
+            new.fill(0.0);
             *self = larger;
         }
     }
@@ -72,8 +83,10 @@ impl std::fmt::Debug for Aligned {
 
 impl From<&[f32]> for Aligned {
     fn from(values: &[f32]) -> Self {
-        let mut aligned = Self::zeros(values.len());
-        aligned[..values.len()].copy_from_slice(values);
+        let mut aligned = Self::unset(values.len());
+        let (given, rest) = aligned.split_at_mut(values.len());
+        given.copy_from_slice(values);
+        rest.fill(0.0);
         aligned
     }
 }

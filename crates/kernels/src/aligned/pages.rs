@@ -64,15 +64,25 @@ unsafe impl Sync for Pages {}
 impl Pages {
     /// At least `bytes` zeros.
     pub(super) fn zeros(bytes: usize) -> Self {
-        let found = BOOK.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, SLAB);
-        let Ok((pages, used)) = found else {
-            let layout =
-                std::alloc::Layout::array::<u8>(bytes).expect("a buffer smaller than the address space");
-            std::alloc::handle_alloc_error(layout)
-        };
+        let (pages, used) = Self::take(bytes);
         // SAFETY: `used` bytes are no more than there are, and nobody else has them.
         unsafe { pages.first.write_bytes(0, used) };
         pages
+    }
+
+    /// At least `bytes` bytes, zeros or what a former buffer left.
+    pub(super) fn unset(bytes: usize) -> Self {
+        Self::take(bytes).0
+    }
+
+    /// At least `bytes` bytes, and how many of them somebody had before; the others are 0.
+    fn take(bytes: usize) -> (Self, usize) {
+        let found = BOOK.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, SLAB);
+        found.unwrap_or_else(|_| {
+            let layout =
+                std::alloc::Layout::array::<u8>(bytes).expect("a buffer smaller than the address space");
+            std::alloc::handle_alloc_error(layout)
+        })
     }
 
     pub(super) fn as_ptr(&self) -> *const u8 {

@@ -1,5 +1,6 @@
 //! Fully connected layer: `y = x w^T + b` with `w` `[out, in]` as in PyTorch.
 
+pub mod order;
 pub mod packed;
 pub mod reference;
 #[cfg(test)]

@@ -10,11 +10,11 @@ use robin_kernels::batch_norm::Statistics;
 use robin_kernels::conv2d::packed::{Directions, Gradients};
 use robin_kernels::conv2d::{self, Geometry};
 use robin_kernels::isa::Isa;
-use robin_kernels::layout::Layout;
-use robin_kernels::linear::{self, packed};
-use robin_kernels::panels::Panels;
+use robin_kernels::linear::order::Order;
+use robin_kernels::linear::packed;
 
 use super::lower::{Operation, Program, Step};
+use super::share::{self, piece};
 use crate::Parameters;
 
 /// One step's parameters, packed once.
@@ -56,6 +56,7 @@ pub(super) fn folded(program: &Program, parameters: &Parameters) -> Layers {
     program
         .steps
         .par_iter()
+        .with_min_len(piece())
         .map(|step| Arc::new(source.layer(step, Norms::Folded, Directions::Both)))
         .collect()
 }
@@ -113,7 +114,10 @@ impl Source<'_> {
                 let (from, to) = (self.program.layouts[step.input], self.program.layouts[step.output]);
                 let bias = self.values(name, "bias");
                 let weights = self.values(name, "weight");
-                let (forward, backward) = linear_panels(isa, geometry, &from, to.channels, weights);
+                let order = Order::new(*geometry, from);
+                // Side by side: such a layer may have most of a network's weights.
+                let forward = || order.forward(isa, weights);
+                let (forward, backward) = share::join(forward, || order.backward(isa, to.channels, weights));
                 let packed = packed::Packed::from_panels(from, forward, backward);
                 Layer::Linear { packed, bias: padded(bias, to.channels) }
             }
@@ -171,10 +175,8 @@ fn convolution_weights(g: &Geometry, given: &Geometry, folded: &Folded<'_>) -> A
 }
 
 /// The inverse of [`convolution_weights`] without a scale, for gradients.
-pub(super) fn convolution_weights_to_torch(g: &Geometry, given: &Geometry, ours: &[f32]) -> Vec<f32> {
-    let mut torch = vec![0.0; given.taps() * given.out_channels];
+pub(super) fn convolution_weights_to_torch(g: &Geometry, given: &Geometry, ours: &[f32], torch: &mut [f32]) {
     for_each_weight(g, given, |at, from| torch[at] = ours[from]);
-    torch
 }
 
 /// Calls `visit(place in PyTorch's tensor, place in ours)` for every weight.
@@ -191,66 +193,4 @@ fn for_each_weight(g: &Geometry, given: &Geometry, mut visit: impl FnMut(usize, 
             }
         }
     }
-}
-
-/// PyTorch's `[out, (c, h, w)]` packed as `[(h, w, c), out]` of a layout, and as the transpose of that, both filled up by
-/// zeros. The two side by side: such a layer may have most of a network's weights.
-fn linear_panels(
-    isa: Isa,
-    g: &linear::Geometry,
-    from: &Layout,
-    outputs: usize,
-    torch: &[f32],
-) -> (Panels, Panels) {
-    let (pixels, given) = (from.pixels(), g.inputs / from.pixels());
-    let inputs = pixels * from.channels;
-    let forward = || {
-        let mut panels = Panels::zeros(isa, inputs, outputs);
-        for first in (0..g.outputs).step_by(LANES) {
-            let rows = &torch[first * g.inputs..g.outputs.min(first + LANES) * g.inputs];
-            for c in 0..given {
-                for pixel in 0..pixels {
-                    let values = rows.iter().skip(c * pixels + pixel).step_by(g.inputs);
-                    let to = panels.vector_mut(pixel * from.channels + c, first / LANES);
-                    to.iter_mut().zip(values).for_each(|(to, value)| *to = *value);
-                }
-            }
-        }
-        panels
-    };
-    let backward = || {
-        let mut panels = Panels::zeros(isa, outputs, inputs);
-        let mut row = vec![0.0; inputs];
-        for (o, weights) in torch.chunks_exact(g.inputs).enumerate() {
-            for (c, plane) in weights.chunks_exact(pixels).enumerate() {
-                row.iter_mut().skip(c).step_by(from.channels).zip(plane).for_each(|(to, value)| *to = *value);
-            }
-            for (vector, values) in row.chunks(LANES).enumerate() {
-                panels.vector_mut(o, vector)[..values.len()].copy_from_slice(values);
-            }
-        }
-        panels
-    };
-    rayon::join(forward, backward)
-}
-
-/// A gradient `[(h, w, c), out]` of a layout as PyTorch's `[out, (c, h, w)]`.
-pub(super) fn linear_weights_to_torch(
-    g: &linear::Geometry,
-    from: &Layout,
-    outputs: usize,
-    ours: &[f32],
-) -> Vec<f32> {
-    let (pixels, given) = (from.pixels(), g.inputs / from.pixels());
-    let mut torch = vec![0.0; g.inputs * g.outputs];
-    torch.par_chunks_mut(LANES * g.inputs).enumerate().for_each(|(block, rows)| {
-        for pixel in 0..pixels {
-            for c in 0..given {
-                let values = &ours[(pixel * from.channels + c) * outputs + block * LANES..][..LANES];
-                let to = rows.iter_mut().skip(c * pixels + pixel).step_by(g.inputs);
-                to.zip(values).for_each(|(to, value)| *to = *value);
-            }
-        }
-    });
-    torch
 }

@@ -8,6 +8,7 @@ mod classifier;
 mod layers;
 mod lower;
 mod pass;
+mod share;
 mod slots;
 mod training;
 mod workspace;

@@ -15,6 +15,7 @@ use robin_kernels::layout::Layout;
 use super::apply::{Applied, Marks};
 use super::layers::Layers;
 use super::lower::{INPUT, Program};
+use super::share::{self, piece};
 use super::slots::{BackStep, Slot, Slots, Summand};
 use super::workspace::{self, Workspace};
 
@@ -49,6 +50,7 @@ impl Frozen {
         let chunk = self.chunk(n);
         let mut scores = vec![0.0; n * outputs];
         let chunks = scores.par_chunks_mut(chunk * outputs).zip(images.par_chunks(chunk * length));
+        let chunks = chunks.with_min_len(piece());
         match trace {
             None => chunks.for_each(|(scores, images)| self.forward_chunk(images, None, scores)),
             Some(trace) => {
@@ -64,7 +66,7 @@ impl Frozen {
     /// Images of a chunk: as many as the caches like, and for every thread as many.
     fn chunk(&self, n: usize) -> usize {
         let most = (CHUNK_VALUES / self.slots.len_of_image()).clamp(4, 64);
-        let threads = rayon::current_num_threads();
+        let threads = share::threads();
         let chunks = n.div_ceil(most).next_multiple_of(threads).max(1);
         n.div_ceil(chunks).max(1)
     }
@@ -104,7 +106,9 @@ impl Frozen {
         let mut gradient = vec![0.0; score_gradient.len() / outputs * length];
         let rows = score_gradient.par_chunks(trace.chunk.max(1) * outputs);
         let chunks = gradient.par_chunks_mut(trace.chunk.max(1) * length).zip(rows).zip(&trace.marks);
-        chunks.for_each(|((gradient, rows), marks)| self.backward_chunk(marks, rows, gradient));
+        chunks
+            .with_min_len(piece())
+            .for_each(|((gradient, rows), marks)| self.backward_chunk(marks, rows, gradient));
         gradient
     }
 

@@ -17,7 +17,7 @@ use super::tensors::{self, Atlas, Tensors};
 use super::training::Training;
 use crate::executor::check;
 use crate::resident::Resident;
-use crate::{Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
+use crate::{Gradient, Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
 
 pub(super) struct CudaNetwork {
     pub(super) context: Context,
@@ -147,7 +147,7 @@ impl Network for CudaNetwork {
         }
         self.tensors.download_buffers(&mut self.parameters)?;
         let none = || self.parameters.trained.iter().map(|tensor| vec![0.0; tensor.values.len()]).collect();
-        Ok(Gradients(sums.unwrap_or_else(none)))
+        Ok(Gradients(sums.unwrap_or_else(none).into_iter().map(Gradient::from).collect()))
     }
 
     fn settle(&mut self) -> Result<()> {

@@ -168,7 +168,7 @@ impl Network for ReferenceNetwork {
         let gradients = total.backward()?;
         let of = |variable: &Var| {
             let gradient = gradients.get(variable).ok_or(Error::Core(robin_core::Error::GraphCut))?;
-            Ok(host::to_vec(gradient)?)
+            Ok(host::to_vec(gradient)?.into())
         };
         let gradients = Gradients(variables.iter().map(of).collect::<Result<_>>()?);
         for pass in &passes {

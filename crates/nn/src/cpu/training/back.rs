@@ -12,6 +12,7 @@ use super::super::apply::{Applied, Marks};
 use super::super::layers::Layer;
 use super::super::lower::{INPUT, Operation, Step, ValueId};
 use super::super::pass::{write, write_score_gradient};
+use super::super::share::piece;
 use super::super::slots::{BackStep, Slot, Summand};
 use super::super::workspace::with_scratch;
 use super::chunk::{Chunk, inner_layout};
@@ -45,7 +46,7 @@ impl Training<'_> {
                 }
                 BackStep::Sum { value, from, to, add, marks } => {
                     let layout = &self.program.layouts[value];
-                    batch.chunks.par_iter_mut().for_each(|chunk| {
+                    batch.chunks.par_iter_mut().with_min_len(piece()).for_each(|chunk| {
                         chunk.open_gradient(self.slots, to);
                         let (images, marks) = (chunk.images, marks.map(|step| &chunk.marks[step]));
                         write(&mut chunk.gradients, to, add, marks, |buffers, mut dx| {
@@ -82,7 +83,11 @@ impl Training<'_> {
         }
         self.value_again(step.input, batch);
         let layer = &*self.layer(at, Directions::Forward);
-        batch.chunks.par_iter_mut().for_each(|chunk| self.convolve_bare(at, step, layer, chunk));
+        batch
+            .chunks
+            .par_iter_mut()
+            .with_min_len(piece())
+            .for_each(|chunk| self.convolve_bare(at, step, layer, chunk));
     }
 
     /// Makes `value` behind a batch norm, unless it is there.
@@ -99,7 +104,7 @@ impl Training<'_> {
         let Some(Normed { statistics, .. }) = &batch.norms[at] else {
             unreachable!("the way forward kept values without a batch norm")
         };
-        batch.chunks.par_iter_mut().for_each(|chunk| {
+        batch.chunks.par_iter_mut().with_min_len(piece()).for_each(|chunk| {
             self.normalize(at, step, statistics, chunk);
             if is_cheap(step) {
                 chunk.drop_inner(self.program, at);
@@ -123,6 +128,7 @@ impl Training<'_> {
             let parts: Vec<batch_norm::Sums> = batch
                 .chunks
                 .par_iter()
+                .with_min_len(piece())
                 .map(|chunk| {
                     let gradient = (chunk.marks[at].source(&chunk.gradients[through.from]), to);
                     let y = normed(at, step, chunk);
@@ -135,13 +141,17 @@ impl Training<'_> {
                 sums.add_norm(at, &all);
             }
             let norm = (statistics, &Slopes::of(&all, statistics));
-            batch.chunks.par_iter_mut().for_each(|chunk| self.through_norm(through, &layout, norm, chunk));
+            batch
+                .chunks
+                .par_iter_mut()
+                .with_min_len(piece())
+                .for_each(|chunk| self.through_norm(through, &layout, norm, chunk));
             if matches!(step.operation, Operation::BatchNorm2d { .. }) {
                 return;
             }
         } else if step.operation.is_pooled() {
             let (to, layout) = (&self.program.layouts[step.output], self.normed_layout(step));
-            batch.chunks.par_iter_mut().for_each(|chunk| {
+            batch.chunks.par_iter_mut().with_min_len(piece()).for_each(|chunk| {
                 let mut inner = chunk.take(&layout);
                 let Marks::Windows(windows) = &chunk.marks[at] else {
                     unreachable!("a pooling step keeps windows")
@@ -161,7 +171,11 @@ impl Training<'_> {
         self.drop_values(done, batch);
         if step.input != INPUT || matches!(wanted, Wanted::Images) {
             let layer = &*self.layer(at, Directions::Backward);
-            batch.chunks.par_iter_mut().for_each(|chunk| self.to_input(through, step, layer, chunk));
+            batch
+                .chunks
+                .par_iter_mut()
+                .with_min_len(piece())
+                .for_each(|chunk| self.to_input(through, step, layer, chunk));
         }
         batch.chunks.iter_mut().for_each(|chunk| chunk.drop_inner(self.program, at));
     }

@@ -10,6 +10,7 @@ use robin_kernels::conv2d::packed::Directions;
 use super::super::layers::{self, Layer};
 use super::super::lower::{INPUT, Program};
 use super::super::pass::write_gradient;
+use super::super::share::piece;
 use super::super::slots::Slots;
 use super::chunk::Chunk;
 use super::{Batch, CHUNK, Lifetimes, Normed, Training, Wanted};
@@ -34,7 +35,7 @@ impl BatchClassifier {
         parameters: Parameters,
     ) -> Self {
         let pack = |step| Some(Arc::new(layers::apart(&program, &parameters, step, Directions::Both)));
-        let layers = program.steps.par_iter().map(pack).collect();
+        let layers = program.steps.par_iter().with_min_len(piece()).map(pack).collect();
         Self { program, slots, lifetimes, parameters, layers, spare: Mutex::default() }
     }
 
@@ -108,10 +109,12 @@ impl Pass for BatchPass<'_> {
         let [c, h, w] = program.graph.input_shape();
         let mut gradient = vec![0.0; n * c * h * w];
         let std = training.normalize.as_ref().map(|[_, std]| std.as_slice());
-        chunks.par_iter().zip(gradient.par_chunks_mut(CHUNK * c * h * w)).for_each(|(chunk, gradient)| {
-            let found = &chunk.gradients[classifier.slots.input_gradient];
-            write_gradient(found, &program.layouts[INPUT], [c, h, w], std, gradient);
-        });
+        chunks.par_iter().zip(gradient.par_chunks_mut(CHUNK * c * h * w)).with_min_len(piece()).for_each(
+            |(chunk, gradient)| {
+                let found = &chunk.gradients[classifier.slots.input_gradient];
+                write_gradient(found, &program.layouts[INPUT], [c, h, w], std, gradient);
+            },
+        );
         classifier.give(chunks);
         Ok(Tensor::from_vec(gradient, (n, c, h, w), &Device::Cpu)?)
     }

@@ -10,6 +10,7 @@ use super::super::apply::{Applied, Marks};
 use super::super::layers::{Layer, padded};
 use super::super::lower::{INPUT, Operation, Program, Step};
 use super::super::pass::{read_images, read_scores};
+use super::super::share::piece;
 use super::super::workspace::with_scratch;
 use super::chunk::{Chunk, inner_layout};
 use super::{Batch, CHUNK, Normed, Training};
@@ -20,13 +21,15 @@ impl Training<'_> {
     pub(super) fn forward(&self, images: &[f32], batch: &mut Batch<'_>) -> Result<Vec<f32>> {
         let shape = self.program.graph.input_shape();
         let length = shape.iter().product::<usize>();
-        batch.chunks.par_iter_mut().zip(images.par_chunks(CHUNK * length)).for_each(|(chunk, images)| {
-            chunk.make_room(self.program, self.slots, images.len() / length);
-            chunk.clear(self.program, self.slots);
-            let layout = &self.program.layouts[INPUT];
-            chunk.values[INPUT] = chunk.take(layout);
-            read_images(images, shape, self.normalize.as_ref(), layout, &mut chunk.values[INPUT]);
-        });
+        batch.chunks.par_iter_mut().zip(images.par_chunks(CHUNK * length)).with_min_len(piece()).for_each(
+            |(chunk, images)| {
+                chunk.make_room(self.program, self.slots, images.len() / length);
+                chunk.clear(self.program, self.slots);
+                let layout = &self.program.layouts[INPUT];
+                chunk.values[INPUT] = chunk.take(layout);
+                read_images(images, shape, self.normalize.as_ref(), layout, &mut chunk.values[INPUT]);
+            },
+        );
         for (at, step) in self.program.steps.iter().enumerate() {
             let normed = self.step_forward(at, step, batch)?;
             batch.norms.push(normed);
@@ -52,11 +55,19 @@ impl Training<'_> {
             Operation::Conv2d { norm: Some(norm), .. } => norm,
             Operation::BatchNorm2d { name } => name,
             _ => {
-                batch.chunks.par_iter_mut().for_each(|chunk| self.without_norm(at, step, layer, chunk));
+                batch
+                    .chunks
+                    .par_iter_mut()
+                    .with_min_len(piece())
+                    .for_each(|chunk| self.without_norm(at, step, layer, chunk));
                 return Ok(None);
             }
         };
-        batch.chunks.par_iter_mut().for_each(|chunk| self.convolve_bare(at, step, layer, chunk));
+        batch
+            .chunks
+            .par_iter_mut()
+            .with_min_len(piece())
+            .for_each(|chunk| self.convolve_bare(at, step, layer, chunk));
         let layout = self.normed_layout(step);
         let pixels = batch.images * layout.pixels();
         if pixels < 2 {
@@ -66,6 +77,7 @@ impl Training<'_> {
         let parts: Vec<Moments> = batch
             .chunks
             .par_iter()
+            .with_min_len(piece())
             .map(|chunk| batch_norm::moments(Isa::detect(), normed(at, step, chunk), &layout, chunk.images))
             .collect();
         let mut moments = Moments::none(layout.channels);
@@ -75,7 +87,11 @@ impl Training<'_> {
             padded(&tensor.expect("parameters were checked against the graph").values, layout.channels)
         });
         let statistics = Statistics::of(&moments, &weight, &bias);
-        batch.chunks.par_iter_mut().for_each(|chunk| self.normalize(at, step, &statistics, chunk));
+        batch
+            .chunks
+            .par_iter_mut()
+            .with_min_len(piece())
+            .for_each(|chunk| self.normalize(at, step, &statistics, chunk));
         Ok(Some(Normed { moments, statistics }))
     }
 

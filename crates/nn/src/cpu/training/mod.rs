@@ -18,6 +18,7 @@ use robin_core::{Scores, host};
 
 use super::layers::{self, Layer};
 use super::lower::Program;
+use super::share;
 use super::slots::Slots;
 use super::workspace;
 use crate::{Gradients, LossFn, Parameters, Result};
@@ -86,7 +87,11 @@ pub(super) fn step(
     loss: &mut LossFn<'_>,
 ) -> Result<Gradients> {
     // What the attack before this step needed, the next one makes again.
-    rayon::broadcast(|_| workspace::leave());
+    if share::threads() == 1 {
+        workspace::leave();
+    } else {
+        rayon::broadcast(|_| workspace::leave());
+    }
     let normalize = super::normalization(program, parameters);
     let training = Training { program, slots, lifetimes, shared, parameters, normalize };
     let mut on_their_way = Vec::with_capacity(batches.len());

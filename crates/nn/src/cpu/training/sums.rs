@@ -8,14 +8,16 @@ use robin_kernels::conv2d::winograd;
 use robin_kernels::conv2d::winograd::weight_gradient::{self, WeightGradient};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
-use robin_kernels::{batch_norm, bias_gradient, conv2d, linear};
+use robin_kernels::linear::order::Order;
+use robin_kernels::{LANES, batch_norm, bias_gradient, conv2d, linear};
 
-use super::super::layers::{convolution_weights_to_torch, linear_weights_to_torch};
+use super::super::layers::convolution_weights_to_torch;
 use super::super::lower::{Operation, Step};
+use super::super::share::{self, piece};
 use super::super::slots::Slot;
 use super::Training;
 use super::chunk::{Chunk, inner_layout};
-use crate::{Gradients, NamedTensor};
+use crate::{Gradient, Gradients, NamedTensor};
 
 /// One entry for each step.
 pub(super) struct Sums {
@@ -34,6 +36,8 @@ struct Room {
 #[derive(Default)]
 struct Sum {
     weights: Aligned,
+    /// Whether the weights' sums are of any value yet: those of a linear layer are set to 0 piece by piece, in the cache.
+    unset: bool,
     bias: Aligned,
     norm_weight: Vec<f64>,
     norm_bias: Vec<f64>,
@@ -50,7 +54,8 @@ impl Sums {
                     ..Sum::default()
                 },
                 Operation::Linear { .. } => Sum {
-                    weights: Aligned::zeros(from.pixels() * from.channels * to.channels),
+                    weights: Aligned::unset(from.pixels() * from.channels * to.channels),
+                    unset: true,
                     bias: Aligned::zeros(to.channels),
                     ..Sum::default()
                 },
@@ -76,7 +81,7 @@ impl Sums {
         let x = &program.layouts[step.input];
         let inner = inner_layout(program, step);
         let to = inner.unwrap_or(program.layouts[step.output]);
-        let Sum { weights, bias, .. } = &mut self.steps[at];
+        let Sum { weights, unset, bias, .. } = &mut self.steps[at];
         let given: Vec<Given<'_>> = chunks
             .iter()
             .map(|chunk| {
@@ -95,7 +100,7 @@ impl Sums {
                 *bias && norm.is_none()
             }
             Operation::Linear { .. } => {
-                add_linear(&given, weights);
+                add_linear(&given, weights, unset);
                 true
             }
             _ => false,
@@ -110,38 +115,54 @@ impl Sums {
     /// The gradients in the order of the trained tensors, as PyTorch has them.
     pub(super) fn finish(self, training: &Training<'_>) -> Gradients {
         let trained = &training.parameters.trained;
-        let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); trained.len()];
-        let mut put = |name: &str, part: &str, mut values: Vec<f32>| {
+        let mut gradients: Vec<_> =
+            trained.iter().map(|tensor| Gradient::unset(tensor.values.len())).collect();
+        let of = |name: &str, part: &str| {
             let is_it = |tensor: &NamedTensor| {
                 tensor.name.strip_suffix(part).and_then(|prefix| prefix.strip_suffix('.')) == Some(name)
             };
-            let at = trained.iter().position(is_it).expect("parameters were checked against the graph");
-            // Channels that fill up a vector have no parameter.
-            values.truncate(trained[at].values.len());
-            gradients[at] = values;
+            trained.iter().position(is_it).expect("parameters were checked against the graph")
         };
-        let narrow = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect::<Vec<f32>>();
-        for (step, sum) in training.program.steps.iter().zip(self.steps) {
+        // Channels that fill up a vector have no parameter.
+        let cut = |to: &mut [f32], sums: &[f32]| to.copy_from_slice(&sums[..to.len()]);
+        let narrow = |to: &mut [f32], sums: &[f64]| {
+            let sums = &sums[..to.len()];
+            to.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum as f32);
+        };
+        for (step, mut sum) in training.program.steps.iter().zip(self.steps) {
+            if sum.unset {
+                sum.weights.fill(0.0); // there was no image
+            }
             let layouts = &training.program.layouts;
             match &step.operation {
                 Operation::Conv2d { name, geometry, given, bias, norm, .. } => {
-                    put(name, "weight", convolution_weights_to_torch(geometry, given, &sum.weights));
+                    convolution_weights_to_torch(
+                        geometry,
+                        given,
+                        &sum.weights,
+                        &mut gradients[of(name, "weight")],
+                    );
                     if *bias {
-                        put(name, "bias", sum.bias.to_vec());
+                        cut(&mut gradients[of(name, "bias")], &sum.bias);
                     }
                     if let Some(norm) = norm {
-                        put(norm, "weight", narrow(sum.norm_weight));
-                        put(norm, "bias", narrow(sum.norm_bias));
+                        narrow(&mut gradients[of(norm, "weight")], &sum.norm_weight);
+                        narrow(&mut gradients[of(norm, "bias")], &sum.norm_bias);
                     }
                 }
                 Operation::BatchNorm2d { name } => {
-                    put(name, "weight", narrow(sum.norm_weight));
-                    put(name, "bias", narrow(sum.norm_bias));
+                    narrow(&mut gradients[of(name, "weight")], &sum.norm_weight);
+                    narrow(&mut gradients[of(name, "bias")], &sum.norm_bias);
                 }
                 Operation::Linear { name, geometry } => {
-                    let (from, outputs) = (&layouts[step.input], layouts[step.output].channels);
-                    put(name, "weight", linear_weights_to_torch(geometry, from, outputs, &sum.weights));
-                    put(name, "bias", sum.bias.to_vec());
+                    let (order, columns) =
+                        (Order::new(*geometry, layouts[step.input]), layouts[step.output].channels);
+                    let blocks =
+                        gradients[of(name, "weight")].par_chunks_mut(LANES * geometry.inputs).enumerate();
+                    blocks.with_min_len(piece()).for_each(|(block, torch)| {
+                        order.to_torch(Isa::detect(), &sum.weights, columns, block * LANES, torch);
+                    });
+                    cut(&mut gradients[of(name, "bias")], &sum.bias);
                 }
                 _ => {}
             }
@@ -191,8 +212,8 @@ fn cut<'a>(
 fn add_convolution(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32]) {
     let (tasks, together) = (conv2d::weight_gradient::tasks(g), conv2d::weight_gradient::images(g));
     let mut tasks = cut(&tasks, g.out_channels, weights);
-    let each = tasks.len().div_ceil(rayon::current_num_threads()).max(1);
-    tasks.par_chunks_mut(each).for_each(|tasks| {
+    let each = tasks.len().div_ceil(share::threads()).max(1);
+    tasks.par_chunks_mut(each).with_min_len(piece()).for_each(|tasks| {
         let mut scratch = conv2d::weight_gradient::Scratch::default();
         for chunk in chunks {
             for first in (0..chunk.images).step_by(together) {
@@ -216,13 +237,18 @@ fn add_convolution(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f3
     });
 }
 
-/// Task by task, with all images: weights are larger than images, and a task's stay in the cache until they are done.
-fn add_linear(chunks: &[Given<'_>], weights: &mut [f32]) {
+/// Task by task, with all images: weights are larger than images, and a task's stay in the cache until they are done. If they
+/// are `unset`, the sums begin here.
+fn add_linear(chunks: &[Given<'_>], weights: &mut [f32], unset: &mut bool) {
     let Some(Given { from, to, .. }) = chunks.first() else { return };
+    let unset = std::mem::take(unset);
     let tasks = cut(&linear::weight_gradient::tasks(from), to.channels, weights);
-    tasks.into_par_iter().for_each_init(
+    tasks.into_par_iter().with_min_len(piece()).for_each_init(
         linear::weight_gradient::Scratch::default,
         |scratch, (rows, weights)| {
+            if unset {
+                weights.fill(0.0);
+            }
             for &Given { x, from, dy, to, images } in chunks {
                 linear::weight_gradient::accumulate(
                     Isa::detect(),
@@ -254,11 +280,11 @@ fn add_winograd(g: &conv2d::Geometry, chunks: &[Given<'_>], weights: &mut [f32],
             let count = together.min(images - first);
             let (v, z) = (&mut v[..count * v_image], &mut z[..count * z_image]);
             let each = v.par_chunks_exact_mut(v_image).zip(z.par_chunks_exact_mut(z_image)).enumerate();
-            each.for_each(|(image, (v, z))| {
+            each.with_min_len(piece()).for_each(|(image, (v, z))| {
                 let image = first + image;
                 gradient.transform(x, from, dy, to, image..image + 1, v, z);
             });
-            gradient.products_mut().par_iter_mut().for_each(|product| {
+            gradient.products_mut().par_iter_mut().with_min_len(piece()).for_each(|product| {
                 product.accumulate(v, z, count, &mut weight_gradient::Scratch::default());
             });
         }
