@@ -13,6 +13,7 @@ use robin_experiments::{
 use robin_report::{Report, bundle};
 
 use crate::environment;
+use crate::reproduce::attack_images;
 
 /// The column whose attack the images are shown under.
 const GALLERY_COLUMN: &str = "pgd20";
@@ -37,6 +38,9 @@ pub(crate) struct Arguments {
     /// Root seeds, separated by commas [default: the profile's].
     #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
     seeds: Option<Vec<u64>>,
+    /// Only the first N test images for an attack, fewer than the profile has; the table says so. May be repeated.
+    #[arg(long, value_name = "ATTACK=N", value_parser = attack_images)]
+    attack_images: Vec<(String, usize)>,
     /// What the results were made with; it also attacks the images of the gallery.
     #[arg(long, default_value = "cpu")]
     device: Device,
@@ -60,6 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         profile: arguments.profile,
         rows: arguments.rows.clone(),
         seeds: arguments.seeds.clone(),
+        attack_images: arguments.attack_images.iter().cloned().collect(),
         device: arguments.device,
         data_dir: arguments.data_dir.clone(),
     };

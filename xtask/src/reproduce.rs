@@ -47,6 +47,9 @@ pub(crate) struct Arguments {
     /// Root seeds, separated by commas [default: the profile's].
     #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
     seeds: Option<Vec<u64>>,
+    /// Only the first N test images for an attack, fewer than the profile has; the table says so. May be repeated.
+    #[arg(long, value_name = "ATTACK=N", value_parser = attack_images)]
+    attack_images: Vec<(String, usize)>,
     /// Folder of records, weights and tables.
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
@@ -68,6 +71,12 @@ fn item(name: &str) -> Result<String, Error> {
     }
 }
 
+/// `ATTACK=N`.
+pub(crate) fn attack_images(text: &str) -> Result<(String, usize), String> {
+    let parts = text.split_once('=').and_then(|(attack, n)| Some((attack.to_owned(), n.parse().ok()?)));
+    parts.ok_or_else(|| "it must be an attack and a number, as in cw=200".to_owned())
+}
+
 impl Arguments {
     /// The plan of `items`.
     pub(crate) fn plan(&self, items: &[&str]) -> Result<Plan, Error> {
@@ -75,6 +84,7 @@ impl Arguments {
             profile: self.profile,
             rows: self.rows.clone(),
             seeds: self.seeds.clone(),
+            attack_images: self.attack_images.iter().cloned().collect(),
             device: self.device.device()?,
             data_dir: self.data_dir.clone(),
         };

@@ -31,6 +31,18 @@ pub enum Error {
         /// All of its rows.
         rows: String,
     },
+    /// A number of images that an attack cannot have.
+    #[error(
+        "--attack-images {attack}={asked}: it must be from 1 to {there}, the images that the attack has otherwise"
+    )]
+    AttackImages {
+        /// The attack.
+        attack: String,
+        /// The number.
+        asked: usize,
+        /// The images it has.
+        there: usize,
+    },
     /// A list of seeds that cannot be run.
     #[error("--seeds {given:?}: {reason}")]
     Seeds {
@@ -247,6 +259,7 @@ impl Error {
             self,
             Error::Unknown { .. }
                 | Error::NoRow { .. }
+                | Error::AttackImages { .. }
                 | Error::Seeds { .. }
                 | Error::Zero { .. }
                 | Error::Option { .. }

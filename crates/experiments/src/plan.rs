@@ -9,6 +9,7 @@ mod studies;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use robin_core::{Budget, Epsilon, Seed};
@@ -38,6 +39,8 @@ pub struct Request {
     pub rows: Option<String>,
     /// Root seeds in place of the profile's.
     pub seeds: Option<Vec<u64>>,
+    /// Attacks by name, each on only its first so many test images: fewer than the profile has.
+    pub attack_images: BTreeMap<String, usize>,
     /// What does the arithmetic.
     pub device: Device,
     /// Folder of the full data sets; `None` = [`robin_data::default_dir`].

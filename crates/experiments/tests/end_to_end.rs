@@ -44,6 +44,7 @@ fn plan_of(rows: &str) -> Plan {
         profile: Profile::Smoke,
         rows: Some(rows.to_owned()),
         seeds: None,
+        attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use robin_experiments::figure::{Figure, Shape};
 use robin_experiments::key::Key;
 use robin_experiments::record::{Kind, Record};
 use robin_experiments::store::Store;
@@ -28,15 +29,26 @@ fn records(folder: &Path, kind: Kind) -> Vec<Record> {
     fs::read_dir(folder.join(kind.folder())).unwrap().map(|entry| read(entry.unwrap())).collect()
 }
 
-/// The tables of a folder by file name; figures have no cells.
-fn tables(folder: &Path) -> BTreeMap<String, Vec<Value>> {
+/// The tables and figures of a folder by file name.
+fn items(folder: &Path) -> BTreeMap<String, Value> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let json = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    json.filter_map(|path| {
-        let table: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        Some((path.display().to_string(), table["cells"].as_array()?.clone()))
+    json.map(|path| {
+        let item = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        (path.display().to_string(), item)
     })
     .collect()
+}
+
+/// What a figure's point is the mean of, in one record.
+fn drawn(figure: &str, results: &Value) -> f64 {
+    let value = match &results["one_class"] {
+        Value::Null if results["robust_examples"].is_null() => &results["clean"]["accuracy"],
+        Value::Null => &results["worst"]["accuracy"],
+        one_class if figure.ends_with("-balanced") => &one_class["balanced"],
+        one_class => &one_class["all"],
+    };
+    value.as_f64().unwrap()
 }
 
 /// What a table's cell says of accuracies: of each strategy, or the only one there is.
@@ -59,11 +71,12 @@ fn tables_say_what_their_records_say() {
         let evaluations = records(&folder, Kind::Evaluation);
         let mut accuracies = BTreeMap::new();
         for record in &evaluations {
-            for network in record.settings["classifier"]["networks"].as_array().unwrap() {
+            let networks = record.settings.get("classifier").unwrap_or(&record.settings);
+            for network in networks["networks"].as_array().unwrap() {
                 assert!(known.contains(&network.as_str().unwrap()), "network {network} has a record");
             }
             let part = if record.settings["attacked"].is_null() { "clean" } else { "worst" };
-            accuracies.insert(record.key.as_str(), record.results[part]["accuracy"].as_f64().unwrap());
+            accuracies.insert(record.key.as_str(), record.results[part]["accuracy"].as_f64());
         }
         // The first tables did not name their records, which are found by their labels.
         let labelled = |cell: &Value| -> Vec<&str> {
@@ -73,15 +86,15 @@ fn tables_say_what_their_records_say() {
             let of = |record: &&Record| record.provenance["label"].as_str().unwrap().starts_with(&label);
             evaluations.iter().filter(of).map(|record| record.key.as_str()).collect()
         };
-        let (mut shown, tables) = (BTreeSet::new(), tables(&folder));
-        assert!(!tables.is_empty(), "{}", folder.display());
-        for (table, cells) in &tables {
-            for cell in cells {
+        let (mut shown, items) = (BTreeSet::new(), items(&folder));
+        assert!(!items.is_empty(), "{}", folder.display());
+        for (table, item) in &items {
+            for cell in item["cells"].as_array().into_iter().flatten() {
                 let keys: Vec<&str> = match cell["records"].as_array() {
                     Some(keys) => keys.iter().map(|key| key.as_str().unwrap()).collect(),
                     None => labelled(cell),
                 };
-                let mut found: Vec<f64> = keys.iter().map(|key| accuracies[key]).collect();
+                let mut found: Vec<f64> = keys.iter().map(|key| accuracies[key].unwrap()).collect();
                 found.sort_by(f64::total_cmp);
                 assert_eq!(found, said(cell), "{table}: {cell}");
                 assert_eq!(
@@ -92,8 +105,57 @@ fn tables_say_what_their_records_say() {
                 shown.extend(keys);
             }
         }
+        let figures: Vec<Figure> = items
+            .values()
+            .filter(|item| item["panels"].is_array())
+            .map(|item| serde_json::from_value(item.clone()).unwrap())
+            .collect();
+        for figure in &figures {
+            check_figure(figure, &evaluations);
+            shown.extend(figure.records());
+        }
         let all: BTreeSet<&str> = accuracies.keys().copied().collect();
         assert!(shown.iter().all(|key| all.contains(key)));
-        assert_eq!(shown.len(), all.len(), "every evaluation stands in a table of {}", folder.display());
+        assert_eq!(
+            shown.len(),
+            all.len(),
+            "every evaluation stands in a table or figure of {}",
+            folder.display()
+        );
+    }
+}
+
+/// Every number of a figure is that of its records.
+fn check_figure(figure: &Figure, evaluations: &[Record]) {
+    let results = |key: &String| {
+        let record = evaluations.iter().find(|record| record.key.as_str() == key);
+        &record.unwrap_or_else(|| panic!("{}: record {key}", figure.id)).results
+    };
+    for panel in &figure.panels {
+        match &panel.shape {
+            Shape::Lines(lines) => {
+                let measured = lines.iter().flat_map(|line| &line.points).filter(|p| !p.records.is_empty());
+                for point in measured {
+                    let values: Vec<f64> =
+                        point.records.iter().map(|key| drawn(&figure.id, results(key))).collect();
+                    // Of class orders the mean, of strategies the lowest.
+                    let one_class = point.records.iter().any(|key| results(key)["one_class"].is_object());
+                    let expected = match one_class {
+                        true => values.iter().sum::<f64>() / values.len() as f64,
+                        false => values.iter().copied().fold(f64::INFINITY, f64::min),
+                    };
+                    assert!((point.y - expected).abs() < 1e-12, "{}: {point:?} but {values:?}", figure.id);
+                }
+            }
+            Shape::Histogram(sets) => {
+                for bins in sets {
+                    let [record] = &bins.records[..] else { panic!("{}: one seed", figure.id) };
+                    let histogram = &results(record)["trained"]["histogram"];
+                    assert_eq!(serde_json::json!(bins.counts), histogram["counts"], "{}", bins.name);
+                    assert_eq!(serde_json::json!(bins.edges), histogram["edges"], "{}", bins.name);
+                }
+            }
+            Shape::Regions(_) => panic!("{}: no such figure is kept as evidence", figure.id),
+        }
     }
 }

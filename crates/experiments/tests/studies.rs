@@ -33,6 +33,7 @@ fn plan(specs: &[Spec], rows: Option<&str>) -> Plan {
         profile: Profile::Smoke,
         rows: rows.map(str::to_owned),
         seeds: None,
+        attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };
@@ -194,6 +195,7 @@ fn keys_follow_what_decides_a_result_and_specs_that_make_no_sense_are_named() {
             profile: Profile::Smoke,
             rows: None,
             seeds: None,
+            attack_images: Default::default(),
             device: "cpu".parse().unwrap(),
             data_dir: None,
         };

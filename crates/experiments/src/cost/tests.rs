@@ -7,6 +7,7 @@ fn plan() -> Plan {
         profile: Profile::Smoke,
         rows: Some("mnist/cnn2/l2".to_owned()),
         seeds: None,
+        attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };

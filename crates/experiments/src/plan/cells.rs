@@ -7,7 +7,7 @@ use robin_data::{Dataset, Sampling};
 use robin_training::Config;
 use serde_json::{Value, json};
 
-use super::check::check;
+use super::check::{check, check_attack_images};
 use super::networks::{Part, parts};
 use super::resolve::{Loader, Resolved, resolve};
 use super::settings::{NetworkIdentity, check_normalize, data, json, network_settings, numerics};
@@ -21,6 +21,7 @@ use crate::{Error, Result};
 
 /// Resolves `specs`: the body of [`Plan::new`].
 pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
+    check_attack_images(specs, request)?;
     let mut builder = Builder { request, cells: Vec::new(), known: HashMap::new() };
     let mut loaders: HashMap<DataPlace, Loader> = HashMap::new();
     let mut items = Vec::new();
@@ -259,13 +260,12 @@ impl Builder<'_> {
         let named = &spec.attacks[name];
         let Some(mut attack) = named.of(row.planned.row.norm) else { return Ok(None) };
         let mut images = named.images.unwrap_or(usize::MAX);
-        let profile = self.request.profile;
+        let (profile, norm) = (self.request.profile, row.planned.row.norm);
+        let mut said = Vec::new();
         if let Some(shrink) = spec.profile(profile).and_then(|section| section.attacks.get(name)) {
             let place = format!("[{profile}.attacks.{name}]");
-            let norm = row.planned.row.norm;
             let applied = shrink.apply(&attack, norm);
-            let (shrunk, mut said) = applied.map_err(|reason| fault(spec, &place, &reason))?;
-            attack = shrunk;
+            (attack, said) = applied.map_err(|reason| fault(spec, &place, &reason))?;
             if let Some(fewer) = shrink.images {
                 if fewer == 0 || fewer > images {
                     return Err(fault(spec, &place, &format!("images {fewer} does not shrink {images}")));
@@ -273,10 +273,18 @@ impl Builder<'_> {
                 images = fewer;
                 said.push(format!("the first {fewer} images"));
             }
-            let line = format!("{name} in {norm}: {}", said.join(", "));
-            if !said.is_empty() && !item.shrunk_attacks.contains(&line) {
-                item.shrunk_attacks.push(line);
+        }
+        if let Some(&fewer) = self.request.attack_images.get(name) {
+            let there = images.min(row.test.len());
+            if fewer == 0 || fewer > there {
+                return Err(Error::AttackImages { attack: name.to_owned(), asked: fewer, there });
             }
+            images = fewer;
+            said.push(format!("as asked for, the first {fewer} images (else {there})"));
+        }
+        let line = format!("{name} in {norm}: {}", said.join(", "));
+        if !said.is_empty() && !item.shrunk_attacks.contains(&line) {
+            item.shrunk_attacks.push(line);
         }
         Ok(Some((AttackSpec { attack, loss: named.loss }, images)))
     }

@@ -2,9 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use super::Request;
 use super::cells::fault;
 use crate::spec::{Column, Row, Spec, Transfer};
-use crate::{Profile, Result};
+use crate::{Error, Profile, Result};
+
+/// Refuses a number of images for an attack that no item has.
+pub(super) fn check_attack_images(specs: &[Spec], request: &Request) -> Result<()> {
+    let known: BTreeSet<&str> =
+        specs.iter().flat_map(|spec| spec.attacks.keys()).map(String::as_str).collect();
+    match request.attack_images.keys().find(|name| !known.contains(name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Error::Unknown {
+            what: "attack",
+            given: name.clone(),
+            valid: known.into_iter().collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
 
 /// Refuses an item that names what there is not, or says a thing twice.
 pub(super) fn check(spec: &Spec) -> Result<()> {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use robin_data::{DatasetName, Sampling};
 
@@ -31,6 +31,7 @@ fn request() -> Request {
         profile: Profile::Smoke,
         rows: Some("mnist".to_owned()),
         seeds: None,
+        attack_images: BTreeMap::new(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
     }
@@ -306,6 +307,32 @@ fn a_column_on_fewer_images_is_an_edit_of_the_data_alone() {
             _ => 1000,
         };
         assert_eq!(work.data.len(), expected, "{}", plan.cells[*index].label);
+    }
+}
+
+#[test]
+fn fewer_images_of_an_attack_can_be_asked_for_and_are_said() {
+    let of = |attack: &str, images| {
+        let attack_images = BTreeMap::from([(attack.to_owned(), images)]);
+        Plan::new(&[Texts::usual().spec().unwrap()], &Request { attack_images, ..request() })
+    };
+    let (plan, usual) = (of("pgd20", 300).unwrap(), plan_of(&Texts::usual()).unwrap());
+    let item = &plan.items[0];
+    for (place, index) in &item.places {
+        let Work::Evaluation(work) = &plan.cells[*index].work else { panic!("a place is an evaluation's") };
+        let is_shrunk = item.columns[place.column].name == "pgd20";
+        assert_eq!(work.data.len() == 300, is_shrunk, "{}", plan.cells[*index].label);
+        assert_eq!(plan.cells[*index].key == usual.cells[*index].key, !is_shrunk);
+    }
+    let said = item.shrunk_attacks.join("\n");
+    assert!(said.contains("pgd20 in l2: as asked for, the first 300 images (else 1000)"), "{said}");
+    for (attack, images, reason) in [
+        ("pgd20", 0, "it must be from 1 to 1000"),
+        ("pgd20", 1001, "it must be from 1 to 1000"),
+        ("pgd", 10, "attack \"pgd\" is unknown"),
+    ] {
+        let message = of(attack, images).unwrap_err().to_string();
+        assert!(message.contains(reason), "{message}");
     }
 }
 

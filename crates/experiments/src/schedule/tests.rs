@@ -9,6 +9,7 @@ fn plan() -> Plan {
         profile: Profile::Smoke,
         rows: Some("mnist".to_owned()),
         seeds: None,
+        attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };

@@ -15,6 +15,7 @@ fn plan(seeds: Vec<u64>) -> Plan {
         profile: Profile::Smoke,
         rows: Some("mnist/cnn2/linf".to_owned()),
         seeds: Some(seeds),
+        attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };
