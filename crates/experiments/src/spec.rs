@@ -4,19 +4,20 @@
 mod kind;
 mod profile;
 mod recipe;
+mod row;
 mod strategy;
 mod study;
 
 use std::collections::BTreeMap;
 
 use robin_attacks::Loss;
-use robin_core::{Budget, Epsilon, Norm};
-use robin_data::DatasetName;
+use robin_core::Norm;
 use serde::{Deserialize, Serialize};
 
 pub use kind::ClassifierKind;
 pub use profile::{AttackShrink, DataPlace, Effort, ProfileSpec, Shrink};
 pub use recipe::{HeldOut, Method, Normalize, Recipe};
+pub use row::{Printed, PrintedBudgets, Row};
 pub use strategy::StrategySpec;
 pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
 
@@ -320,98 +321,6 @@ pub enum TransferAim {
     Untargeted,
     /// To the class that the judged classifier ranks second on the clean image.
     Targeted,
-}
-
-/// What is trained, with what budget, how it is tested, and what the paper found.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Row {
-    /// What `--rows` looks at, where the usual `dataset/model/norm` is not enough.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// The data.
-    pub dataset: DatasetName,
-    /// The architecture.
-    pub model: String,
-    /// How perturbations are measured, in training and test.
-    pub norm: Norm,
-    /// Their largest size in training.
-    pub epsilon: Epsilon,
-    /// Their largest sizes in test; the training budget if absent.
-    #[serde(default)]
-    pub test: Option<Vec<Epsilon>>,
-    /// What the paper prints in place of `epsilon` and of each of `test`, where its scale is another.
-    #[serde(default)]
-    pub printed: Option<PrintedBudgets>,
-    /// One of [`Spec::recipes`].
-    pub recipe: String,
-    /// Only in these profiles; in all if absent.
-    #[serde(default)]
-    pub profiles: Option<Vec<Profile>>,
-    /// The published row that this one stands in for, with other data.
-    #[serde(default)]
-    pub stand_in: Option<String>,
-    /// Printed accuracy by classifier and column: one number, or one for each of `test`.
-    #[serde(default)]
-    pub published: BTreeMap<String, BTreeMap<String, Printed>>,
-    /// Printed accuracy by classifier, column and strategy, one for each of `test`.
-    #[serde(default)]
-    pub published_strategies: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<f64>>>>,
-}
-
-/// Budgets in the paper's own scale.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PrintedBudgets {
-    /// In place of the training budget.
-    pub epsilon: String,
-    /// In place of each test budget.
-    pub test: Vec<String>,
-}
-
-/// What the paper prints in one column.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub enum Printed {
-    /// For the only test budget, or for clean images.
-    One(f64),
-    /// For each test budget.
-    Each(Vec<f64>),
-}
-
-impl Printed {
-    /// The number for test budget `test`.
-    pub fn at(&self, test: usize) -> Option<f64> {
-        match self {
-            Self::One(value) => Some(*value),
-            Self::Each(values) => values.get(test).copied(),
-        }
-    }
-
-    /// All numbers.
-    pub fn values(&self) -> &[f64] {
-        match self {
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Each(values) => values,
-        }
-    }
-}
-
-impl Row {
-    /// `dataset/model/norm`, or its own name: what `--rows` looks at.
-    pub fn label(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("{}/{}/{}", self.dataset, self.model, self.norm))
-    }
-
-    /// The budget in training.
-    pub fn budget(&self) -> Budget {
-        Budget { norm: self.norm, epsilon: self.epsilon }
-    }
-
-    /// The budgets in test.
-    pub fn tests(&self) -> Vec<Epsilon> {
-        self.test.clone().unwrap_or_else(|| vec![self.epsilon])
-    }
 }
 
 /// A figure drawn from a table's numbers.
