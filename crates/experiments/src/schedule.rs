@@ -75,18 +75,23 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
 
     let board = Board::new(plan, records, missing);
-    let pool = pool(threads)?;
-    // Broadcast puts each loop on its own thread. Cells handed to the pool as tasks could be stolen by a
-    // thread that only waits for a part of its own cell, which would then stand still until the stolen one is
-    // done.
-    let crew = Crew::new(threads);
+    side_by_side(threads, jobs, |crew| work(plan, &board, &writer, options, crew))?;
+    Ok((board.into_outcome(options.cancel.is_cancelled()), writer))
+}
+
+/// Runs `job` on the first `jobs` of `threads` threads of one pool; the others, and those whose job is over, help. A job
+/// does what is its own inside [`Crew::work`].
+pub(crate) fn side_by_side(threads: usize, jobs: usize, job: impl Fn(&Crew) + Sync) -> Result<()> {
+    let (pool, crew) = (pool(threads)?, Crew::new(threads));
+    // Broadcast puts each job on its own thread. Work handed to the pool as tasks could be stolen by a thread
+    // that only waits for a part of its own, which would then stand still until the stolen one is done.
     pool.broadcast(|thread| {
         crew.enter();
         if thread.index() < jobs {
-            work(plan, &board, &writer, options, &crew);
+            job(&crew);
         }
     });
-    Ok((board.into_outcome(options.cancel.is_cancelled()), writer))
+    Ok(())
 }
 
 /// The threads that all work of a run shares.

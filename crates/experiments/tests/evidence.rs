@@ -40,7 +40,7 @@ fn items(folder: &Path) -> BTreeMap<String, Value> {
     .collect()
 }
 
-/// What a figure's point is the mean of, in one record.
+/// What one record says of a figure's point.
 fn drawn(figure: &str, results: &Value) -> f64 {
     let value = match &results["one_class"] {
         Value::Null if results["robust_examples"].is_null() => &results["clean"]["accuracy"],

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use robin_core::CancelToken;
-use robin_core::crew::Crew;
 use robin_training::SaveToken;
 
 use super::arm::{Bench, train};
@@ -17,7 +16,7 @@ use super::watch::Watch;
 use super::{Arm, TrainingRun};
 use crate::environment::cores;
 use crate::record::Record;
-use crate::schedule::{panic_message, pool};
+use crate::schedule::{panic_message, side_by_side};
 use crate::{Environment, Error, Result};
 
 /// How a training is run. Nothing here moves a result.
@@ -77,13 +76,7 @@ pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Resul
 
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Result<Record>)>> = Mutex::default();
-    let (pool, crew) = (pool(threads)?, Crew::new(threads));
-    // Broadcast puts each loop on its own thread; a thread whose loop is over helps the arms that still run.
-    pool.broadcast(|thread| {
-        crew.enter();
-        if thread.index() >= jobs {
-            return;
-        }
+    side_by_side(threads, jobs, |crew| {
         while let Some(&place) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             if options.cancel.is_cancelled() {
                 return;
@@ -99,7 +92,7 @@ pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Resul
             }
             results.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
         }
-    });
+    })?;
 
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(place, _)| *place);
