@@ -63,6 +63,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = Request {
         profile: arguments.profile,
         rows: arguments.rows.clone(),
+        // Shown where it has numbers.
+        beyond: true,
         seeds: arguments.seeds.clone(),
         attack_images: arguments.attack_images.iter().cloned().collect(),
         device: arguments.device,

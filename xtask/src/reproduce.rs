@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
     #[arg(long, value_name = "FILTER")]
     rows: Option<String>,
+    /// Also what the paper has not got: baselines of equal budget, AutoAttack, recipe `strong`. `all` has them anyway.
+    #[arg(long)]
+    beyond: bool,
     #[command(flatten)]
     device: DeviceArguments,
     /// Threads that compute [default: one per core]. Results do not depend on it.
@@ -78,11 +81,16 @@ pub(crate) fn attack_images(text: &str) -> Result<(String, usize), String> {
 }
 
 impl Arguments {
+    fn all(&self) -> bool {
+        self.items.iter().any(|item| item == "all")
+    }
+
     /// The plan of `items`.
     pub(crate) fn plan(&self, items: &[&str]) -> Result<Plan, Error> {
         let request = Request {
             profile: self.profile,
             rows: self.rows.clone(),
+            beyond: self.beyond || self.all(),
             seeds: self.seeds.clone(),
             attack_images: self.attack_images.iter().cloned().collect(),
             device: self.device.device()?,
@@ -94,14 +102,13 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let all = arguments.items.iter().any(|item| item == "all");
     let mut items: Vec<&str> = Vec::new();
     for item in arguments.items.iter().map(String::as_str) {
         if !items.contains(&item) {
             items.push(item);
         }
     }
-    if all {
+    if arguments.all() {
         items = ITEMS.iter().map(|(name, _)| *name).collect();
     }
     // One plan for all: what several items need is done once, and a mistake in the last item costs no night.

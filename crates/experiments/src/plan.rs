@@ -2,6 +2,7 @@
 
 mod cells;
 mod check;
+mod chosen;
 mod networks;
 mod resolve;
 mod settings;
@@ -37,6 +38,8 @@ pub struct Request {
     pub profile: Profile,
     /// Keep only rows whose label contains one of these, separated by commas.
     pub rows: Option<String>,
+    /// Also rows, classifiers and columns that the paper has not got.
+    pub beyond: bool,
     /// Root seeds in place of the profile's.
     pub seeds: Option<Vec<u64>>,
     /// Attacks by name, each on only its first so many test images: fewer than the profile has.

@@ -1,6 +1,7 @@
 //! An experiment as it is written: TOML, nothing resolved. See `specs/table-1.toml`, and `specs/common.toml` for what
 //! all items share.
 
+mod beyond;
 mod kind;
 mod profile;
 mod recipe;
@@ -40,7 +41,6 @@ pub static ITEMS: &[(&str, &str)] = &[
     ("figure-8", include_str!("../specs/figure-8.toml")),
     ("section-6-2", include_str!("../specs/section-6-2.toml")),
     ("section-7", include_str!("../specs/section-7.toml")),
-    ("baselines", include_str!("../specs/baselines.toml")),
 ];
 
 /// The text of what all items share.
@@ -278,6 +278,9 @@ pub struct ClassifierSpec {
     /// Only in rows of these labels.
     #[serde(default)]
     pub rows: Option<Vec<String>>,
+    /// The paper has not got it.
+    #[serde(default)]
+    pub beyond: bool,
 }
 
 /// One accuracy per row, classifier and test budget: clean, or under an attack.
@@ -286,9 +289,12 @@ pub struct ClassifierSpec {
 pub struct Column {
     /// Its name in the table and in `published`.
     pub name: String,
-    /// One of [`Spec::attacks`]; without one the column is clean accuracy.
+    /// One of [`Spec::attacks`]; without one the column is clean accuracy, or the union.
     #[serde(default)]
     pub attack: Option<String>,
+    /// No attack of its own: what withstands the attacks of all other columns that were made on it, with all strategies.
+    #[serde(default)]
+    pub union: bool,
     /// The attack is made on another classifier.
     #[serde(default)]
     pub transfer: Option<Transfer>,
@@ -301,6 +307,16 @@ pub struct Column {
     /// The column of `published` that belongs beside this one, where it has another name.
     #[serde(default)]
     pub published: Option<String>,
+    /// The paper has not got it.
+    #[serde(default)]
+    pub beyond: bool,
+}
+
+impl Column {
+    /// Whether it is accuracy without an attack.
+    pub fn is_clean(&self) -> bool {
+        self.attack.is_none() && !self.union
+    }
 }
 
 /// On which classifier a transferred attack is made.

@@ -1,19 +1,22 @@
 //! A run's outcome as the paper's table, as data.
 
 mod compared;
+mod number;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use robin_core::{Epsilon, Norm};
 use robin_data::DatasetName;
-use robin_evaluation::wilson;
 use serde::Serialize;
 
 pub use compared::{Comparison, Overlap};
 use compared::{comparisons, overlaps};
+use number::{Found, cell, mean};
+use shown::places;
 
-use crate::plan::{Place, Plan, PlannedItem, PlannedRow, Ran};
-use crate::run::{Broken, broken};
+use crate::plan::{Plan, PlannedItem, PlannedRow, Ran};
+use crate::run::broken;
 use crate::spec::Layout;
 use crate::{Environment, Outcome, Profile, Result};
 
@@ -57,7 +60,8 @@ pub struct Run {
     pub machine: String,
     /// Sum over all finished cells of the time each took, whenever that was.
     pub seconds: f64,
-    /// Numbers of the table without a result.
+    /// Numbers of the table without a result. What is beyond the paper counts once any number of its row, classifier or
+    /// column is there.
     pub missing: usize,
     /// What the item says of itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -77,18 +81,18 @@ pub struct TableCell {
     pub epsilon: Epsilon,
     /// `multiclass` or `robin`.
     pub classifier: String,
-    /// `clean`, or the attack.
+    /// `clean`, the attack, or `union`.
     pub attack: String,
-    /// The strategy with the lowest accuracy; `None` when clean.
+    /// The strategy with the lowest accuracy; `None` when clean, and for a union.
     pub strategy: Option<String>,
-    /// Accuracy by strategy, mean over seeds; empty when clean.
+    /// Accuracy by strategy, mean over seeds; empty when clean, and for a union.
     pub strategies: BTreeMap<String, f64>,
-    /// Clean accuracy, or that under the strongest single strategy, which is what the paper prints; mean over
-    /// seeds.
+    /// Clean accuracy, or that under the strongest single strategy, which is what the paper prints; of a union the
+    /// share of test images that withstand all attacks that were made on them, with all strategies. Mean over seeds.
     pub accuracy: f64,
     /// Share of test images that withstand every strategy; mean over seeds.
     pub union: f64,
-    /// Test images.
+    /// Test images; of a union those that any attack was made on.
     pub n: usize,
     /// Lower end of the 95% Wilson interval of `accuracy` at `n` images.
     pub low: f64,
@@ -110,6 +114,9 @@ pub struct TableCell {
     /// What this row stands in for, with other data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stand_in: Option<String>,
+    /// The paper has not got its row, classifier or column.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub beyond: bool,
     /// Keys of the evaluations behind the number.
     pub records: Vec<String>,
     /// What the profile made of the row.
@@ -167,19 +174,8 @@ impl Table {
                 results.push(Found { place, broken: broken(record)?, key: record.key.to_string() });
             }
         }
-        let mut cells = Vec::new();
-        let mut wanted = 0;
-        for row in 0..item.rows.len() {
-            for classifier in 0..item.classifiers.len() {
-                for column in 0..item.columns.len() {
-                    for test in tests(item, row, classifier, column) {
-                        wanted += 1;
-                        let at = At { row, classifier, column, test };
-                        cells.extend(cell(item, &results, &at));
-                    }
-                }
-            }
-        }
+        let places = places(item, &results);
+        let cells: Vec<TableCell> = places.iter().filter_map(|at| cell(item, &results, at)).collect();
         let seconds = |index: &usize| {
             let record = outcome.records.get(index)?;
             record.provenance.get("seconds").and_then(serde_json::Value::as_f64)
@@ -192,10 +188,10 @@ impl Table {
             device: plan.device.to_string(),
             machine: environment.machine().to_owned(),
             seconds: cells_of_item.iter().filter_map(seconds).sum(),
-            missing: wanted - cells.len(),
+            missing: places.len() - cells.len(),
             notes: item.notes.clone(),
         };
-        let comparisons = comparisons(item, &results)?;
+        let comparisons = comparisons(item, &results, &places)?;
         let overlaps = overlaps(item, &results);
         Ok(Self {
             item: item.item.clone(),
@@ -220,135 +216,6 @@ fn shrunk(item: &PlannedItem) -> Vec<String> {
     }
     shrunk.extend(item.shrunk_attacks.iter().cloned());
     shrunk
-}
-
-/// One evaluation's verdicts.
-pub(crate) struct Found {
-    pub(crate) place: Place,
-    pub(crate) broken: Broken,
-    key: String,
-}
-
-/// A number's place, all seeds and strategies together.
-#[derive(Clone, Copy)]
-struct At {
-    row: usize,
-    classifier: usize,
-    column: usize,
-    test: Option<Epsilon>,
-}
-
-impl At {
-    fn holds(&self, place: &Place) -> bool {
-        (place.row, place.classifier, place.column) == (self.row, self.classifier, self.column)
-            && place.test == self.test
-    }
-}
-
-/// Test budgets of one column: those that the plan has places for, in the row's order.
-fn tests(item: &PlannedItem, row: usize, classifier: usize, column: usize) -> Vec<Option<Epsilon>> {
-    let mut found: Vec<Option<Epsilon>> = Vec::new();
-    for (place, _) in &item.places {
-        if (place.row, place.classifier, place.column) == (row, classifier, column)
-            && !found.contains(&place.test)
-        {
-            found.push(place.test);
-        }
-    }
-    found
-}
-
-/// One number, or `None` while a strategy or seed of it is missing.
-fn cell(item: &PlannedItem, results: &[Found], at: &At) -> Option<TableCell> {
-    let planned = &item.rows[at.row];
-    let (spec, column) = (&item.classifiers[at.classifier], &item.columns[at.column]);
-    let mut strategies = Vec::new();
-    for (place, _) in item.places.iter().filter(|(place, _)| at.holds(place)) {
-        if !strategies.contains(&place.strategy) {
-            strategies.push(place.strategy);
-        }
-    }
-    let find = |seed, strategy| {
-        results.iter().find(|found| {
-            at.holds(&found.place) && found.place.seed == seed && found.place.strategy == strategy
-        })
-    };
-    // [strategy][seed]
-    let found: Vec<Vec<&Found>> = strategies
-        .iter()
-        .map(|&strategy| item.seeds.iter().map(|&seed| find(seed, strategy)).collect::<Option<Vec<_>>>())
-        .collect::<Option<_>>()?;
-    let accuracies: Vec<Vec<f64>> =
-        found.iter().map(|seeds| seeds.iter().map(|found| accuracy(&found.broken)).collect()).collect();
-    let means: Vec<f64> = accuracies.iter().map(|seeds| mean(seeds)).collect();
-    let strongest = (0..means.len()).min_by(|&a, &b| means[a].total_cmp(&means[b]))?;
-    let seeds: Vec<SeedResult> = item
-        .seeds
-        .iter()
-        .enumerate()
-        .map(|(seed_at, &seed)| SeedResult {
-            seed,
-            accuracy: accuracies[strongest][seed_at],
-            union: union_accuracy(&found.iter().map(|seeds| &seeds[seed_at].broken).collect::<Vec<_>>()),
-        })
-        .collect();
-    let n = found[0][0].broken.len();
-    let interval = wilson((means[strongest] * n as f64).round() as u64, n as u64);
-    let name = |at: usize| strategies[at].map(|strategy| strategy.to_string());
-    let row = &planned.row;
-    let test_at = row.tests().iter().position(|test| Some(*test) == at.test).unwrap_or(0);
-    let several = row.test.is_some();
-    let published_strategies = row
-        .published_strategies
-        .get(&spec.name)
-        .and_then(|columns| columns.get(&column.name))
-        .map(|printed| printed.iter().filter_map(|(k, v)| Some((k.clone(), *v.get(test_at)?))).collect())
-        .unwrap_or_default();
-    Some(TableCell {
-        dataset: row.dataset,
-        model: row.model.clone(),
-        norm: row.norm,
-        epsilon: at.test.unwrap_or(if several { Epsilon::ZERO } else { row.epsilon }),
-        classifier: spec.name.clone(),
-        attack: column.name.clone(),
-        strategy: name(strongest),
-        strategies: (0..means.len()).filter_map(|at| Some((name(at)?, means[at]))).collect(),
-        accuracy: means[strongest],
-        union: mean(&seeds.iter().map(|seed| seed.union).collect::<Vec<_>>()),
-        n,
-        low: interval.low,
-        high: interval.high,
-        published: row
-            .published
-            .get(&spec.name)
-            .and_then(|printed| printed.get(column.published.as_ref().unwrap_or(&column.name)))
-            .and_then(|printed| printed.at(test_at)),
-        published_strategies,
-        row: row.label(),
-        train_epsilon: several.then_some(row.epsilon),
-        printed_epsilon: row.printed.as_ref().map(|printed| match at.test {
-            Some(_) => printed.test[test_at].clone(),
-            None => "0".to_owned(),
-        }),
-        stand_in: row.stand_in.clone(),
-        records: found.iter().flatten().map(|found| found.key.clone()).collect(),
-        ran: RanCell { ran: planned.classifiers[at.classifier].clone()?, seeds },
-    })
-}
-
-fn accuracy(broken: &Broken) -> f64 {
-    union_accuracy(&[broken])
-}
-
-/// Share of examples that none of `attacks` breaks.
-fn union_accuracy(attacks: &[&Broken]) -> f64 {
-    let n = attacks[0].len();
-    let standing = (0..n).filter(|&example| attacks.iter().all(|broken| !broken[example])).count();
-    standing as f64 / n as f64
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 fn is_usual(layout: &Layout) -> bool {

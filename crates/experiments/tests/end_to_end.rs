@@ -43,6 +43,7 @@ fn plan_of(rows: &str) -> Plan {
     let request = Request {
         profile: Profile::Smoke,
         rows: Some(rows.to_owned()),
+        beyond: false,
         seeds: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),

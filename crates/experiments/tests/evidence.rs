@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use robin_evaluation::Robust;
 use robin_experiments::figure::{Figure, Shape};
 use robin_experiments::key::Key;
 use robin_experiments::record::{Kind, Record};
 use robin_experiments::store::Store;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The folders below `evidence`.
 fn folders() -> Vec<PathBuf> {
@@ -62,6 +63,19 @@ fn said(cell: &Value) -> Vec<f64> {
     accuracies
 }
 
+/// The share of images that withstand every one of `records` that has them, and how many images there are.
+fn union(records: &[&Record]) -> (f64, usize) {
+    let broken = |record: &&Record| {
+        let robust: Robust = serde_json::from_value(record.results["robust_examples"].clone()).unwrap();
+        robust.worst.broken
+    };
+    let broken: Vec<Vec<bool>> = records.iter().map(broken).collect();
+    let n = broken.iter().map(Vec::len).max().unwrap();
+    let standing =
+        (0..n).filter(|&image| broken.iter().all(|broken| broken.get(image) != Some(&true))).count();
+    (standing as f64 / n as f64, n)
+}
+
 #[test]
 fn tables_say_what_their_records_say() {
     assert!(!folders().is_empty());
@@ -94,6 +108,13 @@ fn tables_say_what_their_records_say() {
                     Some(keys) => keys.iter().map(|key| key.as_str().unwrap()).collect(),
                     None => labelled(cell),
                 };
+                if cell["attack"] == "union" {
+                    let of = |record: &&Record| keys.contains(&record.key.as_str());
+                    let (accuracy, n) = union(&evaluations.iter().filter(of).collect::<Vec<_>>());
+                    assert_eq!((json!(accuracy), json!(n)), (cell["accuracy"].clone(), cell["n"].clone()));
+                    shown.extend(keys);
+                    continue;
+                }
                 let mut found: Vec<f64> = keys.iter().map(|key| accuracies[key].unwrap()).collect();
                 found.sort_by(f64::total_cmp);
                 assert_eq!(found, said(cell), "{table}: {cell}");

@@ -32,6 +32,7 @@ fn plan(specs: &[Spec], rows: Option<&str>) -> Plan {
     let request = Request {
         profile: Profile::Smoke,
         rows: rows.map(str::to_owned),
+        beyond: false,
         seeds: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
@@ -194,6 +195,7 @@ fn keys_follow_what_decides_a_result_and_specs_that_make_no_sense_are_named() {
         let request = Request {
             profile: Profile::Smoke,
             rows: None,
+            beyond: false,
             seeds: None,
             attack_images: Default::default(),
             device: "cpu".parse().unwrap(),

@@ -31,6 +31,7 @@ fn cell(classifier: &str, attack: &str, strategies: &[(&str, f64)], seeds: &[f64
         train_epsilon: None,
         printed_epsilon: None,
         stand_in: None,
+        beyond: false,
         records: vec!["a record".to_owned()],
         ran: RanCell {
             ran: Ran {

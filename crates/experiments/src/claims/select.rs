@@ -116,7 +116,9 @@ impl Select {
 impl Accuracy {
     fn find(&self, item: &Item) -> Vec<Found> {
         let wanted = |cell: &&TableCell| {
-            cell.classifier == self.classifier
+            // The paper claims nothing of what it has not got.
+            !cell.beyond
+                && cell.classifier == self.classifier
                 && cell.attack == self.attack
                 && self.rows.as_ref().is_none_or(|part| cell.row.contains(part))
         };

@@ -6,6 +6,7 @@ fn plan() -> Plan {
     let request = Request {
         profile: Profile::Smoke,
         rows: Some("mnist/cnn2/l2".to_owned()),
+        beyond: false,
         seeds: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),

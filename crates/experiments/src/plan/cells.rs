@@ -7,7 +7,8 @@ use robin_data::{Dataset, Sampling};
 use robin_training::Config;
 use serde_json::{Value, json};
 
-use super::check::{check, check_attack_images};
+use super::check::check;
+use super::chosen::{check_attack_images, check_seeds, chosen_rows};
 use super::networks::{Part, parts};
 use super::resolve::{Loader, Resolved, resolve};
 use super::settings::{NetworkIdentity, check_normalize, data, json, network_settings, numerics};
@@ -22,10 +23,15 @@ use crate::{Error, Result};
 /// Resolves `specs`: the body of [`Plan::new`].
 pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
     check_attack_images(specs, request)?;
+    specs.iter().try_for_each(check)?;
+    let wanted: Vec<Spec> = match request.beyond {
+        true => specs.to_vec(),
+        false => specs.iter().cloned().map(Spec::of_the_paper).collect(),
+    };
     let mut builder = Builder { request, cells: Vec::new(), known: HashMap::new() };
     let mut loaders: HashMap<DataPlace, Loader> = HashMap::new();
     let mut items = Vec::new();
-    for spec in specs {
+    for spec in &wanted {
         let place = spec.profile(request.profile).map_or(DataPlace::Folder, |section| section.data);
         let loader = loaders.entry(place).or_insert_with(|| Loader::new(place, request));
         items.extend(builder.item(spec, loader)?);
@@ -34,7 +40,7 @@ pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
         return Err(Error::NoRow {
             filter: request.rows.clone().unwrap_or_default(),
             item: specs.iter().map(|spec| spec.item.as_str()).collect::<Vec<_>>().join(", "),
-            rows: specs.iter().flat_map(|spec| &spec.rows).map(Row::label).collect::<Vec<_>>().join(", "),
+            rows: wanted.iter().flat_map(|spec| &spec.rows).map(Row::label).collect::<Vec<_>>().join(", "),
         });
     }
     Ok(Plan { profile: request.profile, device: request.device, items, cells: builder.cells })
@@ -60,7 +66,6 @@ pub(super) struct Item<'a> {
 impl Builder<'_> {
     /// One item; `None` if no row of it is asked for.
     fn item(&mut self, spec: &Spec, loader: &mut Loader) -> Result<Option<PlannedItem>> {
-        check(spec)?;
         let section = spec.profile(self.request.profile);
         let seeds = match (&self.request.seeds, section) {
             (Some(seeds), _) => seeds.clone(),
@@ -194,7 +199,8 @@ impl Builder<'_> {
         let spec = item.spec;
         let classifier = &spec.classifiers[place.classifier];
         let column = &spec.columns[place.column];
-        let measured = column.classifiers.as_ref().is_none_or(|names| names.contains(&classifier.name));
+        let named = column.classifiers.as_ref().is_none_or(|names| names.contains(&classifier.name));
+        let measured = named && !column.union;
         let key = (place.row, place.seed, place.classifier);
         let Some(networks) = item.networks.get(&key).filter(|_| measured).cloned() else { return Ok(()) };
         let prefix =
@@ -372,29 +378,4 @@ struct Wanted {
 
 pub(super) fn fault(spec: &Spec, place: &str, reason: &dyn std::fmt::Display) -> Error {
     Error::Setting { item: spec.item.clone(), place: place.to_owned(), reason: reason.to_string() }
-}
-
-/// Rows of the profile that the filter lets pass.
-fn chosen_rows<'a>(spec: &'a Spec, request: &Request) -> Vec<&'a Row> {
-    let parts: Option<Vec<&str>> =
-        request.rows.as_ref().map(|filter| filter.split(',').map(str::trim).collect());
-    let passes = |row: &&Row| {
-        parts
-            .as_ref()
-            .is_none_or(|parts| parts.iter().any(|part| !part.is_empty() && row.label().contains(part)))
-    };
-    let in_profile =
-        |row: &&Row| row.profiles.as_ref().is_none_or(|profiles| profiles.contains(&request.profile));
-    spec.rows.iter().filter(in_profile).filter(passes).collect()
-}
-
-fn check_seeds(seeds: &[u64]) -> Result<()> {
-    let reason = if seeds.is_empty() {
-        "at least one seed is needed"
-    } else if seeds.iter().enumerate().any(|(at, seed)| seeds[..at].contains(seed)) {
-        "a seed is named twice"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Seeds { given: seeds.to_vec(), reason })
 }

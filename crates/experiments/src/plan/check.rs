@@ -2,24 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Request;
 use super::cells::fault;
 use crate::spec::{Column, Row, Spec, Transfer};
-use crate::{Error, Profile, Result};
-
-/// Refuses a number of images for an attack that no item has.
-pub(super) fn check_attack_images(specs: &[Spec], request: &Request) -> Result<()> {
-    let known: BTreeSet<&str> =
-        specs.iter().flat_map(|spec| spec.attacks.keys()).map(String::as_str).collect();
-    match request.attack_images.keys().find(|name| !known.contains(name.as_str())) {
-        None => Ok(()),
-        Some(name) => Err(Error::Unknown {
-            what: "attack",
-            given: name.clone(),
-            valid: known.into_iter().collect::<Vec<_>>().join(", "),
-        }),
-    }
-}
+use crate::{Profile, Result};
 
 /// Refuses an item that names what there is not, or says a thing twice.
 pub(super) fn check(spec: &Spec) -> Result<()> {
@@ -47,7 +32,9 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
 }
 
 fn columns(spec: &Spec) -> Result<()> {
-    for Column { name, attack, transfer, classifiers, strategies, published: _ } in &spec.columns {
+    for Column { name, attack, union, transfer, classifiers, strategies, published: _, beyond } in
+        &spec.columns
+    {
         let place = format!("column {name}");
         if let Some(attack) = attack
             && !spec.attacks.contains_key(attack)
@@ -58,6 +45,9 @@ fn columns(spec: &Spec) -> Result<()> {
         if attack.is_none() && (transfer.is_some() || strategies.is_some()) {
             return Err(fault(spec, &place, &"clean accuracy has neither strategies nor a transfer"));
         }
+        if *union && (attack.is_some() || transfer.is_some() || strategies.is_some()) {
+            return Err(fault(spec, &place, &"a union has no attack of its own"));
+        }
         let staged =
             attack.as_ref().and_then(|name| spec.attacks.get(name)).is_some_and(|a| !a.then.is_empty());
         if transfer.is_some() && staged {
@@ -67,6 +57,14 @@ fn columns(spec: &Spec) -> Result<()> {
             return Err(fault(spec, &place, &"a transferred attack has no strategies"));
         }
         let from = transfer.iter().map(|Transfer { from, .. }| from);
+        let stays = |name: &String| spec.classifiers.iter().any(|known| known.name == *name && !known.beyond);
+        if !beyond && from.clone().any(|name| has_classifier(spec, name) && !stays(name)) {
+            return Err(fault(
+                spec,
+                &place,
+                &"transferred from what is beyond the paper, and not itself beyond",
+            ));
+        }
         if let Some(unknown) =
             classifiers.iter().flatten().chain(from).find(|name| !has_classifier(spec, name))
         {

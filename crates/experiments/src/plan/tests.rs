@@ -30,6 +30,7 @@ fn request() -> Request {
     Request {
         profile: Profile::Smoke,
         rows: Some("mnist".to_owned()),
+        beyond: false,
         seeds: None,
         attack_images: BTreeMap::new(),
         device: "cpu".parse().unwrap(),
@@ -69,7 +70,7 @@ fn the_mnist_rows_are_22_networks_and_26_evaluations() {
 
 #[test]
 fn the_table_has_the_papers_eight_rows() {
-    let spec = Texts::usual().spec().unwrap();
+    let spec = Texts::usual().spec().unwrap().of_the_paper();
     let labels: Vec<String> = spec.rows.iter().map(|row| row.label()).collect();
     let expected = ["cifar10/myrtle", "cifar10/resnet18", "cifar10/resnet50", "mnist/cnn2"]
         .iter()
@@ -286,7 +287,8 @@ fn mistakes_are_found_before_training() {
     assert!(reason("published.robin", "published.rubin").contains("published.rubin"));
     assert!(reason("clean = 0.981", "clean = 98.1").contains("98.1"));
     assert!(
-        reason("attack = \"pgd20\"", "attack = \"pgd21\"").contains("one of: cw, cw-paper, pgd10, pgd20")
+        reason("attack = \"pgd20\"", "attack = \"pgd21\"")
+            .contains("one of: autoattack, cw, cw-paper, pgd10, pgd20")
     );
     assert!(
         reason("\"multiclass\", \"robin\"", "\"multiclass\", \"rubin\"").contains("rubin is no classifier")
@@ -351,7 +353,7 @@ fn a_weaker_attack_is_said() {
 #[test]
 fn every_item_has_a_plan_and_what_they_share_is_there_once() {
     let specs: Vec<Spec> = crate::ITEMS.iter().map(|(name, _)| Spec::named(name).unwrap()).collect();
-    let request = Request { rows: None, ..request() };
+    let request = Request { rows: None, beyond: true, ..request() };
     let all = Plan::new(&specs, &request).unwrap();
     assert_eq!(all.items.len(), specs.len());
     let unique: BTreeSet<&str> = all.cells.iter().map(|cell| cell.key.as_str()).collect();
@@ -364,6 +366,46 @@ fn every_item_has_a_plan_and_what_they_share_is_there_once() {
     let figure = Plan::new(&of("figure-5"), &request).unwrap();
     let table = Plan::new(&of("table-1"), &request).unwrap();
     assert!(keys(&figure, Kind::Network).iter().all(|key| keys(&table, Kind::Network).contains(key)));
+}
+
+#[test]
+fn beyond_the_paper_is_what_is_asked_for_and_no_key_moves() {
+    let names = |plan: &Plan| -> Vec<String> {
+        let item = &plan.items[0];
+        let classifiers = item.classifiers.iter().map(|classifier| classifier.name.clone());
+        classifiers.chain(item.columns.iter().map(|column| column.name.clone())).collect()
+    };
+    let (papers, both) = (plan_of(&Texts::usual()).unwrap(), {
+        let request = Request { beyond: true, ..request() };
+        Plan::new(&[Texts::usual().spec().unwrap()], &request).unwrap()
+    });
+    assert_eq!(names(&papers), ["multiclass", "robin", "clean", "pgd10", "pgd20", "cw", "cw-paper", "union"]);
+    let beyond = ["ensemble-10", "wide", "shared-trunk", "autoattack"];
+    let added: Vec<String> = names(&both).into_iter().filter(|name| !names(&papers).contains(name)).collect();
+    assert_eq!(added, beyond);
+    for kind in [Kind::Network, Kind::Evaluation] {
+        assert!(keys(&papers, kind).iter().all(|key| keys(&both, kind).contains(key)));
+    }
+    // Per row ten members, of which the first may be the multiclass network, a wide network, and a shared trunk.
+    let more = keys(&both, Kind::Network).len() - keys(&papers, Kind::Network).len();
+    assert_eq!(more, 2 * (9 + 1 + 1));
+    // A union has no evaluation of its own.
+    assert!(!both.cells.iter().any(|cell| cell.label.contains("union")));
+}
+
+#[test]
+fn what_is_beyond_the_paper_is_written_so_that_the_rest_can_do_without() {
+    for (from, to, part) in [
+        ("union = true", "union = true\nattack = \"pgd10\"", "no attack of its own"),
+        (
+            "name = \"pgd10\"\nattack = \"pgd10\"",
+            "name = \"pgd10\"\nattack = \"pgd10\"\ntransfer = { from = \"wide\", aim = \"untargeted\" }",
+            "beyond the paper",
+        ),
+    ] {
+        let error = plan_of(&changed(from, to)).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ fn plan() -> Plan {
     let request = Request {
         profile: Profile::Smoke,
         rows: Some("mnist".to_owned()),
+        beyond: false,
         seeds: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),

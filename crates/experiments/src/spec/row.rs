@@ -34,6 +34,9 @@ pub struct Row {
     /// Only in these profiles; in all if absent.
     #[serde(default)]
     pub profiles: Option<Vec<Profile>>,
+    /// The paper has not got it.
+    #[serde(default)]
+    pub beyond: bool,
     /// The published row that this one stands in for, with other data.
     #[serde(default)]
     pub stand_in: Option<String>,

@@ -4,10 +4,10 @@ use robin_core::{Epsilon, Norm};
 use robin_evaluation::{mcnemar, verdict};
 use serde::Serialize;
 
-use super::{At, Found, mean, union_accuracy};
+use super::number::{At, Found, accuracy, broken_by_any, mean};
 use crate::plan::{Place, PlannedItem};
 use crate::run::Broken;
-use crate::spec::StrategySpec;
+use crate::spec::{Column, StrategySpec};
 use crate::{Error, Result};
 
 /// Two classifiers under the same attack, on the same images. Each is judged by the examples that withstand all of its
@@ -68,36 +68,31 @@ impl Overlap {
     }
 }
 
-pub(super) fn comparisons(item: &PlannedItem, results: &[Found]) -> Result<Vec<Comparison>> {
+pub(super) fn comparisons(item: &PlannedItem, results: &[Found], places: &[At]) -> Result<Vec<Comparison>> {
     let mut found = Vec::new();
     for pair in &item.compare {
         let at = |name: &String| item.classifiers.iter().position(|classifier| classifier.name == *name);
         let [Some(baseline), Some(classifier)] = [at(&pair[0]), at(&pair[1])] else { continue };
-        for row in 0..item.rows.len() {
-            for column in 0..item.columns.len() {
-                for test in super::tests(item, row, classifier, column) {
-                    let at = At { row, classifier, column, test };
-                    found.extend(comparison(item, results, at, baseline)?);
-                }
-            }
+        for at in places.iter().filter(|at| at.classifier == classifier) {
+            found.extend(comparison(item, results, at, baseline)?);
         }
     }
     Ok(found)
 }
 
 /// The classifier at `at` against `baseline`; `None` while a result is missing.
-fn comparison(item: &PlannedItem, results: &[Found], at: At, baseline: usize) -> Result<Option<Comparison>> {
+fn comparison(item: &PlannedItem, results: &[Found], at: &At, baseline: usize) -> Result<Option<Comparison>> {
     // [seed]: what any strategy breaks.
-    let union = |classifier: usize| -> Option<Vec<Broken>> {
-        let at = At { classifier, ..at };
-        item.seeds.iter().map(|&seed| any(item, results, &at, seed)).collect()
+    let union = |at: &At| -> Option<Vec<Broken>> {
+        item.seeds.iter().map(|&seed| broken_by_any(item, results, at, seed)).collect()
     };
-    let (Some(first), Some(second)) = (union(at.classifier), union(baseline)) else { return Ok(None) };
+    let (Some(first), Some(second)) = (union(at), union(&At { classifier: baseline, ..at.clone() })) else {
+        return Ok(None);
+    };
     let pairs: Vec<(&[bool], &[bool])> = first.iter().zip(&second).map(|(a, b)| (&a[..], &b[..])).collect();
     let failed = "comparing two classifiers";
     let p = pairs.iter().map(|(a, b)| mcnemar(a, b).map(|test| test.p)).collect::<Result<_, _>>();
-    let accuracy =
-        |of: &[Broken]| mean(&of.iter().map(|broken| union_accuracy(&[broken])).collect::<Vec<_>>());
+    let of_all = |broken: &[Broken]| mean(&broken.iter().map(|broken| accuracy(broken)).collect::<Vec<_>>());
     Ok(Some(Comparison {
         row: item.rows[at.row].row.label(),
         norm: item.rows[at.row].row.norm,
@@ -105,27 +100,15 @@ fn comparison(item: &PlannedItem, results: &[Found], at: At, baseline: usize) ->
         attack: item.columns[at.column].name.clone(),
         classifier: item.classifiers[at.classifier].name.clone(),
         baseline: item.classifiers[baseline].name.clone(),
-        gap: accuracy(&first) - accuracy(&second),
+        gap: of_all(&first) - of_all(&second),
         p: p.map_err(Error::work(failed))?,
         verdict: verdict(&pairs).map_err(Error::work(failed))?.to_string(),
     }))
 }
 
-/// What any strategy breaks; `None` while one is missing.
-fn any(item: &PlannedItem, results: &[Found], at: &At, seed: u64) -> Option<Broken> {
-    let here = |place: &Place| at.holds(place) && place.seed == seed;
-    let planned = item.places.iter().filter(|(place, _)| here(place)).count();
-    let found: Vec<&Broken> =
-        results.iter().filter(|found| here(&found.place)).map(|found| &found.broken).collect();
-    if planned == 0 || found.len() != planned {
-        return None;
-    }
-    Some((0..found[0].len()).map(|example| found.iter().any(|broken| broken[example])).collect())
-}
-
 pub(super) fn overlaps(item: &PlannedItem, results: &[Found]) -> Vec<Overlap> {
     let mut all = Vec::new();
-    let clean = item.columns.iter().position(|column| column.attack.is_none());
+    let clean = item.columns.iter().position(Column::is_clean);
     for &pair in &item.overlaps {
         let first = pair[0];
         let wanted = item.places.iter().map(|(place, _)| place);

@@ -1,25 +1,29 @@
 use std::collections::BTreeMap;
 
-use robin_evaluation::{Clean, Outcome as Verdicts, Robust};
+use robin_evaluation::{Clean, Outcome as Verdicts, Robust, wilson};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::plan::Request;
+use crate::plan::{Place, Request};
 use crate::record::Record;
 use crate::{Outcome, Spec};
 
 const N: usize = 1000;
 
-fn plan(seeds: Vec<u64>) -> Plan {
-    let request = Request {
+fn request(seeds: Vec<u64>) -> Request {
+    Request {
         profile: Profile::Smoke,
         rows: Some("mnist/cnn2/linf".to_owned()),
+        beyond: false,
         seeds: Some(seeds),
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
-    };
-    Plan::new(&[Spec::named("table-1").unwrap()], &request).unwrap()
+    }
+}
+
+fn plan(seeds: Vec<u64>) -> Plan {
+    Plan::new(&[Spec::named("table-1").unwrap()], &request(seeds)).unwrap()
 }
 
 /// Misclassified: 20 examples when clean; under attack, as many more as `broken` says, beginning at `from`.
@@ -71,8 +75,8 @@ fn the_json_has_the_published_shape() {
     assert_eq!(names(&json), ["item", "profile", "cells", "comparisons", "run"]);
     assert_eq!((&json["item"], &json["profile"]), (&json!("table-1"), &json!("smoke")));
     let cells = json["cells"].as_array().unwrap();
-    // One row, two classifiers, four columns that linf has.
-    assert_eq!(cells.len(), 8);
+    // One row, two classifiers, four columns that linf has, and their union.
+    assert_eq!(cells.len(), 10);
     for cell in cells {
         assert_eq!(
             names(cell),
@@ -168,6 +172,70 @@ fn a_missing_result_leaves_its_number_out() {
         plan.cells.iter().position(|cell| cell.label.contains("robin pgd10") && cell.label.contains("top2"));
     outcome.records.remove(&lost.unwrap());
     let table = table(&plan, &outcome);
-    assert_eq!((table.cells.len(), table.run.missing), (7, 1));
-    assert!(!table.cells.iter().any(|cell| cell.classifier == "robin" && cell.attack == "pgd10"));
+    // The number and the union that it belongs to.
+    assert_eq!((table.cells.len(), table.run.missing), (8, 2));
+    let gone =
+        |cell: &TableCell| cell.classifier == "robin" && ["pgd10", "union"].contains(&cell.attack.as_str());
+    assert!(!table.cells.iter().any(gone));
+}
+
+#[test]
+fn a_union_judges_each_image_by_the_attacks_that_were_made_on_it() {
+    let plan = plan(vec![0]);
+    let mut outcome = outcome(&plan, by_strategy);
+    let robin = |outcome: &Outcome, attack: &str| {
+        let cells = table(&plan, outcome).cells;
+        cells.into_iter().find(|cell| cell.classifier == "robin" && cell.attack == attack).unwrap()
+    };
+    let union = robin(&outcome, "union");
+    // Softmax's and best-arm's examples, the same under every attack; three strategies of two attacks, one of cw.
+    assert_eq!((union.accuracy, union.union, union.n, union.records.len()), (0.82, 0.82, 1000, 7));
+    assert_eq!((&union.strategy, union.published), (&None, None));
+
+    // CW on the first 50 images, which it breaks from the 30th on.
+    let broken: Vec<bool> = (0..50).map(|at| !(20..30).contains(&at)).collect();
+    let worst = Verdicts { broken: broken.clone(), predictions: vec![0; 50], sizes: vec![0.0; 50] };
+    let robust = Robust { last: worst.clone(), worst, cost: Default::default() };
+    let clean = Clean { broken, predictions: vec![0; 50] };
+    for (index, record) in &mut outcome.records {
+        if plan.cells[*index].label.contains(" cw ") {
+            record.results = json!({ "clean_examples": clean, "robust_examples": robust });
+        }
+    }
+    // Of the 820 that withstand the others CW breaks 20 more.
+    let union = robin(&outcome, "union");
+    assert_eq!((union.accuracy, union.n), (0.80, 1000));
+    assert_eq!(robin(&outcome, "cw").n, 50);
+}
+
+#[test]
+fn what_is_beyond_the_paper_is_shown_once_it_has_a_number() {
+    let request = Request { beyond: true, ..request(vec![0]) };
+    let plan = Plan::new(&[Spec::named("table-1").unwrap()], &request).unwrap();
+    let mut outcome = outcome(&plan, by_strategy);
+    let classifiers = |table: &Table| {
+        let mut names: Vec<String> = table.cells.iter().map(|cell| cell.classifier.clone()).collect();
+        names.dedup();
+        names
+    };
+    let whole = table(&plan, &outcome);
+    assert_eq!(classifiers(&whole), ["multiclass", "robin", "ensemble-10", "wide", "shared-trunk"]);
+    assert_eq!((whole.cells.len(), whole.run.missing), (5 * 6, 0));
+    for cell in &whole.cells {
+        let papers =
+            ["multiclass", "robin"].contains(&cell.classifier.as_str()) && cell.attack != "autoattack";
+        assert_eq!(cell.beyond, !papers, "{} {}", cell.classifier, cell.attack);
+    }
+    assert_eq!(whole.comparisons.len(), 4 * 6, "ROBIN against each other classifier");
+
+    outcome.records.retain(|&index, _| {
+        let label = &plan.cells[index].label;
+        !["ensemble-10", "wide", "shared-trunk", "autoattack"].iter().any(|name| label.contains(name))
+    });
+    let papers = table(&plan, &outcome);
+    assert_eq!(
+        (classifiers(&papers), papers.run.missing),
+        (vec!["multiclass".to_owned(), "robin".to_owned()], 0)
+    );
+    assert!(papers.cells.iter().any(|cell| cell.attack == "union"), "it does without AutoAttack");
 }

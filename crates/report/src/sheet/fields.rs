@@ -81,6 +81,11 @@ impl Fields {
             }
         }
         let (columns, gap) = match (table.layout, classifiers.as_slice()) {
+            // The paper's two classifiers stand side by side; with more, each has a line.
+            (Layout::Attacks, _) if cells.iter().any(|cell| cell.beyond) => {
+                lines.push(Field::Classifier);
+                (vec![Field::Attack], None)
+            }
             (Layout::Attacks, _) | (Layout::Gap, [] | [_]) => (vec![Field::Attack, Field::Classifier], None),
             (Layout::Gap, [first, second, ..]) => {
                 let gap = [(*first).clone(), (*second).clone()];

@@ -65,6 +65,22 @@ fn attacks_stand_above_classifiers() {
 }
 
 #[test]
+fn beyond_the_paper_each_classifier_has_a_line() {
+    let mut table = sweep(Layout::Attacks);
+    for cell in &mut table.cells {
+        cell.beyond = cell.classifier == "multiclass";
+    }
+    let sheet = Sheet::new(&table).unwrap();
+    assert_eq!(sheet.corner, ["data", "model", "norm", "trained at", "tested at", "classifier"]);
+    assert_eq!(heads(&sheet), [owned(&[("clean", 1), ("pgd10", 1)])]);
+    assert_eq!(sheet.lines[0].labels[5], "multiclass");
+    assert_eq!(
+        places(&sheet),
+        [["0.80", "-"], ["-", "0.70"], ["-", "0.40"], ["0.90", "-"], ["-", "0.80"], ["-", "0.50"]]
+    );
+}
+
+#[test]
 fn a_gap_stands_behind_its_classifiers() {
     let table = sweep(Layout::Gap);
     let sheet = Sheet::new(&table).unwrap();
