@@ -239,8 +239,8 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         for line in item.study.iter().flat_map(|study| &study.shrunk) {
             println!("{line}");
         }
-        for line in &item.shrunk_attacks {
-            println!("{line}");
+        for (_, how) in &item.shrunk_attacks {
+            println!("{how}");
         }
     }
     for (label, found) in &preview.cells {

@@ -103,8 +103,8 @@ pub struct PlannedItem {
     pub study: Option<PlannedStudy>,
     /// Said below the table.
     pub notes: Vec<String>,
-    /// In words, which attacks the profile made cheaper.
-    pub shrunk_attacks: Vec<String>,
+    /// Which attacks the profile made cheaper: their names, and in words how.
+    pub shrunk_attacks: Vec<(String, String)>,
 }
 
 /// A row, and what the profile made of it.

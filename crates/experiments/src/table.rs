@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use compared::{Comparison, Overlap};
 use compared::{comparisons, overlaps};
-use number::{Found, cell, mean};
+use number::{At, Found, cell, mean};
 use shown::places;
 
 use crate::plan::{Plan, PlannedItem, PlannedRow, Ran};
@@ -183,7 +183,7 @@ impl Table {
         let run = Run {
             title: item.title.clone(),
             comparable: plan.profile == Profile::Paper,
-            shrunk: shrunk(item),
+            shrunk: shrunk(item, &places),
             seeds: item.seeds.clone(),
             device: plan.device.to_string(),
             machine: environment.machine().to_owned(),
@@ -205,8 +205,8 @@ impl Table {
     }
 }
 
-/// What the profile shrank, in words.
-fn shrunk(item: &PlannedItem) -> Vec<String> {
+/// What the profile shrank of what is shown, in words.
+fn shrunk(item: &PlannedItem, places: &[At]) -> Vec<String> {
     let mut shrunk: Vec<String> = Vec::new();
     for PlannedRow { row, shrunk: what, .. } in item.rows.iter().filter(|row| !row.shrunk.is_empty()) {
         let line = format!("{}/{}: {}", row.dataset, row.model, what.join(", "));
@@ -214,7 +214,10 @@ fn shrunk(item: &PlannedItem) -> Vec<String> {
             shrunk.push(line);
         }
     }
-    shrunk.extend(item.shrunk_attacks.iter().cloned());
+    let is_of = |attack: &str, column: usize| item.columns[column].attack.as_deref() == Some(attack);
+    let is_shown = |attack: &str| places.iter().any(|at| is_of(attack, at.column));
+    let attacks = item.shrunk_attacks.iter().filter(|(attack, _)| is_shown(attack));
+    shrunk.extend(attacks.map(|(_, how)| how.clone()));
     shrunk
 }
 

@@ -60,7 +60,7 @@ pub(super) struct Item<'a> {
     /// By row, seed and classifier; `None` for a classifier that the row has not.
     networks: HashMap<(usize, u64, usize), Vec<usize>>,
     places: Vec<(Place, usize)>,
-    shrunk_attacks: Vec<String>,
+    shrunk_attacks: Vec<(String, String)>,
 }
 
 impl Builder<'_> {
@@ -288,7 +288,7 @@ impl Builder<'_> {
             images = fewer;
             said.push(format!("as asked for, the first {fewer} images (else {there})"));
         }
-        let line = format!("{name} in {norm}: {}", said.join(", "));
+        let line = (name.to_owned(), format!("{name} in {norm}: {}", said.join(", ")));
         if !said.is_empty() && !item.shrunk_attacks.contains(&line) {
             item.shrunk_attacks.push(line);
         }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use robin_data::{DatasetName, Sampling};
 
-use crate::plan::{Plan, Request, Work};
+use crate::plan::{Plan, PlannedItem, Request, Work};
 use crate::record::Kind;
 use crate::{Error, Profile, Spec};
 
@@ -44,6 +44,10 @@ fn plan_of(texts: &Texts) -> Result<Plan, Error> {
 
 fn keys(plan: &Plan, kind: Kind) -> Vec<&str> {
     plan.cells.iter().filter(|cell| cell.kind() == kind).map(|cell| cell.key.as_str()).collect()
+}
+
+fn how_attacks_shrank(item: &PlannedItem) -> String {
+    item.shrunk_attacks.iter().map(|(_, how)| format!("{how}\n")).collect()
 }
 
 /// The texts with `from`, which must be there, replaced by `to`.
@@ -326,7 +330,7 @@ fn fewer_images_of_an_attack_can_be_asked_for_and_are_said() {
         assert_eq!(work.data.len() == 300, is_shrunk, "{}", plan.cells[*index].label);
         assert_eq!(plan.cells[*index].key == usual.cells[*index].key, !is_shrunk);
     }
-    let said = item.shrunk_attacks.join("\n");
+    let said = how_attacks_shrank(item);
     assert!(said.contains("pgd20 in l2: as asked for, the first 300 images (else 1000)"), "{said}");
     for (attack, images, reason) in [
         ("pgd20", 0, "it must be from 1 to 1000"),
@@ -341,7 +345,7 @@ fn fewer_images_of_an_attack_can_be_asked_for_and_are_said() {
 #[test]
 fn a_weaker_attack_is_said() {
     let plan = plan_of(&Texts::usual()).unwrap();
-    let said = plan.items[0].shrunk_attacks.join("\n");
+    let said = how_attacks_shrank(&plan.items[0]);
     for part in [
         "cw in l2: steps 40 (paper: 1000), searches 3 (paper: 9), the first 10 images",
         "cw in linf: steps 10",

@@ -59,7 +59,8 @@ impl Drawing<'_> {
                 all.push(format!("{}: {}", row.row.label(), row.shrunk.join("; ")));
             }
         }
-        all.extend(self.study.shrunk.iter().chain(&self.item.shrunk_attacks).cloned());
+        let attacks = self.item.shrunk_attacks.iter().map(|(_, how)| how);
+        all.extend(self.study.shrunk.iter().chain(attacks).cloned());
         Figure {
             id: self.item.item.clone(),
             title: self.item.title.clone(),

@@ -238,4 +238,6 @@ fn what_is_beyond_the_paper_is_shown_once_it_has_a_number() {
         (vec!["multiclass".to_owned(), "robin".to_owned()], 0)
     );
     assert!(papers.cells.iter().any(|cell| cell.attack == "union"), "it does without AutoAttack");
+    let says = |table: &Table| table.run.shrunk.iter().any(|line| line.contains("autoattack"));
+    assert!(says(&whole) && !says(&papers));
 }
