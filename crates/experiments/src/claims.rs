@@ -1,5 +1,6 @@
 //! What the paper claims in its text, and what our numbers say to it.
 
+mod noise;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -13,10 +14,6 @@ use select::{Found, Select};
 
 /// The claims, and how each is tested.
 const CLAIMS: &str = include_str!("../specs/claims.toml");
-
-/// Above this share of right answers on clean images a network of ten classes has learned anything: 15 points over
-/// chance.
-const LEARNED: f64 = 0.25;
 
 /// One claim, tested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,7 +41,7 @@ pub enum Verdict {
     NotHeld,
     /// Too few seeds or images to tell.
     Undecided,
-    /// The profile does not compute what the claim is about.
+    /// There are no numbers of what the claim is about, or of networks near chance only.
     NotTestable,
 }
 
@@ -66,7 +63,7 @@ struct Written {
     claims: Vec<Claim>,
 }
 
-/// A claim as it is written. It holds if every comparison does.
+/// A claim as it is written. It holds if every comparison does, and is not decided while one cannot be made.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Claim {
@@ -150,12 +147,17 @@ impl Claim {
         let mut numbers = Vec::new();
         let mut records = BTreeSet::new();
         for comparison in &self.compare {
-            for (left, right) in comparison.pairs(items) {
+            let pairs = comparison.pairs(items);
+            if pairs.is_empty() {
+                verdicts.push(Verdict::NotTestable);
+                numbers.push("no such number".to_owned());
+            }
+            for (left, right) in pairs {
                 records.extend(left.records.iter().chain(&right.records).cloned());
                 let noise = left.error.hypot(right.error);
                 let difference = left.value - right.value;
                 let seeds = left.seeds.min(right.seeds);
-                let (verdict, why) = if !learned(items, &left.place) {
+                let (verdict, why) = if !(left.learned && right.learned) {
                     (Verdict::NotTestable, ", clean accuracy too near chance".to_owned())
                 } else {
                     match comparison.test.holds(difference, noise) {
@@ -177,7 +179,8 @@ impl Claim {
                 ));
             }
         }
-        let numbers = if numbers.is_empty() { "no such number".to_owned() } else { numbers.join("; ") };
+        numbers.dedup();
+        let numbers = numbers.join("; ");
         ClaimVerdict {
             id: self.id.clone(),
             text: self.text.clone(),
@@ -188,26 +191,23 @@ impl Claim {
     }
 }
 
-/// The verdict on several comparisons, all of which must hold; those that cannot be tested are left out.
+/// The verdict on several comparisons, all of which must hold: one that cannot be made leaves the others undecided.
 fn join(verdicts: &[Verdict]) -> Verdict {
     let has = |verdict| verdicts.contains(&verdict);
-    if has(Verdict::NotHeld) {
-        Verdict::NotHeld
-    } else if has(Verdict::Undecided) {
-        Verdict::Undecided
-    } else if has(Verdict::Held) {
-        Verdict::Held
-    } else {
-        Verdict::NotTestable
+    match (has(Verdict::NotHeld), has(Verdict::Held), has(Verdict::NotTestable), has(Verdict::Undecided)) {
+        (true, ..) => Verdict::NotHeld,
+        (_, true, false, false) => Verdict::Held,
+        (_, false, _, false) => Verdict::NotTestable,
+        _ => Verdict::Undecided,
     }
 }
 
 impl Comparison {
-    /// What is compared with what: numbers of the same place; if there is one on each side, these.
+    /// What is compared with what: numbers of the same place; where other rows are asked for, the only one on each side.
     fn pairs(&self, items: &[Item]) -> Vec<(Found, Found)> {
         let left = self.left.find(items);
-        let right = match &self.right {
-            Right::Measured(right) => right,
+        let select = match &self.right {
+            Right::Measured(select) => select,
             Right::Bound(bound) => {
                 let constant = |left: &Found| Found {
                     place: left.place.clone(),
@@ -215,23 +215,19 @@ impl Comparison {
                     error: 0.0,
                     seeds: left.seeds,
                     records: Vec::new(),
+                    learned: true,
                 };
                 return left.iter().map(|left| (left.clone(), constant(left))).collect();
             }
         };
-        let right = right.find(items);
-        if let ([left], [right]) = (left.as_slice(), right.as_slice()) {
-            return vec![(left.clone(), right.clone())];
+        let right = select.find(items);
+        if self.left.is_of_other_rows(select) {
+            return match (left.as_slice(), right.as_slice()) {
+                ([left], [right]) => vec![(left.clone(), right.clone())],
+                _ => Vec::new(),
+            };
         }
         let partner = |left: &Found| right.iter().find(|right| right.place == left.place).cloned();
         left.iter().filter_map(|left| Some((left.clone(), partner(left)?))).collect()
     }
-}
-
-/// Whether every classifier of the row that `place` names has learned anything; true if no table has it.
-fn learned(items: &[Item], place: &str) -> bool {
-    let cells = items.iter().filter_map(|item| item.table.as_ref()).flat_map(|table| &table.cells);
-    cells
-        .filter(|cell| cell.attack == "clean" && place.contains(cell.row.as_str()))
-        .all(|cell| cell.accuracy >= LEARNED)
 }

@@ -17,12 +17,18 @@ use crate::spec::{ClassifierKind, StrategySpec};
 use crate::study::StudyWork;
 use timing::Timing;
 
-/// Room for a record, and for the files that replace one another when reports are written.
+/// Room for a record, and for the files that replace one another when reports are written; more for each image, of which
+/// an evaluation's record has the prediction and the size of the perturbation, best and last.
 const RECORD_BYTES: u64 = 64 << 10;
+const IMAGE_BYTES: u64 = 32;
 
-/// Bytes that the `missing` cells will write, with a tenth to spare.
-pub(crate) fn bytes(plan: &Plan, missing: &BTreeSet<usize>) -> u64 {
-    let written: u64 = missing.iter().map(|&index| RECORD_BYTES + weights_bytes(&plan.cells[index])).sum();
+/// Bytes that the `missing` cells will write, with a tenth to spare, where `jobs` networks are trained side by side: each has a
+/// checkpoint of weights, momentum and averaged weights, and its predecessor until it is whole.
+pub(crate) fn bytes(plan: &Plan, missing: &BTreeSet<usize>, jobs: usize) -> u64 {
+    let cells = || missing.iter().map(|&index| &plan.cells[index]);
+    let written: u64 = cells().map(|cell| RECORD_BYTES + results_bytes(cell)).sum();
+    let largest = cells().map(weights_bytes).max().unwrap_or(0);
+    let written = written + jobs as u64 * 2 * 3 * largest;
     written + written / 10 + (1 << 20)
 }
 
@@ -41,6 +47,16 @@ pub fn weights(plan: &Plan) -> Vec<f64> {
         None => size(cell),
     };
     plan.cells.iter().map(|cell| each(cell) * rough.of(amount(&cell.work, networks(cell) as f64))).collect()
+}
+
+fn results_bytes(cell: &Cell) -> u64 {
+    match &cell.work {
+        // The last weights beside the best epoch's.
+        Work::Network(work) if work.config.validation.is_some() => 2 * weights_bytes(cell),
+        Work::Network(_) => weights_bytes(cell),
+        Work::Evaluation(work) => IMAGE_BYTES * work.data.len() as u64,
+        Work::Study(_) => 0,
+    }
 }
 
 fn weights_bytes(cell: &Cell) -> u64 {

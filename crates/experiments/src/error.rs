@@ -22,14 +22,16 @@ pub enum Error {
         valid: String,
     },
     /// A row filter without a match.
-    #[error("--rows {filter:?} matches no row of {item} (rows: {rows})")]
+    #[error("--rows {filter:?} matches no row of {item} (rows: {rows}{hint})")]
     NoRow {
         /// The filter.
         filter: String,
         /// The item.
         item: String,
-        /// All of its rows.
+        /// Its rows in this profile.
         rows: String,
+        /// Where else there is one.
+        hint: &'static str,
     },
     /// A number of images that an attack cannot have.
     #[error(

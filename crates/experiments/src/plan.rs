@@ -103,6 +103,8 @@ pub struct PlannedItem {
     pub study: Option<PlannedStudy>,
     /// Said below the table.
     pub notes: Vec<String>,
+    /// Said as well where anything beyond the paper is shown.
+    pub beyond_notes: Vec<String>,
     /// Which attacks the profile made cheaper: their names, and in words how.
     pub shrunk_attacks: Vec<(String, String)>,
 }

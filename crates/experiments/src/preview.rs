@@ -77,7 +77,7 @@ impl Preview {
             to_run: found.missing.len(),
             seconds: cost::seconds(plan, &found.missing, threads)?,
             threads,
-            bytes: cost::bytes(plan, &found.missing),
+            bytes: cost::bytes(plan, &found.missing, threads),
         })
     }
 }

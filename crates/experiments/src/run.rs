@@ -214,17 +214,18 @@ pub(crate) fn aggregate(
     }
 }
 
-/// The misclassified examples of an evaluation's record: after the attack if there was one, else clean.
-pub(crate) fn broken(record: &Record) -> Result<Broken> {
+/// The misclassified examples of an evaluation's record, after the attack if there was one, else clean; and the share of the
+/// attack's input gradients that were exactly zero.
+pub(crate) fn verdicts(record: &Record) -> Result<(Broken, f64)> {
     let read = |source| Error::Json { what: "the results of an evaluation", source };
     let robust: Option<Robust> =
         serde_json::from_value(record.results["robust_examples"].clone()).map_err(read)?;
     match robust {
-        Some(robust) => Ok(robust.worst.broken),
+        Some(robust) => Ok((robust.worst.broken, robust.cost.zero_gradient_share())),
         None => {
             let clean: Clean =
                 serde_json::from_value(record.results["clean_examples"].clone()).map_err(read)?;
-            Ok(clean.broken)
+            Ok((clean.broken, 0.0))
         }
     }
 }

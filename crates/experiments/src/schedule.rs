@@ -70,8 +70,10 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
         }
     }
     let store = Store::new(folder);
-    let Present { records, missing } = present(plan, &store)?;
-    let writer = store.open(cost::bytes(plan, &missing))?;
+    let present = present(plan, &store)?;
+    check_weights(plan, &store, &present)?;
+    let Present { records, missing } = present;
+    let writer = store.open(cost::bytes(plan, &missing, jobs.min(threads)))?;
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
 
     let board = Board::new(plan, records, missing);
@@ -108,10 +110,10 @@ pub(crate) struct Present {
 }
 
 /// Loads every record of the plan; a network without one counts as missing only if an evaluation that needs
-/// it is missing too, and only then are its weights read.
+/// it is missing too.
 ///
 /// # Errors
-/// [`Error::Damaged`] for the first record or weight file that is not what was written.
+/// [`Error::Damaged`] for the first record that is not what was written.
 pub(crate) fn present(plan: &Plan, store: &Store) -> Result<Present> {
     let mut records = BTreeMap::new();
     for (index, cell) in plan.cells.iter().enumerate() {
@@ -123,16 +125,23 @@ pub(crate) fn present(plan: &Plan, store: &Store) -> Result<Present> {
         |index: usize| plan.cells[index].kind() == Kind::Evaluation && !records.contains_key(&index);
     let mut missing: BTreeSet<usize> = (0..plan.cells.len()).filter(|&index| is_missing(index)).collect();
     let needed: BTreeSet<usize> = missing.iter().flat_map(|&index| plan.cells[index].needs.clone()).collect();
+    missing.extend(needed.into_iter().filter(|index| !records.contains_key(index)));
+    Ok(Present { records, missing })
+}
+
+/// Reads the weights that missing evaluations will need.
+///
+/// # Errors
+/// [`Error::Damaged`] for the first that are not there, or not what was written.
+fn check_weights(plan: &Plan, store: &Store, present: &Present) -> Result<()> {
+    let needed: BTreeSet<usize> =
+        present.missing.iter().flat_map(|&index| plan.cells[index].needs.clone()).collect();
     for index in needed {
-        match records.get(&index) {
-            Some(record) => {
-                let expected = crate::run::weights_sha256(record)?;
-                store.load_weights(&plan.cells[index].key, expected)?;
-            }
-            None => drop(missing.insert(index)),
+        if let Some(record) = present.records.get(&index) {
+            store.load_weights(&plan.cells[index].key, crate::run::weights_sha256(record)?)?;
         }
     }
-    Ok(Present { records, missing })
+    Ok(())
 }
 
 /// One job: takes the first cell whose needs are met, until none is left.

@@ -79,6 +79,8 @@ pub struct Spec {
     pub study: Option<StudySpec>,
     /// Said below the table.
     pub notes: Vec<String>,
+    /// Said as well where anything beyond the paper is shown.
+    pub beyond_notes: Vec<String>,
     /// Shrinks everything to minutes.
     pub smoke: ProfileSpec,
     /// Shrinks it to hours.
@@ -113,6 +115,8 @@ struct Written {
     overlaps: Vec<[StrategySpec; 2]>,
     #[serde(default)]
     notes: Vec<String>,
+    #[serde(default)]
+    beyond_notes: Vec<String>,
     #[serde(default)]
     smoke: profile::ProfileChanges,
     #[serde(default)]
@@ -187,6 +191,7 @@ impl Spec {
             compare: written.compare,
             overlaps: written.overlaps,
             notes: written.notes,
+            beyond_notes: written.beyond_notes,
             smoke: common.smoke.with(&written.smoke),
             quick: common.quick.with(&written.quick),
         })

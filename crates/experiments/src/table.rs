@@ -1,6 +1,7 @@
 //! A run's outcome as the paper's table, as data.
 
 mod compared;
+mod doubts;
 mod number;
 mod shown;
 
@@ -12,11 +13,12 @@ use serde::Serialize;
 
 pub use compared::{Comparison, Overlap};
 use compared::{comparisons, overlaps};
+use doubts::doubts;
 use number::{At, Found, cell, mean};
 use shown::places;
 
-use crate::plan::{Plan, PlannedItem, PlannedRow, Ran};
-use crate::run::broken;
+use crate::plan::{Plan, PlannedItem, PlannedRow, Ran, Work};
+use crate::run::verdicts;
 use crate::spec::Layout;
 use crate::{Environment, Outcome, Profile, Result};
 
@@ -56,7 +58,7 @@ pub struct Run {
     pub seeds: Vec<u64>,
     /// What did the arithmetic.
     pub device: String,
-    /// Processor, cores and system of this run.
+    /// Processor, cores and system that the records name; of this run where they name none.
     pub machine: String,
     /// Sum over all finished cells of the time each took, whenever that was.
     pub seconds: f64,
@@ -171,7 +173,13 @@ impl Table {
             cells_of_item.insert(index);
             cells_of_item.extend(plan.cells[index].needs.iter().copied());
             if let Some(record) = outcome.records.get(&index) {
-                results.push(Found { place, broken: broken(record)?, key: record.key.to_string() });
+                let attack = match &plan.cells[index].work {
+                    Work::Evaluation(work) => work.attack.as_ref().map(|planned| planned.spec.attack),
+                    Work::Network(_) | Work::Study(_) => None,
+                };
+                let (broken, zero_gradients) = verdicts(record)?;
+                let key = record.key.to_string();
+                results.push(Found { place, attack, broken, zero_gradients, key });
             }
         }
         let places = places(item, &results);
@@ -180,16 +188,21 @@ impl Table {
             let record = outcome.records.get(index)?;
             record.provenance.get("seconds").and_then(serde_json::Value::as_f64)
         };
+        let mut notes = item.notes.clone();
+        if cells.iter().any(|cell| cell.beyond) {
+            notes.extend(item.beyond_notes.iter().cloned());
+        }
+        notes.extend(doubts(item, &results, &places));
         let run = Run {
             title: item.title.clone(),
             comparable: plan.profile == Profile::Paper,
             shrunk: shrunk(item, &places),
             seeds: item.seeds.clone(),
             device: plan.device.to_string(),
-            machine: environment.machine().to_owned(),
+            machine: machine(&cells_of_item, outcome, environment),
             seconds: cells_of_item.iter().filter_map(seconds).sum(),
             missing: places.len() - cells.len(),
-            notes: item.notes.clone(),
+            notes,
         };
         let comparisons = comparisons(item, &results, &places)?;
         let overlaps = overlaps(item, &results);
@@ -202,6 +215,16 @@ impl Table {
             overlaps,
             run,
         })
+    }
+}
+
+/// Where the item's cells were computed.
+fn machine(cells: &BTreeSet<usize>, outcome: &Outcome, environment: &Environment) -> String {
+    let of = |index: &usize| outcome.records.get(index)?.provenance.get("machine")?.as_str();
+    let machines: BTreeSet<&str> = cells.iter().filter_map(of).collect();
+    match machines.is_empty() {
+        true => environment.machine().to_owned(),
+        false => machines.into_iter().collect::<Vec<_>>().join("; "),
     }
 }
 

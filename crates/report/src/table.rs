@@ -14,7 +14,8 @@ pub fn markdown(table: &Table) -> String {
             .expect("writing to a string");
     }
     text.push_str(
-        "Accuracy, and the published one in brackets. `union` = withstands every strategy at once.\n\n",
+        "Accuracy, and the published one in brackets. In a cell `union` = withstands every strategy of this attack at once; \
+         `n` where an attack was made on fewer images than the row has.\n\n",
     );
     text.push_str(&overview(table).to_string());
     text.push_str("\n\nWith 95% Wilson interval at n test images");
@@ -26,7 +27,7 @@ pub fn markdown(table: &Table) -> String {
     text.push_str("\n\n");
     if !table.comparisons.is_empty() {
         text.push_str(
-            "Differences, by the examples that withstand every strategy; p is McNemar's, by seed.\n\n",
+            "Differences, of the shares that withstand every strategy; p is McNemar's, by seed.\n\n",
         );
         text.push_str(&differences(table).to_string());
         text.push_str("\n\n");
@@ -120,6 +121,9 @@ fn overview(table: &Table) -> Grid {
                     let mut text = format!("{} ({})", number(cell.accuracy), published(cell));
                     if cell.strategies.len() > 1 {
                         write!(text, ", union {}", number(cell.union)).expect("writing to a string");
+                    }
+                    if cell.n < cell.ran.ran.test_images {
+                        write!(text, ", n = {}", cell.n).expect("writing to a string");
                     }
                     text
                 },
@@ -254,5 +258,8 @@ pub(crate) fn number(accuracy: f64) -> String {
 }
 
 fn published(cell: &TableCell) -> String {
-    cell.published.map_or_else(|| "-".to_owned(), number)
+    match cell.published {
+        None if cell.beyond => "beyond".to_owned(),
+        published => published.map_or_else(|| "-".to_owned(), number),
+    }
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use robin_attacks::{StepSize, l2_offset};
+use robin_core::crew::piece;
 use robin_core::{Budget, ExampleId, Norm, Purpose, Seed};
 use robin_data::{Dataset, Flip, Padding};
 use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentStart, ResidentStep};
@@ -93,7 +94,7 @@ fn attack(
         Norm::L2 => {
             let epsilon = budget.epsilon.get();
             let draw = |&id: &ExampleId| l2_offset(epsilon, &mut seed.stream(id), length);
-            ResidentStart::Offsets(ids.par_iter().flat_map_iter(draw).collect())
+            ResidentStart::Offsets(ids.par_iter().with_min_len(piece()).flat_map_iter(draw).collect())
         }
     };
     Ok(ResidentAttack { budget, steps, step_size: step_size.pixels(budget.epsilon, steps)?, start })

@@ -1,9 +1,11 @@
 //! The same work in PyTorch, in turn with ours, each in a process of its own.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::options::Options;
 use super::output::{Unit, line};
@@ -19,8 +21,10 @@ pub(super) fn compare(
     unit: Unit,
 ) -> anyhow::Result<(Value, String)> {
     ensure!(options.pairs > 0, "--pairs is 0, it must be at least 1");
+    let script = Script::find()?;
+    let theirs = |arguments: &[&str]| theirs(&script, what, options, subject, arguments);
     // The faster layout is looked for once, in a process of its own: the slower one may need more memory.
-    let trial = measurement(theirs(what, options, subject, &["--trial"]), options, subject, more)?;
+    let trial = measurement(theirs(&["--trial"]), options, subject, more)?;
     let layout = trial["layout"].as_str().context("a trial without a layout")?;
     let variant = trial["variant"].as_str().context("a trial without a variant")?;
     let mut text = Vec::new();
@@ -38,8 +42,8 @@ pub(super) fn compare(
         };
         ours.args(["--dataset", subject.data.name()]);
         let ours = measurement(ours, options, subject, more)?;
-        let theirs = theirs(what, options, subject, &["--layout", layout, "--variant", variant]);
-        let theirs = measurement(theirs, options, subject, more)?;
+        let theirs =
+            measurement(theirs(&["--layout", layout, "--variant", variant]), options, subject, more)?;
 
         let seconds = |result: &Value| {
             let median = result[unit.field()]["median"].as_f64();
@@ -57,11 +61,34 @@ pub(super) fn compare(
     Ok((json!({ "pairs": pairs, "ratio": median }), text.join("\n")))
 }
 
-/// The script that does the same work.
-fn theirs(what: &str, options: &Options, subject: &Subject, arguments: &[&str]) -> Command {
+/// The script that does the same work: in the project, or, where this program was carried without it, written out again.
+struct Script {
+    path: PathBuf,
+    _folder: Option<TempDir>,
+}
+
+impl Script {
+    fn find() -> anyhow::Result<Self> {
+        let path = root().join("fixtures/pytorch/bench.py");
+        if path.is_file() {
+            return Ok(Self { path, _folder: None });
+        }
+        let folder = tempfile::tempdir().context("cannot make a folder for PyTorch's script")?;
+        for (name, text) in [
+            ("bench.py", include_str!("../../../fixtures/pytorch/bench.py")),
+            ("networks.py", include_str!("../../../fixtures/pytorch/networks.py")),
+        ] {
+            std::fs::write(folder.path().join(name), text).context("cannot write PyTorch's script")?;
+        }
+        Ok(Self { path: folder.path().join("bench.py"), _folder: Some(folder) })
+    }
+}
+
+/// Its process.
+fn theirs(script: &Script, what: &str, options: &Options, subject: &Subject, arguments: &[&str]) -> Command {
     let [channels, side, _] = subject.data.shape();
     let mut command = Command::new(&options.python);
-    command.arg(root().join("fixtures/pytorch/bench.py")).arg(what).args(arguments);
+    command.arg(&script.path).arg(what).args(arguments);
     for (option, value) in [("--channels", channels.to_string()), ("--side", side.to_string())] {
         command.args([option, &value]);
     }

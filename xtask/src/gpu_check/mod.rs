@@ -63,12 +63,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let deadline = Instant::now() + Duration::from_secs_f64(60.0 * arguments.minutes);
-    let mut report = report::Report::new(&subject)?;
+    let mut report = report::Report::new(&subject, &arguments.out)?;
     for check in checks() {
-        report.add(check, &subject);
+        report.add(check, &subject)?;
     }
-    report.measure(&subject, deadline, arguments.python.as_deref());
-    report.write(&arguments.out)?;
+    report.measure(&subject, deadline, arguments.python.as_deref())?;
     let failed = report.failed();
     ensure!(failed == 0, "{failed} checks failed; see {}", arguments.out.join("gpu-check.txt").display());
     Ok(())
@@ -89,6 +88,7 @@ fn checks() -> Vec<Check> {
         Check { name: "the same call gives the same bits", work: networks::repeat },
         Check { name: "an image does not depend on its companions", work: networks::companions },
         Check { name: "training on the device is training on the CPU", work: training::agree },
+        Check { name: "recorded steps are the steps, bit for bit", work: training::recorded },
         Check { name: "a full memory is an error that says so", work: memory::check },
         Check { name: "adversarial training learns", work: training::epochs },
     ]

@@ -1,10 +1,11 @@
 //! What was found, as JSON and as text.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use super::subject::Subject;
@@ -28,7 +29,9 @@ impl Finding {
     }
 }
 
+/// Written anew after everything that was found: whatever happens then, what is known so far is there.
 pub(super) struct Report {
+    folder: PathBuf,
     json: Value,
     text: String,
     failed: usize,
@@ -36,7 +39,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(subject: &Subject) -> anyhow::Result<Self> {
+    /// A report in `folder`, which is there.
+    pub(super) fn new(subject: &Subject, folder: &Path) -> anyhow::Result<Self> {
         let provenance = environment().provenance(json!({}));
         let mut text = format!("gpu-check on {} ({})\n", subject.name, subject.description);
         writeln!(text, "commit {}, {}", provenance["commit"], provenance["machine"])?;
@@ -50,13 +54,16 @@ impl Report {
             "speed": [],
         });
         eprint!("{text}");
-        Ok(Self { json, text, failed: 0, started: Instant::now() })
+        let mut report = Self { folder: folder.to_owned(), json, text, failed: 0, started: Instant::now() };
+        report.write()?;
+        Ok(report)
     }
 
-    /// Runs a check; one that fails, or cannot be run, does not keep the others from running.
-    pub(super) fn add(&mut self, check: Check, subject: &Subject) {
+    /// Runs a check; one that fails, panics or cannot be run does not keep the others from running.
+    pub(super) fn add(&mut self, check: Check, subject: &Subject) -> anyhow::Result<()> {
         let started = Instant::now();
-        let result = (check.work)(subject);
+        let result = catch_unwind(AssertUnwindSafe(|| (check.work)(subject)));
+        let result = result.unwrap_or_else(|_| bail!("it panicked: see above"));
         let seconds = started.elapsed().as_secs_f64();
         let (verdict, lines, findings) = match &result {
             Ok(findings) => {
@@ -91,13 +98,19 @@ impl Report {
         );
         self.line(&format!("{verdict}  {} ({seconds:.1} s)", check.name));
         lines.iter().for_each(|line| self.line(&format!("      {line}")));
+        self.write()
     }
 
     /// Measures speed, on a GPU only.
-    pub(super) fn measure(&mut self, subject: &Subject, deadline: Instant, python: Option<&Path>) {
+    pub(super) fn measure(
+        &mut self,
+        subject: &Subject,
+        deadline: Instant,
+        python: Option<&Path>,
+    ) -> anyhow::Result<()> {
         let Some(ordinal) = subject.ordinal() else {
             self.line("no speed is measured in a rehearsal");
-            return;
+            return self.write();
         };
         for case in speed::cases() {
             let name = case.to_string();
@@ -117,19 +130,21 @@ impl Report {
                     self.push("speed", json!({ "name": name, "error": format!("{error:#}") }));
                 }
             }
+            self.write()?;
         }
+        self.write()
     }
 
     pub(super) fn failed(&self) -> usize {
         self.failed
     }
 
-    pub(super) fn write(&mut self, folder: &Path) -> anyhow::Result<()> {
+    fn write(&mut self) -> anyhow::Result<()> {
         self.json["failed"] = self.failed.into();
         self.json["seconds"] = self.started.elapsed().as_secs_f64().into();
         let json = serde_json::to_string_pretty(&self.json)? + "\n";
         for (name, content) in [("gpu-check.json", &json), ("gpu-check.txt", &self.text)] {
-            let path = folder.join(name);
+            let path = self.folder.join(name);
             std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())

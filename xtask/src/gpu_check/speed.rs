@@ -1,8 +1,11 @@
 //! How fast training steps are: each measured by this program's own `bench step`, in a process of its own.
 
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use robin_kernels::cuda::Precision;
@@ -13,8 +16,13 @@ const MODELS: [&str; 4] = ["cnn2", "myrtle", "resnet18", "resnet50"];
 /// Networks side by side.
 const ARMS: usize = 10;
 
-/// Seconds after which a case is stopped are those of its repetitions: few.
+/// Repetitions of each.
 const REPEAT: usize = 5;
+
+/// A case that takes longer than this hangs.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The same where PyTorch is measured in turn, which compiles its networks.
+const LIMIT_WITH_PYTORCH: Duration = Duration::from_secs(420);
 
 /// One measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +56,14 @@ impl Case {
         command.args(["bench", "step", "--json", "--model", self.model]);
         command.args(["--device", &format!("cuda:{ordinal}"), "--precision", self.precision.name()]);
         command.args(["--repeat", &REPEAT.to_string()]);
+        let mut limit = LIMIT;
         if self.arms {
             command.args(["--arms", &ARMS.to_string(), "--threads", &ARMS.to_string()]);
         } else if let Some(python) = python {
+            limit = LIMIT_WITH_PYTORCH;
             command.args(["--against", "pytorch", "--pairs", "1", "--python"]).arg(python);
         }
-        let output = command.output().context("this program does not start again")?;
+        let output = output_within(command, limit)?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
@@ -61,6 +71,43 @@ impl Case {
         let line = format!("      {self}: {}", words(&result));
         Ok((json!({ "name": self.to_string(), "result": result }), line))
     }
+}
+
+/// What `command` prints; it is stopped after `limit`.
+fn output_within(mut command: Command, limit: Duration) -> anyhow::Result<Output> {
+    let began = Instant::now();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("this program does not start again")?;
+    // Read beside it: a full pipe would stop it.
+    let reader = |stream: Option<Box<dyn Read + Send>>| {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stream.map(|mut stream| stream.read_to_end(&mut bytes)).transpose().map(|_| bytes)
+        })
+    };
+    let stdout = reader(child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>));
+    let stderr = reader(child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>));
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if began.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            bail!("stopped after {} s", limit.as_secs());
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    let bytes = |reader: thread::JoinHandle<std::io::Result<Vec<u8>>>| {
+        reader
+            .join()
+            .map_err(|_| anyhow::anyhow!("reading its output panicked"))?
+            .context("reading its output")
+    };
+    Ok(Output { status, stdout: bytes(stdout)?, stderr: bytes(stderr)? })
 }
 
 fn words(result: &Value) -> String {
@@ -96,6 +143,20 @@ mod tests {
         assert_eq!(cases.len(), 4 * 3 + 2 * 3);
         assert_eq!(cases[11].to_string(), "resnet50 in bf16");
         assert_eq!(cases[12].to_string(), "cnn2 in f32, 10 arms side by side");
+    }
+
+    #[test]
+    fn what_hangs_is_stopped() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let output = output_within(shell("echo out; echo err >&2; exit 3"), LIMIT).unwrap();
+        assert_eq!((output.stdout, output.stderr), (b"out\n".to_vec(), b"err\n".to_vec()));
+        assert_eq!(output.status.code(), Some(3));
+        let error = output_within(shell("exec sleep 100"), Duration::from_millis(100)).unwrap_err();
+        assert!(error.to_string().contains("stopped after"), "{error}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Subject {
         self.executors.iter().map(|(precision, cuda)| (*precision, cuda))
     }
 
-    /// The f32 executor whose results have the same bits in every run.
+    /// An f32 executor whose results have the same bits in every run.
     pub(super) fn repeatable(&self) -> anyhow::Result<Cuda> {
         Ok(match (self.gpu, &self.host) {
             (Some(ordinal), _) => Cuda::open(ordinal, Precision::F32, Selection::Repeatable)?,

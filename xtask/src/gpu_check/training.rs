@@ -92,6 +92,34 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// Training with attacks whose steps are recorded, twice, and with attacks that are asked for step by step.
+pub(super) fn recorded(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    // The last batch is smaller than the others.
+    let (images, batch_size) = if subject.is_gpu() { (400, 96) } else { (20, 8) };
+    for (dataset, model) in [(DatasetName::Mnist, "cnn2-small"), (DatasetName::Cifar10, "myrtle")] {
+        let data = Dataset::load(dataset, Split::Train, &Source::Embedded)?.take(images)?;
+        let graph = robin_models::build(model, Some(8), data.shape(), 10)?;
+        for norm in [Norm::L2, Norm::Linf] {
+            let mut config = config(norm, dataset)?;
+            config.batch_size = batch_size;
+            let (expected, _) = trained(&subject.repeatable()?.unrecorded(), &graph, &data, &config)?;
+            for run in ["recorded", "recorded once more"] {
+                let (found, _) = trained(&subject.repeatable()?, &graph, &data, &config)?;
+                let differ = found.iter().zip(&expected).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+                let moved = expected.iter().any(|way| *way != 0.0);
+                let what = format!("{model}, {norm}, {run}: weights that differ");
+                findings.push(Finding {
+                    what,
+                    found: if moved { differ as f64 } else { f64::NAN },
+                    allowed: 0.0,
+                });
+            }
+        }
+    }
+    Ok(findings)
+}
+
 /// Epochs of adversarial training on the built-in images, in each precision: the loss falls.
 pub(super) fn epochs(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();

@@ -2,8 +2,13 @@
 
 use serde::Deserialize;
 
+use super::noise;
 use crate::figure::{Bins, Panel, Shape, Source};
 use crate::{Item, TableCell};
+
+/// Above this share of right answers on clean images a network of ten classes has learned anything: 15 points over
+/// chance.
+const LEARNED: f64 = 0.25;
 
 /// Which number of which item. One selector may find several, one for each row, panel or budget.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -57,7 +62,7 @@ pub(super) enum Budgets {
     Each,
     /// The training budget.
     Training,
-    /// The largest one.
+    /// The largest one beyond it.
     Largest,
 }
 
@@ -71,9 +76,19 @@ pub(super) struct Found {
     pub(super) error: f64,
     pub(super) seeds: usize,
     pub(super) records: Vec<String>,
+    /// Whether its classifier is better than chance on clean images; true where no table says.
+    pub(super) learned: bool,
 }
 
 impl Select {
+    /// Whether this and `other` are of different rows on purpose.
+    pub(super) fn is_of_other_rows(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Accuracy(one), Self::Accuracy(other)) => one.rows != other.rows,
+            _ => false,
+        }
+    }
+
     /// Every such number.
     pub(super) fn find(&self, items: &[Item]) -> Vec<Found> {
         let named = |name: &String| items.iter().find(|item| item.name == *name);
@@ -87,15 +102,17 @@ impl Select {
         };
         match self {
             Self::Accuracy(accuracy) => {
-                named(&accuracy.item).map(|item| accuracy.find(item)).unwrap_or_default()
+                named(&accuracy.item).map(|item| accuracy.find(item, items)).unwrap_or_default()
             }
             Self::Point { item, series, x, panel } => panels(item, panel)
                 .into_iter()
                 .filter_map(|(place, panel)| point(place, panel, series, *x))
+                .map(|found| Found { learned: panel_learned(items, &found.place), ..found })
                 .collect(),
             Self::Mean { item, mean, panel } => panels(item, panel)
                 .into_iter()
                 .filter_map(|(place, panel)| mean_of(place, panel, mean))
+                .map(|found| Found { learned: panel_learned(items, &found.place), ..found })
                 .collect(),
             Self::Value { item, value } => named(item)
                 .into_iter()
@@ -107,14 +124,31 @@ impl Select {
                     error: found.error,
                     seeds: found.seeds,
                     records: found.records.clone(),
+                    learned: clean_cells(items).filter(|cell| cell.row == found.row).all(has_learned),
                 })
                 .collect(),
         }
     }
 }
 
+fn has_learned(cell: &TableCell) -> bool {
+    cell.accuracy >= LEARNED
+}
+
+/// Clean accuracies of the paper's classifiers.
+fn clean_cells(items: &[Item]) -> impl Iterator<Item = &TableCell> {
+    let cells = items.iter().filter_map(|item| item.table.as_ref()).flat_map(|table| &table.cells);
+    cells.filter(|cell| cell.attack == "clean" && !cell.beyond)
+}
+
+/// Whether the classifiers of the row that a panel's title describes have learned anything.
+fn panel_learned(items: &[Item], title: &str) -> bool {
+    let words = |cell: &TableCell| [cell.dataset.to_string(), cell.model.clone(), cell.norm.to_string()];
+    clean_cells(items).filter(|cell| words(cell).iter().all(|word| title.contains(word))).all(has_learned)
+}
+
 impl Accuracy {
-    fn find(&self, item: &Item) -> Vec<Found> {
+    fn find(&self, item: &Item, items: &[Item]) -> Vec<Found> {
         let wanted = |cell: &&TableCell| {
             // The paper claims nothing of what it has not got.
             !cell.beyond
@@ -124,33 +158,40 @@ impl Accuracy {
         };
         let cells: Vec<&TableCell> =
             item.table.iter().flat_map(|table| &table.cells).filter(wanted).collect();
+        // Of all classifiers: what one has not been tested at cannot be compared there.
         let largest = |row: &str| {
-            let budgets = cells.iter().filter(|cell| cell.row == row).map(|cell| cell.epsilon.get());
-            budgets.fold(0.0, f64::max)
+            let cells = item.table.iter().flat_map(|table| &table.cells);
+            cells.filter(|cell| cell.row == row).map(|cell| cell.epsilon.get()).fold(0.0, f64::max)
         };
         let at = |cell: &&&TableCell| match self.at {
             Budgets::Each => true,
             Budgets::Training => cell.train_epsilon.is_none_or(|train| train == cell.epsilon),
-            Budgets::Largest => cell.epsilon.get() == largest(&cell.row),
+            Budgets::Largest => {
+                cell.epsilon.get() == largest(&cell.row)
+                    && cell.train_epsilon.is_some_and(|train| cell.epsilon.get() > train.get())
+            }
         };
         cells
             .iter()
             .filter(at)
             .filter_map(|cell| {
-                let value = match &self.strategy {
-                    None => cell.accuracy,
-                    Some(strategy) => *cell.strategies.get(strategy)?,
+                // Of all strategies at once, so that no choice of one favours a classifier.
+                let (value, by_seed) = match &self.strategy {
+                    None => (cell.union, cell.ran.seeds.iter().map(|seed| seed.union).collect()),
+                    Some(strategy) => (*cell.strategies.get(strategy)?, Vec::new()),
                 };
-                let seeds = cell.ran.seeds.len();
+                let clean = clean_cells(items)
+                    .filter(|clean| clean.row == cell.row && clean.classifier == cell.classifier);
                 Some(Found {
-                    place: match (self.at, cell.train_epsilon) {
-                        (Budgets::Each, Some(_)) => format!("{} at {}", cell.row, cell.epsilon),
-                        _ => cell.row.clone(),
+                    place: match cell.train_epsilon {
+                        Some(_) => format!("{} at {}", cell.row, cell.epsilon),
+                        None => cell.row.clone(),
                     },
                     value,
-                    error: 1.96 * (value * (1.0 - value) / (cell.n * seeds) as f64).sqrt(),
-                    seeds,
+                    error: noise::of_images(value, cell.n).hypot(noise::of_seeds(&by_seed)),
+                    seeds: cell.ran.seeds.len(),
                     records: cell.records.clone(),
+                    learned: clean.into_iter().all(has_learned),
                 })
             })
             .collect()
@@ -166,8 +207,8 @@ fn point(place: String, panel: &Panel, name: &str, x: Option<f64>) -> Option<Fou
     };
     let orders = point.n.unwrap_or(1);
     let deviation = point.band.map_or(0.0, |[low, high]| (high - low) / 2.0);
-    let error = 1.96 * deviation / (orders as f64).sqrt();
-    Some(Found { place, value: point.y, error, seeds: orders, records: point.records.clone() })
+    let error = noise::of_deviation(deviation, orders);
+    Some(Found { place, value: point.y, error, seeds: orders, records: point.records.clone(), learned: true })
 }
 
 fn mean_of(place: String, panel: &Panel, name: &str) -> Option<Found> {
@@ -178,11 +219,14 @@ fn mean_of(place: String, panel: &Panel, name: &str) -> Option<Found> {
     let total: u64 = set.counts.iter().sum();
     let squares: f64 =
         middles.zip(&set.counts).map(|(middle, count)| *count as f64 * (middle - mean).powi(2)).sum();
+    // Class orders share their images, which count once.
+    let (deviation, orders) = ((squares / total as f64).sqrt(), set.records.len().max(1));
     Some(Found {
         place,
         value: mean,
-        error: 1.96 * squares.sqrt() / total as f64,
+        error: 1.96 * deviation / (total as f64 / orders as f64).sqrt(),
         seeds: set.records.len(),
         records: set.records.clone(),
+        learned: true,
     })
 }

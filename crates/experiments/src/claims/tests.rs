@@ -77,6 +77,16 @@ fn too_few_seeds_decide_nothing_and_a_missing_number_cannot_be_tested() {
 }
 
 #[test]
+fn a_comparison_that_cannot_be_made_leaves_the_claim_undecided() {
+    let two = format!("{BELOW}, {}", BELOW.replace("ensemble", "another"));
+    let found = verdict(&two, 1, item(&[("robin", 0.2), ("ensemble", 0.5)], 0.9, 0.0));
+    assert_eq!(found.verdict, Verdict::Undecided, "{}", found.numbers);
+    assert!(found.numbers.ends_with("no such number"), "{}", found.numbers);
+    let found = verdict(&two, 1, item(&[("robin", 0.8), ("ensemble", 0.5)], 0.9, 0.0));
+    assert_eq!(found.verdict, Verdict::NotHeld, "one that fails is enough");
+}
+
+#[test]
 fn every_claim_has_a_verdict_without_any_number() {
     let found = judge(&[]).unwrap();
     assert!(found.len() >= 15);

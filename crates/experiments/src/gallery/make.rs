@@ -30,7 +30,7 @@ const STRATEGIES: [StrategyName; 6] = [
 
 /// Row `row` of `item` under the attack of its column `column`: the first `count` test images of different
 /// classes that the one-vs-all classifier of the first seed has right. `None` where the row has no such
-/// evaluation with this column, or its networks are not in `outcome`.
+/// evaluation with this column, or its networks are not in `outcome`, or without their weights.
 ///
 /// Random starts are those of the evaluation: what is shown is what was counted.
 ///
@@ -62,6 +62,9 @@ pub fn gallery(
         else {
             return Ok(None);
         };
+        if !store.weights_path(&record.key).is_file() {
+            return Ok(None);
+        }
         let bytes = store.load_weights(&record.key, weights_sha256(record)?)?;
         networks.push((&network.graph, bytes));
     }

@@ -8,7 +8,7 @@ use robin_training::Config;
 use serde_json::{Value, json};
 
 use super::check::check;
-use super::chosen::{check_attack_images, check_seeds, chosen_rows};
+use super::chosen::{all_rows, check_attack_images, check_seeds, chosen_rows, hint};
 use super::networks::{Part, parts};
 use super::resolve::{Loader, Resolved, resolve};
 use super::settings::{NetworkIdentity, check_normalize, data, json, network_settings, numerics};
@@ -22,12 +22,12 @@ use crate::{Error, Result};
 
 /// Resolves `specs`: the body of [`Plan::new`].
 pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
-    check_attack_images(specs, request)?;
     specs.iter().try_for_each(check)?;
     let wanted: Vec<Spec> = match request.beyond {
         true => specs.to_vec(),
         false => specs.iter().cloned().map(Spec::of_the_paper).collect(),
     };
+    check_attack_images(&wanted, request)?;
     let mut builder = Builder { request, cells: Vec::new(), known: HashMap::new() };
     let mut loaders: HashMap<DataPlace, Loader> = HashMap::new();
     let mut items = Vec::new();
@@ -40,7 +40,8 @@ pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
         return Err(Error::NoRow {
             filter: request.rows.clone().unwrap_or_default(),
             item: specs.iter().map(|spec| spec.item.as_str()).collect::<Vec<_>>().join(", "),
-            rows: wanted.iter().flat_map(|spec| &spec.rows).map(Row::label).collect::<Vec<_>>().join(", "),
+            rows: all_rows(&wanted, request.profile),
+            hint: hint(specs, request),
         });
     }
     Ok(Plan { profile: request.profile, device: request.device, items, cells: builder.cells })
@@ -119,6 +120,7 @@ impl Builder<'_> {
             overlaps: spec.overlaps.clone(),
             study,
             notes: spec.notes.clone(),
+            beyond_notes: spec.beyond_notes.clone(),
             shrunk_attacks: item.shrunk_attacks,
         }))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Request;
 use crate::spec::{Row, Spec};
-use crate::{Error, Result};
+use crate::{Error, Profile, Result};
 
 /// Refuses a number of images for an attack that no item has.
 pub(super) fn check_attack_images(specs: &[Spec], request: &Request) -> Result<()> {
@@ -22,16 +22,39 @@ pub(super) fn check_attack_images(specs: &[Spec], request: &Request) -> Result<(
 
 /// Rows of the profile that the filter lets pass.
 pub(super) fn chosen_rows<'a>(spec: &'a Spec, request: &Request) -> Vec<&'a Row> {
-    let parts: Option<Vec<&str>> =
-        request.rows.as_ref().map(|filter| filter.split(',').map(str::trim).collect());
-    let passes = |row: &&Row| {
-        parts
-            .as_ref()
-            .is_none_or(|parts| parts.iter().any(|part| !part.is_empty() && row.label().contains(part)))
+    spec.rows.iter().filter(|row| is_in(row, request.profile) && passes(row, request)).collect()
+}
+
+/// Names of the rows that the profile has.
+pub(super) fn all_rows(specs: &[Spec], profile: Profile) -> String {
+    let rows = specs.iter().flat_map(|spec| &spec.rows).filter(|row| is_in(row, profile));
+    match rows.map(Row::label).collect::<Vec<_>>() {
+        none if none.is_empty() => "none".to_owned(),
+        rows => rows.join(", "),
+    }
+}
+
+/// Where the rows are that the filter means: beyond the paper, or in another profile.
+pub(super) fn hint(specs: &[Spec], request: &Request) -> &'static str {
+    let mut meant = specs.iter().flat_map(|spec| &spec.rows).filter(|row| passes(row, request)).peekable();
+    match meant.peek().is_some() {
+        false => "",
+        true if meant.any(|row| is_in(row, request.profile)) => "; with --beyond there is one",
+        true => "; another profile has one",
+    }
+}
+
+fn is_in(row: &Row, profile: Profile) -> bool {
+    row.profiles.as_ref().is_none_or(|profiles| profiles.contains(&profile))
+}
+
+/// Whether the filter names the row; no filter names all.
+fn passes(row: &Row, request: &Request) -> bool {
+    let label = row.label();
+    let names = |filter: &String| {
+        filter.split(',').map(str::trim).any(|part| !part.is_empty() && label.contains(part))
     };
-    let in_profile =
-        |row: &&Row| row.profiles.as_ref().is_none_or(|profiles| profiles.contains(&request.profile));
-    spec.rows.iter().filter(in_profile).filter(passes).collect()
+    request.rows.as_ref().is_none_or(names)
 }
 
 /// Refuses no seed at all, and a seed that is named twice.

@@ -398,6 +398,25 @@ fn beyond_the_paper_is_what_is_asked_for_and_no_key_moves() {
 }
 
 #[test]
+fn a_filter_that_matches_nothing_says_where_something_would() {
+    let error = |rows: &str, beyond: bool, profile: Profile| {
+        let request = Request { rows: Some(rows.to_owned()), beyond, profile, ..request() };
+        Plan::new(&[Texts::usual().spec().unwrap()], &request).unwrap_err().to_string()
+    };
+    let strong = error("strong", false, Profile::Smoke);
+    assert!(strong.contains("; another profile has one") && !strong.contains("linf/strong,"), "{strong}");
+    assert!(error("strong", false, Profile::Paper).contains("; with --beyond there is one"));
+    assert!(error("svhn", true, Profile::Smoke).ends_with("mnist/cnn2/linf)"));
+    let images = BTreeMap::from([("autoattack".to_owned(), 5)]);
+    let asked = |beyond| {
+        let request = Request { attack_images: images.clone(), beyond, ..request() };
+        Plan::new(&[Texts::usual().spec().unwrap()], &request)
+    };
+    assert!(asked(false).unwrap_err().to_string().contains("autoattack"), "nothing would come of it");
+    asked(true).unwrap();
+}
+
+#[test]
 fn what_is_beyond_the_paper_is_written_so_that_the_rest_can_do_without() {
     for (from, to, part) in [
         ("union = true", "union = true\nattack = \"pgd10\"", "no attack of its own"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use robin_attacks::Config;
 use robin_core::Epsilon;
 use robin_evaluation::wilson;
 
@@ -12,7 +13,11 @@ use crate::run::Broken;
 /// One evaluation's verdicts.
 pub(super) struct Found {
     pub(super) place: Place,
+    /// What was made on it; `None` when clean. Of several stages the first.
+    pub(super) attack: Option<Config>,
     pub(super) broken: Broken,
+    /// Share of the input gradients that were exactly zero.
+    pub(super) zero_gradients: f64,
     pub(super) key: String,
 }
 

@@ -13,13 +13,22 @@ pub(super) fn places(item: &PlannedItem, results: &[Found]) -> Vec<At> {
     let classifier = |at: &usize| !item.classifiers[*at].beyond || any(&|place| place.classifier == *at);
     let column = |at: &usize| !item.columns[*at].beyond || any(&|place| place.column == *at);
     let columns: Vec<usize> = (0..item.columns.len()).filter(column).collect();
-    let attacks: Vec<usize> =
-        columns.iter().copied().filter(|&column| item.columns[column].attack.is_some()).collect();
+    // A union is of the paper's attacks, and of those beyond it that its line has.
+    let attacks = |row: usize, classifier: usize| -> Vec<usize> {
+        let any = |column: usize| {
+            any(&|place| (place.row, place.classifier, place.column) == (row, classifier, column))
+        };
+        let joins = |&column: &usize| {
+            item.columns[column].attack.is_some() && (!item.columns[column].beyond || any(column))
+        };
+        columns.iter().copied().filter(joins).collect()
+    };
     let mut places = Vec::new();
     for row in (0..item.rows.len()).filter(row) {
         for classifier in (0..item.classifiers.len()).filter(classifier) {
             for &column in &columns {
-                let made_of = if item.columns[column].union { attacks.clone() } else { vec![column] };
+                let made_of =
+                    if item.columns[column].union { attacks(row, classifier) } else { vec![column] };
                 let at = At { row, classifier, column, made_of, test: None };
                 places.extend(tests(item, &at).into_iter().map(|test| At { test, ..at.clone() }));
             }

@@ -209,6 +209,56 @@ fn a_union_judges_each_image_by_the_attacks_that_were_made_on_it() {
 }
 
 #[test]
+fn a_weak_or_blind_attack_is_said() {
+    let plan = plan(vec![0]);
+    let notes = |outcome: &Outcome| table(&plan, outcome).run.notes.join("\n");
+    let mut outcome = outcome(&plan, |place| match place.strategy.unwrap().to_string().as_str() {
+        "softmax" => (100, 100),
+        _ => (100, 90),
+    });
+    assert!(!notes(&outcome).contains("CW is weaker") && !notes(&outcome).contains("exactly zero"));
+    let change = |outcome: &mut Outcome, part: &str, results: Value| {
+        for (index, record) in &mut outcome.records {
+            if plan.cells[*index].label.contains(part) {
+                record.results = results.clone();
+            }
+        }
+    };
+    // 16 images fewer than PGD-20 breaks, of 1,000.
+    change(&mut outcome, "robin cw ", results(Some((100, 84))));
+    let said = notes(&outcome);
+    assert!(
+        said.contains("mnist/cnn2/linf robin cw, 1000 images: CW leaves 0.8960 and PGD-20 only 0.8800"),
+        "{said}"
+    );
+    assert!(!said.contains("multiclass cw"), "{said}");
+    let mut blind = results(Some((100, 100)));
+    blind["robust_examples"]["cost"]["gradients"] = json!(1000);
+    blind["robust_examples"]["cost"]["zero_gradients"] = json!(20);
+    change(&mut outcome, "robin pgd10 seed 0 top2", blind);
+    let said = notes(&outcome);
+    assert!(
+        said.contains("robin pgd10 top2, seed 0: 2.0% of the input gradients are exactly zero"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_union_needs_of_what_is_beyond_the_paper_only_what_its_line_has() {
+    let request = Request { beyond: true, ..request(vec![0]) };
+    let plan = Plan::new(&[Spec::named("table-1").unwrap()], &request).unwrap();
+    let mut outcome = outcome(&plan, by_strategy);
+    outcome.records.retain(|&index, _| !plan.cells[index].label.contains("robin autoattack"));
+    let table = table(&plan, &outcome);
+    let records = |classifier: &str| {
+        let of = |cell: &&TableCell| cell.classifier == classifier && cell.attack == "union";
+        table.cells.iter().find(of).unwrap().records.len()
+    };
+    assert_eq!((records("multiclass"), records("robin")), (4, 7), "with AutoAttack, and without");
+    assert_eq!(table.run.missing, 1, "AutoAttack itself");
+}
+
+#[test]
 fn what_is_beyond_the_paper_is_shown_once_it_has_a_number() {
     let request = Request { beyond: true, ..request(vec![0]) };
     let plan = Plan::new(&[Spec::named("table-1").unwrap()], &request).unwrap();
@@ -238,6 +288,9 @@ fn what_is_beyond_the_paper_is_shown_once_it_has_a_number() {
         (vec!["multiclass".to_owned(), "robin".to_owned()], 0)
     );
     assert!(papers.cells.iter().any(|cell| cell.attack == "union"), "it does without AutoAttack");
+    let says_what_they_are =
+        |table: &Table| table.run.notes.iter().any(|note| note.contains("Beyond the paper"));
+    assert!(says_what_they_are(&whole) && !says_what_they_are(&papers));
     let says = |table: &Table| table.run.shrunk.iter().any(|line| line.contains("autoattack"));
     assert!(says(&whole) && !says(&papers));
 }

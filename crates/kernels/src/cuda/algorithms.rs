@@ -13,7 +13,7 @@ pub enum Selection {
     /// The fastest one, measured. Another run may choose another, whose sums have another order.
     #[default]
     Fastest,
-    /// The first that the library proposes among those that give the same bits in every run.
+    /// The first, in an order that does not change, of those that run and give the same bits in every run.
     Repeatable,
 }
 
@@ -78,6 +78,11 @@ impl<K: Clone + Eq + Hash + fmt::Debug, A: Clone + fmt::Debug> AlgorithmCache<K,
         Ok(best.clone())
     }
 
+    /// What was chosen for `key` before.
+    pub fn known(&self, key: &K) -> Option<Trial<A>> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
     /// Everything that was chosen so far.
     pub fn chosen(&self) -> Vec<(K, Trial<A>)> {
         let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,6 +130,8 @@ mod tests {
         assert_eq!(measured, 1);
         assert_eq!(cache.choose(&"other", Selection::Fastest, 1000, || Ok(all())).unwrap().algorithm, 3);
         assert_eq!(cache.chosen().len(), 2);
+        assert_eq!(cache.known(&"other").map(|known| known.algorithm), Some(3));
+        assert!(cache.known(&"third").is_none());
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub struct Context(Arc<Inner>);
 struct Inner {
     device: Arc<dyn Device>,
     precision: Precision,
+    records: bool,
     pool: Mutex<Pool>,
 }
 
@@ -74,6 +75,8 @@ struct Pool {
     peak: usize,
     /// Whether work is being recorded, which must find its buffers here.
     recording: bool,
+    /// Recordings, which write to what is free.
+    recordings: usize,
 }
 
 /// Work that was recorded once, and can be asked for again: the same kernels on the same buffers. It keeps its context, whose
@@ -94,20 +97,47 @@ impl Recording {
     /// If the device fails.
     pub unsafe fn replay(&self) -> Result<()> {
         // SAFETY: the caller's word.
-        unsafe { self.context.device().replay(self.number) }
+        unsafe { self.context.device().replay(self.number) }.map_err(|error| self.context.with_memory(error))
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
         self.context.device().forget(self.number);
+        self.context.pool().recordings -= 1;
+    }
+}
+
+/// A recording that goes on: ended in any case, also by a panic, because the device must not stay as it is.
+struct Open<'a>(&'a Context);
+
+impl Open<'_> {
+    fn end(self) -> Result<u64> {
+        let context = self.0;
+        std::mem::forget(self);
+        context.pool().recording = false;
+        context.device().end_recording()
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.pool().recording = false;
+        if let Ok(number) = self.0.device().end_recording() {
+            self.0.device().forget(number);
+        }
     }
 }
 
 impl Context {
     /// A context on `device`.
     pub fn new(device: Arc<dyn Device>, precision: Precision) -> Self {
-        Self(Arc::new(Inner { device, precision, pool: Mutex::default() }))
+        Self(Arc::new(Inner { device, precision, records: true, pool: Mutex::default() }))
+    }
+
+    /// A context on `device` that records nothing: all work is asked for anew, which recorded work is compared with.
+    pub fn unrecorded(device: Arc<dyn Device>, precision: Precision) -> Self {
+        Self(Arc::new(Inner { device, precision, records: false, pool: Mutex::default() }))
     }
 
     /// What it computes in.
@@ -158,10 +188,12 @@ impl Context {
 
     /// A context of its own memory on the same queue.
     pub fn beside(&self) -> Self {
-        Self::new(Arc::clone(&self.0.device), self.precision())
+        let Inner { device, precision, records, .. } = &*self.0;
+        let pool = Mutex::default();
+        Self(Arc::new(Inner { device: Arc::clone(device), precision: *precision, records: *records, pool }))
     }
 
-    /// Records what `work` asks for, in place of doing it; none if the device cannot. The same work must have been done once
+    /// Records what `work` asks for, in place of doing it; none if the device cannot, or this context does not. The same work must have been done once
     /// before, so that its buffers are there.
     ///
     /// # Errors
@@ -170,16 +202,23 @@ impl Context {
         &self,
         work: impl FnOnce() -> Result<(), E>,
     ) -> Result<Option<Recording>, E> {
-        if !self.device().begin_recording()? {
+        if !self.0.records || !self.device().begin_recording()? {
             return Ok(None);
         }
         self.pool().recording = true;
+        let open = Open(self);
         let done = work();
-        self.pool().recording = false;
-        // Ended in any case: the device must not stay as it is.
-        let ended = self.device().end_recording();
-        done?;
-        Ok(Some(Recording { context: self.clone(), number: ended? }))
+        let ended = open.end();
+        let number = match (done, ended) {
+            (Ok(()), ended) => ended?,
+            (Err(error), Ok(number)) => {
+                self.device().forget(number);
+                return Err(error);
+            }
+            (Err(error), Err(_)) => return Err(error),
+        };
+        self.pool().recordings += 1;
+        Ok(Some(Recording { context: self.clone(), number }))
     }
 
     /// Waits for everything asked for so far.
@@ -187,16 +226,30 @@ impl Context {
     /// # Errors
     /// If any of it failed.
     pub fn synchronize(&self) -> Result<()> {
-        self.device().synchronize()
+        self.device().synchronize().map_err(|error| self.with_memory(error))
     }
 
-    /// Gives the memory that no buffer uses back to the device.
-    pub fn trim(&self) {
-        let free = std::mem::take(&mut self.pool().free);
+    /// The error, with the bytes in use here where its origin does not know them.
+    pub(super) fn with_memory(&self, error: Error) -> Error {
+        error.with_memory(self.pool().in_use)
+    }
+
+    /// Gives the memory that no buffer uses back to the device, and says whether there was any; none while there is a
+    /// recording, or one is made, which uses it.
+    pub fn trim(&self) -> bool {
+        let free = {
+            let mut pool = self.pool();
+            if pool.recording || pool.recordings > 0 {
+                return false;
+            }
+            std::mem::take(&mut pool.free)
+        };
+        let any = !free.is_empty();
         for address in free.into_values().flatten() {
             // SAFETY: it came from this device, and no buffer has it.
             unsafe { self.device().release(address) };
         }
+        any
     }
 
     /// Runs a kernel with a thread for each of `threads`.
@@ -218,6 +271,7 @@ impl Context {
         }
         // SAFETY: the caller's word.
         unsafe { self.device().launch(name, self.precision().storage(), threads, arguments) }
+            .map_err(|error| self.with_memory(error))
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -311,6 +365,7 @@ impl<T: Element> Buffer<T> {
         assert_eq!(self.len, other.len, "lengths of buffers");
         // SAFETY: both are that long.
         unsafe { self.context.device().copy(other.address, self.address, self.bytes.min(other.bytes)) }
+            .map_err(|error| self.context.with_memory(error))
     }
 
     /// A copy of the first `len` values.
@@ -366,6 +421,7 @@ impl<T: Plain> Buffer<T> {
         assert_eq!(values.len(), self.len, "values for a buffer");
         // SAFETY: the buffer is that long.
         unsafe { self.context.device().upload(T::as_bytes(values), self.address) }
+            .map_err(|error| self.context.with_memory(error))
     }
 
     /// Waits, and returns the values.
@@ -375,7 +431,8 @@ impl<T: Plain> Buffer<T> {
     pub fn to_vec(&self) -> Result<Vec<T>> {
         let mut values = vec![T::default(); self.len];
         // SAFETY: the buffer is that long.
-        unsafe { self.context.device().download(self.address, T::as_bytes_mut(&mut values)) }?;
+        unsafe { self.context.device().download(self.address, T::as_bytes_mut(&mut values)) }
+            .map_err(|error| self.context.with_memory(error))?;
         Ok(values)
     }
 }

@@ -4,24 +4,31 @@ mod descriptors;
 mod trials;
 
 use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::cudnn::{result, sys};
 use cudarc::driver;
 
 use super::algorithms::{AlgorithmCache, Trial};
 use super::device::Address;
-use super::driver::failed as driver_failed;
+use super::driver::{Gpu, refused, scratch};
 use super::{Error, Pass, Precision, Product, Result, Selection};
 use crate::conv2d::Geometry;
 use descriptors::Descriptors;
 
+/// As cuDNN counts: 9.x.
+const VERSIONS: std::ops::Range<usize> = 90_000..100_000;
+
 /// The most bytes of scratch memory that an algorithm may use.
 const WORKSPACE: usize = 512 << 20;
 
+/// What was chosen on one GPU.
+pub(super) type Algorithms = AlgorithmCache<Key, Algorithm>;
+
 /// What decides which algorithm is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
+    selection: Selection,
     pass: Pass,
     sizes: [usize; 7],
     images: usize,
@@ -30,45 +37,43 @@ struct Key {
 
 /// An algorithm of any of the passes, by its number, and the arithmetic that it was measured with.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Algorithm {
+pub(super) struct Algorithm {
     number: u32,
     math: sys::cudnnMathType_t,
 }
 
 /// cuDNN on one queue.
 pub(super) struct Cudnn {
+    gpu: Arc<Gpu>,
     selection: Selection,
-    cache: AlgorithmCache<Key, Algorithm>,
     state: Mutex<State>,
 }
 
 struct State {
+    gpu: Arc<Gpu>,
     handle: sys::cudnnHandle_t,
     workspace: Address,
     bytes: usize,
+    /// Smaller scratch memory of before, which a recording may still write to.
+    outgrown: Vec<Address>,
 }
 
 pub(super) fn failed(call: &'static str) -> impl FnOnce(result::CudnnError) -> Error {
-    move |result::CudnnError(code)| Error::Call {
-        library: "cuDNN",
-        call,
-        reason: format!("{code:?}"),
-        in_use: 0,
-    }
+    move |result::CudnnError(code)| Error::Call { library: "cuDNN", call, reason: refused(&code), in_use: 0 }
 }
 
 impl Key {
-    fn of(pass: Pass, product: &Product, precision: Precision) -> Self {
+    fn of(selection: Selection, pass: Pass, product: &Product, precision: Precision) -> Self {
         let Geometry { input: [height, width], in_channels, out_channels, kernel, stride, padding } =
             product.geometry;
         let sizes = [height, width, in_channels, out_channels, kernel, stride, padding];
-        Self { pass, sizes, images: product.images, precision }
+        Self { selection, pass, sizes, images: product.images, precision }
     }
 }
 
 impl Cudnn {
     /// On `stream` of the current context.
-    pub(super) fn new(stream: driver::sys::CUstream, selection: Selection) -> Result<Self> {
+    pub(super) fn new(gpu: &Arc<Gpu>, stream: driver::sys::CUstream, selection: Selection) -> Result<Self> {
         // SAFETY: looking for a library runs what it runs when it is loaded.
         if !unsafe { sys::is_culib_present() } {
             return Err(Error::MissingLibrary {
@@ -77,14 +82,24 @@ impl Cudnn {
                 hint: "it comes with cuDNN 9 and with PyTorch (nvidia-cudnn); put its folder on LD_LIBRARY_PATH",
             });
         }
+        let version = result::get_version();
+        if !VERSIONS.contains(&version) {
+            return Err(Error::Call {
+                library: "cuDNN",
+                call: "cudnnGetVersion",
+                reason: format!("it is {version}, and this program speaks to cuDNN 9"),
+                in_use: 0,
+            });
+        }
+        let _turn = gpu.turns.disturb();
         let handle = result::create_handle().map_err(failed("cudnnCreate"))?;
+        let state = State { gpu: Arc::clone(gpu), handle, workspace: 0, bytes: 0, outgrown: Vec::new() };
         // SAFETY: both are alive.
         unsafe { result::set_stream(handle, stream.cast()) }.map_err(failed("cudnnSetStream"))?;
-        let state = Mutex::new(State { handle, workspace: 0, bytes: 0 });
-        Ok(Self { selection, cache: AlgorithmCache::default(), state })
+        Ok(Self { gpu: Arc::clone(gpu), selection, state: Mutex::new(state) })
     }
 
-    /// Computes a pass of a convolution.
+    /// Computes a pass of a convolution; while work is recorded, one that was computed before.
     ///
     /// # Safety
     /// The operands are as long as the product says.
@@ -94,21 +109,34 @@ impl Cudnn {
         product: &Product,
         precision: Precision,
         operands: [Address; 3],
+        is_recording: bool,
     ) -> Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = Key::of(pass, product, precision);
+        let selection = self.selection;
+        let key = Key::of(selection, pass, product, precision);
         let math = trials::math(precision);
         let mut descriptors = Descriptors::new(product, precision)?;
         descriptors.set_math(math)?;
-        let selection = self.selection;
-        let Trial { algorithm, workspace, .. } = self.cache.choose(&key, selection, WORKSPACE, || {
-            if selection == Selection::Fastest {
-                state.make_room_to_measure()?;
+        let known = self.gpu.algorithms.known(&key);
+        let Trial { algorithm, workspace, .. } = match known {
+            Some(known) => known,
+            None if is_recording => return Err(not_while_recording("an algorithm would be chosen")),
+            None => {
+                let _turn = self.gpu.turns.disturb();
+                self.gpu.algorithms.choose(&key, selection, WORKSPACE, || {
+                    state.make_room_to_measure()?;
+                    // SAFETY: the caller's word, and the scratch memory is that long.
+                    unsafe { trials::run(&state, &descriptors, pass, precision, selection, operands) }
+                })?
             }
-            // SAFETY: the caller's word, and the scratch memory is that long.
-            unsafe { trials::run(&state, &descriptors, pass, selection, operands) }
-        })?;
-        state.make_room(workspace)?;
+        };
+        if workspace > state.bytes {
+            if is_recording {
+                return Err(not_while_recording("scratch memory would be asked for"));
+            }
+            let _turn = self.gpu.turns.disturb();
+            state.make_room(workspace)?;
+        }
         // f32 is f32, whatever cuDNN would allow itself.
         descriptors.set_math(if precision == Precision::F32 { math } else { algorithm.math })?;
         // SAFETY: the caller's word.
@@ -116,39 +144,35 @@ impl Cudnn {
     }
 }
 
+fn not_while_recording(what: &str) -> Error {
+    Error::Call { library: "cuDNN", call: "recording", reason: what.to_owned(), in_use: 0 }
+}
+
 impl State {
-    /// As much scratch memory as algorithms may use, or what there is of it.
+    /// As much scratch memory as algorithms may use, or what there is of it: some need none.
     fn make_room_to_measure(&mut self) -> Result<()> {
         let mut bytes = WORKSPACE;
-        loop {
+        while bytes >= WORKSPACE / 32 {
             match self.make_room(bytes) {
-                Err(Error::OutOfMemory { .. }) if bytes > WORKSPACE / 32 => bytes /= 2,
+                Err(Error::OutOfMemory { .. }) => bytes /= 2,
                 done => return done,
             }
         }
+        Ok(())
     }
 
-    /// Sees to it that there are `bytes` of scratch memory.
+    /// Sees to it that there are `bytes` of scratch memory. What there was is kept, because a recording knows its address;
+    /// each is twice as long as the one before, so all of them together are not more than twice the last.
     fn make_room(&mut self, bytes: usize) -> Result<()> {
         if bytes <= self.bytes {
             return Ok(());
         }
-        // SAFETY: freeing waits for what still uses it.
-        unsafe {
-            if self.workspace != 0 {
-                driver::result::free_sync(self.workspace).map_err(driver_failed("cuMemFree"))?;
-                (self.workspace, self.bytes) = (0, 0);
-            }
-            self.workspace = match driver::result::malloc_sync(bytes) {
-                Ok(address) => address,
-                Err(driver::result::DriverError(driver::sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
-                    let (free, total) = driver::result::mem_get_info().unwrap_or((0, 0));
-                    return Err(Error::OutOfMemory { needed: bytes, in_use: 0, free, total });
-                }
-                Err(error) => return Err(driver_failed("cuMemAlloc")(error)),
-            };
+        let bytes = bytes.next_power_of_two();
+        let larger = scratch(bytes)?;
+        if self.workspace != 0 {
+            self.outgrown.push(self.workspace);
         }
-        self.bytes = bytes;
+        (self.workspace, self.bytes) = (larger, bytes);
         Ok(())
     }
 
@@ -223,11 +247,12 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        // SAFETY: nobody has the handle any more.
+        let _turn = self.gpu.turns.disturb();
+        // SAFETY: nobody has the handle any more, nor the memory, in which work was waited for.
         unsafe {
             let _ = result::destroy_handle(self.handle);
-            if self.workspace != 0 {
-                let _ = driver::result::free_sync(self.workspace);
+            for address in self.outgrown.drain(..).chain([self.workspace]).filter(|address| *address != 0) {
+                let _ = driver::result::free_sync(address);
             }
         }
     }

@@ -2,10 +2,12 @@
 
 mod blas;
 mod compile;
+mod turns;
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::{result, sys};
@@ -14,6 +16,8 @@ use super::device::{Address, Computed, Memory};
 use super::{Argument, Device, Error, Pass, Precision, Product, Result, Selection, Storage, sources};
 use blas::Blas;
 pub use compile::compile;
+use compile::program;
+pub(super) use turns::{Kind, Turns};
 
 /// Threads of a block.
 const BLOCK: usize = 256;
@@ -24,8 +28,14 @@ pub struct Gpu {
     description: String,
     /// Compute capability, as in `compute_90`.
     capability: usize,
+    /// Whether it reads the host's memory itself, and so perhaps later than a copy was asked for.
+    reads_host_memory: bool,
     modules: [OnceLock<Functions>; 2],
     compiling: Mutex<()>,
+    pub(super) turns: Turns,
+    /// Of all queues: what one has measured, no other need measure.
+    #[cfg(feature = "cudnn")]
+    pub(super) algorithms: super::cudnn::Algorithms,
 }
 
 type Functions = HashMap<&'static str, sys::CUfunction>;
@@ -50,6 +60,33 @@ pub(super) fn failed(call: &'static str) -> impl FnOnce(result::DriverError) -> 
         let reason = format!("{} ({})", text(error.error_name()), text(error.error_string()));
         Error::Call { library: "the driver", call, reason, in_use: 0 }
     }
+}
+
+/// Scratch memory for a library, of the driver itself and of no queue.
+pub(super) fn scratch(bytes: usize) -> Result<Address> {
+    // SAFETY: memory is asked for and nothing else.
+    match unsafe { result::malloc_sync(bytes) } {
+        Ok(address) => Ok(address),
+        Err(result::DriverError(sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
+            let (free, total) = result::mem_get_info().unwrap_or((0, 0));
+            Err(Error::OutOfMemory { needed: bytes, in_use: 0, free, total })
+        }
+        Err(error) => Err(failed("cuMemAlloc")(error)),
+    }
+}
+
+/// What a library's code says of a call; where it found no memory, how much there is.
+pub(super) fn refused(code: &dyn fmt::Debug) -> String {
+    let code = format!("{code:?}");
+    if !code.contains("ALLOC_FAILED") {
+        return code;
+    }
+    let (free, total) = result::mem_get_info().unwrap_or((0, 0));
+    format!(
+        "{code}, the device's memory is full: {:.1} of {:.1} MB are free; a smaller batch or fewer networks side by side need less",
+        free as f64 / 1e6,
+        total as f64 / 1e6
+    )
 }
 
 impl Gpu {
@@ -86,13 +123,24 @@ impl Gpu {
         };
         let major = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
         let minor = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        let reads_host_memory =
+            attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS)? != 0;
         // SAFETY: the device is one; the context is kept until the process ends.
         let context = unsafe { result::primary_ctx::retain(device) };
         let context = context.map_err(failed("cuDevicePrimaryCtxRetain"))?;
         let description = format!("{name}, compute capability {major}.{minor}");
         let capability = (10 * major + minor) as usize;
-        let modules = [OnceLock::new(), OnceLock::new()];
-        Ok(Arc::new(Self { context, description, capability, modules, compiling: Mutex::default() }))
+        Ok(Arc::new(Self {
+            context,
+            description,
+            capability,
+            reads_host_memory,
+            modules: [OnceLock::new(), OnceLock::new()],
+            compiling: Mutex::default(),
+            turns: Turns::default(),
+            #[cfg(feature = "cudnn")]
+            algorithms: Default::default(),
+        }))
     }
 
     fn enter(&self) -> Result<()> {
@@ -100,13 +148,23 @@ impl Gpu {
         unsafe { result::ctx::set_current(self.context) }.map_err(failed("cuCtxSetCurrent"))
     }
 
-    fn functions(&self, storage: Storage) -> Result<&Functions> {
+    /// The kernels, compiled and loaded the first time, which `is_recording` forbids.
+    fn functions(&self, storage: Storage, is_recording: bool) -> Result<&Functions> {
         let module = &self.modules[storage as usize];
+        // Before any lock: who records must not wait for one who waits for it.
+        if let Some(loaded) = module.get() {
+            return Ok(loaded);
+        }
+        if is_recording {
+            let reason = "the kernels are not loaded yet".to_owned();
+            return Err(Error::Call { library: "the driver", call: "recording", reason, in_use: 0 });
+        }
         let _one_at_a_time = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         if module.get().is_none() {
-            let text = compile(storage, self.capability)?;
-            // SAFETY: NVRTC wrote the text, and ended it with 0.
-            let loaded = unsafe { result::module::load_data(text.as_ptr().cast()) };
+            let program = program(storage, self.capability)?;
+            let _turn = self.turns.disturb();
+            // SAFETY: NVRTC wrote it, a program of this GPU or text that ends with 0.
+            let loaded = unsafe { result::module::load_data(program.as_ptr().cast()) };
             let loaded = loaded.map_err(failed("cuModuleLoadData"))?;
             let mut functions = Functions::new();
             for name in sources::names() {
@@ -129,6 +187,8 @@ pub struct Queue {
     #[cfg(feature = "cudnn")]
     dnn: super::cudnn::Cudnn,
     recordings: Mutex<Recordings>,
+    /// Whether what is asked for is recorded.
+    is_recording: AtomicBool,
     /// Last: the libraries' handles are destroyed before it.
     stream: Stream,
 }
@@ -160,10 +220,10 @@ impl Queue {
     pub fn new(gpu: &Arc<Gpu>, selection: Selection) -> Result<Arc<Self>> {
         gpu.enter()?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking);
-        let stream = stream.map_err(failed("cuStreamCreate"))?;
-        let blas = Blas::new(stream)?;
+        let stream = Stream(stream.map_err(failed("cuStreamCreate"))?);
+        let blas = Blas::new(gpu, stream.0)?;
         #[cfg(feature = "cudnn")]
-        let dnn = super::cudnn::Cudnn::new(stream, selection)?;
+        let dnn = super::cudnn::Cudnn::new(gpu, stream.0, selection)?;
         #[cfg(not(feature = "cudnn"))]
         let _ = selection; // our own kernels have one order only
         Ok(Arc::new(Self {
@@ -172,7 +232,8 @@ impl Queue {
             #[cfg(feature = "cudnn")]
             dnn,
             recordings: Mutex::default(),
-            stream: Stream(stream),
+            is_recording: AtomicBool::new(false),
+            stream,
         }))
     }
 }
@@ -207,8 +268,9 @@ impl Device for Queue {
 
     unsafe fn upload(&self, from: &[u8], to: Address) -> Result<()> {
         self.gpu.enter()?;
-        // SAFETY: the caller's word; pageable memory has been read when the call returns.
-        unsafe { result::memcpy_htod_async(to, from, self.stream.0) }.map_err(failed("cuMemcpyHtoDAsync"))
+        // SAFETY: the caller's word; pageable memory is staged before the call returns, or waited for below.
+        unsafe { result::memcpy_htod_async(to, from, self.stream.0) }.map_err(failed("cuMemcpyHtoDAsync"))?;
+        if self.gpu.reads_host_memory { self.synchronize() } else { Ok(()) }
     }
 
     unsafe fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
@@ -239,7 +301,11 @@ impl Device for Queue {
         arguments: &[Argument],
     ) -> Result<()> {
         self.gpu.enter()?;
-        let function = *self.gpu.functions(storage)?.get(name).ok_or(Error::UnknownKernel { name })?;
+        let function = *self
+            .gpu
+            .functions(storage, self.is_recording())?
+            .get(name)
+            .ok_or(Error::UnknownKernel { name })?;
         let mut arguments = arguments.to_vec();
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(Argument::as_mut_ptr).collect();
         let blocks = threads.div_ceil(BLOCK) as u32;
@@ -265,7 +331,7 @@ impl Device for Queue {
         #[cfg(feature = "cudnn")]
         {
             // SAFETY: the caller's word.
-            unsafe { self.dnn.convolution(pass, product, precision, operands) }?;
+            unsafe { self.dnn.convolution(pass, product, precision, operands, self.is_recording()) }?;
             Ok(Computed::ByLibrary)
         }
         #[cfg(not(feature = "cudnn"))]
@@ -281,23 +347,22 @@ impl Device for Queue {
     fn begin_recording(&self) -> Result<bool> {
         self.gpu.enter()?;
         let mode = sys::CUstreamCaptureMode_enum::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.gpu.turns.begin(Kind::Recording);
         // SAFETY: the stream lives as long as this queue.
-        unsafe { result::stream::begin_capture(self.stream.0, mode) }
-            .map_err(failed("cuStreamBeginCapture"))?;
+        let begun = unsafe { result::stream::begin_capture(self.stream.0, mode) };
+        if let Err(error) = begun {
+            self.gpu.turns.end(Kind::Recording);
+            return Err(failed("cuStreamBeginCapture")(error));
+        }
+        self.is_recording.store(true, Ordering::Relaxed);
         Ok(true)
     }
 
     fn end_recording(&self) -> Result<u64> {
-        self.gpu.enter()?;
-        // SAFETY: the stream is being captured; the graph is not needed once it can be launched.
-        let launchable = unsafe {
-            let graph = result::stream::end_capture(self.stream.0).map_err(failed("cuStreamEndCapture"))?;
-            let mut launchable = std::ptr::null_mut();
-            let made = sys::cuGraphInstantiateWithFlags(&mut launchable, graph, 0).result();
-            result::graph::destroy(graph).map_err(failed("cuGraphDestroy"))?;
-            made.map_err(failed("cuGraphInstantiate"))?;
-            launchable
-        };
+        self.is_recording.store(false, Ordering::Relaxed);
+        let launchable = self.end_capture();
+        self.gpu.turns.end(Kind::Recording);
+        let launchable = launchable?;
         let mut recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
         recordings.next += 1;
         let number = recordings.next;
@@ -318,6 +383,26 @@ impl Device for Queue {
         if let (Some(launchable), Ok(())) = (recordings.kept.remove(&recording), self.gpu.enter()) {
             // SAFETY: nobody can launch it any more; what runs of it goes on.
             let _ = unsafe { result::graph::exec_destroy(launchable) };
+        }
+    }
+}
+
+impl Queue {
+    fn is_recording(&self) -> bool {
+        self.is_recording.load(Ordering::Relaxed)
+    }
+
+    /// What was captured, as something that can be launched.
+    fn end_capture(&self) -> Result<sys::CUgraphExec> {
+        self.gpu.enter()?;
+        // SAFETY: the stream is being captured; the graph is not needed once it can be launched.
+        unsafe {
+            let graph = result::stream::end_capture(self.stream.0).map_err(failed("cuStreamEndCapture"))?;
+            let mut launchable = std::ptr::null_mut();
+            let made = sys::cuGraphInstantiateWithFlags(&mut launchable, graph, 0).result();
+            result::graph::destroy(graph).map_err(failed("cuGraphDestroy"))?;
+            made.map_err(failed("cuGraphInstantiate"))?;
+            Ok(launchable)
         }
     }
 }

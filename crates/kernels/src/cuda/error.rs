@@ -45,7 +45,7 @@ pub enum Error {
         total: usize,
     },
     /// A call that a library refused.
-    #[error("{library}: {call} failed: {reason}; {in_use} bytes were in use here")]
+    #[error("{library}: {call} failed: {reason}; {} were in use here", megabytes(*in_use))]
     Call {
         /// Driver, NVRTC, cuBLAS or cuDNN.
         library: &'static str,
@@ -99,6 +99,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The error of a device, with the bytes that its network holds where they are not known.
+    #[must_use]
+    pub(super) fn with_memory(mut self, held: usize) -> Self {
+        if let Self::Call { in_use, .. } | Self::OutOfMemory { in_use, .. } = &mut self
+            && *in_use == 0
+        {
+            *in_use = held;
+        }
+        self
+    }
+}
+
 fn megabytes(bytes: usize) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
@@ -106,6 +119,13 @@ fn megabytes(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_call_says_how_much_was_in_use() {
+        let call = Error::Call { library: "cuDNN", call: "x", reason: "lost".to_owned(), in_use: 0 };
+        let text = call.with_memory(3_000_000).with_memory(5).to_string();
+        assert_eq!(text, "cuDNN: x failed: lost; 3.0 MB were in use here");
+    }
 
     #[test]
     fn a_full_memory_says_how_much_was_needed_and_what_helps() {

@@ -189,5 +189,14 @@ unsafe fn run(context: &Context, pass: Pass, product: &Product, operands: [u64; 
         return Ok(Computed::ByLibrary);
     }
     // SAFETY: the caller's word.
-    unsafe { context.device().product(pass, product, context.precision(), operands) }
+    let compute = || unsafe { context.device().product(pass, product, context.precision(), operands) };
+    let computed = match compute() {
+        // A library asks the driver for its scratch memory, which may lie in what is kept here for later.
+        Err(Error::OutOfMemory { .. }) if context.trim() => {
+            context.synchronize()?;
+            compute()
+        }
+        computed => computed,
+    };
+    computed.map_err(|error| context.with_memory(error))
 }

@@ -39,6 +39,7 @@ use tensors::Tensors;
 pub struct Cuda {
     name: &'static str,
     precision: Precision,
+    records: bool,
     queues: Queues,
 }
 
@@ -62,12 +63,20 @@ impl Cuda {
         let gpu = Gpu::open(ordinal)?;
         // Libraries are looked for now, and not in the middle of a training.
         drop(Queue::new(&gpu, selection)?);
-        Ok(Self { name: name(precision, selection), precision, queues: Queues::Gpu(gpu, selection) })
+        let queues = Queues::Gpu(gpu, selection);
+        Ok(Self { name: name(precision, selection), precision, records: true, queues })
     }
 
     /// Any device, with one queue for all networks.
     pub fn on(device: Arc<dyn Device>, precision: Precision) -> Self {
-        Self { name: name(precision, Selection::Repeatable), precision, queues: Queues::One(device) }
+        let queues = Queues::One(device);
+        Self { name: name(precision, Selection::Repeatable), precision, records: true, queues }
+    }
+
+    /// The same, but every step of an attack is asked for anew: what recorded steps are compared with.
+    #[must_use]
+    pub fn unrecorded(self) -> Self {
+        Self { records: false, ..self }
     }
 
     /// A new queue with its memory.
@@ -79,7 +88,8 @@ impl Cuda {
             Queues::Gpu(gpu, selection) => Queue::new(gpu, *selection)?,
             Queues::One(device) => Arc::clone(device),
         };
-        Ok(Context::new(device, self.precision))
+        let new = if self.records { Context::new } else { Context::unrecorded };
+        Ok(new(device, self.precision))
     }
 }
 

@@ -9,7 +9,7 @@ mod tables;
 
 use askama::Template;
 use robin_experiments::record::{Kind, Record};
-use robin_experiments::{Profile, Verdict, item};
+use robin_experiments::{Item, Profile, Verdict, item};
 use serde_json::Value;
 
 use self::figures::FigureView;
@@ -17,6 +17,12 @@ use self::galleries::GalleryView;
 use self::tables::TableView;
 use crate::error::Result;
 use crate::report::Report;
+
+/// Whether the item's table or a figure of it says `note`.
+fn is_said(item: &Item, note: &String) -> bool {
+    let table = item.table.as_ref().is_some_and(|table| table.run.notes.contains(note));
+    table || item.figures.iter().any(|figure| figure.notes.contains(note))
+}
 
 /// The page.
 ///
@@ -31,7 +37,7 @@ pub fn html(report: &Report) -> Result<String> {
             Ok(ItemView {
                 name: &item.name,
                 title: &item.title,
-                notes: &item.notes,
+                notes: item.notes.iter().filter(|note| !is_said(item, note)).collect(),
                 values: item.values.iter().map(ValueView::new).collect(),
                 table: item.table.as_ref().map(TableView::new).transpose()?,
                 figures: item.figures.iter().map(FigureView::new).collect::<Result<_>>()?,
@@ -83,7 +89,7 @@ struct Page<'a> {
 struct ItemView<'a> {
     name: &'a str,
     title: &'a str,
-    notes: &'a [String],
+    notes: Vec<&'a String>,
     values: Vec<ValueView<'a>>,
     table: Option<TableView<'a>>,
     figures: Vec<FigureView<'a>>,

@@ -171,7 +171,10 @@ impl<'a> EntryView<'a> {
                     strategy: strategy.unwrap_or(""),
                     value: accuracy.to_string(),
                     text: number(accuracy),
-                    published: published.map_or_else(|| "–".to_owned(), number),
+                    published: match published {
+                        None if cell.beyond => "beyond".to_owned(),
+                        published => published.map_or_else(|| "–".to_owned(), number),
+                    },
                     interval: match own {
                         true => format!("{}–{}", number(cell.low), number(cell.high)),
                         false => String::new(),
@@ -223,7 +226,10 @@ impl<'a> DetailView<'a> {
             accuracy: number(cell.accuracy),
             spread: cell.spread().map_or_else(dash, number),
             interval: format!("{}–{}", number(cell.low), number(cell.high)),
-            published: cell.published.map_or_else(dash, number),
+            published: match cell.published {
+                None if cell.beyond => "beyond".to_owned(),
+                published => published.map_or_else(dash, number),
+            },
             union: number(cell.union),
             strategies: match strategies.is_empty() {
                 true => dash(),

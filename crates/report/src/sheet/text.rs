@@ -55,7 +55,7 @@ pub fn markdown(sheet: &Sheet<'_>) -> String {
 pub fn csv(table: &Table) -> String {
     let mut text = String::from(
         "item,profile,comparable,row,dataset,model,norm,train_epsilon,epsilon,printed_epsilon,classifier,attack,\
-         strategy,strongest,accuracy,low,high,n,seeds,union,published,records\n",
+         strategy,strongest,accuracy,low,high,n,seeds,union,published,beyond,records\n",
     );
     for cell in &table.cells {
         let strategies: Vec<(&str, f64)> = match cell.strategies.is_empty() {
@@ -93,6 +93,7 @@ pub fn csv(table: &Table) -> String {
                     Some(published) => published.to_string(),
                     None => of_strongest(cell.published),
                 },
+                cell.beyond.to_string(),
                 cell.records.join(" "),
             ];
             let quoted: Vec<String> = fields.iter().map(|field| quote(field)).collect();

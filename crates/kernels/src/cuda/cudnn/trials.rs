@@ -44,7 +44,8 @@ algorithms!(backward_filter, cudnnConvolutionBwdFilterAlgo_t:
     CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_WINOGRAD_NONFUSED,
     CUDNN_CONVOLUTION_BWD_FILTER_ALGO_FFT_TILING);
 
-/// Has cuDNN measure its algorithms, or propose them in its order.
+/// Has cuDNN run its algorithms, and measure them. For repeatable ones the measured times count for nothing: they come in an
+/// order of their own.
 ///
 /// # Safety
 /// The operands are as long as the descriptors say; the last is written.
@@ -52,6 +53,7 @@ pub(super) unsafe fn run(
     state: &State,
     d: &Descriptors,
     pass: Pass,
+    precision: Precision,
     selection: Selection,
     operands: [Address; 3],
 ) -> Result<Vec<Trial<Algorithm>>> {
@@ -59,20 +61,15 @@ pub(super) unsafe fn run(
     let (handle, scratch, bytes, most) =
         (state.handle, state.workspace as *mut c_void, state.bytes, MOST as i32);
     let mut count = 0_i32;
-    let allowed = selection == Selection::Fastest;
     macro_rules! trials {
-        ($of:ident, $find:ident($($with:expr),*), $propose:ident($($without:expr),*)) => {{
+        ($of:ident, $find:ident($($with:expr),*)) => {{
             // SAFETY: the structures are numbers, for which zeros stand; cuDNN writes `count` of them.
             let mut found: [sys::$of; MOST] = unsafe { std::mem::zeroed() };
             // SAFETY: the caller's word.
             let status = unsafe {
-                if allowed {
-                    sys::$find(handle, $($with,)* most, &mut count, found.as_mut_ptr(), scratch, bytes)
-                } else {
-                    sys::$propose(handle, $($without,)* most, &mut count, found.as_mut_ptr())
-                }
+                sys::$find(handle, $($with,)* most, &mut count, found.as_mut_ptr(), scratch, bytes)
             };
-            status.result().map_err(failed(concat!(stringify!($find), " or ", stringify!($propose))))?;
+            status.result().map_err(failed(stringify!($find)))?;
             found[..(count.max(0) as usize).min(MOST)].iter().map(|p| Trial {
                 algorithm: Algorithm { number: p.algo as u32, math: p.mathType },
                 time: match p.status.result() {
@@ -85,21 +82,30 @@ pub(super) unsafe fn run(
         }};
     }
     let conv = d.convolution;
-    Ok(match pass {
+    let trials: Vec<Trial<Algorithm>> = match pass {
         Pass::Forward => trials!(
             cudnnConvolutionFwdAlgoPerf_t,
-            cudnnFindConvolutionForwardAlgorithmEx(d.x, a, d.w, b, conv, d.y, c),
-            cudnnGetConvolutionForwardAlgorithm_v7(d.x, d.w, conv, d.y)
+            cudnnFindConvolutionForwardAlgorithmEx(d.x, a, d.w, b, conv, d.y, c)
         ),
         Pass::BackwardData => trials!(
             cudnnConvolutionBwdDataAlgoPerf_t,
-            cudnnFindConvolutionBackwardDataAlgorithmEx(d.w, b, d.y, a, conv, d.x, c),
-            cudnnGetConvolutionBackwardDataAlgorithm_v7(d.w, d.y, conv, d.x)
+            cudnnFindConvolutionBackwardDataAlgorithmEx(d.w, b, d.y, a, conv, d.x, c)
         ),
         Pass::BackwardFilter => trials!(
             cudnnConvolutionBwdFilterAlgoPerf_t,
-            cudnnFindConvolutionBackwardFilterAlgorithmEx(d.x, a, d.y, b, conv, d.w, c),
-            cudnnGetConvolutionBackwardFilterAlgorithm_v7(d.x, d.y, conv, d.w)
+            cudnnFindConvolutionBackwardFilterAlgorithmEx(d.x, a, d.y, b, conv, d.w, c)
         ),
-    })
+    };
+    // What was measured with another arithmetic than it will run with says nothing.
+    let fits =
+        |trial: &Trial<Algorithm>| precision != Precision::F32 || trial.algorithm.math == math(precision);
+    let mut trials = match trials.iter().any(|trial| trial.time.is_ok() && fits(trial)) {
+        true => trials.into_iter().filter(fits).collect(),
+        false => trials,
+    };
+    if selection == Selection::Repeatable {
+        // Number 1 is the implicit product with prepared places, or its counterpart backward: quick, and known for every size.
+        trials.sort_by_key(|trial| (trial.algorithm.number != 1, trial.algorithm.number));
+    }
+    Ok(trials)
 }

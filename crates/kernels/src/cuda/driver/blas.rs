@@ -1,20 +1,21 @@
 //! Fully connected layers, by cuBLAS.
 
 use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::cublas::{result, sys};
 use cudarc::driver;
 
 use super::super::device::Address;
 use super::super::{Error, Pass, Precision, Product, Result, Storage};
-use super::failed as driver_failed;
+use super::{Gpu, refused, scratch};
 
 /// Bytes of scratch memory, of each queue its own: without it results depend on other queues.
 const WORKSPACE: usize = 32 << 20;
 
 /// cuBLAS on one queue.
 pub(super) struct Blas {
+    gpu: Arc<Gpu>,
     handle: Mutex<sys::cublasHandle_t>,
     workspace: Address,
 }
@@ -23,14 +24,14 @@ fn failed(call: &'static str) -> impl FnOnce(result::CublasError) -> Error {
     move |result::CublasError(code)| Error::Call {
         library: "cuBLAS",
         call,
-        reason: format!("{code:?}"),
+        reason: refused(&code),
         in_use: 0,
     }
 }
 
 impl Blas {
     /// On `stream` of the current context.
-    pub(super) fn new(stream: driver::sys::CUstream) -> Result<Self> {
+    pub(super) fn new(gpu: &Arc<Gpu>, stream: driver::sys::CUstream) -> Result<Self> {
         // SAFETY: looking for a library runs what it runs when it is loaded.
         if !unsafe { sys::is_culib_present() } {
             return Err(Error::MissingLibrary {
@@ -39,15 +40,24 @@ impl Blas {
                 hint: "it comes with the CUDA toolkit and with PyTorch (nvidia-cublas); put its folder on LD_LIBRARY_PATH",
             });
         }
+        let _turn = gpu.turns.disturb();
         let handle = result::create_handle().map_err(failed("cublasCreate"))?;
+        let workspace = scratch(WORKSPACE).inspect_err(|_| {
+            // SAFETY: nobody else has the handle.
+            let _ = unsafe { result::destroy_handle(handle) };
+        })?;
+        // Before anything else can fail: both are given back when it is dropped.
+        let blas = Self { gpu: Arc::clone(gpu), handle: Mutex::new(handle), workspace };
         // SAFETY: handle and stream are alive, and so is the scratch memory until this is dropped.
         unsafe {
             result::set_stream(handle, stream.cast()).map_err(failed("cublasSetStream"))?;
-            let workspace = driver::result::malloc_sync(WORKSPACE).map_err(driver_failed("cuMemAlloc"))?;
             let given = sys::cublasSetWorkspace_v2(handle, workspace as *mut c_void, WORKSPACE);
             given.result().map_err(failed("cublasSetWorkspace"))?;
-            Ok(Self { handle: Mutex::new(handle), workspace })
+            // Parts of a sum are joined in f32, whatever is stored.
+            let exact = sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+            sys::cublasSetMathMode(handle, exact).result().map_err(failed("cublasSetMathMode"))?;
         }
+        Ok(blas)
     }
 
     /// # Safety
@@ -106,6 +116,7 @@ impl Blas {
 
 impl Drop for Blas {
     fn drop(&mut self) {
+        let _turn = self.gpu.turns.disturb();
         let handle = self.handle.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: nobody has the handle any more.
         unsafe {
