@@ -43,6 +43,15 @@ fn a_strategy_costs_the_arms_that_it_needs() {
 }
 
 #[test]
+fn an_attack_is_counted_with_all_its_rounds() {
+    let attack = |name: &str, norm| Spec::named("table-1").unwrap().attacks[name].of(norm).unwrap();
+    assert_eq!(steps(&attack("pgd20", robin_core::Norm::L2)), 20.0);
+    assert_eq!(steps(&attack("cw", robin_core::Norm::L2)), 9.0 * 1000.0);
+    // From 1e-5 by doubling to 20.
+    assert_eq!(steps(&attack("cw", robin_core::Norm::Linf)), 21.0 * 1000.0);
+}
+
+#[test]
 fn a_network_weighs_what_its_layers_multiply() {
     let graph = robin_models::build("cnn2-small", Some(16), [1, 28, 28], 10).unwrap();
     assert_eq!(products(&graph), (196 * 16 * 16 + 49 * 256 * 32 + 1568 * 100 + 100 * 10) as f64);
