@@ -186,6 +186,9 @@ pub struct Bins {
     /// Mean of the values, marked by a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<f64>,
+    /// Mean that the paper prints of its own values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_mean: Option<f64>,
     /// Examples that are in no bin, with the reason: `no perturbation found`, `zero gradient`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apart: Vec<Apart>,

@@ -16,9 +16,9 @@ use robin_core::Norm;
 use serde::{Deserialize, Serialize};
 
 pub use kind::ClassifierKind;
-pub use profile::{AttackShrink, DataPlace, Effort, ProfileSpec, Shrink};
+pub use profile::{AttackShrink, DataPlace, Effort, GpuShrink, ProfileSpec, Shrink};
 pub use recipe::{HeldOut, Method, Normalize, Recipe};
-pub use row::{Printed, PrintedBudgets, Row};
+pub use row::{Printed, PrintedBudgets, PrintedOverlap, Row};
 pub use strategy::StrategySpec;
 pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
 

@@ -47,10 +47,13 @@ fn series(Series { name, points, .. }: &Series) -> String {
     format!("  {name}: {}\n", points.iter().map(point).collect::<Vec<_>>().join(", "))
 }
 
-fn bins(Bins { name, counts, mean, apart, .. }: &Bins) -> String {
+fn bins(Bins { name, counts, mean, published_mean, apart, .. }: &Bins) -> String {
     let mut line = format!("  {name}: n {}", counts.iter().sum::<u64>());
     if let Some(mean) = mean {
         write!(line, ", mean {mean:.4}").expect("a string can be written to");
+    }
+    if let Some(mean) = published_mean {
+        write!(line, ", published {mean}").expect("a string can be written to");
     }
     for apart in apart {
         write!(line, ", {}: {}", apart.why, apart.count).expect("a string can be written to");

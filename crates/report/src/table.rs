@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ColumnConstraint, Table as Grid, presets::ASCII_MARKDOWN};
+use robin_experiments::spec::PrintedOverlap;
 use robin_experiments::{Table, TableCell};
 
 /// The paper's layout, then every number with interval and n, then how they came about.
@@ -74,6 +75,7 @@ fn overlaps(table: &Table) -> Grid {
         "second",
         "both",
         "first inside second",
+        "published",
     ]);
     for found in &table.overlaps {
         let [first, second] = &found.strategies;
@@ -86,10 +88,16 @@ fn overlaps(table: &Table) -> Grid {
             format!("{second} {}", found.broken[1]),
             found.both.to_string(),
             found.inside().map_or_else(|| "-".to_owned(), number),
+            found.published.as_ref().map_or_else(|| "-".to_owned(), printed),
         ]);
     }
     keep_whole(&mut grid);
     grid
+}
+
+/// What the paper prints of an overlap, clean errors included.
+pub(crate) fn printed(PrintedOverlap { n, broken: [first, second], both }: &PrintedOverlap) -> String {
+    format!("{first} and {second}, both {both}, of {n}")
 }
 
 /// One line per row and classifier, one column per attack.

@@ -16,6 +16,8 @@ const LEARNED: f64 = 0.25;
 pub(super) enum Select {
     /// An accuracy of a table.
     Accuracy(Accuracy),
+    /// What one classifier of a table withstands beyond another.
+    Gap(Gap),
     /// A point of a line whose values are means over class orders, with a deviation as its band.
     Point {
         item: String,
@@ -50,6 +52,17 @@ pub(super) struct Accuracy {
     rows: Option<String>,
     /// Which test budgets.
     #[serde(default)]
+    at: Budgets,
+}
+
+/// What one classifier of a table withstands beyond another, at one test budget of each row.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gap {
+    item: String,
+    /// The first one's share less the second one's.
+    gap: [String; 2],
+    attack: String,
     at: Budgets,
 }
 
@@ -104,6 +117,7 @@ impl Select {
             Self::Accuracy(accuracy) => {
                 named(&accuracy.item).map(|item| accuracy.find(item, items)).unwrap_or_default()
             }
+            Self::Gap(gap) => named(&gap.item).map(|item| gap.find(item, items)).unwrap_or_default(),
             Self::Point { item, series, x, panel } => panels(item, panel)
                 .into_iter()
                 .filter_map(|(place, panel)| point(place, panel, series, *x))
@@ -141,6 +155,12 @@ fn clean_cells(items: &[Item]) -> impl Iterator<Item = &TableCell> {
     cells.filter(|cell| cell.attack == "clean" && !cell.beyond)
 }
 
+/// Whether the classifier of `cell` has learned anything.
+fn cell_learned(items: &[Item], cell: &TableCell) -> bool {
+    let of = |clean: &&TableCell| clean.row == cell.row && clean.classifier == cell.classifier;
+    clean_cells(items).filter(of).all(has_learned)
+}
+
 /// Whether the classifiers of the row that a panel's title describes have learned anything.
 fn panel_learned(items: &[Item], title: &str) -> bool {
     let words = |cell: &TableCell| [cell.dataset.to_string(), cell.model.clone(), cell.norm.to_string()];
@@ -148,7 +168,7 @@ fn panel_learned(items: &[Item], title: &str) -> bool {
 }
 
 impl Accuracy {
-    fn find(&self, item: &Item, items: &[Item]) -> Vec<Found> {
+    fn cells<'a>(&self, item: &'a Item) -> Vec<&'a TableCell> {
         let wanted = |cell: &&TableCell| {
             // The paper claims nothing of what it has not got.
             !cell.beyond
@@ -156,14 +176,12 @@ impl Accuracy {
                 && cell.attack == self.attack
                 && self.rows.as_ref().is_none_or(|part| cell.row.contains(part))
         };
-        let cells: Vec<&TableCell> =
-            item.table.iter().flat_map(|table| &table.cells).filter(wanted).collect();
         // Of all classifiers: what one has not been tested at cannot be compared there.
         let largest = |row: &str| {
             let cells = item.table.iter().flat_map(|table| &table.cells);
             cells.filter(|cell| cell.row == row).map(|cell| cell.epsilon.get()).fold(0.0, f64::max)
         };
-        let at = |cell: &&&TableCell| match self.at {
+        let at = |cell: &&TableCell| match self.at {
             Budgets::Each => true,
             Budgets::Training => cell.train_epsilon.is_none_or(|train| train == cell.epsilon),
             Budgets::Largest => {
@@ -171,17 +189,18 @@ impl Accuracy {
                     && cell.train_epsilon.is_some_and(|train| cell.epsilon.get() > train.get())
             }
         };
-        cells
-            .iter()
-            .filter(at)
+        item.table.iter().flat_map(|table| &table.cells).filter(wanted).filter(at).collect()
+    }
+
+    fn find(&self, item: &Item, items: &[Item]) -> Vec<Found> {
+        self.cells(item)
+            .into_iter()
             .filter_map(|cell| {
                 // Of all strategies at once, so that no choice of one favours a classifier.
                 let (value, by_seed) = match &self.strategy {
                     None => (cell.union, cell.ran.seeds.iter().map(|seed| seed.union).collect()),
                     Some(strategy) => (*cell.strategies.get(strategy)?, Vec::new()),
                 };
-                let clean = clean_cells(items)
-                    .filter(|clean| clean.row == cell.row && clean.classifier == cell.classifier);
                 Some(Found {
                     place: match cell.train_epsilon {
                         Some(_) => format!("{} at {}", cell.row, cell.epsilon),
@@ -191,10 +210,37 @@ impl Accuracy {
                     error: noise::of_images(value, cell.n).hypot(noise::of_seeds(&by_seed)),
                     seeds: cell.ran.seeds.len(),
                     records: cell.records.clone(),
-                    learned: clean.into_iter().all(has_learned),
+                    learned: cell_learned(items, cell),
                 })
             })
             .collect()
+    }
+}
+
+impl Gap {
+    fn find(&self, item: &Item, items: &[Item]) -> Vec<Found> {
+        let [first, second] = self.gap.each_ref().map(|classifier| {
+            let (item, attack) = (self.item.clone(), self.attack.clone());
+            Accuracy { item, classifier: classifier.clone(), attack, strategy: None, rows: None, at: self.at }
+        });
+        let partners = second.cells(item);
+        let gap = |cell: &TableCell| {
+            let partner =
+                partners.iter().find(|other| (&other.row, other.epsilon) == (&cell.row, cell.epsilon))?;
+            let seeds = cell.ran.seeds.iter().zip(&partner.ran.seeds);
+            let by_seed: Vec<f64> = seeds.map(|(one, other)| one.union - other.union).collect();
+            // As if the images of both were others, which is more than the noise of a difference on the same ones.
+            let images = [cell, partner].map(|cell| noise::of_images(cell.union, cell.n));
+            Some(Found {
+                place: cell.row.clone(),
+                value: cell.union - partner.union,
+                error: images[0].hypot(images[1]).hypot(noise::of_seeds(&by_seed)),
+                seeds: by_seed.len(),
+                records: cell.records.iter().chain(&partner.records).cloned().collect(),
+                learned: [cell, partner].into_iter().all(|cell| cell_learned(items, cell)),
+            })
+        };
+        first.cells(item).into_iter().filter_map(gap).collect()
     }
 }
 

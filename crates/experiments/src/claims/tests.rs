@@ -1,5 +1,14 @@
+use std::collections::BTreeMap;
+
+use robin_core::Norm;
+use robin_data::DatasetName;
+
 use crate::figure::{Axis, Bins, Figure, Panel, Shape};
 use crate::item::Value;
+use crate::plan::Ran;
+use crate::spec::Layout;
+use crate::table::{RanCell, Run, SeedResult, Table};
+use crate::{Profile, TableCell};
 
 use super::*;
 
@@ -9,6 +18,7 @@ fn histogram(name: &str, mean: f64) -> Bins {
         edges: vec![mean - 0.1, mean + 0.1],
         counts: vec![400],
         mean: Some(mean),
+        published_mean: None,
         apart: Vec::new(),
         records: vec![format!("record of {name}")],
     }
@@ -86,6 +96,92 @@ fn a_comparison_that_cannot_be_made_leaves_the_claim_undecided() {
     assert_eq!(found.verdict, Verdict::NotHeld, "one that fails is enough");
 }
 
+/// A table in which of 1,000 images so many withstand: by classifier and test budget, a number for each seed.
+fn table(numbers: &[(&str, &str, [f64; 3])]) -> Table {
+    let cell = |&(classifier, epsilon, by_seed): &(&str, &str, [f64; 3])| {
+        let mean = by_seed.iter().sum::<f64>() / 3.0;
+        let seeds = (0..).zip(by_seed).map(|(seed, union)| SeedResult { seed, accuracy: union, union });
+        TableCell {
+            dataset: DatasetName::Mnist,
+            model: "cnn2".to_owned(),
+            norm: Norm::L2,
+            epsilon: epsilon.parse().unwrap(),
+            classifier: classifier.to_owned(),
+            attack: "pgd10".to_owned(),
+            strategy: None,
+            strategies: BTreeMap::new(),
+            accuracy: mean,
+            union: mean,
+            n: 1_000,
+            low: mean,
+            high: mean,
+            published: None,
+            published_strategies: BTreeMap::new(),
+            row: "a row".to_owned(),
+            train_epsilon: Some("1.0".parse().unwrap()),
+            printed_epsilon: None,
+            stand_in: None,
+            beyond: false,
+            records: vec![format!("{classifier} at {epsilon}")],
+            ran: RanCell {
+                ran: Ran {
+                    model: "cnn2".to_owned(),
+                    width: 8,
+                    train_images: 1,
+                    test_images: 1_000,
+                    epochs: 1,
+                },
+                seeds: seeds.collect(),
+            },
+        }
+    };
+    Table {
+        item: "an-item".to_owned(),
+        profile: Profile::Quick,
+        layout: Layout::Gap,
+        cells: numbers.iter().map(cell).collect(),
+        comparisons: Vec::new(),
+        overlaps: Vec::new(),
+        run: Run {
+            title: String::new(),
+            comparable: false,
+            shrunk: Vec::new(),
+            seeds: vec![0, 1, 2],
+            device: String::new(),
+            machine: String::new(),
+            seconds: 0.0,
+            missing: 0,
+            notes: Vec::new(),
+        },
+    }
+}
+
+#[test]
+fn a_lead_is_compared_between_budgets() {
+    const GROWS: &str = "{ left = { item = \"an-item\", gap = [\"robin\", \"multiclass\"], attack = \"pgd10\", at = \"largest\" }, test = { above = 0.0 }, right = { item = \"an-item\", gap = [\"robin\", \"multiclass\"], attack = \"pgd10\", at = \"training\" } }";
+    let of = |beyond: [f64; 3]| {
+        let numbers = [
+            ("robin", "1.0", [0.5, 0.51, 0.49]),
+            ("multiclass", "1.0", [0.45, 0.46, 0.44]),
+            ("robin", "2.0", beyond),
+            ("multiclass", "2.0", [0.1; 3]),
+        ];
+        verdict(GROWS, 3, Item { table: Some(table(&numbers)), ..item(&[], 0.0, 0.0) })
+    };
+    // At 1.0 the lead is 0.05 for every seed.
+    let grown = of([0.4; 3]);
+    assert_eq!(grown.verdict, Verdict::Held, "{}", grown.numbers);
+    assert!(grown.numbers.starts_with("a row: 0.300 against 0.050"), "{}", grown.numbers);
+    assert_eq!(grown.records.len(), 4);
+    let shrunk = of([0.06; 3]);
+    assert_eq!(shrunk.verdict, Verdict::NotHeld, "{}", shrunk.numbers);
+    let hardly = of([0.17; 3]);
+    assert_eq!(hardly.verdict, Verdict::Undecided, "{}", hardly.numbers);
+    // The same mean as the first, and no two seeds alike.
+    let noisy = of([0.1, 0.7, 0.4]);
+    assert_eq!(noisy.verdict, Verdict::Undecided, "{}", noisy.numbers);
+}
+
 #[test]
 fn every_claim_has_a_verdict_without_any_number() {
     let found = judge(&[]).unwrap();
@@ -109,7 +205,9 @@ fn every_claim_is_about_items_that_there_are() {
                 let name = select["item"].as_str().unwrap();
                 let spec = crate::Spec::named(name).unwrap();
                 asked += 1;
-                if let Some(classifier) = select.get("classifier").and_then(|c| c.as_str()) {
+                let gap = select.get("gap").and_then(|gap| gap.as_array()).into_iter().flatten();
+                for classifier in select.get("classifier").into_iter().chain(gap) {
+                    let classifier = classifier.as_str().unwrap();
                     assert!(
                         spec.classifiers.iter().any(|known| known.name == classifier),
                         "{name}: {classifier}"

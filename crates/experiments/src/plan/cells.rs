@@ -81,7 +81,7 @@ impl Builder<'_> {
         }
         let resolved: Vec<Resolved<'_>> = rows
             .into_iter()
-            .map(|row| resolve(spec, row, self.request.profile, loader))
+            .map(|row| resolve(spec, row, (self.request.profile, self.request.device), loader))
             .collect::<Result<_>>()?;
         let mut item =
             Item { spec, seeds, networks: HashMap::new(), places: Vec::new(), shrunk_attacks: Vec::new() };

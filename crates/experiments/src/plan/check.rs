@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::cells::fault;
-use crate::spec::{Column, Row, Spec, Transfer};
+use crate::spec::{Column, PrintedOverlap, Row, Spec, StudySpec, Transfer};
 use crate::{Profile, Result};
 
 /// Refuses an item that names what there is not, or says a thing twice.
@@ -108,6 +108,22 @@ fn published(spec: &Spec, row: &Row) -> Result<(), String> {
         && printed.test.len() != tests
     {
         return Err(format!("{} printed test budgets for {tests}", printed.test.len()));
+    }
+    if let Some(PrintedOverlap { n, broken, both }) = row.published_overlap {
+        if spec.overlaps.len() != 1 {
+            return Err(format!("published_overlap with {} pairs of strategies", spec.overlaps.len()));
+        }
+        if broken.iter().any(|&broken| broken > n || both > broken) {
+            return Err(format!("published_overlap: {both} in {broken:?} in {n} cannot be"));
+        }
+    }
+    if let Some(mean) = row.published_coherence {
+        if !matches!(spec.study, Some(StudySpec::Coherence { .. })) {
+            return Err("published_coherence of an item that does not measure it".to_owned());
+        }
+        if !(-1.0..=1.0).contains(&mean) {
+            return Err(format!("published_coherence = {mean} is no cosine"));
+        }
     }
     let legal = |place: &str, values: &[f64]| match values.iter().find(|value| !(0.0..=1.0).contains(*value))
     {

@@ -7,8 +7,8 @@ use robin_data::{Dataset, DatasetName, Source, Split};
 use robin_nn::Graph;
 
 use super::{PlannedRow, Ran, Request};
-use crate::spec::{ClassifierSpec, DataPlace, Recipe, Row, Shrink, Spec};
-use crate::{Error, Profile, Result};
+use crate::spec::{ClassifierSpec, DataPlace, ProfileSpec, Recipe, Row, Shrink, Spec};
+use crate::{Device, Error, Profile, Result};
 
 /// A row with everything that its cells need.
 pub(super) struct Resolved<'a> {
@@ -68,7 +68,7 @@ impl Loader {
 pub(super) fn resolve<'a>(
     spec: &'a Spec,
     row: &Row,
-    profile: Profile,
+    (profile, device): (Profile, Device),
     loader: &mut Loader,
 ) -> Result<Resolved<'a>> {
     let fault = |place: String, reason: String| Error::Setting { item: spec.item.clone(), place, reason };
@@ -77,21 +77,9 @@ pub(super) fn resolve<'a>(
         fault(format!("row {}", row.label()), format!("no recipe {:?} (one of: {names})", row.recipe))
     })?;
     let section = spec.profile(profile);
-    let (shrink, place) = match section {
-        None => (Shrink::default(), String::new()),
-        Some(section) => {
-            let general = section.datasets.get(&row.dataset).ok_or_else(|| {
-                fault(format!("[{profile}]"), format!("says nothing about data set {}", row.dataset))
-            })?;
-            let place = format!("[{profile}.datasets.{}]", row.dataset);
-            match section.models.get(&row.model) {
-                None => (general.clone(), place),
-                Some(special) => {
-                    (general.with(special), format!("{place} with [{profile}.models.{}]", row.model))
-                }
-            }
-        }
-    };
+    let on_gpu = device.ordinal().is_some();
+    let (shrink, place) = shrink(section, row, recipe, (profile, on_gpu))
+        .map_err(|reason| fault(format!("[{profile}]"), reason))?;
 
     let mut shrunk = Vec::new();
     let mut smaller = |what: &str, asked: Option<usize>, full: usize| match asked {
@@ -149,6 +137,26 @@ pub(super) fn resolve<'a>(
     let classifiers = spec.classifiers.iter().map(|classifier| ran_by(classifier, row, &ran)).collect();
     let planned = PlannedRow { row: row.clone(), ran, classifiers, shrunk };
     Ok(Resolved { planned, recipe, train, test, measured })
+}
+
+/// What `section` says of the row, on a GPU or not, and where it says so.
+pub(super) fn shrink(
+    section: Option<&ProfileSpec>,
+    row: &Row,
+    recipe: &Recipe,
+    (profile, on_gpu): (Profile, bool),
+) -> Result<(Shrink, String), String> {
+    let Some(section) = section else { return Ok((Shrink::default(), String::new())) };
+    if let (Some(gpu), true) = (section.gpu, on_gpu) {
+        return Ok((gpu.of(recipe.epochs), format!("[{profile}.gpu]")));
+    }
+    let general = section.datasets.get(&row.dataset);
+    let general = general.ok_or_else(|| format!("says nothing about data set {}", row.dataset))?;
+    let place = format!("[{profile}.datasets.{}]", row.dataset);
+    Ok(match section.models.get(&row.model) {
+        None => (general.clone(), place),
+        Some(special) => (general.with(special), format!("{place} with [{profile}.models.{}]", row.model)),
+    })
 }
 
 /// What `classifier` makes of the row's sizes; `None` if the row has not got it.

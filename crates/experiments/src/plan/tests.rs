@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use robin_data::{DatasetName, Sampling};
 
+use crate::plan::resolve::shrink;
 use crate::plan::{Plan, PlannedItem, Request, Work};
 use crate::record::Kind;
 use crate::{Error, Profile, Spec};
@@ -443,6 +444,23 @@ fn items_share_their_cells() {
     assert_eq!(both.items.len(), 2);
     let places = |item: usize| both.items[item].places.iter().map(|(_, cell)| *cell).collect::<Vec<_>>();
     assert_eq!(places(0), places(1));
+}
+
+#[test]
+fn on_a_gpu_quick_has_full_width_and_data_and_a_quarter_of_the_epochs() {
+    let spec = Texts::usual().spec().unwrap();
+    let shrunk = |label: &str, profile, on_gpu| {
+        let row = spec.rows.iter().find(|row| row.label() == label).unwrap();
+        shrink(spec.profile(profile), row, &spec.recipes[&row.recipe], (profile, on_gpu)).unwrap().0
+    };
+    for (row, epochs) in [("mnist/cnn2/l2", 5), ("cifar10/resnet18/linf", 20), ("cifar10/resnet50/l2", 38)] {
+        let on_gpu = shrunk(row, Profile::Quick, true);
+        assert_eq!(on_gpu.epochs, Some(epochs), "{row}");
+        assert_eq!((on_gpu.width, on_gpu.train_images, on_gpu.test_images), (None, None, None), "{row}");
+        assert!(shrunk(row, Profile::Quick, false).width.is_some(), "{row}");
+        // What proves that the path works is small wherever it runs.
+        assert!(shrunk(row, Profile::Smoke, true).train_images.is_some(), "{row}");
+    }
 }
 
 #[test]

@@ -25,6 +25,24 @@ pub struct ProfileSpec {
     /// By the attack's name in the spec.
     #[serde(default)]
     pub attacks: BTreeMap<String, AttackShrink>,
+    /// On a GPU in place of what `datasets` and `models` say.
+    #[serde(default)]
+    pub gpu: Option<GpuShrink>,
+}
+
+/// What a profile shrinks on a GPU: architectures, widths and images are the row's.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuShrink {
+    /// Share of the recipe's passes over the training set, rounded up.
+    pub epochs: f64,
+}
+
+impl GpuShrink {
+    /// As a [`Shrink`] of a recipe with so many epochs; a share that does not shrink them is left to whoever applies it.
+    pub fn of(self, epochs: usize) -> Shrink {
+        Shrink { epochs: Some((epochs as f64 * self.epochs).ceil() as usize), ..Shrink::default() }
+    }
 }
 
 impl ProfileSpec {

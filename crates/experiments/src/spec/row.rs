@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use robin_core::{Budget, Epsilon, Norm};
 use robin_data::DatasetName;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Profile;
 
@@ -46,6 +46,24 @@ pub struct Row {
     /// Printed accuracy by classifier, column and strategy, one for each of `test`.
     #[serde(default)]
     pub published_strategies: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<f64>>>>,
+    /// Printed counts of what the item's two strategies break.
+    #[serde(default)]
+    pub published_overlap: Option<PrintedOverlap>,
+    /// Printed mean coherence of ROBIN's arms.
+    #[serde(default)]
+    pub published_coherence: Option<f64>,
+}
+
+/// Examples that two strategies break, clean errors included, as the paper prints them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrintedOverlap {
+    /// Examples.
+    pub n: usize,
+    /// Broken by each.
+    pub broken: [usize; 2],
+    /// Broken by both.
+    pub both: usize,
 }
 
 /// Budgets in the paper's own scale.

@@ -136,6 +136,7 @@ impl Drawing<'_> {
                 }
                 if let Some(mut bins) = pooled {
                     bins.mean = (measured.1 > 0).then(|| measured.0 / measured.1 as f64);
+                    bins.published_mean = row.row.published_coherence.filter(|_| compared == Compared::Arms);
                     sets.push(bins);
                 }
             }
@@ -204,6 +205,7 @@ impl Pooled {
             edges: histogram.edges,
             counts: histogram.counts,
             mean: (count > 0).then(|| self.values.iter().sum::<f64>() / count as f64),
+            published_mean: None,
             apart: vec![
                 apart("clean errors, in the first bin", self.clean_errors),
                 apart("no perturbation found", self.censored),
@@ -252,6 +254,7 @@ fn histogram(name: &str, summary: &Summary, record: String) -> Bins {
         edges: summary.histogram.edges.clone(),
         counts: summary.histogram.counts.clone(),
         mean: summary.mean,
+        published_mean: None,
         apart: vec![
             apart("zero gradient", summary.zero_gradient),
             apart("gradient not finite", summary.not_finite),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::number::{At, Found, accuracy, broken_by_any, mean};
 use crate::plan::{Place, PlannedItem};
 use crate::run::Broken;
-use crate::spec::{Column, StrategySpec};
+use crate::spec::{Column, PrintedOverlap, StrategySpec};
 use crate::{Error, Result};
 
 /// Two classifiers under the same attack, on the same images. Each is judged by the examples that withstand all of its
@@ -55,6 +55,9 @@ pub struct Overlap {
     pub broken: [usize; 2],
     /// Broken by both, clean errors included.
     pub both: usize,
+    /// What the paper prints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<PrintedOverlap>,
     /// Keys of the evaluations behind it.
     pub records: Vec<String>,
 }
@@ -139,6 +142,7 @@ fn overlap(
         clean_errors: 0,
         broken: [0; 2],
         both: 0,
+        published: item.rows[place.row].row.published_overlap,
         records: Vec::new(),
     };
     for &seed in &item.seeds {

@@ -34,13 +34,15 @@ pub(super) fn draw(area: &Area<'_>, panel: &Panel, all: &[Bins], hits: &mut Vec<
         chart.draw_series([Polygon::new(outline.clone(), colour.mix(0.3))])?;
         let line = colour.stroke_width((1.6 * f64::from(UNIT)) as u32);
         chart.draw_series([PathElement::new(outline, line)])?;
-        if let Some(mean) = bins.mean {
-            let (low, high) = (y.low, y.high);
-            let dashes = (0..20).map(|dash| {
-                let from = low + (high - low) * f64::from(dash) / 20.0;
-                vec![(mean, from), (mean, from + (high - low) / 33.0)]
+        // Ours dashed, the paper's dotted.
+        for (mean, pieces, share) in [(bins.mean, 20, 0.6), (bins.published_mean, 50, 0.3)] {
+            let Some(mean) = mean else { continue };
+            let length = (y.high - y.low) / f64::from(pieces);
+            let pieces = (0..pieces).map(|piece| {
+                let from = y.low + length * f64::from(piece);
+                vec![(mean, from), (mean, from + share * length)]
             });
-            chart.draw_series(dashes.map(|dash| PathElement::new(dash, line)))?;
+            chart.draw_series(pieces.map(|piece| PathElement::new(piece, line)))?;
         }
     }
     // One place to point at for every bin: all histograms that have it, so that none hides another.

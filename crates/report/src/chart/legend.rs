@@ -41,7 +41,10 @@ fn entries(panel: &Panel) -> Vec<Entry> {
                 let left_out = bins.apart.iter().filter(|apart| apart.count > 0);
                 let apart: String =
                     left_out.map(|apart| format!(", {}: {}", apart.why, apart.count)).collect();
-                let name = format!("{}{}{apart}", bins.name, mean.unwrap_or_default());
+                let published =
+                    bins.published_mean.map(|mean| format!(", published {} (dotted)", short(mean)));
+                let means = [mean, published].into_iter().flatten().collect::<String>();
+                let name = format!("{}{means}{apart}", bins.name);
                 Entry { name, sign: Sign::Area(class(at)) }
             })
             .collect(),

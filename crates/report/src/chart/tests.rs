@@ -47,6 +47,7 @@ pub(crate) fn histogram_panel() -> Panel {
             .map(|at| (100.0 * (-((f64::from(at) / 20.0 - middle) / 0.15).powi(2)).exp()) as u64)
             .collect(),
         mean: Some(middle),
+        published_mean: Some(0.5),
         apart: vec![Apart { why: "left out".to_owned(), count: 7 }],
         records: Vec::new(),
     };

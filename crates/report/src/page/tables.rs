@@ -4,7 +4,7 @@ use robin_experiments::{Table, TableCell};
 
 use crate::error::Result;
 use crate::sheet::{Entry, Heading, Number, Sheet};
-use crate::table::{duration, number};
+use crate::table::{duration, number, printed};
 
 pub(super) struct TableView<'a> {
     pub(super) comparable: bool,
@@ -114,9 +114,10 @@ impl<'a> TableView<'a> {
                         || "nothing to compare".to_owned(),
                         |share| format!("{:.1}% of the former are among the latter", 100.0 * share),
                     );
+                    let published = found.published.as_ref().map(|published| format!(" (published: {})", printed(published)));
                     format!(
                         "{}, {}, {} at {}: {first} breaks {}, {second} {}, both {} (of {} images, {} clean errors \
-                         counted by each): {inside}",
+                         counted by each): {inside}{}",
                         found.row,
                         found.classifier,
                         found.attack,
@@ -126,6 +127,7 @@ impl<'a> TableView<'a> {
                         found.both,
                         found.n,
                         found.clean_errors,
+                        published.unwrap_or_default(),
                     )
                 })
                 .collect(),
