@@ -87,7 +87,7 @@ pub use minimal::{MinimalAttack, Smallest, WithinBudget};
 pub use pgd::Pgd;
 pub use random_noise::RandomNoise;
 pub use square::{Reach, Square};
-pub use start::{Start, l2_offset};
+pub use start::Start;
 pub use transfer::{Aim, Transferred, transfer};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

@@ -66,9 +66,8 @@ fn at_uniform_distance(budget: Budget, stream: &mut Stream, clean: &[f32], point
     budget.project_image(clean, point);
 }
 
-/// The step from the centre of an l2 ball of radius `epsilon` in `length` dimensions to a uniformly random point of it:
-/// what [`Start::UniformInBall`] adds to an image, for attacks that run on a device.
-pub fn l2_offset(epsilon: f64, stream: &mut Stream, length: usize) -> Vec<f64> {
+/// The step from the centre of an l2 ball of radius `epsilon` in `length` dimensions to a uniformly random point of it.
+fn l2_offset(epsilon: f64, stream: &mut Stream, length: usize) -> Vec<f64> {
     let mut offset = direction(stream, length);
     // `libm`, as in the stream's Gaussians: every platform gets the same bits.
     let radius = epsilon * libm::pow(f64::from(stream.uniform()), 1.0 / length as f64);

@@ -61,11 +61,6 @@ pub enum Error {
     /// A training step on a device without a data set.
     #[error("no data set was put on the device")]
     NoData,
-    /// A start that a device does not draw.
-    #[error(
-        "a uniform start in the l2 ball needs Gaussian numbers, which are drawn on the host: offsets are asked for"
-    )]
-    UniformStart,
     /// A device failed.
     #[cfg(feature = "cuda")]
     #[error(transparent)]

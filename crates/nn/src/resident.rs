@@ -5,7 +5,7 @@ use robin_core::{Budget, ExampleId, Seed};
 use crate::Result;
 
 /// A network that makes whole training steps on its own device. What it does is what the training loop does with the
-/// network's other functions, up to rounding; random numbers are the same, bit for bit.
+/// network's other functions, up to rounding; random integers and uniforms are the same, bit for bit.
 pub trait Resident {
     /// Puts the images u8 `[n, c, h, w]` of a data set there, in the place of any before.
     ///
@@ -70,7 +70,7 @@ pub struct ResidentCut {
 }
 
 /// PGD on the cross-entropy, final point.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct ResidentAttack {
     /// What no iterate exceeds.
     pub budget: Budget,
@@ -78,18 +78,8 @@ pub struct ResidentAttack {
     pub steps: usize,
     /// Length of a step in pixels.
     pub step_size: f64,
-    /// Where it begins.
-    pub start: ResidentStart,
-}
-
-/// Where an attack begins.
-#[derive(Debug, Clone)]
-pub enum ResidentStart {
-    /// Uniform in the linf ball: pixel number p of an image is draw number p of its stream under this seed.
-    Uniform(Seed),
-    /// The clean images moved by these numbers, `[rows, c * h * w]`: Gaussians are drawn on the host, for the same bits
-    /// everywhere.
-    Offsets(Vec<f64>),
+    /// Of the streams that it begins from, uniform in the ball.
+    pub start: Seed,
 }
 
 /// What a step found.

@@ -1,11 +1,8 @@
 //! Steps of a network that makes them on its own device.
 
-use rayon::prelude::*;
-use robin_attacks::{StepSize, l2_offset};
-use robin_core::crew::piece;
-use robin_core::{Budget, ExampleId, Norm, Purpose, Seed};
-use robin_data::{Dataset, Flip, Padding};
-use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentStart, ResidentStep};
+use robin_core::{ExampleId, Purpose, Seed};
+use robin_data::{Flip, Padding};
+use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentStep};
 
 use crate::step::perturbed_rows;
 use crate::{AttackMode, Config, Method, Outputs, Result, Tally};
@@ -34,7 +31,6 @@ impl Prepared {
     /// of the loop on the host.
     pub(crate) fn new(
         config: &Config,
-        data: &Dataset,
         (ids, labels): (&[ExampleId], Vec<u32>),
         count: usize,
         (step, seed): (usize, Seed),
@@ -49,10 +45,9 @@ impl Prepared {
         let (perturbed, attack) = match &config.method {
             Method::PgdAt { budget, steps, step_size, .. } if count > 0 => {
                 let rows = perturbed_rows(ids.len(), count, (step, seed));
-                let attacked: Vec<ExampleId> = rows.iter().map(|&row| ids[row]).collect();
-                let seed = seed.derive(Purpose::TrainingAttack, step as u64).derive(Purpose::AttackStart, 0);
-                let length = data.shape().iter().product();
-                (rows, Some(attack(*budget, (*steps, *step_size), &attacked, length, seed)?))
+                let start = seed.derive(Purpose::TrainingAttack, step as u64).derive(Purpose::AttackStart, 0);
+                let step_size = step_size.pixels(budget.epsilon, *steps)?;
+                (rows, Some(ResidentAttack { budget: *budget, steps: *steps, step_size, start }))
             }
             _ => (Vec::new(), None),
         };
@@ -65,7 +60,7 @@ impl Prepared {
             labels: &self.labels,
             cut: self.cut,
             perturbed: &self.perturbed,
-            attack: self.attack.clone(),
+            attack: self.attack,
             smoothing: config.label_smoothing,
             sgd: [rate, config.momentum, config.weight_decay],
         }
@@ -82,26 +77,11 @@ impl Prepared {
     }
 }
 
-fn attack(
-    budget: Budget,
-    (steps, step_size): (usize, StepSize),
-    ids: &[ExampleId],
-    length: usize,
-    seed: Seed,
-) -> Result<ResidentAttack> {
-    let start = match budget.norm {
-        Norm::Linf => ResidentStart::Uniform(seed),
-        Norm::L2 => {
-            let epsilon = budget.epsilon.get();
-            let draw = |&id: &ExampleId| l2_offset(epsilon, &mut seed.stream(id), length);
-            ResidentStart::Offsets(ids.par_iter().with_min_len(piece()).flat_map_iter(draw).collect())
-        }
-    };
-    Ok(ResidentAttack { budget, steps, step_size: step_size.pixels(budget.epsilon, steps)?, start })
-}
-
 #[cfg(test)]
 mod tests {
+    use robin_attacks::StepSize;
+    use robin_core::{Budget, Norm};
+
     use super::*;
     use crate::config::tests::paper;
     use crate::{AttackStart, Proportion, WeightAveraging};

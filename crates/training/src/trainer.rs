@@ -272,7 +272,7 @@ impl<'a> Trainer<'a> {
         let mapped = ids.iter().map(of).collect::<robin_data::Result<Vec<u32>>>()?;
         let seed = seed.derive(Purpose::Epoch, epoch as u64);
         let count = perturbed_count(config, epoch);
-        let prepared = Prepared::new(config, data, (ids, mapped), count, (step, seed))?;
+        let prepared = Prepared::new(config, (ids, mapped), count, (step, seed))?;
         let rate = config.learning_rate_at(epoch, step, self.batches.len());
         let resident = self.network.resident().expect("the caller asked for it");
         if !self.on_device {

@@ -2,13 +2,15 @@
 
 use robin_core::{Batch, Budget, ExampleId, Norm, Purpose, Seed, host};
 use robin_data::{Augmentation, Dataset, DatasetName, Flip, LabelMap, Padding, Source, Split};
-use robin_kernels::cuda::attack::start_linf;
+use robin_kernels::cuda::attack::{Ball, start};
 use robin_kernels::cuda::batches::{Cut, Images, Outside};
 
 use super::report::Finding;
 use super::subject::Subject;
 
-const EPSILON: &str = "8/255";
+/// Radii, and how far a pixel may be from the host's: draws are the same, Gaussians are made of them by the device's
+/// logarithm and cosine.
+const STARTS: [(Norm, &str, f64); 2] = [(Norm::Linf, "8/255", 0.0), (Norm::L2, "0.5", 1e-6)];
 
 pub(super) fn check(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     let data = Dataset::load(DatasetName::Cifar10, Split::Train, &Source::Embedded)?.take(300)?;
@@ -32,12 +34,20 @@ pub(super) fn check(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
             findings.push(differing(what, &found.to_vec()?, &expected));
             if padding == Padding::Zeros {
                 let seed = seed.derive(Purpose::AttackStart, 0);
-                let start = context.buffer(found.len())?;
-                let epsilon: robin_core::Epsilon = EPSILON.parse()?;
-                start_linf(&context, epsilon.get(), &found, &on_ids, seed.key(), &start)?;
-                let expected = uniform(&batch, &expected, seed)?;
-                let what = format!("uniform starts, {precision}: pixels that differ");
-                findings.push(differing(what, &start.to_vec()?, &expected));
+                for (norm, radius, allowed) in STARTS {
+                    let budget = Budget { norm, epsilon: radius.parse()? };
+                    let (epsilon, step) = (budget.epsilon.get(), 0.0);
+                    let ball = match norm {
+                        Norm::Linf => Ball::Linf { epsilon, step },
+                        Norm::L2 => Ball::L2 { epsilon, step },
+                    };
+                    let points = context.buffer(found.len())?;
+                    start(&context, ball, &found, &on_ids, seed.key(), &points)?;
+                    let what =
+                        format!("uniform starts in {norm}, {precision}: largest difference of a pixel");
+                    let expected = uniform(budget, &batch, &expected, seed);
+                    findings.push(Finding { what, found: distance(&points.to_vec()?, &expected), allowed });
+                }
             }
         }
     }
@@ -45,18 +55,33 @@ pub(super) fn check(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
 }
 
 /// Uniform in the ball, as `robin_attacks::start` has it.
-fn uniform(batch: &Batch, clean: &[f32], seed: Seed) -> anyhow::Result<Vec<f32>> {
-    let budget = Budget { norm: Norm::Linf, epsilon: EPSILON.parse()? };
+fn uniform(budget: Budget, batch: &Batch, clean: &[f32], seed: Seed) -> Vec<f32> {
     let (epsilon, length) = (budget.epsilon.get(), clean.len() / batch.len());
     let mut points = clean.to_vec();
     for ((point, clean), &id) in points.chunks_mut(length).zip(clean.chunks(length)).zip(&batch.ids) {
         let mut stream = seed.stream(id);
-        for (pixel, &c) in point.iter_mut().zip(clean) {
-            *pixel = (f64::from(c) + epsilon * f64::from(stream.symmetric())) as f32;
+        let mut moves: Vec<f64> = match budget.norm {
+            Norm::Linf => (0..length).map(|_| epsilon * f64::from(stream.symmetric())).collect(),
+            Norm::L2 => (0..length).map(|_| stream.gaussian()).collect(),
+        };
+        if budget.norm == Norm::L2 {
+            let size = moves.iter().map(|d| d * d).sum::<f64>().sqrt();
+            let scale = epsilon * f64::from(stream.uniform()).powf(1.0 / length as f64) / size;
+            moves.iter_mut().for_each(|d| *d *= scale);
+        }
+        for ((pixel, &c), d) in point.iter_mut().zip(clean).zip(moves) {
+            *pixel = (f64::from(c) + d) as f32;
         }
         budget.project_image(clean, point);
     }
-    Ok(points)
+    points
+}
+
+fn distance(found: &[f32], expected: &[f32]) -> f64 {
+    let pairs = found.iter().zip(expected);
+    pairs
+        .map(|(a, b)| f64::from((a - b).abs()))
+        .fold(0.0, |most, d| if d > most || d.is_nan() { d } else { most })
 }
 
 fn differing(what: String, found: &[f32], expected: &[f32]) -> Finding {

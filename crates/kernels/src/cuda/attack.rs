@@ -98,13 +98,15 @@ fn lengths(
     Ok(lengths)
 }
 
-/// Uniform points of the linf ball: pixel number p of an image is draw number p of the stream of its id under `key`.
+/// Uniform points of the ball around each clean image, in the box, from the stream of its id under `key`. In linf pixel number
+/// p is draw number p, bit for bit as on the host; in l2 pixel number p is made of draws 2p and 2p + 1 and the distance of
+/// the one after them, equal to the host's up to the device's logarithm and cosine.
 ///
 /// # Errors
 /// If the device fails.
-pub fn start_linf(
+pub fn start(
     context: &Context,
-    epsilon: f64,
+    ball: Ball,
     clean: &Buffer<f32>,
     ids: &Buffer<u32>,
     key: [u32; 2],
@@ -114,32 +116,35 @@ pub fn start_linf(
     let length = clean.len() / rows.max(1);
     check(length, &[clean, images]);
     assert!(rows * length == clean.len() && ids.len() == 2 * rows, "ids of {rows} images");
-    let count = rows * length.div_ceil(4);
-    // SAFETY: lengths were checked.
-    unsafe {
-        launch!(context, "start_linf", count;
-            clean, ids, key[0], key[1], epsilon, length as i32, count as i64, images)
+    let ([key0, key1], size) = (key, length as i32);
+    match ball {
+        Ball::Linf { epsilon, .. } => {
+            let count = rows * length.div_ceil(4);
+            // SAFETY: lengths were checked.
+            unsafe {
+                launch!(context, "start_linf", count;
+                    clean, ids, key0, key1, epsilon, size, count as i64, images)
+            }
+        }
+        Ball::L2 { epsilon, .. } => {
+            let draws = context.buffer(clean.len())?;
+            let count = rows * length.div_ceil(2);
+            // SAFETY: there is a draw for each pixel.
+            unsafe { launch!(context, "gaussians", count; ids, key0, key1, size, count as i64, &draws) }?;
+            let scales = lengths(context, &draws, None, length)?;
+            // SAFETY: there is a length for each row.
+            unsafe {
+                launch!(context, "ball_scales", rows;
+                    ids, key0, key1, epsilon, size, rows as i64, &scales)
+            }?;
+            let count = images.len();
+            // SAFETY: as above.
+            unsafe {
+                launch!(context, "move_scaled", count; clean, &draws, &scales, size, count as i64, images)
+            }?;
+            project(context, ball, images, clean, length)
+        }
     }
-}
-
-/// The clean images moved by `offsets` (drawn on the host), projected.
-///
-/// # Errors
-/// If the device fails.
-pub fn start_offset(
-    context: &Context,
-    ball: Ball,
-    clean: &Buffer<f32>,
-    offsets: &Buffer<f64>,
-    images: &Buffer<f32>,
-    length: usize,
-) -> Result<()> {
-    check(length, &[clean, images]);
-    assert_eq!(offsets.len(), images.len(), "offsets");
-    let count = images.len();
-    // SAFETY: lengths were checked.
-    unsafe { launch!(context, "start_offset", count; clean, offsets, count as i64, images) }?;
-    project(context, ball, images, clean, length)
 }
 
 fn check(length: usize, buffers: &[&Buffer<f32>]) {

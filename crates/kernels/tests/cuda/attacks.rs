@@ -73,16 +73,49 @@ fn a_gradient_that_is_no_number_is_not_hidden() {
     }
 }
 
+/// Uniform by volume: size^d is uniform with mean 1/2, and no direction is preferred.
 #[test]
-fn offsets_are_projected() {
+fn l2_starts_fill_the_ball_and_depend_on_their_ids_alone() {
+    const ROWS: usize = 1_000;
+    const PIXELS: usize = 21; // the last block of draws is not full
     let Some(context) = context() else { return };
-    let clean = context.upload(&[0.5_f32; LENGTH]).unwrap();
-    let offsets = context.upload(&[0.5_f64; LENGTH]).unwrap();
-    let images = context.buffer(LENGTH).unwrap();
-    let ball = Ball::L2 { epsilon: 1.0, step: 0.0 };
-    attack::start_offset(&context, ball, &clean, &offsets, &images, LENGTH).unwrap();
+    let clean = context.upload(&[0.5_f32; ROWS * PIXELS]).unwrap();
+    let ids: Vec<u32> = (0..ROWS as u32).flat_map(|row| [row / 2, row % 2]).collect();
+    let start = |ids: &[u32], clean, images: &_| {
+        let ball = Ball::L2 { epsilon: 0.4, step: 0.0 };
+        attack::start(&context, ball, clean, &context.upload(ids).unwrap(), [3, 4], images).unwrap();
+    };
+    let images = context.buffer(ROWS * PIXELS).unwrap();
+    start(&ids, &clean, &images);
     let found = images.to_vec().unwrap();
-    assert!((size(&found, &[0.5; LENGTH]) - 1.0).abs() < 1e-6);
+    let sizes = found.chunks(PIXELS).map(|row| size(row, &[0.5; PIXELS]) / 0.4);
+    let shares: Vec<f64> = sizes.map(|size| size.powi(PIXELS as i32)).collect();
+    assert!(shares.iter().all(|share| *share <= 1.0 + 1e-4));
+    let mean = shares.iter().sum::<f64>() / ROWS as f64;
+    assert!((mean - 0.5).abs() < 5.0 / (12.0 * ROWS as f64).sqrt(), "{mean}");
+    for pixel in 0..PIXELS {
+        let moves = found.iter().skip(pixel).step_by(PIXELS).map(|x| f64::from(*x) - 0.5);
+        let mean = moves.sum::<f64>() / ROWS as f64;
+        let deviation = 0.4 / (PIXELS as f64 + 2.0).sqrt();
+        assert!(mean.abs() < 5.0 * deviation / (ROWS as f64).sqrt(), "pixel {pixel}: {mean}");
+    }
+    let two = context.buffer(2 * PIXELS).unwrap();
+    start(&[ids[10..12].to_vec(), ids[..2].to_vec()].concat(), &clean.first(2 * PIXELS).unwrap(), &two);
+    assert_eq!(two.to_vec().unwrap(), [&found[5 * PIXELS..6 * PIXELS], &found[..PIXELS]].concat());
+    assert_ne!(found[..PIXELS], found[PIXELS..2 * PIXELS], "copies of an example differ");
+}
+
+#[test]
+fn starts_stay_in_the_box() {
+    let Some(context) = context() else { return };
+    let clean = context.upload(&[0.01_f32; 2 * LENGTH]).unwrap();
+    let ids = context.upload(&[0, 0, 1, 0]).unwrap();
+    for ball in [Ball::Linf { epsilon: 0.5, step: 0.0 }, Ball::L2 { epsilon: 5.0, step: 0.0 }] {
+        let images = context.buffer(2 * LENGTH).unwrap();
+        attack::start(&context, ball, &clean, &ids, [1, 2], &images).unwrap();
+        let found = images.to_vec().unwrap();
+        assert!(found.iter().all(|x| (0.0..=1.0).contains(x)) && found.contains(&0.0), "{ball:?}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use robin_kernels::cuda::learning::CrossEntropy;
 use robin_kernels::cuda::{Buffer, Context, Recording};
 
 use super::frozen::Frozen;
-use crate::resident::{ResidentAttack, ResidentStart};
-use crate::{Error, Result};
+use crate::Result;
+use crate::resident::ResidentAttack;
 
 /// A training attack on batches of one size: its network, its images, and memory of its own that a recording writes to.
 pub(super) struct Attack {
@@ -48,19 +48,20 @@ impl Attack {
         network: &Frozen,
         clean: &Buffer<f32>,
         (ids, labels): (&[ExampleId], &[u32]),
-        attack: &ResidentAttack,
+        ResidentAttack { steps, start, .. }: &ResidentAttack,
     ) -> Result<&Buffer<f32>> {
         self.frozen.copy_from(network)?;
         self.clean.copy_from(clean)?;
         self.labels.fill_from(labels)?;
-        self.start(ids, &attack.start)?;
-        let mut left = attack.steps;
+        let context = &self.frozen.context;
+        let ids = context.upload(&words(ids))?;
+        attack::start(context, self.ball, &self.clean, &ids, start.key(), &self.images)?;
+        let mut left = *steps;
         if self.step.is_none() && left > 0 {
             // Made once before it is recorded, so that its memory is there and algorithms are chosen.
             self.make_step()?;
             left -= 1;
             if left > 0 {
-                let context = &self.frozen.context;
                 self.step = context.record(|| self.make_step())?;
             }
         }
@@ -72,23 +73,6 @@ impl Attack {
             }
         }
         Ok(&self.images)
-    }
-
-    fn start(&self, ids: &[ExampleId], start: &ResidentStart) -> Result<()> {
-        let context = &self.frozen.context;
-        let length = self.clean.len() / self.rows;
-        match (start, self.ball) {
-            (ResidentStart::Uniform(seed), Ball::Linf { epsilon, .. }) => {
-                let ids = context.upload(&words(ids))?;
-                attack::start_linf(context, epsilon, &self.clean, &ids, seed.key(), &self.images)?;
-            }
-            (ResidentStart::Uniform(_), Ball::L2 { .. }) => return Err(Error::UniformStart),
-            (ResidentStart::Offsets(offsets), ball) => {
-                let offsets = context.upload(offsets)?;
-                attack::start_offset(context, ball, &self.clean, &offsets, &self.images, length)?;
-            }
-        }
-        Ok(())
     }
 
     fn make_step(&self) -> Result<()> {

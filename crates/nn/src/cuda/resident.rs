@@ -8,7 +8,7 @@ use robin_kernels::cuda::learning::{CrossEntropy, Sgd};
 use super::attack::{Attack, words};
 use super::network::CudaNetwork;
 use super::training::Training;
-use crate::resident::{Outcome, Resident, ResidentAttack, ResidentStart, ResidentStep};
+use crate::resident::{Outcome, Resident, ResidentAttack, ResidentStep};
 use crate::{Error, Result};
 
 /// Training attacks run on multiples of so many images.
@@ -107,12 +107,6 @@ impl CudaNetwork {
         let ids: Vec<ExampleId> = rows.iter().map(|&row| step.ids[row]).collect();
         let labels: Vec<u32> = rows.iter().map(|&row| step.labels[row]).collect();
         let rows: Vec<u32> = rows.into_iter().map(|row| row as u32).collect();
-        let mut attack = attack.clone();
-        if let ResidentStart::Offsets(offsets) = &mut attack.start {
-            let first = offsets[..length].to_vec();
-            (0..padding).for_each(|_| offsets.extend_from_slice(&first));
-        }
-        let attack = &attack;
         let network = self.frozen()?;
         let clean = batches::gather(&self.context, images, &rows, length)?;
         if !self.attack.as_ref().is_some_and(|known| known.serves(attack, rows.len())) {

@@ -5,7 +5,7 @@ use robin_kernels::cuda::{Precision, Selection};
 use super::plan::{Operation, Plan};
 use super::{Cuda, name};
 use crate::executor::Executor;
-use crate::resident::{ResidentAttack, ResidentCut, ResidentStart, ResidentStep};
+use crate::resident::{ResidentAttack, ResidentCut, ResidentStep};
 use crate::{Bias, Convolution, Graph, Parameters};
 
 fn same(channels: usize) -> Convolution {
@@ -59,7 +59,7 @@ fn a_step_that_cannot_be_made_moves_nothing() {
     let ids = [ExampleId::first(0), ExampleId::first(1)];
     let seed = robin_core::Seed::new(2);
     let budget = robin_core::Budget { norm: robin_core::Norm::Linf, epsilon: "0.1".parse().unwrap() };
-    let attack = ResidentAttack { budget, steps: 1, step_size: 0.1, start: ResidentStart::Uniform(seed) };
+    let attack = ResidentAttack { budget, steps: 1, step_size: 0.1, start: seed };
     let step = ResidentStep {
         ids: &ids,
         labels: &[0, 1],

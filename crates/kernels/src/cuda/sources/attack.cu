@@ -71,8 +71,32 @@ KERNEL start_linf(const float *clean, const u32 *ids, u32 key0, u32 key1, double
     }
 }
 
-// The clean image moved by numbers that were drawn on the host.
-KERNEL start_offset(const float *clean, const double *offsets, i64 count, float *images) {
+// Standard normals (Box and Muller 1958), rounded: number j of a row from draws 2j and 2j + 1 of its stream. Logarithm and
+// cosine are the device's, whose last bits are its own.
+KERNEL gaussians(const u32 *ids, u32 key0, u32 key1, int length, i64 count, float *draws) {
     FOR_EACH(at, count);
-    images[at] = (float)((double)clean[at] + offsets[at]);
+    u32 blocks = (length + 1) / 2, row = at / blocks, block = at % blocks;
+    words w = philox(key0, key1, block, ids[2 * row], ids[2 * row + 1], 0);
+    for (int k = 0; k < 2 && 2 * block + k < length; k++) {
+        double radius = 1.0 - (double)unit(w.v[2 * k]);  // in (0, 1]: the logarithm is finite
+        double angle = 2.0 * 3.14159265358979323846 * (double)unit(w.v[2 * k + 1]);
+        draws[row * length + 2 * block + k] = (float)(sqrt(-2.0 * log(radius)) * cos(angle));
+    }
+}
+
+// Of each row's draws, in place of their length, what makes them a uniformly random point of the ball: its distance is
+// epsilon * u^(1 / length), u the draw after the row's. Draws that are all zero move nothing.
+KERNEL ball_scales(const u32 *ids, u32 key0, u32 key1, double epsilon, int length, i64 count, double *lengths) {
+    FOR_EACH(row, count);
+    u32 place = 2 * (u32)length;
+    words w = philox(key0, key1, place / 4, ids[2 * row], ids[2 * row + 1], 0);
+    double size = lengths[row], u = unit(w.v[place % 4]);
+    lengths[row] = size > 0.0 ? epsilon * pow(u, 1.0 / length) / size : 0.0;
+}
+
+// The clean image moved by its draws.
+KERNEL move_scaled(const float *clean, const float *draws, const double *scales, int length, i64 count,
+                   float *images) {
+    FOR_EACH(at, count);
+    images[at] = (float)((double)clean[at] + scales[at / length] * (double)draws[at]);
 }

@@ -102,5 +102,7 @@ HELPER u32 below(stream *s, u32 bound) {
         if ((u32)product >= threshold) return (u32)(product >> 32);
     }
 }
+// Uniform in [0, 1), 24 bits.
+HELPER float unit(u32 bits) { return (float)(bits >> 8) * (1.0f / 16777216.0f); }
 // Uniform in [-1, 1), 24 bits.
-HELPER float symmetric(u32 bits) { return 2.0f * ((float)(bits >> 8) * (1.0f / 16777216.0f)) - 1.0f; }
+HELPER float symmetric(u32 bits) { return 2.0f * unit(bits) - 1.0f; }
