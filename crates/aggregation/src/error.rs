@@ -108,6 +108,9 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// A device that failed while networks were joined on it.
+    #[error(transparent)]
+    Device(#[from] robin_core::Error),
     /// A decision asked of scores that do not carry it.
     #[error(
         "this aggregate votes or routes: its decision cannot be read off its scores, only predicted from images"

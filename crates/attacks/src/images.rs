@@ -47,9 +47,18 @@ impl Images {
     }
 
     /// Row-major.
-    #[cfg(test)]
     pub(crate) fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// Other images of the same shape.
+    pub(crate) fn with_values(&self, values: Vec<f32>) -> Result<Self> {
+        let found = values.len();
+        if found != self.values.len() {
+            let expected = format!("{} values, those of {:?}", self.values.len(), self.dims);
+            return Err(Error::Shape { what: "images", found: vec![found], expected });
+        }
+        Ok(Self { values, dims: self.dims.clone(), length: self.length })
     }
 
     pub(crate) fn row(&self, row: usize) -> &[f32] {

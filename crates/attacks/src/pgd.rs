@@ -4,8 +4,8 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use robin_core::attack::Ruling;
 use robin_core::{
-    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Objective, Result,
-    Seed, Target,
+    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Climb, Columns, Error, Objective,
+    Result, Seed, Target,
 };
 
 use crate::Start;
@@ -110,6 +110,30 @@ impl Pgd {
             .for_each(|(row, _)| zero_gradient(row));
     }
 
+    /// The run, made by the classifier where its networks are; `None` if it does not.
+    fn run_on_device(
+        &self,
+        target: &Target<'_>,
+        objective: &dyn Objective,
+        clean: &Images,
+        start: &Images,
+    ) -> Result<Option<Run>> {
+        let (Some(climber), Some(formula)) = (target.model.climber(), objective.formula()) else {
+            return Ok(None);
+        };
+        target.cancel.check()?;
+        let Self { budget, steps, step_size, .. } = *self;
+        let (clean, from) = (clean.values(), start.values());
+        let climb = Climb { budget, steps, step_size, clean, start: from, formula: &formula };
+        let Some(found) = climber.climb(&climb)? else { return Ok(None) };
+        Ok(Some(Run {
+            best: Best { images: start.with_values(found.best)?, values: found.best_values },
+            last: start.with_values(found.last)?,
+            last_values: found.last_values,
+            zero_gradients: found.zero_gradients,
+        }))
+    }
+
     /// One run from `start` for one objective.
     fn run(
         &self,
@@ -118,6 +142,9 @@ impl Pgd {
         clean: &Images,
         start: Images,
     ) -> Result<Run> {
+        if let Some(run) = self.run_on_device(target, objective, clean, &start)? {
+            return Ok(run);
+        }
         let mut images = start;
         let mut best = Best { images: images.clone(), values: Vec::new() };
         let mut zero_gradients = Vec::new();

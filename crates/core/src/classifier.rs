@@ -2,7 +2,7 @@
 
 use candle_core::{Tensor, Var};
 
-use crate::{Columns, Error, Result, Scores};
+use crate::{Climber, Columns, Error, Result, Scores};
 
 /// A trained classifier in evaluation mode, read-only.
 ///
@@ -50,6 +50,11 @@ pub trait Classifier: Send + Sync {
     /// How many networks one example's `columns` cost: 1, or the arms involved.
     fn networks(&self, _columns: &Columns) -> u32 {
         1
+    }
+
+    /// What makes PGD's steps where the networks are, if something does.
+    fn climber(&self) -> Option<&dyn Climber> {
+        None
     }
 }
 

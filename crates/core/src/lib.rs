@@ -1,7 +1,7 @@
 //! The vocabulary of ROBIN: what an attack needs to know about a classifier, and nothing else.
 //!
 //! Reading order: [`classifier`] (what an attacker sees), [`objective`] (what it raises), [`attack`] (who
-//! moves the images), [`budget`] (how far), [`seed`] (where random numbers come from).
+//! moves the images), [`climb`] (who moves them elsewhere), [`budget`] (how far), [`seed`] (where random numbers come from).
 //!
 //! Invariant: this crate knows no architecture, no file format, no clock and no command line.
 
@@ -10,6 +10,7 @@ pub mod batch;
 pub mod budget;
 pub mod cancel;
 pub mod classifier;
+pub mod climb;
 pub mod crew;
 pub mod epsilon;
 pub mod error;
@@ -24,6 +25,7 @@ pub use batch::{Batch, ExampleId};
 pub use budget::Budget;
 pub use cancel::CancelToken;
 pub use classifier::{Classifier, Pass};
+pub use climb::{Climb, Climbed, Climber, Formula, Terms};
 pub use epsilon::Epsilon;
 pub use error::{Error, Result};
 pub use norm::Norm;

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::{Classifier, Columns, Result, Scores};
+use crate::{Classifier, Columns, Formula, Result, Scores};
 
 /// An objective prepared for one batch (its labels, targets and arm choices are inside): **larger is closer
 /// to misclassified**. It knows which score columns it needs, and its own derivative on them.
@@ -30,6 +30,11 @@ pub trait Objective: Send + Sync {
         let Evaluation { values, score_gradient } = self.evaluate(pass.scores())?;
         let scores = Some(pass.scores().clone());
         Ok(Ascent { values, direction: pass.input_gradient(&score_gradient)?, scores })
+    }
+
+    /// The same objective as data, for classifiers that raise it elsewhere; `None` if [`Formula`] cannot say it.
+    fn formula(&self) -> Option<Formula> {
+        None
     }
 
     /// Whether the value is negative where the example is right, positive where it is misclassified (as the

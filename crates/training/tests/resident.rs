@@ -142,6 +142,10 @@ impl Device for Failing {
         self.host.description()
     }
 
+    fn place(&self) -> usize {
+        self.host.place()
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Option<Address>, DeviceError> {
         self.host.allocate(bytes)
     }

@@ -1,8 +1,10 @@
 //! `cargo xtask gpu-check`: is a GPU right, and how fast is it? One program with all it needs but NVIDIA's libraries, so
 //! that it can be carried to a machine without a toolchain.
 //!
-//! `networks`, `random`, `training` and `memory` compare the device with the CPU, `speed` measures, `report` writes.
+//! `networks`, `random`, `attacks`, `training` and `memory` compare the device with the CPU, `speed` measures, `report` writes.
 
+#[cfg(feature = "cuda")]
+mod attacks;
 #[cfg(feature = "cuda")]
 mod memory;
 #[cfg(feature = "cuda")]
@@ -83,10 +85,11 @@ struct Check {
 #[cfg(feature = "cuda")]
 fn checks() -> Vec<Check> {
     vec![
-        Check { name: "random numbers are the CPU's, bit for bit", work: random::check },
+        Check { name: "random numbers are the CPU's", work: random::check },
         Check { name: "networks agree with the CPU", work: networks::agree },
         Check { name: "the same call gives the same bits", work: networks::repeat },
         Check { name: "an image does not depend on its companions", work: networks::companions },
+        Check { name: "attacks on the device are those of the host", work: attacks::agree },
         Check { name: "training on the device is training on the CPU", work: training::agree },
         Check { name: "recorded steps are the steps, bit for bit", work: training::recorded },
         Check { name: "a full memory is an error that says so", work: memory::check },

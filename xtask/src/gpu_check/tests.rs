@@ -1,5 +1,5 @@
 use super::subject::Subject;
-use super::{checks, memory, networks, random, training};
+use super::{attacks, checks, memory, networks, random, training};
 
 /// What a GPU will be asked, on this processor: the checks themselves are right.
 #[test]
@@ -9,7 +9,14 @@ fn a_rehearsal_passes() {
         return;
     }
     let subject = Subject::open("host").unwrap();
-    for work in [random::check, memory::check, networks::agree, networks::companions, training::recorded] {
+    for work in [
+        random::check,
+        memory::check,
+        networks::agree,
+        networks::companions,
+        attacks::agree,
+        training::recorded,
+    ] {
         let findings = work(&subject).unwrap();
         assert!(!findings.is_empty());
         for finding in findings {

@@ -6,7 +6,9 @@ mod tests;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use robin_core::{Classifier, Columns, Error as CoreError, Pass, Result as CoreResult, Scores, host};
+use robin_core::{
+    Classifier, Climber, Columns, Error as CoreError, Pass, Result as CoreResult, Scores, host,
+};
 
 use self::jobs::Job;
 use crate::{Error, Result};
@@ -20,19 +22,26 @@ use crate::{Error, Result};
 pub struct OneVsAll {
     arms: Vec<Box<dyn Classifier>>,
     outputs: usize,
+    /// All arms on their device, if they are on one.
+    climber: Option<Box<dyn Climber>>,
 }
 
 impl OneVsAll {
     /// Aggregates `arms`, in class order. Each has two outputs ("is another class", "is class i") or one.
     ///
     /// # Errors
-    /// [`Error::TooFewArms`], [`Error::ArmOutputs`] or [`Error::MixedOutputs`].
+    /// [`Error::TooFewArms`], [`Error::ArmOutputs`] or [`Error::MixedOutputs`]; [`Error::Device`] if a device fails.
     pub fn new(arms: Vec<Box<dyn Classifier>>) -> Result<Self> {
         if arms.len() < 2 {
             return Err(Error::TooFewArms { arms: arms.len() });
         }
         let outputs = crate::arms::check(&arms)?;
-        Ok(Self { arms, outputs })
+        let on_device: Option<Vec<&dyn Climber>> = arms.iter().map(|arm| arm.climber()).collect();
+        let climber = match on_device {
+            Some(all) => all[0].one_vs_all(&all)?,
+            None => None,
+        };
+        Ok(Self { arms, outputs, climber })
     }
 
     /// The arms, in class order.
@@ -126,6 +135,10 @@ impl Classifier for OneVsAll {
 
     fn networks(&self, columns: &Columns) -> u32 {
         columns.width(self.arms.len()) as u32
+    }
+
+    fn climber(&self) -> Option<&dyn Climber> {
+        self.climber.as_deref()
     }
 }
 

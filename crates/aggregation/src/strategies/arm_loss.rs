@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use robin_attacks::Loss;
-use robin_core::{ColumnTable, Columns, Error, Evaluation, Objective, Result, Scores};
+use robin_core::{ColumnTable, Columns, Error, Evaluation, Formula, Objective, Result, Scores, Terms};
 
 /// The weighted sum over an example's columns of `b_i(t)`, arm i's loss against the target t in {0, 1}; the
 /// mean unless told otherwise.
@@ -106,6 +106,11 @@ impl Objective for ArmLoss {
         let gradient: Vec<f32> =
             terms.iter().zip(shares).map(|((_, slope), share)| (share * slope) as f32).collect();
         Ok(Evaluation { values, score_gradient: Tensor::from_vec(gradient, (n, width), &Device::Cpu)? })
+    }
+
+    fn formula(&self) -> Option<Formula> {
+        let terms = Terms::Arms { targets: self.targets.clone(), shares: self.shares.clone() };
+        (self.loss == Loss::Ce).then(|| Formula { columns: self.columns.clone(), terms })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

@@ -1,6 +1,6 @@
 //! Some of an aggregate's scores, as if they were all.
 
-use robin_core::{Columns, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Evaluation, Formula, Objective, Result, Scores};
 
 /// An objective on the chosen columns alone; labels inside it are positions among them.
 pub(super) struct View {
@@ -21,6 +21,12 @@ impl Objective for View {
 
     fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
         self.inner.evaluate(scores)
+    }
+
+    fn formula(&self) -> Option<Formula> {
+        // The inner one sees no other columns than these.
+        let inner = self.inner.formula().filter(|formula| formula.columns == Columns::All)?;
+        Some(Formula { columns: self.columns.clone(), ..inner })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

@@ -1,6 +1,6 @@
 //! Cross-entropy of the scores against the labels.
 
-use robin_core::{Columns, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Evaluation, Formula, Objective, Result, Scores, Terms};
 
 use super::{evaluate_rows, highest_but};
 
@@ -28,6 +28,11 @@ impl Objective for CrossEntropy {
 
     fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
         evaluate_rows(scores, &self.labels, cross_entropy)
+    }
+
+    fn formula(&self) -> Option<Formula> {
+        let terms = Terms::CrossEntropy { labels: self.labels.clone() };
+        Some(Formula { columns: Columns::All, terms })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

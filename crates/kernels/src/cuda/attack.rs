@@ -25,7 +25,8 @@ pub enum Ball {
     },
 }
 
-/// One step of steepest ascent of every image, and its projection onto the ball around `clean` and into the box.
+/// One step of steepest ascent of every image, and its projection onto the ball around `clean` and into the box. `zeros`
+/// `[n]`, where it is given, counts gradients that are exactly zero.
 ///
 /// # Errors
 /// If the device fails.
@@ -39,9 +40,20 @@ pub fn step(
     clean: &Buffer<f32>,
     gradient: &Buffer<f32>,
     length: usize,
+    zeros: Option<&Buffer<u32>>,
 ) -> Result<()> {
     check(length, &[images, clean, gradient]);
     let count = images.len();
+    let lengths = match (ball, zeros) {
+        (Ball::Linf { .. }, None) => None,
+        _ => Some(lengths(context, gradient, None, length)?),
+    };
+    if let (Some(zeros), Some(lengths)) = (zeros, &lengths) {
+        assert_eq!(zeros.len(), lengths.len(), "counters");
+        let rows = lengths.len();
+        // SAFETY: lengths were checked.
+        unsafe { launch!(context, "count_zeros", rows; lengths, rows as i64, zeros) }?;
+    }
     match ball {
         // SAFETY: lengths were checked.
         Ball::Linf { epsilon, step } => unsafe {
@@ -49,11 +61,10 @@ pub fn step(
                 images, clean, gradient, step as f32, epsilon as f32, count as i64)
         },
         Ball::L2 { step, .. } => {
-            let lengths = lengths(context, gradient, None, length)?;
-            // SAFETY: lengths were checked.
+            // SAFETY: lengths were checked; in l2 there are some.
             unsafe {
                 launch!(context, "step_l2", count;
-                    images, gradient, &lengths, step, length as i32, count as i64)
+                    images, gradient, lengths.as_ref(), step, length as i32, count as i64)
             }?;
             project(context, ball, images, clean, length)
         }

@@ -69,45 +69,88 @@ impl Images {
     }
 }
 
-/// The images of `from` `[., length]` at `rows`.
-///
-/// # Errors
-/// If the device fails.
-///
-/// # Panics
-/// If a row is too large.
-pub fn gather(context: &Context, from: &Buffer<f32>, rows: &[u32], length: usize) -> Result<Buffer<f32>> {
-    check(from, rows, length);
-    let to = context.buffer::<f32>(rows.len() * length)?;
-    let rows = context.upload(rows)?;
-    // SAFETY: rows were checked.
-    unsafe { launch!(context, "gather_rows", to.len(); from, &rows, length as i32, to.len() as i64, &to) }?;
-    Ok(to)
+/// Rows of a batch, on the device.
+#[derive(Debug)]
+pub struct Rows {
+    places: Buffer<u32>,
+    /// All of them are below it.
+    limit: usize,
 }
 
-/// Writes the images of `from` to the places `rows` of `to` `[., length]`.
+impl Rows {
+    /// `rows`, on the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(context: &Context, rows: &[u32]) -> Result<Self> {
+        let limit = rows.iter().max().map_or(0, |&row| row as usize + 1);
+        Ok(Self { places: context.upload(rows)?, limit })
+    }
+
+    /// The images of `from` `[., length]` there.
+    ///
+    /// # Errors
+    /// If the device fails.
+    ///
+    /// # Panics
+    /// If a row is too large.
+    pub fn gather(&self, context: &Context, from: &Buffer<f32>, length: usize) -> Result<Buffer<f32>> {
+        assert!(self.limit * length <= from.len(), "a row beyond the {} of the batch", from.len() / length);
+        let to = context.buffer::<f32>(self.places.len() * length)?;
+        // SAFETY: rows were checked.
+        unsafe {
+            launch!(context, "gather_rows", to.len(); from, &self.places, length as i32, to.len() as i64, &to)
+        }?;
+        Ok(to)
+    }
+
+    /// Writes the images of `from` to the first of these places of `to` `[., length]`, which are distinct.
+    ///
+    /// # Errors
+    /// If the device fails.
+    ///
+    /// # Panics
+    /// If a row is too large, or there are more images than rows.
+    pub fn scatter(
+        &self,
+        context: &Context,
+        from: &Buffer<f32>,
+        length: usize,
+        to: &Buffer<f32>,
+    ) -> Result<()> {
+        let count = from.len();
+        assert!(count <= self.places.len() * length, "images of {} rows", self.places.len());
+        assert!(self.limit * length <= to.len(), "a row beyond the {} of the batch", to.len() / length);
+        // SAFETY: rows were checked.
+        unsafe {
+            launch!(context, "scatter_rows", count;
+                from, &self.places, length as i32, count as i64, to)
+        }
+    }
+}
+
+/// Adds the first `count` images of `from` `[., length]` to those of `to` at `rows`, the first `count` of which are
+/// distinct; without `rows` in their order.
 ///
 /// # Errors
 /// If the device fails.
 ///
 /// # Panics
-/// If a row is too large.
-pub fn scatter(
+/// If there are fewer images, or a row is too large.
+pub fn add_rows(
     context: &Context,
     from: &Buffer<f32>,
-    rows: &[u32],
-    length: usize,
+    rows: Option<&Rows>,
+    (count, length): (usize, usize),
     to: &Buffer<f32>,
 ) -> Result<()> {
-    check(to, rows, length);
-    assert_eq!(from.len(), rows.len() * length, "images of {} rows", rows.len());
-    let rows = context.upload(rows)?;
-    let count = from.len();
+    let limit = rows.map_or(count, |rows| rows.limit);
+    assert!(count * length <= from.len() && limit * length <= to.len(), "{count} rows of {length}");
+    assert!(rows.is_none_or(|rows| count <= rows.places.len()), "{count} rows");
+    let values = count * length;
     // SAFETY: rows were checked.
-    unsafe { launch!(context, "scatter_rows", count; from, &rows, length as i32, count as i64, to) }
-}
-
-fn check(images: &Buffer<f32>, rows: &[u32], length: usize) {
-    let known = images.len() / length;
-    assert!(rows.iter().all(|&row| (row as usize) < known), "a row beyond the {known} of the batch");
+    unsafe {
+        launch!(context, "add_rows", values;
+            from, rows.map(|rows| &rows.places), length as i32, values as i64, to)
+    }
 }

@@ -53,6 +53,9 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// Its name for records.
     fn description(&self) -> String;
 
+    /// Devices of the same place reach each other's memory.
+    fn place(&self) -> usize;
+
     /// At least `bytes` bytes, aligned to 256; `None` if there is no room.
     ///
     /// # Errors

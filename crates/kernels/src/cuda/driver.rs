@@ -243,6 +243,10 @@ impl Device for Queue {
         self.gpu.description.clone()
     }
 
+    fn place(&self) -> usize {
+        Arc::as_ptr(&self.gpu) as usize
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Option<Address>> {
         self.gpu.enter()?;
         // SAFETY: the stream lives as long as this queue.

@@ -203,6 +203,10 @@ impl Device for Host {
         "this processor, one thread after the other".to_owned()
     }
 
+    fn place(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Option<Address>> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let used: usize = memory.values().map(Layout::size).sum();

@@ -1,5 +1,5 @@
 use robin_kernels::cuda::attack::{self, Ball};
-use robin_kernels::cuda::batches::{self, Cut, Images, Outside};
+use robin_kernels::cuda::batches::{Cut, Images, Outside, Rows, add_rows};
 
 use super::{context, numbers};
 
@@ -21,7 +21,7 @@ fn steps_move_along_the_gradient_and_stay_in_ball_and_box() {
         [(Ball::Linf { epsilon: 0.05, step: 0.02 }, 0.05), (Ball::L2 { epsilon: 0.3, step: 0.2 }, 0.3)]
     {
         let images = on(&clean);
-        attack::step(&context, ball, &images, &on_clean, &on_gradient, LENGTH).unwrap();
+        attack::step(&context, ball, &images, &on_clean, &on_gradient, LENGTH, None).unwrap();
         let once = images.to_vec().unwrap();
         assert_eq!(once[LENGTH..2 * LENGTH], clean[LENGTH..2 * LENGTH], "no gradient, no step");
         for row in [0, 2] {
@@ -37,7 +37,7 @@ fn steps_move_along_the_gradient_and_stay_in_ball_and_box() {
             }
         }
         for _ in 0..5 {
-            attack::step(&context, ball, &images, &on_clean, &on_gradient, LENGTH).unwrap();
+            attack::step(&context, ball, &images, &on_clean, &on_gradient, LENGTH, None).unwrap();
         }
         let far = images.to_vec().unwrap();
         assert!(far.iter().all(|x| (0.0..=1.0).contains(x)));
@@ -66,7 +66,8 @@ fn a_gradient_that_is_no_number_is_not_hidden() {
     ] {
         gradient[3] = value;
         let images = context.upload(&[0.5_f32; 2 * LENGTH]).unwrap();
-        attack::step(&context, ball, &images, &clean, &context.upload(&gradient).unwrap(), LENGTH).unwrap();
+        attack::step(&context, ball, &images, &clean, &context.upload(&gradient).unwrap(), LENGTH, None)
+            .unwrap();
         let found = images.to_vec().unwrap();
         assert!(found[3].is_nan(), "{value} {ball:?}");
         assert!(found[LENGTH..].iter().all(|x| x.is_finite() && *x > 0.5), "the other image: {ball:?}");
@@ -123,11 +124,36 @@ fn rows_are_gathered_and_put_back() {
     let Some(context) = context() else { return };
     let all = numbers(4 * 3, 3);
     let on = context.upload(&all).unwrap();
-    let some = batches::gather(&context, &on, &[3, 1], 3).unwrap();
+    let rows = Rows::new(&context, &[3, 1]).unwrap();
+    let some = rows.gather(&context, &on, 3).unwrap();
     assert_eq!(some.to_vec().unwrap(), [&all[9..], &all[3..6]].concat());
     let to = context.zeros::<f32>(12).unwrap();
-    batches::scatter(&context, &some, &[0, 2], 3, &to).unwrap();
+    // As many as there are images, whatever follows.
+    let rows = Rows::new(&context, &[0, 2, 2]).unwrap();
+    rows.scatter(&context, &some, 3, &to).unwrap();
     assert_eq!(to.to_vec().unwrap(), [&all[9..], &[0.0; 3], &all[3..6], &[0.0; 3]].concat());
+    add_rows(&context, &some, Some(&rows), (2, 3), &to).unwrap();
+    add_rows(&context, &some, None, (1, 3), &to).unwrap();
+    let sum = |at: usize, times: f32| all[at..at + 3].iter().map(|x| times * x).collect::<Vec<_>>();
+    let expected = [sum(9, 3.0), vec![0.0; 3], sum(3, 2.0), vec![0.0; 3]].concat();
+    let found = to.to_vec().unwrap();
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} {expected:?}");
+}
+
+#[test]
+fn gradients_that_are_zero_are_counted() {
+    let Some(context) = context() else { return };
+    let clean = context.upload(&[0.5_f32; 2 * LENGTH]).unwrap();
+    let mut gradient = [0.0_f32; 2 * LENGTH];
+    gradient[LENGTH + 3] = 1e-30;
+    let gradient = context.upload(&gradient).unwrap();
+    for ball in [Ball::Linf { epsilon: 0.1, step: 0.1 }, Ball::L2 { epsilon: 0.1, step: 0.1 }] {
+        let (images, zeros) = (context.upload(&[0.5_f32; 2 * LENGTH]).unwrap(), context.zeros(2).unwrap());
+        for _ in 0..3 {
+            attack::step(&context, ball, &images, &clean, &gradient, LENGTH, Some(&zeros)).unwrap();
+        }
+        assert_eq!(zeros.to_vec().unwrap(), [3, 0], "{ball:?}");
+    }
 }
 
 #[test]

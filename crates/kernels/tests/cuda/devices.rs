@@ -63,7 +63,7 @@ fn work_is_recorded_and_done_again() {
     let images = context.upload(&[0.5_f32; 8]).unwrap();
     let (clean, gradient) = (context.upload(&[0.5_f32; 8]).unwrap(), context.upload(&[1.0_f32; 8]).unwrap());
     let ball = Ball::L2 { epsilon: 1.0, step: 8.0_f64.sqrt() / 16.0 };
-    let step = || attack::step(&context, ball, &images, &clean, &gradient, 8);
+    let step = || attack::step(&context, ball, &images, &clean, &gradient, 8, None);
     step().unwrap();
     let recording = context.record(step).unwrap().unwrap();
     let close = |expected: f32| images.to_vec().unwrap().iter().all(|x| (x - expected).abs() < 1e-6);

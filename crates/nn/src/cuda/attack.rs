@@ -1,6 +1,6 @@
 //! PGD on the device: its step is recorded once for a number of images, and then asked for again; the host waits for nothing.
 
-use robin_core::{ExampleId, Norm};
+use robin_core::{Budget, ExampleId, Norm};
 use robin_kernels::cuda::attack::{self, Ball};
 use robin_kernels::cuda::learning::CrossEntropy;
 use robin_kernels::cuda::{Buffer, Context, Recording};
@@ -86,13 +86,17 @@ impl Attack {
         let trace = trace.expect("it was asked for");
         let gradient = self.frozen.backward(&trace, gradient)?;
         let length = self.clean.len() / self.rows;
-        Ok(attack::step(context, self.ball, &self.images, &self.clean, &gradient, length)?)
+        Ok(attack::step(context, self.ball, &self.images, &self.clean, &gradient, length, None)?)
     }
 }
 
 fn ball(attack: &ResidentAttack) -> Ball {
-    let (epsilon, step) = (attack.budget.epsilon.get(), attack.step_size);
-    match attack.budget.norm {
+    ball_of(attack.budget, attack.step_size)
+}
+
+pub(super) fn ball_of(budget: Budget, step: f64) -> Ball {
+    let epsilon = budget.epsilon.get();
+    match budget.norm {
         Norm::Linf => Ball::Linf { epsilon, step },
         Norm::L2 => Ball::L2 { epsilon, step },
     }

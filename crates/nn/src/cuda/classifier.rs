@@ -1,7 +1,7 @@
 //! A frozen network as an attacker on the host meets it.
 
 use candle_core::{Device, Tensor};
-use robin_core::{Classifier, Columns, Pass, Result, Scores, host};
+use robin_core::{Classifier, Climber, Columns, Pass, Result, Scores, host};
 use robin_kernels::cuda::layers;
 
 use super::frozen::{Frozen, Trace};
@@ -46,7 +46,7 @@ impl CudaClassifier {
 }
 
 /// Images that are computed for `n`: a few sizes only, since algorithms are chosen for each. What is added is black.
-fn padded(n: usize) -> usize {
+pub(super) fn padded(n: usize) -> usize {
     n.next_multiple_of(if n <= 64 { 8 } else { 32 })
 }
 
@@ -63,6 +63,10 @@ impl Classifier for CudaClassifier {
         let mut trace = None;
         let scores = self.run(images, columns, Some(&mut trace))?;
         Ok(Box::new(CudaPass { classifier: self, columns: columns.clone(), scores, trace }))
+    }
+
+    fn climber(&self) -> Option<&dyn Climber> {
+        Some(self)
     }
 }
 

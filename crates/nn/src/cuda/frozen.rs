@@ -25,8 +25,8 @@ enum Layer {
 pub(super) struct Frozen {
     pub(super) context: Context,
     pub(super) plan: Arc<Plan>,
-    layers: Vec<Layer>,
-    normalization: Option<[Buffer<f32>; 2]>,
+    layers: Arc<Vec<Layer>>,
+    normalization: Option<Arc<[Buffer<f32>; 2]>>,
 }
 
 /// What the way back needs of a way forward.
@@ -37,6 +37,13 @@ pub(super) struct Trace {
     rectified: Vec<Option<Arc<Buffer<Real>>>>,
     /// Where maxima were.
     places: Vec<Option<Buffer<u8>>>,
+}
+
+impl Trace {
+    /// Images that went forward.
+    pub(super) fn images(&self) -> usize {
+        self.images
+    }
 }
 
 /// A copy of a buffer.
@@ -53,27 +60,35 @@ impl Frozen {
             plan.steps.iter().map(|step| Layer::new(context, step, tensors)).collect::<Result<_>>()?;
         let normalization = match &plan.normalize {
             None => None,
-            Some(name) => Some([
+            Some(name) => Some(Arc::new([
                 copied(context, tensors.get(name, "mean"))?,
                 copied(context, tensors.get(name, "std"))?,
-            ]),
+            ])),
         };
+        let layers = Arc::new(layers);
         Ok(Self { context: context.clone(), plan: Arc::clone(plan), layers, normalization })
+    }
+
+    /// The same network with the same weights, computing in `context` on the same device.
+    pub(super) fn on(&self, context: &Context) -> Self {
+        let (plan, layers) = (Arc::clone(&self.plan), Arc::clone(&self.layers));
+        Self { context: context.clone(), plan, layers, normalization: self.normalization.clone() }
     }
 
     /// The same network with weights of its own in `context`.
     pub(super) fn again(&self, context: &Context) -> Result<Self> {
         let layers = self.layers.iter().map(|layer| layer.again(context)).collect::<Result<_>>()?;
-        let normalization = match &self.normalization {
+        let normalization = match self.normalization.as_deref() {
             None => None,
-            Some([mean, std]) => Some([copied(context, mean)?, copied(context, std)?]),
+            Some([mean, std]) => Some(Arc::new([copied(context, mean)?, copied(context, std)?])),
         };
-        Ok(Self { context: context.clone(), plan: Arc::clone(&self.plan), layers, normalization })
+        let (plan, layers) = (Arc::clone(&self.plan), Arc::new(layers));
+        Ok(Self { context: context.clone(), plan, layers, normalization })
     }
 
     /// Takes the weights of the same network as it is now.
     pub(super) fn copy_from(&self, other: &Self) -> Result<()> {
-        for (to, from) in self.layers.iter().zip(&other.layers) {
+        for (to, from) in self.layers.iter().zip(other.layers.iter()) {
             match (to, from) {
                 (
                     Layer::Product { weights, bias },
@@ -91,8 +106,8 @@ impl Frozen {
                 _ => {}
             }
         }
-        for (to, from) in self.normalization.iter().flatten().zip(other.normalization.iter().flatten()) {
-            to.copy_from(from)?;
+        if let (Some(to), Some(from)) = (self.normalization.as_deref(), other.normalization.as_deref()) {
+            to.iter().zip(from).try_for_each(|(to, from)| to.copy_from(from))?;
         }
         Ok(())
     }
@@ -112,10 +127,10 @@ impl Frozen {
             places: plan.steps.iter().map(|_| None).collect(),
         };
         let input = context.buffer(n * plan.shapes[INPUT].len())?;
-        let normalization = self.normalization.as_ref().map(|[mean, std]| [mean, std]);
+        let normalization = self.normalization.as_deref().map(|[mean, std]| [mean, std]);
         layers::read_images(context, &plan.shapes[INPUT], images, normalization, &input)?;
         values[INPUT] = Some(Arc::new(input));
-        for (at, (step, layer)) in plan.steps.iter().zip(&self.layers).enumerate() {
+        for (at, (step, layer)) in plan.steps.iter().zip(self.layers.iter()).enumerate() {
             let output = Arc::new(context.buffer(n * plan.shapes[step.output].len())?);
             {
                 let value = |id: usize| values[id].as_deref().expect("steps are in order");
@@ -168,7 +183,7 @@ impl Frozen {
         let n = trace.images;
         let mut gradients = Gradients::new(context, plan.shapes.len());
         gradients.put(plan.output, rows);
-        for (at, (step, layer)) in plan.steps.iter().zip(&self.layers).enumerate().rev() {
+        for (at, (step, layer)) in plan.steps.iter().zip(self.layers.iter()).enumerate().rev() {
             let rectified = trace.rectified[step.output].as_deref();
             let g = gradients.take(step.output, rectified)?;
             if let Some(add) = step.add {
@@ -193,7 +208,7 @@ impl Frozen {
         let input = gradients.take(INPUT, None)?;
         let shape = plan.graph.input_shape();
         let to = context.buffer(n * shape.iter().product::<usize>())?;
-        let std = self.normalization.as_ref().map(|[_, std]| std);
+        let std = self.normalization.as_deref().map(|[_, std]| std);
         layers::write_image_gradient(context, &plan.shapes[INPUT], &input, std, &to)?;
         Ok(to)
     }

@@ -2,7 +2,7 @@
 
 use robin_core::ExampleId;
 use robin_kernels::cuda::Buffer;
-use robin_kernels::cuda::batches::{self, Cut, Images, Outside};
+use robin_kernels::cuda::batches::{Cut, Images, Outside, Rows};
 use robin_kernels::cuda::learning::{CrossEntropy, Sgd};
 
 use super::attack::{Attack, words};
@@ -107,15 +107,16 @@ impl CudaNetwork {
         let ids: Vec<ExampleId> = rows.iter().map(|&row| step.ids[row]).collect();
         let labels: Vec<u32> = rows.iter().map(|&row| step.labels[row]).collect();
         let rows: Vec<u32> = rows.into_iter().map(|row| row as u32).collect();
+        let rows = Rows::new(&self.context, &rows)?;
         let network = self.frozen()?;
-        let clean = batches::gather(&self.context, images, &rows, length)?;
-        if !self.attack.as_ref().is_some_and(|known| known.serves(attack, rows.len())) {
+        let clean = rows.gather(&self.context, images, length)?;
+        if !self.attack.as_ref().is_some_and(|known| known.serves(attack, count)) {
             self.attack = None; // its room is given back first
-            self.attack = Some(Attack::new(&network, attack, rows.len())?);
+            self.attack = Some(Attack::new(&network, attack, count)?);
         }
         let known = self.attack.as_mut().expect("it was just made");
         let found = known.ascend(&network, &clean, (&ids, &labels), attack)?;
         let found = found.first(step.perturbed.len() * length)?;
-        Ok(batches::scatter(&self.context, &found, &rows[..step.perturbed.len()], length, images)?)
+        Ok(rows.scatter(&self.context, &found, length, images)?)
     }
 }

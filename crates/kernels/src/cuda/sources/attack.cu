@@ -36,6 +36,12 @@ KERNEL roots(const double *sums, int parts, i64 count, double *lengths) {
     lengths[at] = sqrt(sum);
 }
 
+// Counts rows of length 0.
+KERNEL count_zeros(const double *lengths, i64 count, u32 *zeros) {
+    FOR_EACH(at, count);
+    if (lengths[at] == 0.0) zeros[at]++;
+}
+
 // x + step * gradient / its length; a gradient of length 0 makes no step.
 KERNEL step_l2(float *images, const float *gradient, const double *lengths, double step, int length,
                i64 count) {

@@ -52,6 +52,13 @@ KERNEL gather_rows(const float *from, const u32 *rows, int length, i64 count, fl
     to[at] = from[(i64)rows[at / length] * length + at % length];
 }
 
+// Adds the rows of `from` to those of `to` at `rows`, which are distinct, or in their order where there are none.
+KERNEL add_rows(const float *from, const u32 *rows, int length, i64 count, float *to) {
+    FOR_EACH(at, count);
+    i64 row = rows ? rows[at / length] : at / length;
+    to[row * length + at % length] += from[at];
+}
+
 // The rows of `from` to the places `rows` of `to`.
 KERNEL scatter_rows(const float *from, const u32 *rows, int length, i64 count, float *to) {
     FOR_EACH(at, count);

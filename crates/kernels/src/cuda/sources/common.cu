@@ -40,6 +40,8 @@ HELPER float value(real x) { return x; }
 HELPER real stored(float x) { return x; }
 #endif
 
+HELPER int is_finite(float x) { return (__float_as_uint(x) & 0x7f800000u) != 0x7f800000u; }
+
 #define PACK 8
 struct __align__(16) pack {
     real v[PACK];

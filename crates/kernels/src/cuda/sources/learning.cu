@@ -45,8 +45,6 @@ KERNEL sgd_floats(float *w, const float *gradient, float *v, float rate, float m
     sgd(w + at, gradient[at], v + at, rate, momentum, decay);
 }
 
-HELPER int is_finite(float x) { return (__float_as_uint(x) & 0x7f800000u) != 0x7f800000u; }
-
 // Adds to `found` how many values are no number or infinite.
 KERNEL count_bad_reals(const real *x, i64 count, u32 *found) {
     FOR_EACH(at, count);

@@ -1,0 +1,287 @@
+//! PGD against frozen networks, from given images to the best and the last: the host waits once, at its end.
+
+use std::any::Any;
+
+use robin_core::{Climb, Climbed, Climber, ColumnTable, Columns, Formula, Terms};
+use robin_kernels::cuda::attack;
+use robin_kernels::cuda::batches::{Rows, add_rows};
+use robin_kernels::cuda::objectives::{Best, Cells, Raised, Table};
+use robin_kernels::cuda::{Buffer, Context, PACK};
+
+use super::attack::ball_of;
+use super::classifier::{CudaClassifier, padded};
+use super::frozen::{Frozen, Trace};
+use crate::Result;
+
+impl Climber for CudaClassifier {
+    fn climb(&self, climb: &Climb<'_>) -> robin_core::Result<Option<Climbed>> {
+        let Some(run) = Run::new(&self.frozen.context, std::slice::from_ref(&self.frozen), None, climb)?
+        else {
+            return Ok(None);
+        };
+        run.climb(climb)
+    }
+
+    fn one_vs_all(&self, arms: &[&dyn Climber]) -> robin_core::Result<Option<Box<dyn Climber>>> {
+        let own = &self.frozen.context;
+        let classifiers: Option<Vec<&Self>> =
+            arms.iter().map(|&arm| (arm as &dyn Any).downcast_ref::<Self>()).collect();
+        let Some(classifiers) = classifiers else { return Ok(None) };
+        let graph = &self.frozen.plan.graph;
+        let fits = |other: &&Self| {
+            let (context, found) = (&other.frozen.context, &other.frozen.plan.graph);
+            context.device().place() == own.device().place()
+                && context.precision() == own.precision()
+                && found.input_shape() == graph.input_shape()
+                && found.num_outputs() == graph.num_outputs()
+        };
+        if !classifiers.iter().all(fits) {
+            return Ok(None);
+        }
+        // Their weights may still be on their way, on queues of their own.
+        let ready = classifiers.iter().try_for_each(|other| other.frozen.context.synchronize());
+        ready.map_err(crate::Error::from)?;
+        let context = own.beside();
+        let networks = classifiers.iter().map(|other| other.frozen.on(&context)).collect();
+        Ok(Some(Box::new(Arms { context, networks, outputs: graph.num_outputs() })))
+    }
+}
+
+/// A one-vs-all aggregate in one queue.
+struct Arms {
+    context: Context,
+    networks: Vec<Frozen>,
+    /// 1 or 2.
+    outputs: usize,
+}
+
+impl Climber for Arms {
+    fn climb(&self, climb: &Climb<'_>) -> robin_core::Result<Option<Climbed>> {
+        match Run::new(&self.context, &self.networks, Some(self.outputs), climb)? {
+            Some(run) => run.climb(climb),
+            None => Ok(None),
+        }
+    }
+
+    fn one_vs_all(&self, _arms: &[&dyn Climber]) -> robin_core::Result<Option<Box<dyn Climber>>> {
+        Ok(None)
+    }
+}
+
+/// A network and the images that it runs on.
+struct Job<'a> {
+    network: &'a Frozen,
+    /// Of the batch; all of it, in order, if absent.
+    rows: Option<Rows>,
+    /// How many of them are no filling.
+    count: usize,
+    /// Where its scores belong, for an arm: its outputs, and a cell for each image.
+    arm: Option<(usize, Cells)>,
+}
+
+/// What stays the same from step to step.
+struct Run<'a> {
+    context: &'a Context,
+    /// Values of an image.
+    length: usize,
+    /// Images, and with those that fill up the batch.
+    images: [usize; 2],
+    table: Table,
+    raised: Raised,
+    jobs: Vec<Job<'a>>,
+}
+
+impl<'a> Run<'a> {
+    /// `None` for an objective or columns that are raised on the host. `outputs` are those of an arm.
+    fn new(
+        context: &'a Context,
+        networks: &'a [Frozen],
+        outputs: Option<usize>,
+        climb: &Climb<'_>,
+    ) -> Result<Option<Self>> {
+        let Formula { columns, terms } = climb.formula;
+        let classes = match outputs {
+            Some(_) => networks.len(),
+            None => networks[0].plan.graph.num_outputs(),
+        };
+        let length: usize = networks[0].plan.graph.input_shape().iter().product();
+        let n = climb.clean.len() / length;
+        let width = columns.width(classes);
+        let fits = columns.validate(classes).is_ok() && n > 0 && width > 0;
+        if !fits || (outputs.is_none() && *columns != Columns::All) || repeats(columns) {
+            return Ok(None);
+        }
+        let rows = padded(n);
+        let table = Table::new(context, rows, width)?;
+        let jobs = match outputs {
+            None => vec![Job { network: &networks[0], rows: None, count: rows, arm: None }],
+            Some(outputs) => jobs(context, networks, outputs, columns, &table, rows)?,
+        };
+        let raised = match terms {
+            Terms::CrossEntropy { labels }
+                if labels.len() == n && labels.iter().all(|&y| (y as usize) < width) =>
+            {
+                Raised::CrossEntropy(context.upload(&filled(labels, rows))?)
+            }
+            Terms::Arms { targets, shares } if targets.len() == n * width && shares.len() == width => {
+                let targets: Vec<u8> = targets.iter().map(|&target| u8::from(target)).collect();
+                let targets = context.upload(&filled(&targets, rows * width))?;
+                Raised::Arms { targets, shares: context.upload(shares)? }
+            }
+            // The host says what is wrong with it.
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { context, length, images: [n, rows], table, raised, jobs }))
+    }
+
+    fn climb(&self, climb: &Climb<'_>) -> robin_core::Result<Option<Climbed>> {
+        let found = self.steps(climb)?;
+        let example = |at: Option<usize>| at.filter(|&at| at < self.images[0]);
+        let not_finite = |what, example, value| robin_core::Error::NotFinite { what, example, value };
+        if let Some(example) = example(found.bad.iter().position(|&bad| bad > 0)) {
+            return Err(not_finite("score", example, f32::NAN));
+        }
+        // A gradient that is no number has made its image one that is none.
+        let last = &found.climbed.last;
+        match last.iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(not_finite("input gradient", at / self.length, last[at])),
+            None => Ok(Some(found.climbed)),
+        }
+    }
+
+    fn steps(&self, climb: &Climb<'_>) -> Result<Found> {
+        let (context, length, [n, rows]) = (self.context, self.length, self.images);
+        let put = |values: &[f32]| context.upload(&filled(values, rows * length));
+        let (clean, images) = (put(climb.clean)?, put(climb.start)?);
+        let best = Best::new(context, rows, length)?;
+        let (bad, zeros) = (context.zeros(rows)?, context.zeros(rows)?);
+        let ball = ball_of(climb.budget, climb.step_size);
+        for _ in 0..climb.steps {
+            let traces = self.forward(&images, true)?;
+            let values = self.table.raise(context, &self.raised, &bad)?;
+            best.offer(context, &images, &values)?;
+            let gradient = self.backward(traces)?;
+            attack::step(context, ball, &images, &clean, &gradient, length, Some(&zeros))?;
+        }
+        self.forward(&images, false)?;
+        let values = self.table.raise(context, &self.raised, &bad)?;
+        best.offer(context, &images, &values)?;
+        let floats = |buffer: &Buffer<f32>, count: usize| -> Result<Vec<f32>> {
+            let mut values = buffer.to_vec()?;
+            values.truncate(count);
+            Ok(values)
+        };
+        let mut zero_gradients = zeros.to_vec()?;
+        zero_gradients.truncate(n);
+        Ok(Found {
+            bad: bad.to_vec()?,
+            climbed: Climbed {
+                best: floats(&best.images, n * length)?,
+                best_values: floats(&best.values, n)?,
+                last: floats(&images, n * length)?,
+                last_values: floats(&values, n)?,
+                zero_gradients,
+            },
+        })
+    }
+
+    /// Scores of all jobs into the table; what the way back needs, if it is wanted.
+    fn forward(&self, images: &Buffer<f32>, traced: bool) -> Result<Vec<Option<Trace>>> {
+        let pass = |job: &Job<'_>| -> Result<Option<Trace>> {
+            let own =
+                job.rows.as_ref().map(|rows| rows.gather(self.context, images, self.length)).transpose()?;
+            let mut trace = None;
+            let outputs =
+                job.network.forward(own.as_ref().unwrap_or(images), traced.then_some(&mut trace))?;
+            match &job.arm {
+                None => self.table.write(self.context, &outputs)?,
+                Some((count, cells)) => self.table.write_arm(self.context, &outputs, cells, *count)?,
+            }
+            Ok(trace)
+        };
+        self.jobs.iter().map(pass).collect()
+    }
+
+    /// The gradient on the images, summed in the order of the jobs.
+    fn backward(&self, traces: Vec<Option<Trace>>) -> Result<Buffer<f32>> {
+        let (context, length) = (self.context, self.length);
+        let sum = context.zeros(self.images[1] * length)?;
+        for (job, trace) in self.jobs.iter().zip(traces) {
+            let trace = trace.expect("it was asked for");
+            let plan = &job.network.plan;
+            let rows = context.buffer(trace.images() * plan.shapes[plan.output].len())?;
+            match &job.arm {
+                None => self.table.gradient(context, &rows)?,
+                Some((count, cells)) => self.table.arm_gradient(context, &rows, cells, *count)?,
+            }
+            let gradient = job.network.backward(&trace, rows)?;
+            add_rows(context, &gradient, job.rows.as_ref(), (job.count, length), &sum)?;
+        }
+        Ok(sum)
+    }
+}
+
+struct Found {
+    /// 1 where a score was no number.
+    bad: Vec<u32>,
+    climbed: Climbed,
+}
+
+/// The jobs of a one-vs-all aggregate: an arm runs on the images whose columns name it.
+fn jobs<'a>(
+    context: &Context,
+    networks: &'a [Frozen],
+    outputs: usize,
+    columns: &Columns,
+    table: &Table,
+    rows: usize,
+) -> Result<Vec<Job<'a>>> {
+    debug_assert!(outputs <= PACK);
+    let all = |arm: usize, width: usize, column: usize| -> Result<Job<'a>> {
+        let cells: Vec<u32> = (0..rows).map(|row| (row * width + column) as u32).collect();
+        let cells = Cells::new(context, &cells)?;
+        Ok(Job { network: &networks[arm], rows: None, count: rows, arm: Some((outputs, cells)) })
+    };
+    match columns {
+        Columns::All => (0..networks.len()).map(|arm| all(arm, networks.len(), arm)).collect(),
+        Columns::One(arm) => Ok(vec![all(*arm, 1, 0)?]),
+        Columns::PerExample(ColumnTable { width, indices }) => {
+            let some = |arm: usize| -> Option<Result<Job<'a>>> {
+                let named = indices.iter().enumerate().filter(|(_, named)| **named as usize == arm);
+                let mut cells: Vec<u32> = named.map(|(cell, _)| cell as u32).collect();
+                let mut places: Vec<u32> = cells.iter().map(|cell| cell / *width as u32).collect();
+                let (count, first) = (cells.len(), *places.first()?);
+                cells.resize(padded(count), table.spare());
+                places.resize(padded(count), first);
+                Some(
+                    Rows::new(context, &places)
+                        .and_then(|rows| {
+                            let cells = Cells::new(context, &cells)?;
+                            Ok(Job {
+                                network: &networks[arm],
+                                rows: Some(rows),
+                                count,
+                                arm: Some((outputs, cells)),
+                            })
+                        })
+                        .map_err(Into::into),
+                )
+            };
+            (0..networks.len()).filter_map(some).collect()
+        }
+    }
+}
+
+/// Whether an example names a column twice.
+fn repeats(columns: &Columns) -> bool {
+    let Columns::PerExample(table) = columns else { return false };
+    let twice = |row: &[u32]| row.iter().enumerate().any(|(at, column)| row[..at].contains(column));
+    table.indices.chunks(table.width.max(1)).any(twice)
+}
+
+/// `values`, and zeros up to `count`.
+fn filled<T: Copy + Default>(values: &[T], count: usize) -> Vec<T> {
+    let mut all = values.to_vec();
+    all.resize(count, T::default());
+    all
+}
