@@ -126,7 +126,7 @@ fn overview(table: &Table) -> Grid {
             found.map_or_else(
                 || "-".to_owned(),
                 |cell| {
-                    let mut text = format!("{} ({})", number(cell.accuracy), published(cell));
+                    let mut text = format!("{} ({})", number(cell.accuracy), published(cell.published, cell, "-"));
                     if cell.strategies.len() > 1 {
                         write!(text, ", union {}", number(cell.union)).expect("writing to a string");
                     }
@@ -180,7 +180,7 @@ fn details(table: &Table) -> Grid {
             number(cell.accuracy),
             format!("[{}, {}]", number(cell.low), number(cell.high)),
             cell.n.to_string(),
-            published(cell),
+            published(cell.published, cell, "-"),
             number(cell.union),
             strategies,
         ];
@@ -265,9 +265,11 @@ pub(crate) fn number(accuracy: f64) -> String {
     format!("{accuracy:.3}")
 }
 
-fn published(cell: &TableCell) -> String {
-    match cell.published {
+/// What the paper prints of `cell`, or of one of its strategies; `none` where it prints nothing.
+pub(crate) fn published(printed: Option<f64>, cell: &TableCell, none: &str) -> String {
+    match printed {
+        Some(accuracy) => number(accuracy),
         None if cell.beyond => "beyond".to_owned(),
-        published => published.map_or_else(|| "-".to_owned(), number),
+        None => none.to_owned(),
     }
 }

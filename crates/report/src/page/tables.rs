@@ -173,10 +173,7 @@ impl<'a> EntryView<'a> {
                     strategy: strategy.unwrap_or(""),
                     value: accuracy.to_string(),
                     text: number(accuracy),
-                    published: match published {
-                        None if cell.beyond => "beyond".to_owned(),
-                        published => published.map_or_else(|| "–".to_owned(), number),
-                    },
+                    published: crate::table::published(published, cell, "–"),
                     interval: match own {
                         true => format!("{}–{}", number(cell.low), number(cell.high)),
                         false => String::new(),
@@ -228,10 +225,7 @@ impl<'a> DetailView<'a> {
             accuracy: number(cell.accuracy),
             spread: cell.spread().map_or_else(dash, number),
             interval: format!("{}–{}", number(cell.low), number(cell.high)),
-            published: match cell.published {
-                None if cell.beyond => "beyond".to_owned(),
-                published => published.map_or_else(dash, number),
-            },
+            published: crate::table::published(cell.published, cell, "–"),
             union: number(cell.union),
             strategies: match strategies.is_empty() {
                 true => dash(),
