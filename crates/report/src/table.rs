@@ -126,7 +126,8 @@ fn overview(table: &Table) -> Grid {
             found.map_or_else(
                 || "-".to_owned(),
                 |cell| {
-                    let mut text = format!("{} ({})", number(cell.accuracy), published(cell.published, cell, "-"));
+                    let mut text =
+                        format!("{} ({})", number(cell.accuracy), published(cell.published, cell, "-"));
                     if cell.strategies.len() > 1 {
                         write!(text, ", union {}", number(cell.union)).expect("writing to a string");
                     }
