@@ -121,10 +121,10 @@ impl Pgd {
         let (Some(climber), Some(formula)) = (target.model.climber(), objective.formula()) else {
             return Ok(None);
         };
-        target.cancel.check()?;
         let Self { budget, steps, step_size, .. } = *self;
         let (clean, from) = (clean.values(), start.values());
-        let climb = Climb { budget, steps, step_size, clean, start: from, formula: &formula };
+        let cancel = target.cancel;
+        let climb = Climb { budget, steps, step_size, clean, start: from, formula: &formula, cancel };
         let Some(found) = climber.climb(&climb)? else { return Ok(None) };
         Ok(Some(Run {
             best: Best { images: start.with_values(found.best)?, values: found.best_values },

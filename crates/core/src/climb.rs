@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use crate::{Budget, Columns, Result};
+use crate::{Budget, CancelToken, Columns, Result};
 
 /// An objective as data: what is raised of an example's scores in some columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +45,8 @@ pub struct Climb<'a> {
     pub start: &'a [f32],
     /// What rises.
     pub formula: &'a Formula,
+    /// Looked at before each step is asked for; steps that a device has been asked for are done.
+    pub cancel: &'a CancelToken,
 }
 
 /// What came of a [`Climb`].
@@ -67,7 +69,8 @@ pub trait Climber: Any + Send + Sync {
     /// The climb, from the images to what came of it; `None` if this objective is not one that the device raises.
     ///
     /// # Errors
-    /// [`crate::Error::NotFinite`] if scores or gradients overflow; if the device fails.
+    /// [`crate::Error::NotFinite`] if scores or gradients overflow; [`crate::Error::Cancelled`] when stopped; if the device
+    /// fails.
     fn climb(&self, climb: &Climb<'_>) -> Result<Option<Climbed>>;
 
     /// The same for the one-vs-all aggregate of `arms`, of which this is one: column i of its scores is `z_1 - z_0` of

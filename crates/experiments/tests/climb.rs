@@ -5,8 +5,8 @@
 use robin_aggregation::{OneVsAll, STRATEGIES};
 use robin_attacks::{Loss, Pgd, Start, StepSize};
 use robin_core::{
-    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Climb, Columns, Epsilon, Error,
-    Misclassified, Norm, Objective, Pass, Result, Scores, Seed, Target, host,
+    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Climb, ColumnTable, Columns, Epsilon, Error,
+    Formula, Misclassified, Norm, Objective, Pass, Result, Scores, Seed, Target, Terms, host,
 };
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_kernels::cuda::Precision;
@@ -103,7 +103,15 @@ fn climbs(model: &dyn Classifier, objective: &dyn Objective, batch: &Batch) -> b
     let Some(formula) = objective.formula() else { return false };
     let clean = host::to_vec(&batch.images).unwrap();
     let Pgd { budget, steps, step_size, .. } = pgd(Norm::L2);
-    let climb = Climb { budget, steps, step_size, clean: &clean, start: &clean, formula: &formula };
+    let climb = Climb {
+        budget,
+        steps,
+        step_size,
+        clean: &clean,
+        start: &clean,
+        formula: &formula,
+        cancel: &CancelToken::new(),
+    };
     model.climber().unwrap().climb(&climb).unwrap().is_some()
 }
 
@@ -160,9 +168,80 @@ fn what_overflows_is_said() {
     let formula = objectives[0].formula().unwrap();
     let images = host::to_vec(&batch.images).unwrap();
     let Pgd { budget, steps, step_size, .. } = pgd(Norm::Linf);
-    let climb = Climb { budget, steps, step_size, clean: &images, start: &images, formula: &formula };
+    let climb = Climb {
+        budget,
+        steps,
+        step_size,
+        clean: &images,
+        start: &images,
+        formula: &formula,
+        cancel: &CancelToken::new(),
+    };
     let error = model.climber().unwrap().climb(&climb).unwrap_err();
-    assert!(matches!(error, Error::NotFinite { what: "score", example: 0, .. }), "{error}");
+    assert!(
+        matches!(error, Error::NotFinite { what: "score", example: 0, value } if value.is_infinite()),
+        "{error}"
+    );
+    // Scores that are numbers, with a gradient that is none: tiny features, and weights whose difference overflows.
+    let mut parameters = Parameters::initialise(&graph, Seed::new(3));
+    for tensor in &mut parameters.trained {
+        let factor = if tensor.shape.len() == 1 { 0.0 } else { 1.0 };
+        tensor.values.iter_mut().for_each(|value| *value *= factor);
+    }
+    parameters.trained[0].values.iter_mut().for_each(|weight| *weight *= 1e-30);
+    let weights = &mut parameters.trained[last - 1].values;
+    let features = weights.len() / 10;
+    weights.fill(0.0);
+    weights[..features].fill(3e38);
+    weights[features..2 * features].fill(-3e38);
+    let model = cuda.classifier(&graph, &parameters).unwrap();
+    let batch = Batch { labels: vec![1; batch.len()], ..batch };
+    let objectives = Loss::Ce.prepare(&clean, &batch.labels).unwrap();
+    for model in [&*model, &Hidden(&*model)] {
+        let target = Target { model, judge: &Misclassified, cancel: &CancelToken::new() };
+        let error = pgd(Norm::Linf).perturb(&target, &objectives, &batch, Seed::new(7)).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { what: "input gradient", example: 0, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_stop_is_heard_and_malformed_columns_are_left_to_the_host() {
+    let Some(cuda) = cuda() else { return };
+    let model = one_vs_all(&cuda, 2);
+    let batch = batch(&model);
+    let (images, n) = (host::to_vec(&batch.images).unwrap(), batch.len());
+    let Pgd { budget, steps, step_size, .. } = pgd(Norm::L2);
+    let climb = |columns, terms, cancel: &CancelToken| {
+        let formula = Formula { columns, terms };
+        let (clean, start) = (&images, &images);
+        model.climber().unwrap().climb(&Climb {
+            budget,
+            steps,
+            step_size,
+            clean,
+            start,
+            formula: &formula,
+            cancel,
+        })
+    };
+    let labels = |label| Terms::CrossEntropy { labels: vec![label; n] };
+    let stopped = CancelToken::new();
+    stopped.cancel();
+    assert!(matches!(climb(Columns::All, labels(0), &stopped), Err(Error::Cancelled)));
+    let table =
+        |rows: usize, row: [u32; 2]| Columns::PerExample(ColumnTable { width: 2, indices: row.repeat(rows) });
+    let go = CancelToken::new();
+    assert!(climb(table(n, [0, 1]), labels(0), &go).unwrap().is_some());
+    for (columns, terms) in [
+        (table(n - 1, [0, 1]), labels(0)),
+        (table(n + 1, [0, 1]), labels(0)),
+        (table(n, [1, 1]), labels(0)),
+        (table(n, [0, 1]), labels(2)),
+        (Columns::One(0), labels(0)),
+        (Columns::One(9), Terms::Arms { targets: vec![true; n], shares: vec![1.0] }),
+    ] {
+        assert!(climb(columns.clone(), terms, &go).unwrap().is_none(), "{columns:?}");
+    }
 }
 
 /// Arms on several devices are attacked from the host.

@@ -25,8 +25,33 @@ pub enum Ball {
     },
 }
 
-/// One step of steepest ascent of every image, and its projection onto the ball around `clean` and into the box. `zeros`
-/// `[n]`, where it is given, counts gradients that are exactly zero.
+/// What is noticed of each image of an attack, `[n]`.
+#[derive(Debug)]
+pub struct Watch {
+    /// Gradients that were exactly zero.
+    pub zeros: Buffer<u32>,
+    /// The first score that was no number, or infinite; 0 if none was.
+    pub scores: Buffer<f32>,
+    /// The length of the first gradient that was no number, or infinite, of scores that were; 0 if none was.
+    pub gradients: Buffer<f32>,
+}
+
+impl Watch {
+    /// Nothing yet, of `rows` images.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn new(context: &Context, rows: usize) -> Result<Self> {
+        Ok(Self {
+            zeros: context.zeros(rows)?,
+            scores: context.zeros(rows)?,
+            gradients: context.zeros(rows)?,
+        })
+    }
+}
+
+/// One step of steepest ascent of every image, and its projection onto the ball around `clean` and into the box. Gradients are
+/// watched where `watch` is given.
 ///
 /// # Errors
 /// If the device fails.
@@ -40,19 +65,19 @@ pub fn step(
     clean: &Buffer<f32>,
     gradient: &Buffer<f32>,
     length: usize,
-    zeros: Option<&Buffer<u32>>,
+    watch: Option<&Watch>,
 ) -> Result<()> {
     check(length, &[images, clean, gradient]);
     let count = images.len();
-    let lengths = match (ball, zeros) {
+    let lengths = match (ball, watch) {
         (Ball::Linf { .. }, None) => None,
         _ => Some(lengths(context, gradient, None, length)?),
     };
-    if let (Some(zeros), Some(lengths)) = (zeros, &lengths) {
-        assert_eq!(zeros.len(), lengths.len(), "counters");
+    if let (Some(Watch { zeros, scores, gradients }), Some(lengths)) = (watch, &lengths) {
         let rows = lengths.len();
+        assert_eq!([zeros.len(), scores.len(), gradients.len()], [rows; 3], "what is watched");
         // SAFETY: lengths were checked.
-        unsafe { launch!(context, "count_zeros", rows; lengths, rows as i64, zeros) }?;
+        unsafe { launch!(context, "watch_lengths", rows; lengths, scores, rows as i64, zeros, gradients) }?;
     }
     match ball {
         // SAFETY: lengths were checked.
@@ -66,17 +91,19 @@ pub fn step(
                 launch!(context, "step_l2", count;
                     images, gradient, lengths.as_ref(), step, length as i32, count as i64)
             }?;
-            project(context, ball, images, clean, length)
+            project(context, ball, images, clean, lengths.as_ref(), length)
         }
     }
 }
 
-/// Onto the l2 ball around `clean`, then into the box. Steps and starts in linf project by themselves.
+/// Onto the l2 ball around `clean`, then into the box, but for images whose gradient has length 0, where lengths are given.
+/// Steps and starts in linf project by themselves.
 fn project(
     context: &Context,
     ball: Ball,
     images: &Buffer<f32>,
     clean: &Buffer<f32>,
+    gradients: Option<&Buffer<f64>>,
     length: usize,
 ) -> Result<()> {
     let Ball::L2 { epsilon, .. } = ball else { return Ok(()) };
@@ -85,7 +112,7 @@ fn project(
     // SAFETY: lengths were checked.
     unsafe {
         launch!(context, "project_l2", count;
-            images, clean, &lengths, epsilon, length as i32, count as i64)
+            images, clean, &lengths, gradients, epsilon, length as i32, count as i64)
     }
 }
 
@@ -111,7 +138,7 @@ fn lengths(
 
 /// Uniform points of the ball around each clean image, in the box, from the stream of its id under `key`. In linf pixel number
 /// p is draw number p, bit for bit as on the host; in l2 pixel number p is made of draws 2p and 2p + 1 and the distance of
-/// the one after them, equal to the host's up to the device's logarithm and cosine.
+/// the one after them, equal to the host's up to rounding.
 ///
 /// # Errors
 /// If the device fails.
@@ -153,7 +180,7 @@ pub fn start(
             unsafe {
                 launch!(context, "move_scaled", count; clean, &draws, &scales, size, count as i64, images)
             }?;
-            project(context, ball, images, clean, length)
+            project(context, ball, images, clean, None, length)
         }
     }
 }

@@ -7,7 +7,7 @@
 //! starts anywhere) and [`host`] (the same kernels compiled for this processor, for tests).
 //!
 //! Invariant: no kernel uses shared memory, waits for another thread or adds in an order that the device decides, so
-//! `host` computes what a GPU computes, but for the order of sums inside cuBLAS and cuDNN and the last bit of `exp` and `log`.
+//! `host` computes what a GPU computes, but for the order of sums inside cuBLAS and cuDNN and the last bits of `exp`, `log`, `cos` and `pow`.
 
 pub mod algorithms;
 mod arguments;
@@ -30,7 +30,7 @@ mod sources;
 mod cudnn;
 
 pub use algorithms::Selection;
-pub use context::{Buffer, Context, Element, Real, Recording};
+pub use context::{Buffer, Context, Element, Plain, Real, Recording};
 pub use device::{Argument, Device};
 pub use error::{Error, Result};
 pub use precision::{Precision, Storage};

@@ -141,12 +141,12 @@ impl Table {
         count
     }
 
-    /// Values f32 `[rows]` of what is raised, and the gradient into the table. `bad` `[rows]` becomes 1 where a score is no
-    /// number, or infinite.
+    /// Values f32 `[rows]` of what is raised, and the gradient into the table. `bad` `[rows]` keeps the first score
+    /// that is no number, or infinite.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn raise(&self, context: &Context, raised: &Raised, bad: &Buffer<u32>) -> Result<Buffer<f32>> {
+    pub fn raise(&self, context: &Context, raised: &Raised, bad: &Buffer<f32>) -> Result<Buffer<f32>> {
         let (count, width) = (self.rows, self.width as i32);
         assert_eq!(bad.len(), count, "marks");
         let values = context.buffer(count)?;

@@ -1,4 +1,4 @@
-use robin_kernels::cuda::attack::{self, Ball};
+use robin_kernels::cuda::attack::{self, Ball, Watch};
 use robin_kernels::cuda::batches::{Cut, Images, Outside, Rows, add_rows};
 
 use super::{context, numbers};
@@ -148,11 +148,19 @@ fn gradients_that_are_zero_are_counted() {
     gradient[LENGTH + 3] = 1e-30;
     let gradient = context.upload(&gradient).unwrap();
     for ball in [Ball::Linf { epsilon: 0.1, step: 0.1 }, Ball::L2 { epsilon: 0.1, step: 0.1 }] {
-        let (images, zeros) = (context.upload(&[0.5_f32; 2 * LENGTH]).unwrap(), context.zeros(2).unwrap());
+        // Beyond the ball, where it stays as it makes no step.
+        let mut before = vec![0.5_f32; 2 * LENGTH];
+        before[0] = if matches!(ball, Ball::L2 { .. }) { 0.9 } else { 0.55 };
+        let (images, watch) = (context.upload(&before).unwrap(), Watch::new(&context, 2).unwrap());
         for _ in 0..3 {
-            attack::step(&context, ball, &images, &clean, &gradient, LENGTH, Some(&zeros)).unwrap();
+            attack::step(&context, ball, &images, &clean, &gradient, LENGTH, Some(&watch)).unwrap();
         }
-        assert_eq!(zeros.to_vec().unwrap(), [3, 0], "{ball:?}");
+        assert_eq!(watch.zeros.to_vec().unwrap(), [3, 0], "{ball:?}");
+        assert_eq!(images.to_vec().unwrap()[..LENGTH], before[..LENGTH], "{ball:?}");
+        assert_eq!(watch.gradients.to_vec().unwrap(), [0.0, 0.0]);
+        let overflowing = context.upload(&[f32::INFINITY; 2 * LENGTH]).unwrap();
+        attack::step(&context, ball, &images, &clean, &overflowing, LENGTH, Some(&watch)).unwrap();
+        assert_eq!(watch.gradients.to_vec().unwrap(), [f32::INFINITY; 2], "{ball:?}");
     }
 }
 

@@ -1,25 +1,23 @@
-//! PGD against frozen networks, from given images to the best and the last: the host waits once, at its end.
+//! PGD against frozen networks, from given images to the best and the last: the host waits at its end only.
 
 use std::any::Any;
 
 use robin_core::{Climb, Climbed, Climber, ColumnTable, Columns, Formula, Terms};
-use robin_kernels::cuda::attack;
+use robin_kernels::cuda::attack::{self, Watch};
 use robin_kernels::cuda::batches::{Rows, add_rows};
 use robin_kernels::cuda::objectives::{Best, Cells, Raised, Table};
-use robin_kernels::cuda::{Buffer, Context, PACK};
+use robin_kernels::cuda::{Buffer, Context, Error as DeviceError, PACK, Plain};
 
 use super::attack::ball_of;
 use super::classifier::{CudaClassifier, padded};
 use super::frozen::{Frozen, Trace};
-use crate::Result;
+use crate::{Error, Result};
 
 impl Climber for CudaClassifier {
     fn climb(&self, climb: &Climb<'_>) -> robin_core::Result<Option<Climbed>> {
-        let Some(run) = Run::new(&self.frozen.context, std::slice::from_ref(&self.frozen), None, climb)?
-        else {
-            return Ok(None);
-        };
-        run.climb(climb)
+        let networks = std::slice::from_ref(&self.frozen);
+        let run = Run::new(&self.frozen.context, networks, None, climb)?;
+        Ok(run.map(|run| run.climb(climb)).transpose()?)
     }
 
     fn one_vs_all(&self, arms: &[&dyn Climber]) -> robin_core::Result<Option<Box<dyn Climber>>> {
@@ -43,7 +41,8 @@ impl Climber for CudaClassifier {
         ready.map_err(crate::Error::from)?;
         let context = own.beside();
         let networks = classifiers.iter().map(|other| other.frozen.on(&context)).collect();
-        Ok(Some(Box::new(Arms { context, networks, outputs: graph.num_outputs() })))
+        let own = classifiers.iter().map(|other| other.frozen.context.clone()).collect();
+        Ok(Some(Box::new(Arms { context, networks, own, outputs: graph.num_outputs() })))
     }
 }
 
@@ -51,20 +50,43 @@ impl Climber for CudaClassifier {
 struct Arms {
     context: Context,
     networks: Vec<Frozen>,
+    /// Where the arms compute when they are asked one by one.
+    own: Vec<Context>,
     /// 1 or 2.
     outputs: usize,
 }
 
+impl Arms {
+    fn run(&self, climb: &Climb<'_>) -> Result<Option<Climbed>> {
+        let run = Run::new(&self.context, &self.networks, Some(self.outputs), climb)?;
+        run.map(|run| run.climb(climb)).transpose()
+    }
+}
+
 impl Climber for Arms {
     fn climb(&self, climb: &Climb<'_>) -> robin_core::Result<Option<Climbed>> {
-        match Run::new(&self.context, &self.networks, Some(self.outputs), climb)? {
-            Some(run) => run.climb(climb),
-            None => Ok(None),
-        }
+        let found = match self.run(climb) {
+            // What the arms keep for later may be what is lacking.
+            Err(Error::Device(DeviceError::OutOfMemory { .. })) => {
+                self.own.iter().for_each(|context| _ = context.trim());
+                self.run(climb)
+            }
+            found => found,
+        };
+        // Traces of all arms for each size of batch: the arms, asked one by one, could not get at them.
+        self.context.trim();
+        Ok(found?)
     }
 
     fn one_vs_all(&self, _arms: &[&dyn Climber]) -> robin_core::Result<Option<Box<dyn Climber>>> {
         Ok(None)
+    }
+}
+
+impl Drop for Arms {
+    fn drop(&mut self) {
+        // Weights go back on other queues than the one that may still read them. A device that fails here has failed before.
+        let _ = self.context.synchronize();
     }
 }
 
@@ -108,7 +130,8 @@ impl<'a> Run<'a> {
         let n = climb.clean.len() / length;
         let width = columns.width(classes);
         let fits = columns.validate(classes).is_ok() && n > 0 && width > 0;
-        if !fits || (outputs.is_none() && *columns != Columns::All) || repeats(columns) {
+        // The host says what is wrong with a formula that it refuses too.
+        if !fits || (outputs.is_none() && *columns != Columns::All) || !is_table_of(columns, n) {
             return Ok(None);
         }
         let rows = padded(n);
@@ -119,7 +142,7 @@ impl<'a> Run<'a> {
         };
         let raised = match terms {
             Terms::CrossEntropy { labels }
-                if labels.len() == n && labels.iter().all(|&y| (y as usize) < width) =>
+                if width >= 2 && labels.len() == n && labels.iter().all(|&y| (y as usize) < width) =>
             {
                 Raised::CrossEntropy(context.upload(&filled(labels, rows))?)
             }
@@ -128,60 +151,41 @@ impl<'a> Run<'a> {
                 let targets = context.upload(&filled(&targets, rows * width))?;
                 Raised::Arms { targets, shares: context.upload(shares)? }
             }
-            // The host says what is wrong with it.
             _ => return Ok(None),
         };
         Ok(Some(Self { context, length, images: [n, rows], table, raised, jobs }))
     }
 
-    fn climb(&self, climb: &Climb<'_>) -> robin_core::Result<Option<Climbed>> {
-        let found = self.steps(climb)?;
-        let example = |at: Option<usize>| at.filter(|&at| at < self.images[0]);
-        let not_finite = |what, example, value| robin_core::Error::NotFinite { what, example, value };
-        if let Some(example) = example(found.bad.iter().position(|&bad| bad > 0)) {
-            return Err(not_finite("score", example, f32::NAN));
-        }
-        // A gradient that is no number has made its image one that is none.
-        let last = &found.climbed.last;
-        match last.iter().position(|value| !value.is_finite()) {
-            Some(at) => Err(not_finite("input gradient", at / self.length, last[at])),
-            None => Ok(Some(found.climbed)),
-        }
-    }
-
-    fn steps(&self, climb: &Climb<'_>) -> Result<Found> {
+    fn climb(&self, climb: &Climb<'_>) -> Result<Climbed> {
         let (context, length, [n, rows]) = (self.context, self.length, self.images);
         let put = |values: &[f32]| context.upload(&filled(values, rows * length));
         let (clean, images) = (put(climb.clean)?, put(climb.start)?);
-        let best = Best::new(context, rows, length)?;
-        let (bad, zeros) = (context.zeros(rows)?, context.zeros(rows)?);
+        let (best, watch) = (Best::new(context, rows, length)?, Watch::new(context, rows)?);
         let ball = ball_of(climb.budget, climb.step_size);
         for _ in 0..climb.steps {
+            climb.cancel.check()?;
             let traces = self.forward(&images, true)?;
-            let values = self.table.raise(context, &self.raised, &bad)?;
+            let values = self.table.raise(context, &self.raised, &watch.scores)?;
             best.offer(context, &images, &values)?;
             let gradient = self.backward(traces)?;
-            attack::step(context, ball, &images, &clean, &gradient, length, Some(&zeros))?;
+            attack::step(context, ball, &images, &clean, &gradient, length, Some(&watch))?;
         }
         self.forward(&images, false)?;
-        let values = self.table.raise(context, &self.raised, &bad)?;
+        let values = self.table.raise(context, &self.raised, &watch.scores)?;
         best.offer(context, &images, &values)?;
-        let floats = |buffer: &Buffer<f32>, count: usize| -> Result<Vec<f32>> {
-            let mut values = buffer.to_vec()?;
-            values.truncate(count);
-            Ok(values)
-        };
-        let mut zero_gradients = zeros.to_vec()?;
-        zero_gradients.truncate(n);
-        Ok(Found {
-            bad: bad.to_vec()?,
-            climbed: Climbed {
-                best: floats(&best.images, n * length)?,
-                best_values: floats(&best.values, n)?,
-                last: floats(&images, n * length)?,
-                last_values: floats(&values, n)?,
-                zero_gradients,
-            },
+        // The gradient goes first: an image that it spoilt has no scores either.
+        for (what, found) in [("input gradient", &watch.gradients), ("score", &watch.scores)] {
+            let found = found.to_vec()?;
+            if let Some(example) = found[..n].iter().position(|value| *value != 0.0) {
+                return Err(robin_core::Error::NotFinite { what, example, value: found[example] }.into());
+            }
+        }
+        Ok(Climbed {
+            best: first(&best.images, n * length)?,
+            best_values: first(&best.values, n)?,
+            last: first(&images, n * length)?,
+            last_values: first(&values, n)?,
+            zero_gradients: first(&watch.zeros, n)?,
         })
     }
 
@@ -219,12 +223,6 @@ impl<'a> Run<'a> {
         }
         Ok(sum)
     }
-}
-
-struct Found {
-    /// 1 where a score was no number.
-    bad: Vec<u32>,
-    climbed: Climbed,
 }
 
 /// The jobs of a one-vs-all aggregate: an arm runs on the images whose columns name it.
@@ -272,11 +270,18 @@ fn jobs<'a>(
     }
 }
 
-/// Whether an example names a column twice.
-fn repeats(columns: &Columns) -> bool {
-    let Columns::PerExample(table) = columns else { return false };
-    let twice = |row: &[u32]| row.iter().enumerate().any(|(at, column)| row[..at].contains(column));
-    table.indices.chunks(table.width.max(1)).any(twice)
+/// Whether columns of each example's own choice are those of `n` examples, none of which names a column twice.
+fn is_table_of(columns: &Columns, n: usize) -> bool {
+    let Columns::PerExample(table) = columns else { return true };
+    let once = |row: &[u32]| row.iter().enumerate().all(|(at, column)| !row[..at].contains(column));
+    table.indices.len() == n * table.width && table.indices.chunks(table.width.max(1)).all(once)
+}
+
+/// The first `count` values, on the host.
+fn first<T: Plain>(buffer: &Buffer<T>, count: usize) -> Result<Vec<T>> {
+    let mut values = buffer.to_vec()?;
+    values.truncate(count);
+    Ok(values)
 }
 
 /// `values`, and zeros up to `count`.

@@ -36,10 +36,12 @@ KERNEL roots(const double *sums, int parts, i64 count, double *lengths) {
     lengths[at] = sqrt(sum);
 }
 
-// Counts rows of length 0.
-KERNEL count_zeros(const double *lengths, i64 count, u32 *zeros) {
+// Counts gradients of length 0, and keeps the first length that is no number or infinite, where the scores were numbers.
+KERNEL watch_lengths(const double *lengths, const float *scores, i64 count, u32 *zeros, float *gradients) {
     FOR_EACH(at, count);
-    if (lengths[at] == 0.0) zeros[at]++;
+    double size = lengths[at];
+    if (size == 0.0) zeros[at]++;
+    if (size - size != 0.0 && scores[at] == 0.0f && gradients[at] == 0.0f) gradients[at] = (float)size;
 }
 
 // x + step * gradient / its length; a gradient of length 0 makes no step.
@@ -50,14 +52,15 @@ KERNEL step_l2(float *images, const float *gradient, const double *lengths, doub
     if (size != 0.0) images[at] += (float)(step / size * gradient[at]);
 }
 
-// Onto the l2 ball around the clean image, then into the box.
-KERNEL project_l2(float *images, const float *clean, const double *lengths, double epsilon, int length,
-                  i64 count) {
+// Onto the l2 ball around the clean image, then into the box. What made no step, as its gradient has length 0, stays.
+KERNEL project_l2(float *images, const float *clean, const double *lengths, const double *gradients, double epsilon,
+                  int length, i64 count) {
     FOR_EACH(at, count);
+    if (gradients && gradients[at / length] == 0.0) return;
     double size = lengths[at / length];
-    float x = images[at];
-    if (size > epsilon) {
-        float scale = (float)(epsilon / size), c = clean[at];
+    float x = images[at], scale = size > epsilon ? (float)(epsilon / size) : 1.0f;
+    if (scale != 1.0f) {
+        float c = clean[at];
         x = c + scale * (x - c);
     }
     images[at] = clamped(x, 0.0f, 1.0f);

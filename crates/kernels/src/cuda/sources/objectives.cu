@@ -16,16 +16,16 @@ KERNEL read_cells(const float *gradient, const u32 *cells, int outputs, int chan
     rows[at] = stored(column == outputs - 1 ? g : column == 0 && outputs == 2 ? -g : 0.0f);
 }
 
-// log(sum_j exp(z_j)) - z_y and its gradient, neither as a difference of nearly equal numbers. `bad` is 1 where a score is
-// no number, or infinite.
+// log(sum_j exp(z_j)) - z_y and its gradient, neither as a difference of nearly equal numbers. `bad` keeps the first score
+// that is no number, or infinite.
 KERNEL raise_cross_entropy(const float *table, const u32 *labels, int width, i64 count, float *values, float *gradient,
-                           u32 *bad) {
+                           float *bad) {
     FOR_EACH(at, count);
     const float *z = table + at * width;
     int label = (int)labels[at], top = label;
     for (int j = 0; j < width; j++) {
         if (z[j] > z[top]) top = j;
-        if (!is_finite(z[j])) bad[at] = 1;
+        if (!is_finite(z[j]) && bad[at] == 0.0f) bad[at] = z[j];
     }
     // The top column's weight is 1; it is kept out of the sum so that the others are not rounded away.
     double highest = z[top], rest = 0.0, wrong = 0.0;
@@ -43,7 +43,7 @@ KERNEL raise_cross_entropy(const float *table, const u32 *labels, int width, i64
 
 // sum_j share_j softplus(-z_j) where the target is 1, softplus(z_j) where it is 0, and its gradient.
 KERNEL raise_arms(const float *table, const u8 *targets, const double *shares, int width, i64 count, float *values,
-                  float *gradient, u32 *bad) {
+                  float *gradient, float *bad) {
     FOR_EACH(at, count);
     double sum = 0.0;
     for (int j = 0; j < width; j++) {
@@ -53,7 +53,7 @@ KERNEL raise_arms(const float *table, const u8 *targets, const double *shares, i
         double sigmoid = x >= 0.0 ? 1.0 / (1.0 + decay) : decay / (1.0 + decay);
         sum += shares[j] * ((x > 0.0 ? x : 0.0) + log1p(decay));
         gradient[cell] = (float)(shares[j] * sign * sigmoid);
-        if (!is_finite(table[cell])) bad[at] = 1;
+        if (!is_finite(table[cell]) && bad[at] == 0.0f) bad[at] = table[cell];
     }
     values[at] = (float)sum;
 }
