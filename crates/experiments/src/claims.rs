@@ -120,7 +120,9 @@ impl Test {
         match self {
             Self::Above(0.0) => "above".to_owned(),
             Self::Below(0.0) => "below".to_owned(),
+            Self::Above(margin) if margin < 0.0 => format!("at most {} below", -margin),
             Self::Above(margin) => format!("above by more than {margin}"),
+            Self::Below(margin) if margin > 0.0 => format!("at most {margin} above"),
             Self::Below(margin) => format!("below by more than {}", -margin),
             Self::Within(margin) => format!("within {margin}"),
         }

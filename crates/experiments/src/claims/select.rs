@@ -16,8 +16,8 @@ const LEARNED: f64 = 0.25;
 pub(super) enum Select {
     /// An accuracy of a table.
     Accuracy(Accuracy),
-    /// What one classifier of a table withstands beyond another.
-    Gap(Gap),
+    /// How a classifier's lead over another grows beyond the training budget.
+    Growth(Growth),
     /// A point of a line whose values are means over class orders, with a deviation as its band.
     Point {
         item: String,
@@ -55,15 +55,15 @@ pub(super) struct Accuracy {
     at: Budgets,
 }
 
-/// What one classifier of a table withstands beyond another, at one test budget of each row.
+/// Of each row of a table, the lead of one classifier over another at the next test budget beyond the training budget, less
+/// their lead at the training budget.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Gap {
+pub(super) struct Growth {
     item: String,
-    /// The first one's share less the second one's.
-    gap: [String; 2],
+    /// The first one's lead over the second one.
+    growth: [String; 2],
     attack: String,
-    at: Budgets,
 }
 
 /// Which test budgets of a row.
@@ -75,6 +75,8 @@ pub(super) enum Budgets {
     Each,
     /// The training budget.
     Training,
+    /// The next one beyond it.
+    Next,
     /// The largest one beyond it.
     Largest,
 }
@@ -117,7 +119,9 @@ impl Select {
             Self::Accuracy(accuracy) => {
                 named(&accuracy.item).map(|item| accuracy.find(item, items)).unwrap_or_default()
             }
-            Self::Gap(gap) => named(&gap.item).map(|item| gap.find(item, items)).unwrap_or_default(),
+            Self::Growth(growth) => {
+                named(&growth.item).map(|item| growth.find(item, items)).unwrap_or_default()
+            }
             Self::Point { item, series, x, panel } => panels(item, panel)
                 .into_iter()
                 .filter_map(|(place, panel)| point(place, panel, series, *x))
@@ -177,17 +181,17 @@ impl Accuracy {
                 && self.rows.as_ref().is_none_or(|part| cell.row.contains(part))
         };
         // Of all classifiers: what one has not been tested at cannot be compared there.
-        let largest = |row: &str| {
-            let cells = item.table.iter().flat_map(|table| &table.cells);
-            cells.filter(|cell| cell.row == row).map(|cell| cell.epsilon.get()).fold(0.0, f64::max)
+        let beyond = |cell: &TableCell| -> Vec<f64> {
+            let Some(train) = cell.train_epsilon else { return Vec::new() };
+            let cells =
+                item.table.iter().flat_map(|table| &table.cells).filter(|other| other.row == cell.row);
+            cells.map(|other| other.epsilon.get()).filter(|epsilon| *epsilon > train.get()).collect()
         };
         let at = |cell: &&TableCell| match self.at {
             Budgets::Each => true,
             Budgets::Training => cell.train_epsilon.is_none_or(|train| train == cell.epsilon),
-            Budgets::Largest => {
-                cell.epsilon.get() == largest(&cell.row)
-                    && cell.train_epsilon.is_some_and(|train| cell.epsilon.get() > train.get())
-            }
+            Budgets::Next => beyond(cell).into_iter().reduce(f64::min) == Some(cell.epsilon.get()),
+            Budgets::Largest => beyond(cell).into_iter().reduce(f64::max) == Some(cell.epsilon.get()),
         };
         item.table.iter().flat_map(|table| &table.cells).filter(wanted).filter(at).collect()
     }
@@ -217,30 +221,40 @@ impl Accuracy {
     }
 }
 
-impl Gap {
+impl Growth {
     fn find(&self, item: &Item, items: &[Item]) -> Vec<Found> {
-        let [first, second] = self.gap.each_ref().map(|classifier| {
-            let (item, attack) = (self.item.clone(), self.attack.clone());
-            Accuracy { item, classifier: classifier.clone(), attack, strategy: None, rows: None, at: self.at }
-        });
-        let partners = second.cells(item);
-        let gap = |cell: &TableCell| {
+        let cells = |classifier: &String, at| {
+            let (classifier, attack) = (classifier.clone(), self.attack.clone());
+            Accuracy { item: item.name.clone(), classifier, attack, strategy: None, rows: None, at }
+                .cells(item)
+        };
+        let [ahead, behind] = &self.growth;
+        let others =
+            [cells(behind, Budgets::Next), cells(ahead, Budgets::Training), cells(behind, Budgets::Training)];
+        let growth = |next: &TableCell| {
             let partner =
-                partners.iter().find(|other| (&other.row, other.epsilon) == (&cell.row, cell.epsilon))?;
-            let seeds = cell.ran.seeds.iter().zip(&partner.ran.seeds);
-            let by_seed: Vec<f64> = seeds.map(|(one, other)| one.union - other.union).collect();
-            // As if the images of both were others, which is more than the noise of a difference on the same ones.
-            let images = [cell, partner].map(|cell| noise::of_images(cell.union, cell.n));
+                |cells: &Vec<&TableCell>| cells.iter().find(|cell| cell.row == next.row).copied().cloned();
+            let [next_behind, trained, trained_behind] = others.each_ref().map(partner);
+            let all = [next.clone(), next_behind?, trained?, trained_behind?];
+            let of = |value: fn(&TableCell, usize) -> f64, seed| {
+                let [a, b, c, d] = all.each_ref().map(|cell| value(cell, seed));
+                (a - b) - (c - d)
+            };
+            let seeds = all.iter().map(|cell| cell.ran.seeds.len()).min().unwrap_or(0);
+            let by_seed: Vec<f64> =
+                (0..seeds).map(|seed| of(|cell, seed| cell.ran.seeds[seed].union, seed)).collect();
+            // As if the four were of different images, which is more than the noise on the same ones.
+            let images = all.iter().map(|cell| noise::of_images(cell.union, cell.n)).fold(0.0, f64::hypot);
             Some(Found {
-                place: cell.row.clone(),
-                value: cell.union - partner.union,
-                error: images[0].hypot(images[1]).hypot(noise::of_seeds(&by_seed)),
-                seeds: by_seed.len(),
-                records: cell.records.iter().chain(&partner.records).cloned().collect(),
-                learned: [cell, partner].into_iter().all(|cell| cell_learned(items, cell)),
+                place: next.row.clone(),
+                value: of(|cell, _| cell.union, 0),
+                error: images.hypot(noise::of_seeds(&by_seed)),
+                seeds,
+                records: all.iter().flat_map(|cell| cell.records.clone()).collect(),
+                learned: all.iter().all(|cell| cell_learned(items, cell)),
             })
         };
-        first.cells(item).into_iter().filter_map(gap).collect()
+        cells(ahead, Budgets::Next).into_iter().filter_map(growth).collect()
     }
 }
 

@@ -110,8 +110,12 @@ fn published(spec: &Spec, row: &Row) -> Result<(), String> {
         return Err(format!("{} printed test budgets for {tests}", printed.test.len()));
     }
     if let Some(PrintedOverlap { n, broken, both }) = row.published_overlap {
-        if spec.overlaps.len() != 1 {
-            return Err(format!("published_overlap with {} pairs of strategies", spec.overlaps.len()));
+        let attacks = spec.columns.iter().filter(|column| column.attack.is_some()).count();
+        let found = [spec.overlaps.len(), spec.classifiers.len(), attacks, tests];
+        if found != [1; 4] {
+            return Err(format!(
+                "published_overlap: which of {found:?} pairs of strategies, classifiers, attacks and test budgets?"
+            ));
         }
         if broken.iter().any(|&broken| broken > n || both > broken) {
             return Err(format!("published_overlap: {both} in {broken:?} in {n} cannot be"));
