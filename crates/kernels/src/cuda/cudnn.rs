@@ -1,10 +1,11 @@
 //! Convolutions by cuDNN, channels last (feature `cudnn`).
 
 mod descriptors;
+mod rectified;
 mod trials;
 
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::cudnn::{result, sys};
 use cudarc::driver;
@@ -15,6 +16,7 @@ use super::driver::{Gpu, refused, scratch};
 use super::{Error, Pass, Precision, Product, Result, Selection};
 use crate::conv2d::Geometry;
 use descriptors::Descriptors;
+pub(super) use rectified::{Rectifying, Ways};
 
 /// As cuDNN counts: 9.x.
 const VERSIONS: std::ops::Range<usize> = 90_000..100_000;
@@ -56,6 +58,15 @@ struct State {
     bytes: usize,
     /// Smaller scratch memory of before, which a recording may still write to.
     outgrown: Vec<Address>,
+}
+
+/// What a convolution runs with.
+struct Ready<'a> {
+    state: MutexGuard<'a, State>,
+    descriptors: Descriptors,
+    algorithm: Algorithm,
+    /// Bytes of the scratch memory.
+    workspace: usize,
 }
 
 pub(super) fn failed(call: &'static str) -> impl FnOnce(result::CudnnError) -> Error {
@@ -111,6 +122,25 @@ impl Cudnn {
         operands: [Address; 3],
         is_recording: bool,
     ) -> Result<()> {
+        // SAFETY: the caller's word.
+        unsafe {
+            let ready = self.prepare(pass, product, precision, operands, is_recording)?;
+            ready.state.run(&ready.descriptors, pass, ready.algorithm, ready.workspace, operands)
+        }
+    }
+
+    /// What a pass needs, its algorithm chosen.
+    ///
+    /// # Safety
+    /// The operands are as long as the product says.
+    unsafe fn prepare(
+        &self,
+        pass: Pass,
+        product: &Product,
+        precision: Precision,
+        operands: [Address; 3],
+        is_recording: bool,
+    ) -> Result<Ready<'_>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let selection = self.selection;
         let key = Key::of(selection, pass, product, precision);
@@ -139,8 +169,7 @@ impl Cudnn {
         }
         // f32 is f32, whatever cuDNN would allow itself.
         descriptors.set_math(if precision == Precision::F32 { math } else { algorithm.math })?;
-        // SAFETY: the caller's word.
-        unsafe { state.run(&descriptors, pass, algorithm, workspace, operands) }
+        Ok(Ready { state, descriptors, algorithm, workspace })
     }
 }
 

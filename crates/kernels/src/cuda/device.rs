@@ -44,6 +44,15 @@ pub enum Computed {
     NotYet,
 }
 
+/// What a convolution's output becomes: `max(0, y + bias + add)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rectified {
+    /// f32, one for each packed channel.
+    pub bias: Address,
+    /// As long as the output, or none.
+    pub add: Option<Address>,
+}
+
 /// A device, or a queue of one: what is asked for is done in order, later than asked, but before a download returns.
 ///
 /// # Safety
@@ -136,6 +145,25 @@ pub trait Device: Send + Sync + fmt::Debug {
         precision: Precision,
         operands: [Address; 3],
     ) -> Result<Computed>;
+
+    /// Computes a forward product and its rectifier: `apart` asks for one after the other. A device whose library does both in
+    /// one call may do that instead.
+    ///
+    /// # Safety
+    /// As the trait says.
+    ///
+    /// # Errors
+    /// As `apart`, and if the library fails.
+    unsafe fn rectified_product(
+        &self,
+        _product: &Product,
+        _precision: Precision,
+        _operands: [Address; 3],
+        _rectified: Rectified,
+        apart: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        apart()
+    }
 
     /// Waits for everything asked for so far.
     ///

@@ -120,14 +120,24 @@ pub fn finish(
     if bias.is_none() && add.is_none() && rectifier == Rectifier::None {
         return Ok(());
     }
-    assert!(y.len().is_multiple_of(shape.len()), "{shape:?}");
-    assert!(bias.is_none_or(|bias| bias.len() == shape.packed()), "bias of {shape:?}");
-    assert!(add.is_none_or(|add| add.len() == y.len()), "summand of {shape:?}");
+    check_finish(shape, y, bias, add);
     let count = y.len() / PACK;
     // SAFETY: lengths were checked.
     unsafe {
         launch!(context, "finish", count; y, bias, add, rectifier.flag(), count as i64, shape.packed() as i32)
     }
+}
+
+/// Panics if the operands of [`finish`] do not fit.
+pub(super) fn check_finish(
+    shape: &Shape,
+    y: &Buffer<Real>,
+    bias: Option<&Buffer<f32>>,
+    add: Option<&Buffer<Real>>,
+) {
+    assert!(y.len().is_multiple_of(shape.len()), "{shape:?}");
+    assert!(bias.is_none_or(|bias| bias.len() == shape.packed()), "bias of {shape:?}");
+    assert!(add.is_none_or(|add| add.len() == y.len()), "summand of {shape:?}");
 }
 
 /// `y = rectified(scale * x + shift + add)` for each channel.

@@ -1,7 +1,7 @@
 //! Kernels for CUDA devices (feature `cuda`): channels-last, on buffers that stay on the device.
 //!
-//! Reading order: [`precision`] (what activations are stored as), [`device`] (what a device can do), [`context`] (memory and
-//! launches in one order), [`products`] (convolutions and fully connected layers), [`layers`], [`norms`], [`attack`],
+//! Reading order: [`precision`] (what activations are stored as), [`device`] (what a device can do), [`context`] and [`buffer`]
+//! (memory and launches in one order), [`products`] (convolutions and fully connected layers), [`layers`], [`norms`], [`attack`],
 //! [`batches`], [`learning`], [`objectives`] (one function for each kernel in `sources/`); then the devices: [`driver`] (a GPU: libcuda,
 //! NVRTC, cuBLAS, and cuDNN with the feature `cudnn`, all loaded when first asked for, so that a program with these features
 //! starts anywhere) and [`host`] (the same kernels compiled for this processor, for tests).
@@ -13,6 +13,7 @@ pub mod algorithms;
 mod arguments;
 pub mod attack;
 pub mod batches;
+pub mod buffer;
 pub mod context;
 pub mod device;
 pub mod driver;
@@ -30,7 +31,8 @@ mod sources;
 mod cudnn;
 
 pub use algorithms::Selection;
-pub use context::{Buffer, Context, Element, Plain, Real, Recording};
+pub use buffer::{Buffer, Element, Plain, Real};
+pub use context::{Context, Recording};
 pub use device::{Argument, Device};
 pub use error::{Error, Result};
 pub use precision::{Precision, Storage};

@@ -1,6 +1,8 @@
 //! Convolutions and fully connected layers.
 
-use super::{Argument, Buffer, Context, Error, PACK, Real, Result, device::Computed};
+use super::device::{Computed, Rectified};
+use super::layers::{self, Rectifier, Shape};
+use super::{Argument, Buffer, Context, Error, PACK, Real, Result};
 use crate::conv2d;
 
 /// A convolution of some images: `[n, h, w, in]` with weights `[out, kernel, kernel, in]`, channels filled up to packs. A
@@ -22,6 +24,17 @@ pub enum Pass {
     BackwardData,
     /// Input, gradient on the output to gradient on the weights.
     BackwardFilter,
+}
+
+/// What follows a product: `y = rectified(y + bias + add)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Finish<'a> {
+    /// One for each packed channel.
+    pub bias: Option<&'a Buffer<f32>>,
+    /// Another summand, as long as the output.
+    pub add: Option<&'a Buffer<Real>>,
+    /// What follows the sum.
+    pub rectifier: Rectifier,
 }
 
 /// Parts that the images are cut into where gradients on weights are summed by our own kernel.
@@ -109,6 +122,39 @@ pub fn forward(
     }
 }
 
+/// `y` of `x` and `w`, and what follows it: in one call where the device's library can, and is quicker so.
+///
+/// # Errors
+/// If the device fails.
+///
+/// # Panics
+/// If the buffers do not fit.
+pub fn finished(
+    context: &Context,
+    product: &Product,
+    x: &Buffer<Real>,
+    w: &Buffer<Real>,
+    finish: Finish<'_>,
+    y: &Buffer<Real>,
+) -> Result<()> {
+    let Finish { bias, add, rectifier } = finish;
+    let [height, width] = product.geometry.output();
+    let shape = Shape { height, width, channels: product.geometry.out_channels };
+    let apart = || {
+        forward(context, product, x, w, y)?;
+        layers::finish(context, &shape, y, bias, add, rectifier)
+    };
+    let (Some(bias), Rectifier::Relu, 1..) = (bias, rectifier, product.images) else { return apart() };
+    product.check([x.len(), w.len(), y.len()])?;
+    layers::check_finish(&shape, y, Some(bias), add);
+    let operands = [x.address(), w.address(), y.address()];
+    let rectified = Rectified { bias: bias.address(), add: add.map(Buffer::address) };
+    // SAFETY: lengths were checked.
+    with_room(context, || unsafe {
+        context.device().rectified_product(product, context.precision(), operands, rectified, &apart)
+    })
+}
+
 /// The gradient `dx` on the input of `dy` and `w`.
 ///
 /// # Errors
@@ -189,7 +235,10 @@ unsafe fn run(context: &Context, pass: Pass, product: &Product, operands: [u64; 
         return Ok(Computed::ByLibrary);
     }
     // SAFETY: the caller's word.
-    let compute = || unsafe { context.device().product(pass, product, context.precision(), operands) };
+    with_room(context, || unsafe { context.device().product(pass, product, context.precision(), operands) })
+}
+
+fn with_room<T>(context: &Context, compute: impl Fn() -> Result<T>) -> Result<T> {
     let computed = match compute() {
         // A library asks the driver for its scratch memory, which may lie in what is kept here for later.
         Err(Error::OutOfMemory { .. }) if context.trim() => {

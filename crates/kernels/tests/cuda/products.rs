@@ -1,4 +1,6 @@
 use robin_kernels::conv2d::{Geometry, reference};
+use robin_kernels::cuda::layers::{Rectifier, finish, to_floats};
+use robin_kernels::cuda::products::Finish;
 use robin_kernels::cuda::{PACK, Product, products};
 
 use super::{assert_close, channels_last, contexts, download, layers::shape, numbers, stored, upload};
@@ -36,6 +38,39 @@ fn packed_weights(given: &Geometry, packed: &Geometry, w: &[f32]) -> Vec<f32> {
         to[(out * area + tap) * packed.in_channels + channel] = value;
     }
     to
+}
+
+#[test]
+fn a_finished_product_is_a_product_and_then_what_follows_it() {
+    let g = Geometry { input: [5, 4], in_channels: 8, out_channels: 16, kernel: 3, stride: 1, padding: 1 };
+    for context in contexts() {
+        let outside = shape(g.output(), 16);
+        let x = upload(&context, &shape(g.input, 8), &numbers(2 * g.input_len(), 1));
+        let flat = context.upload(&numbers(g.taps() * 16, 2)).unwrap();
+        let w = robin_kernels::cuda::norms::fold_weights(&context, &flat, None, 16).unwrap();
+        let (bias, add) = (
+            context.upload(&numbers(16, 3)).unwrap(),
+            upload(&context, &outside, &numbers(2 * g.output_len(), 4)),
+        );
+        for images in [2, 0] {
+            let (product, len) = (Product { geometry: g, images }, images * g.output_len());
+            let (x, add) = (x.first(images * g.input_len()).unwrap(), add.first(len).unwrap());
+            for (bias, add, rectifier) in [
+                (Some(&bias), Some(&add), Rectifier::Relu),
+                (Some(&bias), None, Rectifier::Relu),
+                (None, Some(&add), Rectifier::Relu),
+                (Some(&bias), Some(&add), Rectifier::None),
+            ] {
+                let (y, expected) = (context.buffer(len).unwrap(), context.buffer(len).unwrap());
+                let after = Finish { bias, add, rectifier };
+                products::finished(&context, &product, &x, &w, after, &y).unwrap();
+                products::forward(&context, &product, &x, &w, &expected).unwrap();
+                finish(&context, &outside, &expected, bias, add, rectifier).unwrap();
+                let values = |of| to_floats(&context, of).unwrap().to_vec().unwrap();
+                assert_eq!(values(&y), values(&expected), "{images} images, {rectifier:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use robin_kernels::cuda::layers::{self, Rectifier, Shape};
 use robin_kernels::cuda::norms::{self, Frozen as FrozenNorm};
-use robin_kernels::cuda::products::{self, Product};
+use robin_kernels::cuda::products::{self, Finish, Product};
 use robin_kernels::cuda::{Buffer, Context, Element, Real};
 
 use super::gradients::Gradients;
@@ -166,8 +166,9 @@ impl Frozen {
         let rectifier = rectifier(step);
         match (&step.operation, layer) {
             (Operation::Product { geometry, .. }, Layer::Product { weights, bias }) => {
-                products::forward(context, &Product { geometry: *geometry, images: n }, x, weights, y)?;
-                layers::finish(context, after, y, bias.as_ref(), add, rectifier)?;
+                let finish = Finish { bias: bias.as_ref(), add, rectifier };
+                let product = Product { geometry: *geometry, images: n };
+                products::finished(context, &product, x, weights, finish, y)?;
             }
             (_, Layer::Affine { scale, shift }) => {
                 layers::affine(context, after, x, [scale, shift], (add, rectifier), y)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use robin_kernels::cuda::layers::{self, Rectifier};
 use robin_kernels::cuda::learning::Gradient;
 use robin_kernels::cuda::norms::{self, Statistics, Sums};
-use robin_kernels::cuda::products::{self, Product};
+use robin_kernels::cuda::products::{self, Finish, Product};
 use robin_kernels::cuda::{Buffer, Context, Real};
 
 use super::frozen::{back, normalization, rectifier, untrained};
@@ -80,13 +80,16 @@ impl Training<'_> {
                 let product = Product { geometry: *geometry, images: n };
                 let (weights, outputs) = (tensors.get(name, "weight"), geometry.out_channels);
                 let weights = norms::fold_weights(context, weights, None, outputs)?;
-                products::forward(context, &product, x, &weights, &y)?;
-                kept.weights = Some(weights);
                 let bias = bias.then(|| tensors.get(name, "bias"));
+                let finish = match norm {
+                    None => Finish { bias, add, rectifier },
+                    Some(_) => Finish { bias, add: None, rectifier: Rectifier::None },
+                };
+                products::finished(context, &product, x, &weights, finish, &y)?;
+                kept.weights = Some(weights);
                 match norm {
-                    None => layers::finish(context, after, &y, bias, add, rectifier)?,
+                    None => {}
                     Some(norm) => {
-                        layers::finish(context, after, &y, bias, None, Rectifier::None)?;
                         let (z, normed) = self.normalize(norm, Arc::new(y), step, add)?;
                         kept.norm = Some(normed);
                         return Ok((z, kept));
