@@ -16,7 +16,7 @@ pub trait Resident {
     /// Whether a data set is there.
     fn is_loaded(&self) -> bool;
 
-    /// Perturbs what is to be perturbed, then moves the weights along the gradient of the mean cross-entropy. Weights,
+    /// Perturbs what is to be perturbed, then moves the weights along the gradient of the mean loss. Weights,
     /// velocities and running statistics stay as they were if a gradient is no number.
     ///
     /// # Errors
@@ -50,10 +50,32 @@ pub struct ResidentStep<'a> {
     pub perturbed: &'a [usize],
     /// How.
     pub attack: Option<ResidentAttack>,
-    /// Label smoothing of the loss; attacks have none.
-    pub smoothing: f64,
+    /// What is lowered.
+    pub loss: ResidentLoss,
     /// Learning rate, momentum and weight decay.
     pub sgd: [f64; 3],
+}
+
+/// The loss of a step; with formulas as the training loop has them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ResidentLoss {
+    /// Cross-entropy of one batch, some of it perturbed.
+    CrossEntropy {
+        /// Label smoothing; attacks have none.
+        smoothing: f64,
+    },
+    /// TRADES, of the clean batch and the same images perturbed, all of them, each with its own batch statistics.
+    Trades {
+        /// Weight of the divergence.
+        lambda: f64,
+        /// Label smoothing of the clean images' cross-entropy.
+        smoothing: f64,
+    },
+    /// MART, of the same two batches.
+    Mart {
+        /// Weight of the divergence.
+        lambda: f64,
+    },
 }
 
 /// Random crops and flips.
@@ -69,7 +91,7 @@ pub struct ResidentCut {
     pub flip: Option<Seed>,
 }
 
-/// PGD on the cross-entropy, final point.
+/// PGD, final point: on the cross-entropy, or for TRADES on the divergence from the clean images' predictions.
 #[derive(Debug, Clone, Copy)]
 pub struct ResidentAttack {
     /// What no iterate exceeds.
@@ -78,8 +100,24 @@ pub struct ResidentAttack {
     pub steps: usize,
     /// Length of a step in pixels.
     pub step_size: f64,
-    /// Of the streams that it begins from, uniform in the ball.
-    pub start: Seed,
+    /// Where it begins.
+    pub start: ResidentStart,
+}
+
+/// Where an attack begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ResidentStart {
+    /// At the clean image.
+    Clean,
+    /// Uniform in the ball, from streams of this seed.
+    UniformInBall(Seed),
+    /// At the clean image moved by normal numbers, projected.
+    Gaussian {
+        /// Of the streams.
+        seed: Seed,
+        /// Standard deviation in pixels.
+        deviation: f64,
+    },
 }
 
 /// What a step found.
@@ -87,8 +125,8 @@ pub struct ResidentAttack {
 pub struct Outcome {
     /// Mean loss of the batch.
     pub loss: f64,
-    /// Predictions of all examples as they were trained on.
-    pub predictions: Vec<u32>,
+    /// Predictions of all examples as they were trained on: of the batch, or of the clean batch and the perturbed one.
+    pub predictions: Vec<Vec<u32>>,
     /// Values of gradients that are no number, or infinite. If there are any, nothing moved.
     pub not_finite: u32,
 }

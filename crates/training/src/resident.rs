@@ -2,18 +2,16 @@
 
 use robin_core::{ExampleId, Purpose, Seed};
 use robin_data::{Flip, Padding};
-use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentStep};
+use robin_nn::resident::{ResidentAttack, ResidentCut, ResidentLoss, ResidentStart, ResidentStep};
 
 use crate::step::perturbed_rows;
-use crate::{AttackMode, Config, Method, Outputs, Result, Tally};
+use crate::{AttackMode, AttackStart, Config, Method, Outputs, Result, Tally};
 
-/// Whether a device can make the steps of `config`: standard and adversarial training whose attack sees the running
-/// statistics, on logits of classes. Other methods and losses, and averages of weights, which follow every step, are made by the loop on the host,
+/// Whether a device can make the steps of `config`: every method whose attack sees the running statistics, on logits of classes.
+/// One-vs-all losses of one network, and averages of weights, which follow every step, are made by the loop on the host,
 /// whatever the network runs on.
 pub(crate) fn applies(config: &Config) -> bool {
-    let method = matches!(config.method, Method::Standard {} | Method::PgdAt { .. });
-    method
-        && config.outputs == Outputs::Classes
+    config.outputs == Outputs::Classes
         && config.attack_mode == AttackMode::Eval
         && config.weight_averaging.is_none()
 }
@@ -24,6 +22,7 @@ pub(crate) struct Prepared {
     perturbed: Vec<usize>,
     cut: ResidentCut,
     attack: Option<ResidentAttack>,
+    loss: ResidentLoss,
 }
 
 impl Prepared {
@@ -42,16 +41,39 @@ impl Prepared {
             crop: crop.derive(Purpose::Crop, 0),
             flip: (config.flip == Flip::Horizontal).then(|| crop.derive(Purpose::Flip, 0)),
         };
-        let (perturbed, attack) = match &config.method {
-            Method::PgdAt { budget, steps, step_size, .. } if count > 0 => {
+        let start_seed = seed.derive(Purpose::TrainingAttack, step as u64).derive(Purpose::AttackStart, 0);
+        let smoothing = config.label_smoothing;
+        let (loss, perturbed) = match &config.method {
+            Method::Standard {} => (ResidentLoss::CrossEntropy { smoothing }, Vec::new()),
+            Method::PgdAt { .. } => {
                 let rows = perturbed_rows(ids.len(), count, (step, seed));
-                let start = seed.derive(Purpose::TrainingAttack, step as u64).derive(Purpose::AttackStart, 0);
-                let step_size = step_size.pixels(budget.epsilon, *steps)?;
-                (rows, Some(ResidentAttack { budget: *budget, steps: *steps, step_size, start }))
+                (ResidentLoss::CrossEntropy { smoothing }, rows)
             }
-            _ => (Vec::new(), None),
+            Method::Trades { lambda, .. } => {
+                (ResidentLoss::Trades { lambda: *lambda, smoothing }, (0..ids.len()).collect())
+            }
+            Method::Mart { lambda, .. } => (ResidentLoss::Mart { lambda: *lambda }, (0..ids.len()).collect()),
         };
-        Ok(Self { labels, perturbed, cut, attack })
+        let start = match &config.method {
+            Method::Standard {} | Method::PgdAt { .. } => ResidentStart::UniformInBall(start_seed),
+            Method::Trades { start, .. } | Method::Mart { start, .. } => match *start {
+                AttackStart::Clean {} => ResidentStart::Clean,
+                AttackStart::UniformInBall {} => ResidentStart::UniformInBall(start_seed),
+                AttackStart::Gaussian { deviation } => {
+                    ResidentStart::Gaussian { seed: start_seed, deviation }
+                }
+            },
+        };
+        let attack = match &config.method {
+            Method::Standard {} => None,
+            Method::PgdAt { budget, steps, step_size, .. }
+            | Method::Trades { budget, steps, step_size, .. }
+            | Method::Mart { budget, steps, step_size, .. } => {
+                let step_size = step_size.pixels(budget.epsilon, *steps)?;
+                Some(ResidentAttack { budget: *budget, steps: *steps, step_size, start })
+            }
+        };
+        Ok(Self { labels, perturbed, cut, attack, loss })
     }
 
     pub(crate) fn step<'a>(&'a self, config: &Config, ids: &'a [ExampleId], rate: f64) -> ResidentStep<'a> {
@@ -61,17 +83,17 @@ impl Prepared {
             cut: self.cut,
             perturbed: &self.perturbed,
             attack: self.attack,
-            smoothing: config.label_smoothing,
+            loss: self.loss,
             sgd: [rate, config.momentum, config.weight_decay],
         }
     }
 
-    /// Predictions of all examples, counted.
-    pub(crate) fn tally(&self, classes: usize, predictions: &[u32]) -> Tally {
+    /// Predictions of each batch, counted. The perturbed examples are in the last.
+    pub(crate) fn tally(&self, classes: usize, predictions: &[Vec<u32>]) -> Tally {
         let mut tally = Tally::new(classes);
-        tally.add(&self.labels, predictions);
-        for &row in &self.perturbed {
-            tally.add_perturbed(self.labels[row], predictions[row]);
+        predictions.iter().for_each(|predictions| tally.add(&self.labels, predictions));
+        if let Some(predictions) = predictions.last() {
+            self.perturbed.iter().for_each(|&row| tally.add_perturbed(self.labels[row], predictions[row]));
         }
         tally
     }
@@ -99,7 +121,7 @@ mod tests {
         let average = Some(WeightAveraging { decay: 0.9 });
         assert!(!applies(&Config { weight_averaging: average, ..usual.clone() }));
         let start = AttackStart::UniformInBall {};
-        assert!(!applies(&Config {
+        assert!(applies(&Config {
             method: Method::Mart { budget, steps, step_size, lambda: 1.0, start },
             ..usual
         }));

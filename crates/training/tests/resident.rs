@@ -8,16 +8,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use robin_attacks::StepSize;
-use robin_core::{Budget, CancelToken, Norm, Seed};
+use robin_core::{Budget, CancelToken, Norm, Objective, Scores, Seed};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, Source, Split};
 use robin_kernels::cuda::device::{Address, Computed, Memory};
 use robin_kernels::cuda::host::Host;
-use robin_kernels::cuda::{Argument, Device, Error as DeviceError, Pass, Precision, Product, Storage};
+use robin_kernels::cuda::pairs::{PairLoss, divergence_gradient};
+use robin_kernels::cuda::{
+    Argument, Buffer, Context, Device, Error as DeviceError, Pass, Precision, Product, Real, Storage, layers,
+};
 use robin_nn::cuda::Cuda;
 use robin_nn::{Executor, Network, Parameters, executor};
+use robin_training::losses::{Divergence, mart, trades};
 use robin_training::{
-    AttackMode, Checkpointing, Config, Error, Method, Outputs, Proportion, Schedule, Silent, Task, Trained,
-    Trainer,
+    AttackMode, AttackStart, Checkpointing, Config, Error, Method, Outputs, Proportion, Schedule, Silent,
+    Task, Trained, Trainer,
 };
 
 const NEVER: Duration = Duration::from_secs(1 << 30);
@@ -91,6 +95,110 @@ fn steps_on_a_device_are_those_of_the_cpu() {
             let worst = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 2e-3, "{norm}, {}: {worst}", a.name);
         }
+    }
+}
+
+/// TRADES and MART from every start, in short attacks: where a gradient is nearly zero its sign is the last bit's.
+fn pair_methods(norm: Norm) -> Vec<Method> {
+    let Some(budget) = config(norm).method.budget() else { unreachable!("there is an attack") };
+    let (steps, step_size, lambda) = (1, StepSize::Relative(0.2), 100.0);
+    let gaussian = AttackStart::Gaussian { deviation: 0.05 };
+    let mut methods = Vec::new();
+    for start in [gaussian, AttackStart::UniformInBall {}] {
+        methods.push(Method::Trades { budget, steps, step_size, lambda, start });
+    }
+    for start in [gaussian, AttackStart::Clean {}] {
+        methods.push(Method::Mart { budget, steps, step_size, lambda, start });
+    }
+    methods
+}
+
+#[test]
+fn steps_of_trades_and_mart_on_a_device_are_those_of_the_cpu() {
+    let Some(cuda) = cuda(Precision::F32) else { return };
+    for norm in [Norm::L2, Norm::Linf] {
+        for method in pair_methods(norm) {
+            let label_smoothing = if matches!(method, Method::Mart { .. }) { 0.0 } else { 0.1 };
+            let config = Config { method, epochs: 1, learning_rate: 0.01, label_smoothing, ..config(norm) };
+            let (expected, found) = (trained(executor("cpu").unwrap(), &config), trained(&cuda, &config));
+            let (a, b) = (&expected.summary.epochs[0], &found.summary.epochs[0]);
+            assert!((a.loss - b.loss).abs() < 1e-7 * a.loss, "{config:?}: {a:?} {b:?}");
+            assert!((a.accuracy - b.accuracy).abs() < 0.03, "{config:?}: {a:?} {b:?}");
+            assert_eq!(a.perturbed, b.perturbed, "{config:?}");
+            for (a, b) in expected.last.trained.iter().zip(&found.last.trained) {
+                let worst = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst < 1e-3, "{config:?}, {}: {worst}", a.name);
+            }
+        }
+    }
+}
+
+/// Rows of scores, some of them saturated, perturbed and clean.
+fn scores(n: usize, classes: usize, scale: f32) -> Vec<f32> {
+    let value = |at: usize| ((at * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
+    (0..n * classes).map(|at| scale * value(at + (scale * 100.0) as usize)).collect()
+}
+
+#[test]
+fn losses_of_pairs_are_those_of_the_host() {
+    const N: usize = 6;
+    let Some(host) = Host::new().unwrap() else { return };
+    let context = Context::new(host, Precision::F32);
+    for classes in [2, 10] {
+        for (clean, perturbed) in [(3.0, 5.0), (60.0, 1.0), (1e-3, 1e-3 + 1e-5), (400.0, 900.0)] {
+            let both = [clean, perturbed].map(|scale| scores(N, classes, scale));
+            let labels: Vec<u32> = (0..N).map(|row| (row % classes) as u32).collect();
+            let [p, q] = both.clone().map(|values| Scores::from_vec(values, N, classes).unwrap());
+            let rows = both.map(|values| packed(&context, classes, &values));
+            let on_rows = [(); 2].map(|()| context.buffer(rows[0].len()).unwrap());
+            let on_labels = context.upload(&labels).unwrap();
+            for (loss, expected) in [
+                (PairLoss::Trades { lambda: 6.0, smoothing: 0.1 }, trades(&p, &q, &labels, 6.0, 0.1)),
+                (PairLoss::Trades { lambda: 6.0, smoothing: 0.0 }, trades(&p, &q, &labels, 6.0, 0.0)),
+                (PairLoss::Mart { lambda: 5.0 }, mart(&p, &q, &labels, 5.0)),
+            ] {
+                let expected = expected.unwrap();
+                let what = format!("{loss:?} of {classes} classes at {clean} and {perturbed}");
+                let [a, b] = &rows;
+                let found = loss
+                    .losses(&context, (classes, 1.0), [a, b], &on_labels, [&on_rows[0], &on_rows[1]])
+                    .unwrap();
+                for (found, expected) in found.values.to_vec().unwrap().iter().zip(&expected.values) {
+                    assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{what}: {found} {expected}");
+                }
+                let predictions = found.predictions.each_ref().map(|found| found.to_vec().unwrap());
+                assert_eq!(predictions, [&p, &q].map(|scores| scores.arg_max().unwrap()), "{what}");
+                for (found, expected) in on_rows.iter().zip(&expected.gradients) {
+                    let expected = Scores::new(expected.clone()).unwrap().to_vec().unwrap();
+                    close(&unpacked(&context, classes, found), &expected, &what);
+                }
+            }
+            let gradient = context.buffer(rows[0].len()).unwrap();
+            divergence_gradient(&context, classes, [&rows[0], &rows[1]], &gradient).unwrap();
+            let expected = Divergence::from(&p).unwrap().evaluate(&q).unwrap().score_gradient;
+            let expected = Scores::new(expected).unwrap().to_vec().unwrap();
+            close(&unpacked(&context, classes, &gradient), &expected, "the divergence");
+        }
+    }
+}
+
+fn packed(context: &Context, classes: usize, values: &[f32]) -> Buffer<Real> {
+    let rows = context.buffer(values.len() / classes * classes.next_multiple_of(8)).unwrap();
+    layers::write_score_gradient(context, classes, &context.upload(values).unwrap(), &rows).unwrap();
+    rows
+}
+
+fn unpacked(context: &Context, classes: usize, rows: &Buffer<Real>) -> Vec<f32> {
+    let values = context.buffer(rows.len() / classes.next_multiple_of(8) * classes).unwrap();
+    layers::read_scores(context, classes, rows, &values).unwrap();
+    values.to_vec().unwrap()
+}
+
+/// Up to the last bits of `exp` and `log`.
+fn close(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-6 * expected.abs() + 1e-12, "{what}: {found} {expected}");
     }
 }
 

@@ -5,7 +5,9 @@ use robin_core::{Budget, CancelToken, Norm, Seed};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, Source, Split};
 use robin_kernels::cuda::Precision;
 use robin_nn::{Executor, Graph, Parameters, executor};
-use robin_training::{AttackMode, Config, Method, Outputs, Proportion, Schedule, Silent, Summary, train};
+use robin_training::{
+    AttackMode, AttackStart, Config, Method, Outputs, Proportion, Schedule, Silent, Summary, train,
+};
 
 use super::networks::apart;
 use super::report::Finding;
@@ -40,6 +42,18 @@ fn config(norm: Norm, dataset: DatasetName) -> anyhow::Result<Config> {
     })
 }
 
+/// The same attack as part of TRADES, or of MART.
+fn of_pairs(config: Config, is_trades: bool) -> Config {
+    let Method::PgdAt { budget, steps, step_size, .. } = config.method else { return config };
+    let (lambda, start) = (6.0, AttackStart::Gaussian { deviation: 0.05 });
+    let method = if is_trades {
+        Method::Trades { budget, steps, step_size, lambda, start }
+    } else {
+        Method::Mart { budget, steps, step_size, lambda, start }
+    };
+    Config { method, ..config }
+}
+
 fn trained(
     executor: &dyn Executor,
     graph: &Graph,
@@ -64,17 +78,25 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
         let graph = robin_models::build(model, Some(8), data.shape(), 10)?;
         // Without an attack, and with one of a single step: long ones, and rectifiers at a kink, make a difference of the last
         // bit a large one.
-        let methods = [None, Some(Norm::L2), Some(Norm::Linf)];
-        for norm in methods {
-            let mut config = config(norm.unwrap_or(Norm::L2), dataset)?;
+        let adversarial = |norm| {
+            let mut config = config(norm, dataset)?;
             config.batch_size = images / 4;
             // Small, for the same reason: later steps meet nearly the same weights.
             config.learning_rate = 0.001;
-            match (&mut config.method, norm) {
-                (Method::PgdAt { steps, .. }, Some(_)) => *steps = 1,
-                (method, _) => *method = Method::Standard {},
+            if let Method::PgdAt { steps, .. } = &mut config.method {
+                *steps = 1;
             }
-            let norm = norm.map_or("standard".to_owned(), |norm| norm.to_string());
+            anyhow::Ok(config)
+        };
+        let [l2, linf] = [adversarial(Norm::L2)?, adversarial(Norm::Linf)?];
+        let methods = [
+            ("standard", Config { method: Method::Standard {}, ..l2.clone() }),
+            ("trades, l2", of_pairs(l2.clone(), true)),
+            ("mart, linf", of_pairs(linf.clone(), false)),
+            ("l2", l2),
+            ("linf", linf),
+        ];
+        for (method, config) in methods {
             let (expected, _) = trained(executor("cpu")?, &graph, &data, &config)?;
             for (precision, cuda) in subject.executors() {
                 let (found, _) = trained(cuda, &graph, &data, &config)?;
@@ -84,7 +106,7 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
                     Precision::Tf32 => 0.4,
                     Precision::Bf16 => 0.7,
                 };
-                let what = format!("{model} in {precision}, {norm}: way of the weights");
+                let what = format!("{model} in {precision}, {method}: way of the weights");
                 findings.push(Finding { what, found: apart(&found, &expected), allowed });
             }
         }
@@ -100,15 +122,16 @@ pub(super) fn recorded(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     for (dataset, model) in [(DatasetName::Mnist, "cnn2-small"), (DatasetName::Cifar10, "myrtle")] {
         let data = Dataset::load(dataset, Split::Train, &Source::Embedded)?.take(images)?;
         let graph = robin_models::build(model, Some(8), data.shape(), 10)?;
-        for norm in [Norm::L2, Norm::Linf] {
-            let mut config = config(norm, dataset)?;
-            config.batch_size = batch_size;
+        let [l2, linf] = [config(Norm::L2, dataset)?, config(Norm::Linf, dataset)?];
+        let trades = of_pairs(linf.clone(), true);
+        for (method, config) in [("l2", l2), ("linf", linf), ("trades, linf", trades)] {
+            let config = Config { batch_size, ..config };
             let (expected, _) = trained(&subject.repeatable()?.unrecorded(), &graph, &data, &config)?;
             for run in ["recorded", "recorded once more"] {
                 let (found, _) = trained(&subject.repeatable()?, &graph, &data, &config)?;
                 let differ = found.iter().zip(&expected).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
                 let moved = expected.iter().any(|way| *way != 0.0);
-                let what = format!("{model}, {norm}, {run}: weights that differ");
+                let what = format!("{model}, {method}, {run}: weights that differ");
                 findings.push(Finding {
                     what,
                     found: if moved { differ as f64 } else { f64::NAN },

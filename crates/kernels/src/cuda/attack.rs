@@ -96,8 +96,8 @@ pub fn step(
     }
 }
 
-/// Onto the l2 ball around `clean`, then into the box, but for images whose gradient has length 0, where lengths are given.
-/// Steps and starts in linf project by themselves.
+/// Onto the ball around `clean`, then into the box; in l2 but for images whose gradient has length 0, where lengths are given.
+/// Steps and uniform starts in linf project by themselves.
 fn project(
     context: &Context,
     ball: Ball,
@@ -106,9 +106,15 @@ fn project(
     gradients: Option<&Buffer<f64>>,
     length: usize,
 ) -> Result<()> {
-    let Ball::L2 { epsilon, .. } = ball else { return Ok(()) };
-    let lengths = lengths(context, images, Some(clean), length)?;
     let count = images.len();
+    let epsilon = match ball {
+        Ball::L2 { epsilon, .. } => epsilon,
+        // SAFETY: lengths were checked.
+        Ball::Linf { epsilon, .. } => unsafe {
+            return launch!(context, "project_linf", count; images, clean, epsilon as f32, count as i64);
+        },
+    };
+    let lengths = lengths(context, images, Some(clean), length)?;
     // SAFETY: lengths were checked.
     unsafe {
         launch!(context, "project_l2", count;
@@ -150,10 +156,7 @@ pub fn start(
     key: [u32; 2],
     images: &Buffer<f32>,
 ) -> Result<()> {
-    let rows = ids.len() / 2;
-    let length = clean.len() / rows.max(1);
-    check(length, &[clean, images]);
-    assert!(rows * length == clean.len() && ids.len() == 2 * rows, "ids of {rows} images");
+    let (rows, length) = check_ids(ids, clean, images);
     let ([key0, key1], size) = (key, length as i32);
     match ball {
         Ball::Linf { epsilon, .. } => {
@@ -165,24 +168,74 @@ pub fn start(
             }
         }
         Ball::L2 { epsilon, .. } => {
-            let draws = context.buffer(clean.len())?;
-            let count = rows * length.div_ceil(2);
-            // SAFETY: there is a draw for each pixel.
-            unsafe { launch!(context, "gaussians", count; ids, key0, key1, size, count as i64, &draws) }?;
+            let draws = gaussians(context, ids, key, (rows, length))?;
             let scales = lengths(context, &draws, None, length)?;
             // SAFETY: there is a length for each row.
             unsafe {
                 launch!(context, "ball_scales", rows;
                     ids, key0, key1, epsilon, size, rows as i64, &scales)
             }?;
-            let count = images.len();
-            // SAFETY: as above.
-            unsafe {
-                launch!(context, "move_scaled", count; clean, &draws, &scales, size, count as i64, images)
-            }?;
+            move_scaled(context, clean, &draws, &scales, images)?;
             project(context, ball, images, clean, None, length)
         }
     }
+}
+
+/// Each clean image with every pixel moved by `deviation` times a standard normal number, then onto the ball and into the box:
+/// pixel number p is made of draws 2p and 2p + 1 of the stream of its id under `key`, equal to the host's up to rounding.
+///
+/// # Errors
+/// If the device fails.
+pub fn noisy_start(
+    context: &Context,
+    ball: Ball,
+    clean: &Buffer<f32>,
+    ids: &Buffer<u32>,
+    (key, deviation): ([u32; 2], f64),
+    images: &Buffer<f32>,
+) -> Result<()> {
+    let (rows, length) = check_ids(ids, clean, images);
+    let draws = gaussians(context, ids, key, (rows, length))?;
+    let scales = context.upload(&vec![deviation; rows])?;
+    move_scaled(context, clean, &draws, &scales, images)?;
+    project(context, ball, images, clean, None, length)
+}
+
+/// A standard normal number for each pixel.
+fn gaussians(
+    context: &Context,
+    ids: &Buffer<u32>,
+    [key0, key1]: [u32; 2],
+    (rows, length): (usize, usize),
+) -> Result<Buffer<f32>> {
+    let draws = context.buffer(rows * length)?;
+    let count = rows * length.div_ceil(2);
+    // SAFETY: there is a draw for each pixel, and an id for each row.
+    unsafe { launch!(context, "gaussians", count; ids, key0, key1, length as i32, count as i64, &draws) }?;
+    Ok(draws)
+}
+
+/// `clean + scale * draws`, a scale for each image.
+fn move_scaled(
+    context: &Context,
+    clean: &Buffer<f32>,
+    draws: &Buffer<f32>,
+    scales: &Buffer<f64>,
+    images: &Buffer<f32>,
+) -> Result<()> {
+    let count = images.len();
+    let length = (count / scales.len().max(1)) as i32;
+    // SAFETY: the callers made all of them as long.
+    unsafe { launch!(context, "move_scaled", count; clean, draws, scales, length, count as i64, images) }
+}
+
+/// Number of images and their length.
+fn check_ids(ids: &Buffer<u32>, clean: &Buffer<f32>, images: &Buffer<f32>) -> (usize, usize) {
+    let rows = ids.len() / 2;
+    let length = clean.len() / rows.max(1);
+    check(length, &[clean, images]);
+    assert!(rows * length == clean.len() && ids.len() == 2 * rows, "ids of {rows} images");
+    (rows, length)
 }
 
 fn check(length: usize, buffers: &[&Buffer<f32>]) {

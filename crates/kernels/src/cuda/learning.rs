@@ -1,7 +1,7 @@
 //! Losses and the optimiser. The formulas are in `sources/learning.cu`.
 
 use super::arguments::launch;
-use super::{Buffer, Context, PACK, Real, Result};
+use super::{Buffer, Context, PACK, Real, Result, batches, layers};
 
 /// Losses f64 `[n]`, and the first highest score `[n]`.
 #[derive(Debug)]
@@ -105,13 +105,30 @@ impl Gradient {
         self.len() == 0
     }
 
+    /// Adds another one of the same parameter.
+    ///
+    /// # Errors
+    /// If the device fails.
+    ///
+    /// # Panics
+    /// If it is of another layer.
+    pub fn add(&self, context: &Context, other: &Self) -> Result<()> {
+        match (self, other) {
+            (Self::Reals(a), Self::Reals(b)) => layers::join_gradients(context, a, Some(b), None, a),
+            (Self::Floats(a), Self::Floats(b)) if a.len() == b.len() => {
+                batches::add_rows(context, b, None, (1, b.len()), a)
+            }
+            _ => panic!("gradients of different layers"),
+        }
+    }
+
     /// As f32 on the host.
     ///
     /// # Errors
     /// If the device fails.
     pub fn to_vec(&self, context: &Context) -> Result<Vec<f32>> {
         match self {
-            Self::Reals(values) => super::layers::to_floats(context, values)?.to_vec(),
+            Self::Reals(values) => layers::to_floats(context, values)?.to_vec(),
             Self::Floats(values) => values.to_vec(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`precision`] (what activations are stored as), [`device`] (what a device can do), [`context`] and [`buffer`]
 //! (memory and launches in one order), [`products`] (convolutions and fully connected layers), [`layers`], [`norms`], [`attack`],
-//! [`batches`], [`learning`], [`objectives`] (one function for each kernel in `sources/`); then the devices: [`driver`] (a GPU: libcuda,
+//! [`batches`], [`learning`], [`pairs`], [`objectives`] (one function for each kernel in `sources/`); then the devices: [`driver`] (a GPU: libcuda,
 //! NVRTC, cuBLAS, and cuDNN with the feature `cudnn`, all loaded when first asked for, so that a program with these features
 //! starts anywhere) and [`host`] (the same kernels compiled for this processor, for tests).
 //!
@@ -23,6 +23,7 @@ pub mod layers;
 pub mod learning;
 pub mod norms;
 pub mod objectives;
+pub mod pairs;
 pub mod precision;
 pub mod products;
 mod sources;

@@ -3,7 +3,7 @@
 use super::Storage;
 
 /// In the order in which they are compiled.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     include_str!("sources/common.cu"),
     include_str!("sources/layers.cu"),
     include_str!("sources/norms.cu"),
@@ -11,6 +11,7 @@ const PARTS: [&str; 8] = [
     include_str!("sources/attack.cu"),
     include_str!("sources/batches.cu"),
     include_str!("sources/learning.cu"),
+    include_str!("sources/pairs.cu"),
     include_str!("sources/objectives.cu"),
 ];
 

@@ -3,11 +3,11 @@
 use robin_core::{Budget, ExampleId, Norm};
 use robin_kernels::cuda::attack::{self, Ball};
 use robin_kernels::cuda::learning::CrossEntropy;
-use robin_kernels::cuda::{Buffer, Context, Recording};
+use robin_kernels::cuda::{Buffer, Context, Real, Recording, pairs};
 
 use super::frozen::Frozen;
 use crate::Result;
-use crate::resident::ResidentAttack;
+use crate::resident::{ResidentAttack, ResidentLoss, ResidentStart};
 
 /// A training attack on batches of one size: its network, its images, and memory of its own that a recording writes to.
 pub(super) struct Attack {
@@ -16,15 +16,42 @@ pub(super) struct Attack {
     frozen: Frozen,
     clean: Buffer<f32>,
     images: Buffer<f32>,
-    labels: Buffer<u32>,
+    raised: Raised,
     /// Of one step, once one was made.
     step: Option<Recording>,
 }
 
+/// What rises.
+enum Raised {
+    /// Cross-entropy against labels.
+    CrossEntropy(Buffer<u32>),
+    /// The divergence from the clean images' scores.
+    Divergence(Buffer<Real>),
+}
+
+impl Raised {
+    fn is_of(&self, loss: &ResidentLoss) -> bool {
+        matches!(self, Self::Divergence(_)) == matches!(loss, ResidentLoss::Trades { .. })
+    }
+}
+
 impl Attack {
     /// An attack on `rows` images at a time, against a network like `network`.
-    pub(super) fn new(network: &Frozen, attack: &ResidentAttack, rows: usize) -> Result<Self> {
+    pub(super) fn new(
+        network: &Frozen,
+        (attack, loss): (&ResidentAttack, &ResidentLoss),
+        rows: usize,
+    ) -> Result<Self> {
         let context = network.context.beside();
+        let raised = match loss {
+            ResidentLoss::Trades { .. } => {
+                let scores = rows * network.plan.shapes[network.plan.output].len();
+                Raised::Divergence(context.buffer(scores)?)
+            }
+            ResidentLoss::CrossEntropy { .. } | ResidentLoss::Mart { .. } => {
+                Raised::CrossEntropy(context.buffer(rows)?)
+            }
+        };
         let length = rows * network.plan.graph.input_shape().iter().product::<usize>();
         Ok(Self {
             ball: ball(attack),
@@ -32,14 +59,14 @@ impl Attack {
             frozen: network.again(&context)?,
             clean: context.buffer(length)?,
             images: context.buffer(length)?,
-            labels: context.buffer(rows)?,
+            raised,
             step: None,
         })
     }
 
-    /// Whether this is an attack as `attack` is, on so many images.
-    pub(super) fn serves(&self, attack: &ResidentAttack, rows: usize) -> bool {
-        self.ball == ball(attack) && self.rows == rows
+    /// Whether this is an attack as `attack` is in a step that lowers `loss`, on so many images.
+    pub(super) fn serves(&self, (attack, loss): (&ResidentAttack, &ResidentLoss), rows: usize) -> bool {
+        self.ball == ball(attack) && self.rows == rows && self.raised.is_of(loss)
     }
 
     /// The final images for `clean` f32 `[rows, c, h, w]`, against the present state of `network`.
@@ -52,10 +79,12 @@ impl Attack {
     ) -> Result<&Buffer<f32>> {
         self.frozen.copy_from(network)?;
         self.clean.copy_from(clean)?;
-        self.labels.fill_from(labels)?;
+        match &self.raised {
+            Raised::CrossEntropy(to) => to.fill_from(labels)?,
+            Raised::Divergence(to) => to.copy_from(&*self.frozen.forward(&self.clean, None)?)?,
+        }
+        self.begin(ids, start)?;
         let context = &self.frozen.context;
-        let ids = context.upload(&words(ids))?;
-        attack::start(context, self.ball, &self.clean, &ids, start.key(), &self.images)?;
         let mut left = *steps;
         if self.step.is_none() && left > 0 {
             // Made once before it is recorded, so that its memory is there and algorithms are chosen.
@@ -75,14 +104,36 @@ impl Attack {
         Ok(&self.images)
     }
 
+    fn begin(&self, ids: &[ExampleId], start: &ResidentStart) -> Result<()> {
+        let (context, ball, clean) = (&self.frozen.context, self.ball, &self.clean);
+        let ids = || context.upload(&words(ids));
+        match *start {
+            ResidentStart::Clean => self.images.copy_from(clean)?,
+            ResidentStart::UniformInBall(seed) => {
+                attack::start(context, ball, clean, &ids()?, seed.key(), &self.images)?;
+            }
+            ResidentStart::Gaussian { seed, deviation } => {
+                attack::noisy_start(context, ball, clean, &ids()?, (seed.key(), deviation), &self.images)?;
+            }
+        }
+        Ok(())
+    }
+
     fn make_step(&self) -> Result<()> {
         let context: &Context = &self.frozen.context;
-        let loss =
-            CrossEntropy { classes: self.frozen.plan.graph.num_outputs(), smoothing: 0.0, weight: 1.0 };
+        let classes = self.frozen.plan.graph.num_outputs();
         let mut trace = None;
         let rows = self.frozen.forward(&self.images, Some(&mut trace))?;
         let gradient = context.buffer(rows.len())?;
-        loss.gradient(context, &rows, &self.labels, &gradient)?;
+        match &self.raised {
+            Raised::CrossEntropy(labels) => {
+                let loss = CrossEntropy { classes, smoothing: 0.0, weight: 1.0 };
+                loss.gradient(context, &rows, labels, &gradient)?;
+            }
+            Raised::Divergence(clean) => {
+                pairs::divergence_gradient(context, classes, [clean, &rows], &gradient)?;
+            }
+        }
         let trace = trace.expect("it was asked for");
         let gradient = self.frozen.backward(&trace, gradient)?;
         let length = self.clean.len() / self.rows;

@@ -3,12 +3,14 @@
 use robin_core::ExampleId;
 use robin_kernels::cuda::Buffer;
 use robin_kernels::cuda::batches::{Cut, Images, Outside, Rows};
-use robin_kernels::cuda::learning::{CrossEntropy, Sgd};
+use robin_kernels::cuda::learning::{CrossEntropy, Gradient, Sgd};
+use robin_kernels::cuda::pairs::PairLoss;
 
 use super::attack::{Attack, words};
+use super::frozen::copied;
 use super::network::CudaNetwork;
-use super::training::Training;
-use crate::resident::{Outcome, Resident, ResidentAttack, ResidentStep};
+use super::training::{Batch, Training};
+use crate::resident::{Outcome, Resident, ResidentAttack, ResidentLoss, ResidentStep};
 use crate::{Error, Result};
 
 /// Training attacks run on multiples of so many images.
@@ -37,31 +39,28 @@ impl Resident for CudaNetwork {
         let outside = if step.cut.reflect { Outside::Reflected } else { Outside::Zeros };
         let cut = Cut { padding: step.cut.padding, outside, crop: step.cut.crop.key(), flip };
         let (images, _) = data.batch(&self.context, &words(step.ids), &cut)?;
+        let clean = match step.loss {
+            ResidentLoss::CrossEntropy { .. } => None,
+            ResidentLoss::Trades { .. } | ResidentLoss::Mart { .. } => Some(copied(&self.context, &images)?),
+        };
         if let (Some(attack), false) = (&step.attack, step.perturbed.is_empty()) {
             self.perturb(&images, step, attack)?;
         }
         let context = &self.context;
         let training = Training { context, plan: &self.plan, tensors: &self.tensors };
-        let (rows, mut batch) = training.forward(&images)?;
-        let n = step.ids.len();
-        let loss = CrossEntropy {
-            classes: self.plan.graph.num_outputs(),
-            smoothing: step.smoothing,
-            weight: 1.0 / n as f64,
-        };
-        let (labels, gradient) = (context.upload(step.labels)?, context.buffer(rows.len())?);
-        let losses = loss.losses(context, &rows, &labels, &gradient)?;
-        let gradients = training.backward(&mut batch, gradient)?;
+        let Lowered { values, predictions, gradients, batches } =
+            lower(&training, clean.as_ref().into_iter().chain([&images]), step)?;
         let bad = context.zeros::<u32>(1)?;
         gradients.iter().try_for_each(|gradient| gradient.count_bad(context, &bad))?;
         // The one place where the host waits.
-        let loss = losses.values.to_vec()?.iter().sum::<f64>() / n as f64;
+        let loss = values.to_vec()?.iter().sum::<f64>() / step.ids.len() as f64;
         let not_finite = bad.to_vec()?[0];
-        let outcome = Outcome { loss, predictions: losses.predictions.to_vec()?, not_finite };
+        let predictions = predictions.iter().map(Buffer::to_vec).collect::<Result<_, _>>()?;
+        let outcome = Outcome { loss, predictions, not_finite };
         if not_finite > 0 || !loss.is_finite() {
             return Ok(outcome);
         }
-        training.move_running_statistics(&batch)?;
+        batches.iter().try_for_each(|batch| training.move_running_statistics(batch))?;
         if self.velocities.is_empty() {
             let zeros = self.tensors.trained.iter().map(|tensor| context.zeros(tensor.values.len()));
             self.velocities = zeros.collect::<Result<_, _>>()?;
@@ -110,13 +109,71 @@ impl CudaNetwork {
         let rows = Rows::new(&self.context, &rows)?;
         let network = self.frozen()?;
         let clean = rows.gather(&self.context, images, length)?;
-        if !self.attack.as_ref().is_some_and(|known| known.serves(attack, count)) {
+        let kind = (attack, &step.loss);
+        if !self.attack.as_ref().is_some_and(|known| known.serves(kind, count)) {
             self.attack = None; // its room is given back first
-            self.attack = Some(Attack::new(&network, attack, count)?);
+            self.attack = Some(Attack::new(&network, kind, count)?);
         }
         let known = self.attack.as_mut().expect("it was just made");
         let found = known.ascend(&network, &clean, (&ids, &labels), attack)?;
         let found = found.first(step.perturbed.len() * length)?;
         Ok(rows.scatter(&self.context, &found, length, images)?)
     }
+}
+
+/// A step's loss, on its way back to the weights.
+struct Lowered {
+    /// Of each example.
+    values: Buffer<f64>,
+    /// Of each batch.
+    predictions: Vec<Buffer<u32>>,
+    gradients: Vec<Gradient>,
+    batches: Vec<Batch>,
+}
+
+/// Forward and backward on the batches that the loss of `step` has.
+fn lower<'a>(
+    training: &Training<'_>,
+    images: impl Iterator<Item = &'a Buffer<f32>>,
+    step: &ResidentStep<'_>,
+) -> Result<Lowered> {
+    let context = training.context;
+    let (mut rows, mut batches, mut on_rows) = (Vec::new(), Vec::new(), Vec::new());
+    for images in images {
+        let (found, batch) = training.forward(images)?;
+        on_rows.push(context.buffer(found.len())?);
+        rows.push(found);
+        batches.push(batch);
+    }
+    let labels = context.upload(step.labels)?;
+    let (classes, weight) = (training.plan.graph.num_outputs(), 1.0 / step.ids.len() as f64);
+    let pair = |loss: PairLoss| {
+        let losses = loss.losses(
+            context,
+            (classes, weight),
+            [&rows[0], &rows[1]],
+            &labels,
+            [&on_rows[0], &on_rows[1]],
+        )?;
+        Ok::<_, Error>((losses.values, losses.predictions.into()))
+    };
+    let (values, predictions) = match step.loss {
+        ResidentLoss::CrossEntropy { smoothing } => {
+            let loss = CrossEntropy { classes, smoothing, weight };
+            let losses = loss.losses(context, &rows[0], &labels, &on_rows[0])?;
+            (losses.values, vec![losses.predictions])
+        }
+        ResidentLoss::Trades { lambda, smoothing } => pair(PairLoss::Trades { lambda, smoothing })?,
+        ResidentLoss::Mart { lambda } => pair(PairLoss::Mart { lambda })?,
+    };
+    let mut gradients: Option<Vec<Gradient>> = None;
+    for (batch, on_rows) in batches.iter_mut().zip(on_rows) {
+        let found = training.backward(batch, on_rows)?;
+        match &gradients {
+            None => gradients = Some(found),
+            Some(sums) => sums.iter().zip(&found).try_for_each(|(sum, found)| sum.add(context, found))?,
+        }
+    }
+    let gradients = gradients.unwrap_or_default();
+    Ok(Lowered { values, predictions, gradients, batches })
 }

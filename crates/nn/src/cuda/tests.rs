@@ -5,7 +5,7 @@ use robin_kernels::cuda::{Precision, Selection};
 use super::plan::{Operation, Plan};
 use super::{Cuda, name};
 use crate::executor::Executor;
-use crate::resident::{ResidentAttack, ResidentCut, ResidentStep};
+use crate::resident::{ResidentAttack, ResidentCut, ResidentLoss, ResidentStart, ResidentStep};
 use crate::{Bias, Convolution, Graph, Parameters};
 
 fn same(channels: usize) -> Convolution {
@@ -59,14 +59,15 @@ fn a_step_that_cannot_be_made_moves_nothing() {
     let ids = [ExampleId::first(0), ExampleId::first(1)];
     let seed = robin_core::Seed::new(2);
     let budget = robin_core::Budget { norm: robin_core::Norm::Linf, epsilon: "0.1".parse().unwrap() };
-    let attack = ResidentAttack { budget, steps: 1, step_size: 0.1, start: seed };
+    let attack =
+        ResidentAttack { budget, steps: 1, step_size: 0.1, start: ResidentStart::UniformInBall(seed) };
     let step = ResidentStep {
         ids: &ids,
         labels: &[0, 1],
         cut: ResidentCut { padding: 0, reflect: false, crop: seed, flip: None },
         perturbed: &[0],
         attack: Some(attack),
-        smoothing: 0.0,
+        loss: ResidentLoss::CrossEntropy { smoothing: 0.0 },
         sgd: [0.1, 0.9, 0.0],
     };
     let outcome = resident.step(&step).unwrap();

@@ -66,6 +66,13 @@ KERNEL project_l2(float *images, const float *clean, const double *lengths, cons
     images[at] = clamped(x, 0.0f, 1.0f);
 }
 
+// Into the linf ball around the clean image and the box.
+KERNEL project_linf(float *images, const float *clean, float epsilon, i64 count) {
+    FOR_EACH(at, count);
+    float c = clean[at];
+    images[at] = clamped(clamped(images[at], c - epsilon, c + epsilon), 0.0f, 1.0f);
+}
+
 // Uniform within epsilon of the clean image, then clipped: number p of a row is draw number p of its stream.
 KERNEL start_linf(const float *clean, const u32 *ids, u32 key0, u32 key1, double epsilon, int length, i64 count,
                   float *images) {
