@@ -82,12 +82,6 @@ impl<K: Clone + Eq + Hash + fmt::Debug, A: Clone + fmt::Debug> AlgorithmCache<K,
     pub fn known(&self, key: &K) -> Option<Trial<A>> {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
-
-    /// Everything that was chosen so far.
-    pub fn chosen(&self) -> Vec<(K, Trial<A>)> {
-        let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        chosen.iter().map(|(key, trial)| (key.clone(), trial.clone())).collect()
-    }
 }
 
 fn refusal<A: fmt::Debug>(trial: &Trial<A>, workspace: usize) -> String {
@@ -129,7 +123,6 @@ mod tests {
         }
         assert_eq!(measured, 1);
         assert_eq!(cache.choose(&"other", Selection::Fastest, 1000, || Ok(all())).unwrap().algorithm, 3);
-        assert_eq!(cache.chosen().len(), 2);
         assert_eq!(cache.known(&"other").map(|known| known.algorithm), Some(3));
         assert!(cache.known(&"third").is_none());
     }
