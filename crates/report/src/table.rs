@@ -84,9 +84,9 @@ fn overlaps(table: &Table) -> Grid {
             format!("{} {}", found.attack, found.epsilon),
             found.n.to_string(),
             found.clean_errors.to_string(),
-            format!("{first} {}", found.broken[0]),
-            format!("{second} {}", found.broken[1]),
-            found.both.to_string(),
+            format!("{first} {}", of(found.broken[0], found.n)),
+            format!("{second} {}", of(found.broken[1], found.n)),
+            of(found.both, found.n),
             found.inside().map_or_else(|| "-".to_owned(), number),
             found.published.as_ref().map_or_else(|| "-".to_owned(), printed),
         ]);
@@ -97,7 +97,13 @@ fn overlaps(table: &Table) -> Grid {
 
 /// What the paper prints of an overlap, clean errors included.
 pub(crate) fn printed(PrintedOverlap { n, broken: [first, second], both }: &PrintedOverlap) -> String {
+    let [first, second, both] = [*first, *second, *both].map(|count| of(count, *n));
     format!("{first} and {second}, both {both}, of {n}")
+}
+
+/// A count, and which share of `n` it is: counts over several seeds compare with printed ones by their shares.
+pub(crate) fn of(count: usize, n: usize) -> String {
+    format!("{count} ({})", number(count as f64 / n as f64))
 }
 
 /// One line per row and classifier, one column per attack.

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use robin_experiments::plan::Ran;
-use robin_experiments::table::{RanCell, Run, SeedResult};
+use robin_experiments::spec::PrintedOverlap;
+use robin_experiments::table::{Overlap, RanCell, Run, SeedResult};
 use robin_experiments::{Profile, Table, TableCell};
 
 use crate::table::{duration, markdown};
@@ -161,4 +162,30 @@ fn durations_are_readable() {
     assert_eq!(duration(12.34), "12.3 s");
     assert_eq!(duration(247.0), "4 min 07 s");
     assert_eq!(duration(11_100.0), "3 h 05 min");
+}
+
+#[test]
+fn counts_of_several_seeds_stand_beside_printed_ones_by_their_shares() {
+    let overlap = Overlap {
+        row: "mnist cnn2 linf".to_owned(),
+        classifier: "robin".to_owned(),
+        attack: "pgd20".to_owned(),
+        epsilon: "25/255".parse().unwrap(),
+        strategies: ["best-arm", "softmax"].map(str::to_owned),
+        n: 3000,
+        clean_errors: 30,
+        broken: [600, 660],
+        both: 597,
+        published: Some(PrintedOverlap { n: 10_000, broken: [3263, 3641], both: 3259 }),
+        records: Vec::new(),
+    };
+    let text = markdown(&Table { overlaps: vec![overlap], ..table(Profile::Paper, 3) });
+    for part in [
+        "best-arm 600 (0.200)",
+        "softmax 660 (0.220)",
+        "| 597 (0.199)",
+        "3263 (0.326) and 3641 (0.364), both 3259 (0.326), of 10000",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

@@ -4,7 +4,7 @@ use robin_experiments::{Table, TableCell};
 
 use crate::error::Result;
 use crate::sheet::{Entry, Heading, Number, Sheet};
-use crate::table::{duration, number, printed};
+use crate::table::{duration, number, of, printed};
 
 pub(super) struct TableView<'a> {
     pub(super) comparable: bool,
@@ -122,9 +122,9 @@ impl<'a> TableView<'a> {
                         found.classifier,
                         found.attack,
                         found.epsilon,
-                        found.broken[0],
-                        found.broken[1],
-                        found.both,
+                        of(found.broken[0], found.n),
+                        of(found.broken[1], found.n),
+                        of(found.both, found.n),
                         found.n,
                         found.clean_errors,
                         published.unwrap_or_default(),
