@@ -91,7 +91,7 @@ fn checks() -> Vec<Check> {
         Check { name: "an image does not depend on its companions", work: networks::companions },
         Check { name: "attacks on the device are those of the host", work: attacks::agree },
         Check { name: "training on the device is training on the CPU", work: training::agree },
-        Check { name: "recorded steps are the steps, bit for bit", work: training::recorded },
+        Check { name: "recorded steps are the steps", work: training::recorded },
         Check { name: "a full memory is an error that says so", work: memory::check },
         Check { name: "adversarial training learns", work: training::epochs },
     ]

@@ -3,6 +3,7 @@
 mod descriptors;
 mod rectified;
 mod trials;
+mod ways;
 
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -87,7 +87,7 @@ impl CrossEntropy {
 pub enum Gradient {
     /// Of products.
     Reals(Buffer<Real>),
-    /// Of sums over channels: row `row` of rows as long as the parameter.
+    /// Of sums over channels, or of several batches.
     Floats(Buffer<f32>),
 }
 
@@ -105,21 +105,22 @@ impl Gradient {
         self.len() == 0
     }
 
-    /// Adds another one of the same parameter.
+    /// Its sum with another one of the same parameter, in f32.
     ///
     /// # Errors
     /// If the device fails.
     ///
     /// # Panics
-    /// If it is of another layer.
-    pub fn add(&self, context: &Context, other: &Self) -> Result<()> {
-        match (self, other) {
-            (Self::Reals(a), Self::Reals(b)) => layers::join_gradients(context, a, Some(b), None, a),
-            (Self::Floats(a), Self::Floats(b)) if a.len() == b.len() => {
-                batches::add_rows(context, b, None, (1, b.len()), a)
-            }
-            _ => panic!("gradients of different layers"),
-        }
+    /// If they are not as long.
+    pub fn plus(self, context: &Context, other: Self) -> Result<Self> {
+        let floats = |gradient| match gradient {
+            Self::Reals(values) => layers::to_floats(context, &values),
+            Self::Floats(values) => Ok(values),
+        };
+        let (sum, other) = (floats(self)?, floats(other)?);
+        assert_eq!(sum.len(), other.len(), "gradients of one parameter");
+        batches::add_rows(context, &other, None, (1, other.len()), &sum)?;
+        Ok(Self::Floats(sum))
     }
 
     /// As f32 on the host.

@@ -45,6 +45,7 @@ pub struct Cuda {
     queues: Queues,
 }
 
+#[derive(Clone)]
 enum Queues {
     Gpu(Arc<Gpu>, Selection),
     One(Arc<dyn Device>),
@@ -75,10 +76,10 @@ impl Cuda {
         Self { name: name(precision, Selection::Repeatable), precision, records: true, queues }
     }
 
-    /// The same, but every step of an attack is asked for anew: what recorded steps are compared with.
+    /// The same on the same device, but every step of an attack is asked for anew: what recorded steps are compared with.
     #[must_use]
-    pub fn unrecorded(self) -> Self {
-        Self { records: false, ..self }
+    pub fn unrecorded(&self) -> Self {
+        Self { name: self.name, precision: self.precision, records: false, queues: self.queues.clone() }
     }
 
     /// A new queue with its memory.

@@ -166,14 +166,15 @@ fn lower<'a>(
         ResidentLoss::Trades { lambda, smoothing } => pair(PairLoss::Trades { lambda, smoothing })?,
         ResidentLoss::Mart { lambda } => pair(PairLoss::Mart { lambda })?,
     };
-    let mut gradients: Option<Vec<Gradient>> = None;
+    let mut gradients: Vec<Gradient> = Vec::new();
     for (batch, on_rows) in batches.iter_mut().zip(on_rows) {
         let found = training.backward(batch, on_rows)?;
-        match &gradients {
-            None => gradients = Some(found),
-            Some(sums) => sums.iter().zip(&found).try_for_each(|(sum, found)| sum.add(context, found))?,
-        }
+        gradients = if gradients.is_empty() {
+            found
+        } else {
+            let pairs = gradients.into_iter().zip(found);
+            pairs.map(|(sum, found)| sum.plus(context, found)).collect::<Result<_, _>>()?
+        };
     }
-    let gradients = gradients.unwrap_or_default();
     Ok(Lowered { values, predictions, gradients, batches })
 }

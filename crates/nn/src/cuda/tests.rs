@@ -46,7 +46,6 @@ fn names_say_what_decides_numbers() {
     assert_eq!(names.len(), if cfg!(feature = "cudnn") { 6 } else { 3 });
 }
 
-/// A step on the device is one on the host: the loss, the predictions, and every weight afterwards.
 #[test]
 fn a_step_that_cannot_be_made_moves_nothing() {
     let Some(host) = Host::new().unwrap() else { return };

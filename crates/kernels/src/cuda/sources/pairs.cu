@@ -1,5 +1,5 @@
-// Losses of an example's two rows of scores, clean and perturbed, as crates/training defines them (TRADES, MART). In f64. No
-// probability is divided by, and none of two nearly equal numbers is taken from the other.
+// Losses of an example's two rows of scores, clean and perturbed, as crates/training defines them (TRADES, MART). In f64, and no
+// probability is divided by.
 
 // Logarithms of a softmax.
 struct logs {
