@@ -126,7 +126,8 @@ async function tables(page, where) {
       check(near(row.accuracy, record.accuracy) && near(row.union, record.union), `${where}: ${name} line ${at}`);
       check(near(low, record.low) && near(high, record.high), `${where}: interval of ${name} line ${at}`);
       check(Number(row.n) === record.n, `${where}: n of ${name} line ${at}`);
-      const published = record.published === null ? row.published === "–" : near(row.published, record.published);
+      const none = record.beyond ? "beyond" : "–";
+      const published = record.published === null ? row.published === none : near(row.published, record.published);
       check(published, `${where}: published number of ${name} line ${at}`);
     });
     const marked = await page.locator(`[id="${name}"] .banner`).count();
