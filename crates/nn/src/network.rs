@@ -103,6 +103,11 @@ pub trait Network: Send {
     /// If the images do not fit, a batch norm sees less than two values per channel, or the loss fails.
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients>;
 
+    /// How far apart near 1 the values are that activations and scores are stored as: 2^-23 in f32.
+    fn resolution(&self) -> f64 {
+        f64::from(f32::EPSILON)
+    }
+
     /// Sees to it that [`Network::parameters`] are the present ones. Only a network that was trained by
     /// [`Network::resident`] has others in the meantime.
     ///

@@ -132,4 +132,23 @@ impl Method {
             _ => Ok(()),
         }
     }
+
+    /// Refuses TRADES from so near the clean image that a network which stores values `resolution` apart
+    /// ([`robin_nn::Network::resolution`]) often scores both alike: its attack would have no gradient there, and never move.
+    /// `tests/resident.rs` counts such images in bf16.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`].
+    pub(crate) fn validate_at(&self, resolution: f64) -> Result<()> {
+        match self {
+            Method::Trades { start: AttackStart::Gaussian { deviation }, .. }
+                if *deviation < 2.0 * resolution =>
+            {
+                let allowed = "in bf16 uniform-in-ball, or a deviation of 1/64 or more, as TRADES' objective has often no \
+                               gradient nearer to the clean image; f32 and tf32 can do with less";
+                refuse("start", format!("gaussian with deviation {deviation}"), allowed)
+            }
+            _ => Ok(()),
+        }
+    }
 }

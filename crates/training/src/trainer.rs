@@ -62,6 +62,7 @@ impl<'a> Trainer<'a> {
         if outputs != classes {
             return Err(Error::Classes { outputs, classes });
         }
+        config.method.validate_at(network.resolution())?;
         let division = Division::new(data, config.validation.as_ref())?;
         let mapped = labels.apply_all(data.labels())?;
         let labels = division.training.iter().map(|&index| mapped[index as usize]).collect();

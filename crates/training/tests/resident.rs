@@ -2,20 +2,19 @@
 #![cfg(feature = "cuda")]
 #![allow(clippy::print_stdout, reason = "says what is not tested on this machine")]
 
+#[path = "resident/failing.rs"]
+mod failing;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use robin_attacks::StepSize;
-use robin_core::{Budget, CancelToken, Norm, Objective, Scores, Seed};
+use robin_core::{Budget, CancelToken, Columns, ExampleId, Norm, Objective, Scores, Seed, host};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, Source, Split};
-use robin_kernels::cuda::device::{Address, Computed, Memory};
 use robin_kernels::cuda::host::Host;
 use robin_kernels::cuda::pairs::{PairLoss, divergence_gradient};
-use robin_kernels::cuda::{
-    Argument, Buffer, Context, Device, Error as DeviceError, Pass, Precision, Product, Real, Storage, layers,
-};
+use robin_kernels::cuda::{Buffer, Context, Precision, Real, layers};
 use robin_nn::cuda::Cuda;
 use robin_nn::{Executor, Network, Parameters, executor};
 use robin_training::losses::{Divergence, mart, trades};
@@ -23,6 +22,8 @@ use robin_training::{
     AttackMode, AttackStart, Checkpointing, Config, Error, Method, Outputs, Proportion, Schedule, Silent,
     Task, Trained, Trainer,
 };
+
+use failing::Failing;
 
 const NEVER: Duration = Duration::from_secs(1 << 30);
 const STEPS: usize = 2 * (48 / 16);
@@ -202,6 +203,57 @@ fn close(found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
+/// Where two images have the same scores an attack on their divergence never moves, and a network trained so looks robust to it.
+#[test]
+fn trades_does_not_begin_nearer_to_the_image_than_bf16_can_tell() {
+    let (Some(f32), Some(bf16)) = (cuda(Precision::F32), cuda(Precision::Bf16)) else { return };
+    let method = |deviation| {
+        let Some(budget) = config(Norm::Linf).method.budget() else { unreachable!("there is an attack") };
+        let (steps, step_size, lambda) = (1, StepSize::STANDARD, 6.0);
+        Method::Trades { budget, steps, step_size, lambda, start: AttackStart::Gaussian { deviation } }
+    };
+    let (data, labels) = (data(), LabelMap::Identity);
+    for (executor, deviation, fits) in [(&f32, 0.001, true), (&bf16, 0.001, false), (&bf16, 1.0 / 64.0, true)]
+    {
+        let (mut network, config) =
+            (network(executor), Config { method: method(deviation), ..config(Norm::Linf) });
+        let task = Task { data: &data, labels: &labels, config: &config, seed: Seed::new(7) };
+        let found = Trainer::new(&mut *network, task).map(|_| ());
+        match found {
+            Ok(()) => assert!(fits, "{deviation}"),
+            Err(error) => assert!(!fits && error.to_string().contains("uniform-in-ball"), "{error}"),
+        }
+    }
+}
+
+/// Why: of images moved by noise, how many of a trained network's divergences have no gradient.
+#[test]
+fn in_bf16_small_noise_leaves_images_without_a_gradient() {
+    let Some(bf16) = cuda(Precision::Bf16) else { return };
+    let longer = Config { epochs: 12, ..config(Norm::Linf) };
+    let parameters = trained(executor("cpu").unwrap(), &longer).last;
+    let graph = robin_models::build("cnn2-small", Some(4), [1, 28, 28], 10).unwrap();
+    let model = bf16.classifier(&graph, &parameters).unwrap();
+    let ids: Vec<ExampleId> = (0..48).map(ExampleId::first).collect();
+    let images = data().batch(&ids, &LabelMap::Identity).unwrap().images;
+    let clean = Divergence::from(&model.scores(&images, &Columns::All).unwrap()).unwrap();
+    let without = |deviation: f64| {
+        let noisy = host::map_images(&images, &images, |row, _, image| {
+            let mut stream = Seed::new(3).stream(ids[row]);
+            for pixel in image {
+                *pixel = (f64::from(*pixel) + deviation * stream.gaussian()).clamp(0.0, 1.0) as f32;
+            }
+        });
+        let scores = model.scores(&noisy.unwrap(), &Columns::All).unwrap();
+        let gradient =
+            Scores::new(clean.evaluate(&scores).unwrap().score_gradient).unwrap().to_vec().unwrap();
+        gradient.chunks(10).filter(|row| row.iter().all(|value| *value == 0.0)).count()
+    };
+    let (near, far) = (without(0.001), without(1.0 / 64.0));
+    println!("without a gradient: {near} of 48 images at 0.001, {far} at 1/64");
+    assert!(near > 12 && far <= 2, "{near} {far}");
+}
+
 #[test]
 fn bf16_stays_near() {
     let Some(cuda) = cuda(Precision::Bf16) else { return };
@@ -238,110 +290,6 @@ fn a_stop_after_any_step_moves_no_bit() {
     }
 }
 
-/// A device that is lost after some launches.
-#[derive(Debug)]
-struct Failing {
-    host: Arc<Host>,
-    launches: AtomicUsize,
-}
-
-impl Device for Failing {
-    fn description(&self) -> String {
-        self.host.description()
-    }
-
-    fn place(&self) -> usize {
-        self.host.place()
-    }
-
-    fn allocate(&self, bytes: usize) -> Result<Option<Address>, DeviceError> {
-        self.host.allocate(bytes)
-    }
-
-    unsafe fn release(&self, address: Address) {
-        // SAFETY: the caller's word; so for all functions here.
-        unsafe { self.host.release(address) }
-    }
-
-    fn memory(&self) -> Memory {
-        self.host.memory()
-    }
-
-    unsafe fn upload(&self, from: &[u8], to: Address) -> Result<(), DeviceError> {
-        // SAFETY: as above.
-        unsafe { self.host.upload(from, to) }
-    }
-
-    unsafe fn download(&self, from: Address, to: &mut [u8]) -> Result<(), DeviceError> {
-        if self.launches.load(Ordering::Relaxed) == 0 {
-            return Err(lost());
-        }
-        // SAFETY: as above.
-        unsafe { self.host.download(from, to) }
-    }
-
-    unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<(), DeviceError> {
-        // SAFETY: as above.
-        unsafe { self.host.copy(from, to, bytes) }
-    }
-
-    unsafe fn clear(&self, at: Address, bytes: usize) -> Result<(), DeviceError> {
-        // SAFETY: as above.
-        unsafe { self.host.clear(at, bytes) }
-    }
-
-    unsafe fn launch(
-        &self,
-        name: &'static str,
-        storage: Storage,
-        threads: usize,
-        arguments: &[Argument],
-    ) -> Result<(), DeviceError> {
-        let left = self.launches.load(Ordering::Relaxed).checked_sub(1).ok_or_else(lost)?;
-        self.launches.store(left, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { self.host.launch(name, storage, threads, arguments) }
-    }
-
-    unsafe fn product(
-        &self,
-        pass: Pass,
-        product: &Product,
-        precision: Precision,
-        operands: [Address; 3],
-    ) -> Result<Computed, DeviceError> {
-        // SAFETY: as above.
-        unsafe { self.host.product(pass, product, precision, operands) }
-    }
-
-    fn synchronize(&self) -> Result<(), DeviceError> {
-        self.host.synchronize()
-    }
-
-    /// Cannot record, as some device may not: every step is asked for anew.
-    fn begin_recording(&self) -> Result<bool, DeviceError> {
-        Ok(false)
-    }
-
-    fn end_recording(&self) -> Result<u64, DeviceError> {
-        self.host.end_recording()
-    }
-
-    unsafe fn replay(&self, recording: u64) -> Result<(), DeviceError> {
-        // SAFETY: as above.
-        unsafe { self.host.replay(recording) }
-    }
-
-    fn forget(&self, recording: u64) {
-        self.host.forget(recording);
-    }
-}
-
-fn lost() -> DeviceError {
-    let reason = "the device is lost".to_owned();
-    DeviceError::Call { library: "the driver", call: "cuLaunchKernel", reason, in_use: 0 }
-}
-
 #[test]
 fn a_lost_device_leaves_the_checkpoint_as_it_was() {
     let Some(whole) = cuda(Precision::F32) else { return };
@@ -354,7 +302,7 @@ fn a_lost_device_leaves_the_checkpoint_as_it_was() {
     let before = std::fs::read(&path).unwrap();
     // In the middle of an attack, and before anything was done.
     for launches in [90, 0] {
-        let device = Failing { host: host.clone(), launches: AtomicUsize::new(launches) };
+        let device = Failing::after(launches, host.clone());
         let error =
             go_on(&Cuda::on(Arc::new(device), Precision::F32), &config, &path, STEPS - 2).unwrap_err();
         assert!(error.to_string().contains("the device is lost"), "{error}");
@@ -367,7 +315,7 @@ fn a_lost_device_leaves_the_checkpoint_as_it_was() {
 fn a_device_that_cannot_record_makes_the_same_steps() {
     let Some(whole) = cuda(Precision::F32) else { return };
     let config = config(Norm::Linf);
-    let device = Failing { host: Host::new().unwrap().unwrap(), launches: AtomicUsize::new(usize::MAX) };
+    let device = Failing::after(usize::MAX, Host::new().unwrap().unwrap());
     assert_eq!(trained(&Cuda::on(Arc::new(device), Precision::F32), &config), trained(&whole, &config));
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use robin_core::{Classifier, Scores, host};
 use robin_kernels::cuda::batches::Images;
-use robin_kernels::cuda::{Buffer, Context, layers};
+use robin_kernels::cuda::{Buffer, Context, Storage, layers};
 
 use super::attack::Attack;
 use super::batch::BatchClassifier;
@@ -148,6 +148,13 @@ impl Network for CudaNetwork {
         self.tensors.download_buffers(&mut self.parameters)?;
         let none = || self.parameters.trained.iter().map(|tensor| vec![0.0; tensor.values.len()]).collect();
         Ok(Gradients(sums.unwrap_or_else(none).into_iter().map(Gradient::from).collect()))
+    }
+
+    fn resolution(&self) -> f64 {
+        match self.context.precision().storage() {
+            Storage::F32 => f64::from(f32::EPSILON),
+            Storage::Bf16 => 1.0 / 128.0,
+        }
     }
 
     fn settle(&mut self) -> Result<()> {
