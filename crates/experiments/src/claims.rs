@@ -24,8 +24,8 @@ pub struct ClaimVerdict {
     pub text: String,
     /// What came out.
     pub verdict: Verdict,
-    /// The numbers that decided it, in words: `0.471 against 0.402 (n = 1000, 3 seeds)`.
-    pub numbers: String,
+    /// The numbers that decided it, in words, one comparison each: `0.471 against 0.402 (n = 1000, 3 seeds)`.
+    pub numbers: Vec<String>,
     /// Keys of the records that they were computed from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<String>,
@@ -182,7 +182,6 @@ impl Claim {
             }
         }
         numbers.dedup();
-        let numbers = numbers.join("; ");
         ClaimVerdict {
             id: self.id.clone(),
             text: self.text.clone(),

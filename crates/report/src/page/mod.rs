@@ -118,7 +118,7 @@ struct ClaimView<'a> {
     text: &'a str,
     verdict: &'static str,
     class: &'static str,
-    numbers: &'a str,
+    numbers: &'a [String],
     records: &'a [String],
 }
 

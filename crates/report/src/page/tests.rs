@@ -85,7 +85,7 @@ pub(crate) fn report() -> Report {
             id: "simpler-is-more-robust".to_owned(),
             text: "Simpler is more robust".to_owned(),
             verdict: Verdict::Undecided,
-            numbers: "0.5 against 0.4 (1 seed)".to_owned(),
+            numbers: vec!["0.5 against 0.4 (1 seed)".to_owned()],
             records: vec![KEY.to_owned()],
         }],
         galleries: vec![gallery()],
