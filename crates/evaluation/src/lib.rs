@@ -42,7 +42,7 @@ pub use statistics::{
     Interval, McNemar, Spread, Verdict, accuracy, interval, mcnemar, spread, verdict, wilson,
 };
 pub use transferred::{Transferred, transferred};
-pub use weak_cw::{WeakCw, cw_is_weak};
+pub use weak_cw::{WeakCw, WeakPgd, cw_is_weak, pgd_is_weak};
 pub use witnesses::{Verification, Witnesses};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

@@ -1,7 +1,7 @@
 //! What must be said of a table's numbers lest they look better than they are.
 
 use robin_attacks::Config;
-use robin_evaluation::cw_is_weak;
+use robin_evaluation::{cw_is_weak, pgd_is_weak};
 
 use super::number::{At, Found, accuracy, broken_by_any, mean};
 use crate::plan::PlannedItem;
@@ -9,8 +9,8 @@ use crate::plan::PlannedItem;
 /// Above this share of input gradients that are exactly zero an attack may be blind.
 const BLIND: f64 = 0.01;
 
-/// A sentence for each number that an attack's weakness may have made: many gradients that are zero, or a CW that leaves more
-/// of the same images than PGD with 20 steps does.
+/// A sentence for each number that an attack's weakness may have made: many gradients that are zero, or CW and PGD with 20 steps
+/// of which one leaves more of the same images than the other does.
 pub(super) fn doubts(item: &PlannedItem, results: &[Found], places: &[At]) -> Vec<String> {
     let mut said = Vec::new();
     for at in places.iter().filter(|at| !item.columns[at.column].union) {
@@ -24,12 +24,12 @@ pub(super) fn doubts(item: &PlannedItem, results: &[Found], places: &[At]) -> Ve
                 100.0 * found.zero_gradients
             ));
         }
-        said.extend(weak_cw(item, results, places, at));
+        said.extend(cw_beside_pgd(item, results, places, at));
     }
     said
 }
 
-fn weak_cw(item: &PlannedItem, results: &[Found], places: &[At], at: &At) -> Option<String> {
+fn cw_beside_pgd(item: &PlannedItem, results: &[Found], places: &[At], at: &At) -> Option<String> {
     let is = |at: &At, of: fn(&Config) -> bool| {
         let mut here = results.iter().filter(|found| at.holds(&found.place));
         here.any(|found| found.attack.as_ref().is_some_and(of))
@@ -52,7 +52,9 @@ fn weak_cw(item: &PlannedItem, results: &[Found], places: &[At], at: &At) -> Opt
         of_cw.push(accuracy(&cw[..images]));
         of_pgd.push(accuracy(&pgd[..images]));
     }
-    let weak = cw_is_weak(mean(&of_cw), mean(&of_pgd))?;
+    let (cw, pgd) = (mean(&of_cw), mean(&of_pgd));
+    let weak = cw_is_weak(cw, pgd).map(|weak| weak.to_string());
+    let weak = weak.or_else(|| pgd_is_weak(cw, pgd).map(|weak| weak.to_string()))?;
     Some(format!("{}, {images} images: {weak}", name(item, at)))
 }
 

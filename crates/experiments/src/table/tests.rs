@@ -232,6 +232,13 @@ fn a_weak_or_blind_attack_is_said() {
         "{said}"
     );
     assert!(!said.contains("multiclass cw"), "{said}");
+    // 16 more.
+    change(&mut outcome, "robin cw ", results(Some((100, 116))));
+    let said = notes(&outcome);
+    assert!(
+        said.contains("robin cw, 1000 images: PGD-20 leaves 0.8800 and CW only 0.8640 of the same examples"),
+        "{said}"
+    );
     let mut blind = results(Some((100, 100)));
     blind["robust_examples"]["cost"]["gradients"] = json!(1000);
     blind["robust_examples"]["cost"]["zero_gradients"] = json!(20);
