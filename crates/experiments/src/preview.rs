@@ -25,7 +25,7 @@ pub enum State {
 pub struct Preview {
     /// Label and state of every cell, in the order of the plan.
     pub cells: Vec<(String, State)>,
-    /// How many cells would be run: a missing network that no missing evaluation needs is not.
+    /// How many cells would be run.
     pub to_run: usize,
     /// Estimate for them, timed just now with a network on each thread.
     pub seconds: f64,

@@ -105,12 +105,12 @@ pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
 /// What is on disk and what is not.
 pub(crate) struct Present {
     pub(crate) records: BTreeMap<usize, Record>,
-    /// Missing evaluations, and the missing networks that these need.
+    /// Cells without a record.
     pub(crate) missing: BTreeSet<usize>,
 }
 
-/// Loads every record of the plan; a network without one counts as missing only if an evaluation that needs
-/// it is missing too.
+/// Loads every record of the plan. A network without one is missing also where every evaluation of it is there: these name it,
+/// and nobody could look it up.
 ///
 /// # Errors
 /// [`Error::Damaged`] for the first record that is not what was written.
@@ -121,11 +121,7 @@ pub(crate) fn present(plan: &Plan, store: &Store) -> Result<Present> {
             records.insert(index, record);
         }
     }
-    let is_missing =
-        |index: usize| plan.cells[index].kind() == Kind::Evaluation && !records.contains_key(&index);
-    let mut missing: BTreeSet<usize> = (0..plan.cells.len()).filter(|&index| is_missing(index)).collect();
-    let needed: BTreeSet<usize> = missing.iter().flat_map(|&index| plan.cells[index].needs.clone()).collect();
-    missing.extend(needed.into_iter().filter(|index| !records.contains_key(index)));
+    let missing = (0..plan.cells.len()).filter(|index| !records.contains_key(index)).collect();
     Ok(Present { records, missing })
 }
 

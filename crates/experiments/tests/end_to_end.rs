@@ -238,8 +238,16 @@ fn damage_is_found(folder: &Path) {
     fs::remove_file(&record).unwrap();
     assert_eq!(attempt().unwrap().computed, 1);
 
-    // Weights are looked at when something needs them, and only then.
+    // A network's too, whose evaluations are all there: the same weights again.
     let weights = folder.join("networks").join(format!("{}.safetensors", plan.cells[0].key));
+    let before = fs::read(&weights).unwrap();
+    for file in [&weights, &weights.with_extension("json")] {
+        fs::remove_file(file).unwrap();
+    }
+    assert_eq!(attempt().unwrap().computed, 1);
+    assert_eq!(fs::read(&weights).unwrap(), before);
+
+    // Weights are looked at when something needs them, and only then.
     let mut bytes = fs::read(&weights).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&weights, bytes).unwrap();
