@@ -42,37 +42,32 @@ impl Prepared {
             flip: (config.flip == Flip::Horizontal).then(|| crop.derive(Purpose::Flip, 0)),
         };
         let start_seed = seed.derive(Purpose::TrainingAttack, step as u64).derive(Purpose::AttackStart, 0);
-        let smoothing = config.label_smoothing;
-        let (loss, perturbed) = match &config.method {
-            Method::Standard {} => (ResidentLoss::CrossEntropy { smoothing }, Vec::new()),
-            Method::PgdAt { .. } => {
+        let start_at = |start: AttackStart| match start {
+            AttackStart::Clean {} => ResidentStart::Clean,
+            AttackStart::UniformInBall {} => ResidentStart::UniformInBall(start_seed),
+            AttackStart::Gaussian { deviation } => ResidentStart::Gaussian { seed: start_seed, deviation },
+        };
+        let (smoothing, all) = (config.label_smoothing, 0..ids.len());
+        let (loss, perturbed, attack) = match config.method {
+            Method::Standard {} => (ResidentLoss::CrossEntropy { smoothing }, Vec::new(), None),
+            Method::PgdAt { budget, steps, step_size, .. } => {
                 let rows = perturbed_rows(ids.len(), count, (step, seed));
-                (ResidentLoss::CrossEntropy { smoothing }, rows)
+                let start = AttackStart::UniformInBall {};
+                (ResidentLoss::CrossEntropy { smoothing }, rows, Some((budget, steps, step_size, start)))
             }
-            Method::Trades { lambda, .. } => {
-                (ResidentLoss::Trades { lambda: *lambda, smoothing }, (0..ids.len()).collect())
+            Method::Trades { budget, steps, step_size, lambda, start } => {
+                let loss = ResidentLoss::Trades { lambda, smoothing };
+                (loss, all.collect(), Some((budget, steps, step_size, start)))
             }
-            Method::Mart { lambda, .. } => (ResidentLoss::Mart { lambda: *lambda }, (0..ids.len()).collect()),
-        };
-        let start = match &config.method {
-            Method::Standard {} | Method::PgdAt { .. } => ResidentStart::UniformInBall(start_seed),
-            Method::Trades { start, .. } | Method::Mart { start, .. } => match *start {
-                AttackStart::Clean {} => ResidentStart::Clean,
-                AttackStart::UniformInBall {} => ResidentStart::UniformInBall(start_seed),
-                AttackStart::Gaussian { deviation } => {
-                    ResidentStart::Gaussian { seed: start_seed, deviation }
-                }
-            },
-        };
-        let attack = match &config.method {
-            Method::Standard {} => None,
-            Method::PgdAt { budget, steps, step_size, .. }
-            | Method::Trades { budget, steps, step_size, .. }
-            | Method::Mart { budget, steps, step_size, .. } => {
-                let step_size = step_size.pixels(budget.epsilon, *steps)?;
-                Some(ResidentAttack { budget: *budget, steps: *steps, step_size, start })
+            Method::Mart { budget, steps, step_size, lambda, start } => {
+                (ResidentLoss::Mart { lambda }, all.collect(), Some((budget, steps, step_size, start)))
             }
         };
+        let attack = attack.map(|(budget, steps, step_size, start)| {
+            let step_size = step_size.pixels(budget.epsilon, steps)?;
+            Ok::<_, crate::Error>(ResidentAttack { budget, steps, step_size, start: start_at(start) })
+        });
+        let attack = attack.transpose()?;
         Ok(Self { labels, perturbed, cut, attack, loss })
     }
 
