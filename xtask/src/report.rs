@@ -29,12 +29,15 @@ pub(crate) struct Arguments {
     /// Items of the paper [default: all that have a number].
     #[arg(value_name = "ITEM")]
     items: Vec<String>,
-    /// Whose results: smoke, quick or paper.
+    /// Whose results: smoke, quick, night or paper.
     #[arg(long, default_value_t = Profile::Smoke)]
     profile: Profile,
     /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
     #[arg(long, value_name = "FILTER")]
     rows: Option<String>,
+    /// How recipes are read, like `fast`, which is not the paper's [default: the profile's way; a wrong name lists them].
+    #[arg(long, value_name = "NAME")]
+    reading: Option<String>,
     /// Root seeds, separated by commas [default: the profile's].
     #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
     seeds: Option<Vec<u64>>,
@@ -65,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rows: arguments.rows.clone(),
         // Shown where it has numbers.
         beyond: true,
+        reading: arguments.reading.clone(),
         seeds: arguments.seeds.clone(),
         attack_images: arguments.attack_images.iter().cloned().collect(),
         device: arguments.device,

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// Items of the paper, or `all`.
     #[arg(required = true, value_name = "ITEM", value_parser = item)]
     items: Vec<String>,
-    /// How much is done: smoke, quick or paper.
+    /// How much is done: smoke, quick, night or paper.
     #[arg(long, default_value_t = Profile::Smoke)]
     profile: Profile,
     /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
@@ -47,6 +47,9 @@ pub(crate) struct Arguments {
     /// Examples evaluated together. Results do not depend on it.
     #[arg(long, value_name = "N", default_value_t = 256)]
     batch: usize,
+    /// How recipes are read, like `fast`, which is not the paper's [default: the profile's way; a wrong name lists them].
+    #[arg(long, value_name = "NAME")]
+    reading: Option<String>,
     /// Root seeds, separated by commas [default: the profile's].
     #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
     seeds: Option<Vec<u64>>,
@@ -91,6 +94,7 @@ impl Arguments {
             profile: self.profile,
             rows: self.rows.clone(),
             beyond: self.beyond || self.all(),
+            reading: self.reading.clone(),
             seeds: self.seeds.clone(),
             attack_images: self.attack_images.iter().cloned().collect(),
             device: self.device.device()?,

@@ -154,7 +154,8 @@ fn amount(work: &Work, networks: f64) -> Amount {
             // Clean and perturbed.
             let both = matches!(config.method, Method::Trades { .. } | Method::Mart { .. });
             let training = if both { 2.0 * shown } else { shown };
-            let measured = work.measured.len() as f64 * (FORWARD + steps(&work.attack.attack));
+            let own = work.attack.as_ref().map_or(0.0, |(attack, _)| steps(&attack.attack));
+            let measured = work.measured.len() as f64 * (FORWARD + own);
             Amount { attack: attacked + measured, training, freeze }
         }
         Work::Study(work) => Amount { attack: studied(work, networks), ..Amount::default() },

@@ -40,6 +40,8 @@ pub struct Request {
     pub rows: Option<String>,
     /// Also rows, classifiers and columns that the paper has not got.
     pub beyond: bool,
+    /// How recipes are read, one of [`Spec::readings`]; `None` = as the profile does.
+    pub reading: Option<String>,
     /// Root seeds in place of the profile's.
     pub seeds: Option<Vec<u64>>,
     /// Attacks by name, each on only its first so many test images: fewer than the profile has.
@@ -192,10 +194,9 @@ pub struct NetworkWork {
     pub seed: Seed,
     /// The first training images, for the accuracy on the training set.
     pub measured: Dataset,
-    /// The attack on them.
-    pub attack: AttackSpec,
-    /// Its budget.
-    pub budget: Budget,
+    /// The attack on them, with the training budget; `None` for a network that is trained without attacks, which is the
+    /// same network whatever budgets others are trained for.
+    pub attack: Option<(AttackSpec, Budget)>,
 }
 
 impl NetworkWork {

@@ -45,6 +45,7 @@ fn plan_of(rows: &str) -> Plan {
         rows: Some(rows.to_owned()),
         beyond: false,
         seeds: None,
+        reading: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,

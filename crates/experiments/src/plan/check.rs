@@ -32,8 +32,17 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
 }
 
 fn columns(spec: &Spec) -> Result<()> {
-    for Column { name, attack, union, transfer, classifiers, strategies, published: _, beyond } in
-        &spec.columns
+    for Column {
+        name,
+        attack,
+        union,
+        transfer,
+        classifiers,
+        strategies,
+        published: _,
+        beyond,
+        profiles: _,
+    } in &spec.columns
     {
         let place = format!("column {name}");
         if let Some(attack) = attack

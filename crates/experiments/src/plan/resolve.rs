@@ -8,7 +8,7 @@ use robin_nn::Graph;
 
 use super::{PlannedRow, Ran, Request};
 use crate::spec::{ClassifierSpec, DataPlace, ProfileSpec, Recipe, Row, Shrink, Spec};
-use crate::{Device, Error, Profile, Result};
+use crate::{Error, Profile, Result};
 
 /// A row with everything that its cells need.
 pub(super) struct Resolved<'a> {
@@ -68,9 +68,10 @@ impl Loader {
 pub(super) fn resolve<'a>(
     spec: &'a Spec,
     row: &Row,
-    (profile, device): (Profile, Device),
+    request: &Request,
     loader: &mut Loader,
 ) -> Result<Resolved<'a>> {
+    let (profile, device) = (request.profile, request.device);
     let fault = |place: String, reason: String| Error::Setting { item: spec.item.clone(), place, reason };
     let recipe = spec.recipes.get(&row.recipe).ok_or_else(|| {
         let names = spec.recipes.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -82,6 +83,9 @@ pub(super) fn resolve<'a>(
         .map_err(|reason| fault(format!("[{profile}]"), reason))?;
 
     let mut shrunk = Vec::new();
+    if let Some(reading) = spec.reading(request) {
+        shrunk.push(format!("recipe {}, read as {reading}: {}", row.recipe, spec.readings[reading].says));
+    }
     let mut smaller = |what: &str, asked: Option<usize>, full: usize| match asked {
         None => Ok(full),
         Some(asked) if asked == 0 || asked > full => {

@@ -37,16 +37,16 @@ pub(crate) fn network_settings(
         "labels": json("label map", &work.labels)?,
         "training": json("training settings", &work.config)?,
         "seed": { "root": identity.root, "network": identity.address },
-        "training_set": {
-            "data": data(&work.measured),
-            "attack": json("attack settings", &work.attack)?,
-            "budget": json("budget", &work.budget)?,
-        },
+        "training_set": { "data": data(&work.measured) },
         "executor": device.executor().name(),
         "numerics": numerics(&[
             "core", "kernels", "nn", "data", "models", "attacks", "training", "evaluation", "experiments",
         ]),
     });
+    if let Some((attack, budget)) = &work.attack {
+        settings["training_set"]["attack"] = json("attack settings", attack)?;
+        settings["training_set"]["budget"] = json("budget", budget)?;
+    }
     // Left out where there is none, so that the keys of such networks are what they always were.
     if let Some(normalize) = &work.normalize {
         settings["model"]["normalize"] = json("normalisation", normalize)?;

@@ -33,6 +33,7 @@ fn request() -> Request {
         rows: Some("mnist".to_owned()),
         beyond: false,
         seeds: None,
+        reading: None,
         attack_images: BTreeMap::new(),
         device: "cpu".parse().unwrap(),
         data_dir: None,

@@ -10,6 +10,7 @@ fn plan() -> Plan {
         rows: Some("mnist".to_owned()),
         beyond: false,
         seeds: None,
+        reading: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,

@@ -16,6 +16,7 @@ fn request(seeds: Vec<u64>) -> Request {
         rows: Some("mnist/cnn2/linf".to_owned()),
         beyond: false,
         seeds: Some(seeds),
+        reading: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,

@@ -167,14 +167,20 @@ impl Settings<'_> {
         let measured = over.measured_images.unwrap_or(MEASURED.min(data.len()));
         let allowed = format!("1 to {}", data.len());
         let measured = data.take(measured).map_err(|_| option("--measured-images", &measured, allowed))?;
-        let attack = self.spec.training_set.clone();
-        attack.attack.build(self.budget).map_err(|error| option("--epsilon", &self.budget.epsilon, error))?;
+        let attack = match config.method {
+            Method::Standard {} => None,
+            _ => {
+                let attack = self.spec.training_set.clone();
+                let built = attack.attack.build(self.budget);
+                built.map_err(|error| option("--epsilon", &self.budget.epsilon, error))?;
+                Some((attack, self.budget))
+            }
+        };
 
         let name = if label.is_empty() { "multiclass".to_owned() } else { label.replace(' ', "-") };
         let seed = Seed::new(request.seed).derive(Purpose::Network, *address);
         let (data, labels) = (data.clone(), labels.clone());
-        let budget = self.budget;
-        let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack, budget };
+        let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack };
         let width = match request.width {
             Some(width) => width,
             None => {
