@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use kind::ClassifierKind;
 pub use profile::{AttackShrink, DataPlace, Effort, GpuShrink, ProfileSpec, Shrink};
 pub use recipe::{HeldOut, Method, Normalize, Reading, Recipe};
-pub use row::{Printed, PrintedBudgets, PrintedOverlap, Row};
+pub use row::{Printed, PrintedBudgets, PrintedNumber, PrintedOverlap, Row};
 pub use strategy::StrategySpec;
 pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
 
