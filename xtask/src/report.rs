@@ -110,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         title: "ROBIN: the paper's tables and figures, reproduced".to_owned(),
         profile: arguments.profile,
         provenance: provenance(&outcome),
-        claims: claims::judge(&items)?,
+        claims: claims::judge(&plan, &outcome)?,
         items,
         galleries: galleries(arguments, &plan, &outcome)?,
         records: outcome.records.into_values().collect(),

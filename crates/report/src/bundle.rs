@@ -1,6 +1,6 @@
 //! The report as a folder: the page, and every table and figure as files for papers.
 //!
-//! Layout: `report.html`, `report.json`, `tables/<item>.{md,csv}`, `figures/<figure>.{svg,png}`.
+//! Layout: `report.html`, `report.json`, `claims.json` (the claims alone, for those who make them again from the records), `tables/<item>.{md,csv}`, `figures/<figure>.{svg,png}`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,7 @@ pub fn write(report: &Report, folder: &Path) -> Result<PathBuf> {
         }
     }
     files.push(("report.json".to_owned(), serde_json::to_vec_pretty(&report.json())?));
+    files.push(("claims.json".to_owned(), serde_json::to_vec_pretty(&report.claims)?));
     files.push(("report.html".to_owned(), page.into_bytes()));
     for name in ["tables", "figures"] {
         let path = folder.join(name);

@@ -84,8 +84,14 @@ pub(crate) fn report() -> Report {
         claims: vec![ClaimVerdict {
             id: "simpler-is-more-robust".to_owned(),
             text: "Simpler is more robust".to_owned(),
+            seeds: 3,
             verdict: Verdict::Undecided,
+            summary: "undecided; on one network <b>".to_owned(),
+            needs: Some("3 seeds would decide it".to_owned()),
+            readings: Vec::new(),
             numbers: vec!["0.5 against 0.4 (1 seed)".to_owned()],
+            comparisons: Vec::new(),
+            missing: 0,
             records: vec![KEY.to_owned()],
         }],
         galleries: vec![gallery()],
@@ -129,6 +135,7 @@ fn a_smoke_run_is_marked_everywhere() {
 fn numbers_lead_to_their_records() {
     let page = html(&report()).unwrap();
     for piece in [
+        "<p>undecided; on one network &#60;b&#62;</p><p>To decide it: 3 seeds would decide it.</p>",
         "<a class=\"value\" href=\"#table-1-1\">0.900</a><span class=\"paper\">paper 0.959</span>",
         "id=\"table-1-1\" data-cell=\"1\"",
         &format!("<a href=\"#record-{KEY}\" title=\"{KEY}\">1</a>"),
@@ -191,4 +198,6 @@ fn the_folder_has_every_table_and_figure_as_files() {
     assert!(read("figures/figure-5.png").starts_with(b"\x89PNG"));
     let json: serde_json::Value = serde_json::from_slice(&read("report.json")).unwrap();
     assert_eq!(json["items"][0]["table"]["cells"][1]["accuracy"], json!(0.9));
+    let claims: Vec<ClaimVerdict> = serde_json::from_slice(&read("claims.json")).unwrap();
+    assert_eq!(claims, report().claims);
 }
