@@ -17,6 +17,11 @@ impl Key {
         Self(sha256(canonical(settings).to_string().as_bytes()))
     }
 
+    /// The key whose 64 digits are `text`, as files of plans and names of files have it.
+    pub(crate) fn read(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0
