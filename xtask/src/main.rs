@@ -50,7 +50,8 @@ enum Command {
     Retry(cluster::submit::RetryArguments),
     /// End the jobs of a submitted plan.
     Cancel(cluster::cancel::Arguments),
-    /// Run some cells of a submitted plan, as its jobs do.
+    /// Run some cells of a submitted plan, as its jobs do. It understands signals of Unix.
+    #[cfg(unix)]
     RunCell(cluster::run_cell::Arguments),
     /// Make tables and report of a submitted plan, as its last job does.
     Collect(cluster::collect::Arguments),
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         Command::Status(arguments) => cluster::status::run(&arguments),
         Command::Retry(arguments) => cluster::submit::retry(&arguments),
         Command::Cancel(arguments) => cluster::cancel::run(&arguments),
+        #[cfg(unix)]
         Command::RunCell(arguments) => cluster::run_cell::run(&arguments),
         Command::Collect(arguments) => cluster::collect::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),

@@ -236,7 +236,7 @@ fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Record> {
     let record = Record {
         kind: cell.kind(),
         key: cell.key.clone(),
-        settings: cell.settings.clone(),
+        settings: cell.settings(),
         results,
         provenance,
     };

@@ -1,5 +1,8 @@
 //! `cargo xtask cancel`: ends the jobs of a plan.
 
+use std::collections::BTreeSet;
+
+use anyhow::bail;
 use clap::Args;
 
 use super::{Submitted, slurm};
@@ -15,15 +18,14 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = arguments.submitted.folder()?;
-    let mut jobs = Vec::new();
-    for submission in folder.submissions()? {
-        jobs.extend(submission.jobs()?.into_values());
-    }
+    let said = slurm::look(&folder.submissions()?)?;
+    let Some(queue) = said.queue else { bail!("nothing was cancelled") };
+    let jobs: BTreeSet<String> = queue.into_iter().map(|row| row.job).collect();
     if jobs.is_empty() {
-        println!("plan {} has no jobs", folder.id);
+        println!("plan {} has no job in the queue", folder.id);
         return Ok(());
     }
-    // Slurm takes it well that some of them are over.
+    let jobs: Vec<String> = jobs.into_iter().collect();
     slurm::scancel(&jobs)?;
     println!("plan {}: jobs {} are told to end", folder.id, jobs.join(", "));
     Ok(())

@@ -3,6 +3,7 @@
 pub(crate) mod cancel;
 pub(crate) mod collect;
 pub(crate) mod resources;
+#[cfg(unix)]
 pub(crate) mod run_cell;
 mod slurm;
 pub(crate) mod status;

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use robin_experiments::Plan;
+use robin_experiments::cluster::draft::{Draft, Parts, estimates};
 use robin_experiments::cluster::script::quoted;
 use robin_experiments::cluster::settings::Cluster;
 use robin_experiments::cluster::status::Status;
-use robin_experiments::cluster::submission::{
-    Asked, COLLECT, Draft, FOLDER, Folder, Parts, Program, estimates,
-};
+use robin_experiments::cluster::submission::{Asked, COLLECT, FOLDER, Folder, Program};
 use robin_experiments::key::sha256;
 use robin_report::table::duration;
 

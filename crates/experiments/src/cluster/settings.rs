@@ -223,6 +223,13 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_one() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cluster.toml");
+        let cluster = Cluster::read(&path).unwrap();
+        assert_eq!((cluster.cores(), cluster.limit(1.0).unwrap().1), (4, 8 * 3_600));
+    }
+
+    #[test]
     fn what_is_no_setting_of_a_cluster_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cluster.toml");
