@@ -4,7 +4,10 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../.." && pwd)
 
+# PROGRAM is one that is built already.
 build() {
+    program=${PROGRAM:-}
+    [ -z "$program" ] || return 0
     (cd "$repository" && cargo build --quiet --release --package xtask)
     program=$(cd "$repository" && realpath "${CARGO_TARGET_DIR:-target}")/release/xtask
 }

@@ -7,8 +7,8 @@
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 
-item=${ITEM:-figure-8}
-rows=${ROWS:-cifar10}
+item=${ITEM:-table-1}
+rows=${ROWS:-cifar10/myrtle/l2}
 slurm=$(slurm_folder)
 "$here/local.sh" "$slurm" can-install || { echo "Slurm is not there and cannot be had" >&2; exit 77; }
 work=$(mktemp -d)

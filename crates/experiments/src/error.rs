@@ -239,7 +239,9 @@ pub enum Error {
         label: String,
     },
     /// A cell that another process has begun after this one.
-    #[error("{label}: another start has taken this cell over ({by}); this one has stopped and written nothing")]
+    #[error(
+        "{label}: another start has taken this cell over ({by}); this one has stopped and written nothing"
+    )]
     Overtaken {
         /// The cell.
         label: String,

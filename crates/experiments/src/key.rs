@@ -1,6 +1,7 @@
 //! What identifies a cell: its settings, whole and in one form.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -54,6 +55,20 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The same of everything that `reader` gives, which need not fit into memory.
+///
+/// # Errors
+/// Those of `reader`.
+pub fn sha256_of(mut reader: impl Read) -> io::Result<String> {
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            count => hash.update(&buffer[..count]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -77,6 +92,7 @@ mod tests {
     #[test]
     fn sha256_gives_the_published_answer() {
         // FIPS 180-2, appendix B.1.
+        assert_eq!(sha256_of(&b"abc"[..]).unwrap(), sha256(b"abc"));
         assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -61,7 +61,9 @@ pub struct Record {
 impl Record {
     /// Whether both are the same but for their provenance.
     pub(crate) fn says(&self, other: &Self) -> bool {
-        let of = |record: &Self| (record.kind, record.key.clone(), record.settings.clone(), record.results.clone());
+        let of = |record: &Self| {
+            (record.kind, record.key.clone(), record.settings.clone(), record.results.clone())
+        };
         of(self) == of(other)
     }
 

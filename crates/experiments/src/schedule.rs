@@ -233,13 +233,8 @@ fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Record> {
         "seconds": begin.elapsed().as_secs_f64(),
         "threads": rayon::current_num_threads(),
     }));
-    let record = Record {
-        kind: cell.kind(),
-        key: cell.key.clone(),
-        settings: cell.settings(),
-        results,
-        provenance,
-    };
+    let record =
+        Record { kind: cell.kind(), key: cell.key.clone(), settings: cell.settings(), results, provenance };
     if let Some((claims, claim)) = &claimed {
         claims.finish(claim)?;
     }

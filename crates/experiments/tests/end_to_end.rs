@@ -266,7 +266,13 @@ fn keys(plan: &Plan, kind: Kind) -> Vec<Key> {
     plan.cells.iter().filter(|cell| cell.kind() == kind).map(|cell| cell.key.clone()).collect()
 }
 
-fn task(plan: &Plan, keys: &[Key], folder: &Path, owner: &str, observer: &dyn Observer) -> Result<Done, Error> {
+fn task(
+    plan: &Plan,
+    keys: &[Key],
+    folder: &Path,
+    owner: &str,
+    observer: &dyn Observer,
+) -> Result<Done, Error> {
     let (cancel, environment) = (CancelToken::new(), environment());
     let options = Options {
         threads: Some(1),

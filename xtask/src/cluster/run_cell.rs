@@ -62,7 +62,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let lines = submission.lines()?.into_iter().filter(|line| asked.contains(line.key.as_str()));
             let cells: Vec<_> = lines.map(|line| (line.item, line.key)).collect();
             if cells.len() < asked.len() {
-                bail!("{} of {} keys are no cells of plan {}", asked.len() - cells.len(), asked.len(), submission.folder.id);
+                bail!(
+                    "{} of {} keys are no cells of plan {}",
+                    asked.len() - cells.len(),
+                    asked.len(),
+                    submission.folder.id
+                );
             }
             cells
         }
@@ -113,7 +118,10 @@ fn end(done: &Done, signal: i32, limit: Option<(u64, f64)>) -> anyhow::Result<()
         [] => Ok(()),
         [(label, error), ..] => {
             let error = anyhow::anyhow!("{label}: {error}");
-            Err(error.context(format!("{} cells failed; `cargo xtask retry` submits them again", done.failures.len())))
+            Err(error.context(format!(
+                "{} cells failed; `cargo xtask retry` submits them again",
+                done.failures.len()
+            )))
         }
     }
 }

@@ -35,7 +35,9 @@ fn said(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
 /// Tasks that an array may have; what is usual where there is no Slurm.
 pub(super) fn max_tasks() -> usize {
     let config = said("scontrol", &["show", "config"]).unwrap_or_default();
-    let size = config.lines().find_map(|line| line.strip_prefix("MaxArraySize")?.split('=').nth(1)?.trim().parse().ok());
+    let size = config
+        .lines()
+        .find_map(|line| line.strip_prefix("MaxArraySize")?.split('=').nth(1)?.trim().parse().ok());
     size.unwrap_or(USUAL_MAX_ARRAY_SIZE).saturating_sub(1).max(1)
 }
 

@@ -62,11 +62,15 @@ fn text(folder: &Folder, status: &Status) -> anyhow::Result<String> {
         folder.submissions()?.len(),
         folder.out().display()
     )];
-    for (kind, name) in [(None, "cells"), (Some(Kind::Network), "networks"), (Some(Kind::Evaluation), "evaluations")] {
+    for (kind, name) in
+        [(None, "cells"), (Some(Kind::Network), "networks"), (Some(Kind::Evaluation), "evaluations")]
+    {
         lines.push(counts(status, kind, name));
     }
     match status.seconds_left {
-        Some(seconds) => lines.push(format!("about {} left with as many tasks as now, by the estimate", duration(seconds))),
+        Some(seconds) => {
+            lines.push(format!("about {} left with as many tasks as now, by the estimate", duration(seconds)))
+        }
         None if status.tasks.is_empty() => {}
         None => lines.push("no task runs now".to_owned()),
     }

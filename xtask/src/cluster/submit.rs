@@ -12,7 +12,7 @@ use robin_experiments::cluster::script::quoted;
 use robin_experiments::cluster::settings::Cluster;
 use robin_experiments::cluster::status::Status;
 use robin_experiments::cluster::submission::{Asked, COLLECT, FOLDER, Folder, Program};
-use robin_experiments::key::sha256;
+use robin_experiments::key::sha256_of;
 use robin_report::table::duration;
 
 use super::resources::Resources;
@@ -121,7 +121,10 @@ fn submit(
     if !submissions.is_empty() {
         let said = slurm::look(&submissions)?;
         if said.queue.is_none() && !dry_run {
-            bail!("plan {} was submitted before, and Slurm does not say what of it is still in the queue", folder.id);
+            bail!(
+                "plan {} was submitted before, and Slurm does not say what of it is still in the queue",
+                folder.id
+            );
         }
         live = Status::new(folder, &said)?.live;
     }
@@ -194,13 +197,19 @@ impl Copied {
 /// Where this program is, and the SHA-256 of its bytes.
 pub(super) fn this_program() -> anyhow::Result<(PathBuf, String)> {
     let own = std::env::current_exe().context("cannot find this program")?;
-    let bytes = fs::read(&own).with_context(|| format!("cannot read {}", own.display()))?;
-    Ok((own, sha256(&bytes)))
+    let sha256 = fs::File::open(&own).and_then(sha256_of);
+    let sha256 = sha256.with_context(|| format!("cannot read {}", own.display()))?;
+    Ok((own, sha256))
 }
 
 fn describe(draft: &Draft, cells: usize, live: usize) {
     let submission = &draft.submission;
-    println!("plan {}, submission {}, in {}", submission.folder.id, submission.number, submission.path().display());
+    println!(
+        "plan {}, submission {}, in {}",
+        submission.folder.id,
+        submission.number,
+        submission.path().display()
+    );
     let to_run: usize = draft.core_hours.iter().map(|(_, cells, _)| cells).sum();
     println!("{cells} cells: {to_run} to run, {live} in the queue, {} done", cells - to_run - live);
     for (item, cells, hours) in draft.core_hours.iter().filter(|(_, cells, _)| *cells > 0) {

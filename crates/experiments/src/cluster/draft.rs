@@ -144,7 +144,8 @@ fn cells_file(plan: &Plan, seconds: &BTreeMap<usize, f64>, arrays: &[Array]) -> 
     }
     let mut text = String::from("key\tkind\titem\tcore_seconds\tarray\ttask\tlabel\n");
     for (index, cell) in plan.cells.iter().enumerate() {
-        let (array, task) = places[index].map_or(("-", "-".to_owned()), |(array, task)| (array, task.to_string()));
+        let (array, task) =
+            places[index].map_or(("-", "-".to_owned()), |(array, task)| (array, task.to_string()));
         let (kind, seconds) = (cell.kind().folder(), seconds.get(&index).copied().unwrap_or(0.0));
         let _ = writeln!(
             text,
@@ -185,7 +186,11 @@ fn array_script(submission: &Submission, parts: &Parts<'_>, of: &Handed, limit: 
         plan: &submission.folder.id,
         limit: (limit, of.limit),
         logs: &path.join("logs"),
-        title: &format!("{}: {cells} cells in {tasks} tasks of about {:.0} s or less.", of.name, of.seconds.ceil()),
+        title: &format!(
+            "{}: {cells} cells in {tasks} tasks of about {:.0} s or less.",
+            of.name,
+            of.seconds.ceil()
+        ),
     };
     let (program, path) = (parts.program.path.display().to_string(), path.display().to_string());
     array(&head, &of.name, tasks, &[&program, "run-cell", &path, "--array", &of.name])

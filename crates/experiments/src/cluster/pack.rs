@@ -72,7 +72,10 @@ pub fn jobs(plan: &Plan, core_seconds: &BTreeMap<usize, f64>) -> Vec<Job> {
 pub fn arrays(jobs: &[Job], packing: Packing) -> Vec<Array> {
     let mut groups: BTreeMap<(Kind, &str, u32), Vec<&Job>> = BTreeMap::new();
     for job in jobs {
-        groups.entry((job.kind, &job.family, size(job.core_seconds / packing.cores as f64))).or_default().push(job);
+        groups
+            .entry((job.kind, &job.family, size(job.core_seconds / packing.cores as f64)))
+            .or_default()
+            .push(job);
     }
     let mut arrays: Vec<Array> = Vec::new();
     let mut made_by: BTreeMap<usize, usize> = BTreeMap::new();
@@ -167,15 +170,18 @@ mod tests {
 
     #[test]
     fn every_cell_is_in_one_task_and_none_is_short() {
-        let jobs: Vec<Job> =
-            (0..997).map(|index| job(index, Kind::Network, 1.0 + (index * 37 % 101) as f64 * 7.0, &[])).collect();
+        let jobs: Vec<Job> = (0..997)
+            .map(|index| job(index, Kind::Network, 1.0 + (index * 37 % 101) as f64 * 7.0, &[]))
+            .collect();
         let arrays = arrays(&jobs, PACKING);
-        let mut seen: Vec<usize> = arrays.iter().flat_map(|array| array.tasks.iter().flatten().copied()).collect();
+        let mut seen: Vec<usize> =
+            arrays.iter().flat_map(|array| array.tasks.iter().flatten().copied()).collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..997).collect::<Vec<_>>());
         for array in &arrays {
             let seconds = |task: &Vec<usize>| task.iter().map(|&i| jobs[i].core_seconds).sum::<f64>() / 2.0;
-            let longest = array.tasks.iter().flatten().map(|&i| jobs[i].core_seconds / 2.0).fold(0.0, f64::max);
+            let longest =
+                array.tasks.iter().flatten().map(|&i| jobs[i].core_seconds / 2.0).fold(0.0, f64::max);
             // A whole cell may fall to the neighbour.
             assert!(array.tasks.iter().all(|task| array.tasks.len() == 1 || seconds(task) > 300.0 - longest));
         }

@@ -34,7 +34,9 @@ impl Row {
 
     /// Whether it will never run, but stands there.
     pub fn is_stuck(&self) -> bool {
-        self.reason == "DependencyNeverSatisfied" || self.reason.contains("Held") || self.reason.contains("held")
+        self.reason == "DependencyNeverSatisfied"
+            || self.reason.contains("Held")
+            || self.reason.contains("held")
     }
 }
 
@@ -62,7 +64,8 @@ pub fn ended(text: &str) -> BTreeMap<(String, Option<usize>), String> {
         let fields: Vec<&str> = line.trim().split('|').collect();
         let [id, state, code, nodes] = fields[..] else { return None };
         // "CANCELLED by 0"; and what still waits or runs has not ended.
-        let state = state.split(' ').next().filter(|state| !matches!(*state, "PENDING" | "RUNNING" | "REQUEUED"))?;
+        let state =
+            state.split(' ').next().filter(|state| !matches!(*state, "PENDING" | "RUNNING" | "REQUEUED"))?;
         let (job, task) = match id.split_once('_') {
             Some((job, task)) => (job, Some(task.parse().ok()?)),
             None => (id, None),
@@ -84,7 +87,10 @@ mod tests {
         let rows = rows(text);
         assert_eq!(rows.len(), 3);
         assert_eq!((rows[0].job.as_str(), rows[0].task, rows[0].is_running()), ("12", Some(0), true));
-        assert_eq!((rows[1].task, rows[1].reason.as_str(), rows[1].is_running()), (Some(1), "Dependency", false));
+        assert_eq!(
+            (rows[1].task, rows[1].reason.as_str(), rows[1].is_running()),
+            (Some(1), "Dependency", false)
+        );
         assert!(rows[2].task.is_none() && rows[2].is_stuck() && !rows[1].is_stuck());
     }
 

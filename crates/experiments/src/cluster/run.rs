@@ -37,8 +37,15 @@ pub struct Done {
 /// # Errors
 /// [`Error::OtherKeys`] if the plan has no such cell; [`Error::Overtaken`] or [`Error::Vanished`] if it had to stop; a
 /// folder that cannot be used, a damaged record. Cells that fail are in the outcome.
-pub fn run_cells(plan: &Plan, keys: &[Key], folder: &Path, owner: &str, options: &Options<'_>) -> Result<Done> {
-    let places: HashMap<&Key, usize> = plan.cells.iter().enumerate().map(|(place, cell)| (&cell.key, place)).collect();
+pub fn run_cells(
+    plan: &Plan,
+    keys: &[Key],
+    folder: &Path,
+    owner: &str,
+    options: &Options<'_>,
+) -> Result<Done> {
+    let places: HashMap<&Key, usize> =
+        plan.cells.iter().enumerate().map(|(place, cell)| (&cell.key, place)).collect();
     let wanted: BTreeSet<usize> = keys
         .iter()
         .map(|key| {
@@ -60,7 +67,8 @@ pub fn run_cells(plan: &Plan, keys: &[Key], folder: &Path, owner: &str, options:
     }
     let claims = Claims::new(store.clone(), owner)?;
     let mut failures = Vec::new();
-    let mut missing: BTreeSet<usize> = wanted.iter().copied().filter(|place| !records.contains_key(place)).collect();
+    let mut missing: BTreeSet<usize> =
+        wanted.iter().copied().filter(|place| !records.contains_key(place)).collect();
     // A network that neither is there nor is made here is looked for here and not believed from the batch system.
     for place in missing.clone() {
         let absent = |need: &&usize| !records.contains_key(need) && !wanted.contains(need);
@@ -83,8 +91,7 @@ pub fn run_cells(plan: &Plan, keys: &[Key], folder: &Path, owner: &str, options:
         return Err(lost);
     }
     let labels = |(place, error): (usize, Error)| (plan.cells[place].label.clone(), error);
-    let failures: Vec<(String, Error)> =
-        failures.into_iter().map(labels).chain(outcome.failures).collect();
+    let failures: Vec<(String, Error)> = failures.into_iter().map(labels).chain(outcome.failures).collect();
     let failed: BTreeSet<&str> = failures.iter().map(|(label, _)| label.as_str()).collect();
     let unfinished = missing
         .iter()

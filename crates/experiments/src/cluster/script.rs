@@ -53,7 +53,8 @@ pub fn array(head: &JobHead<'_>, file: &str, tasks: usize, command: &[&str]) -> 
          # Neither end says that the work is done, and who ends here may be taken for done or failed: so wait to be ended.\n\
          wait_for_the_end() {{ (trap '' TERM; exec sleep 600); }}\n\
          case $status in\n\
-         {AGAIN}) # told before the time limit: saved, and wants another turn; named as a task, for a job's number may mean all\n    \
+         {AGAIN} | 138) # told before the time limit (138: before it could listen): saved, and wants another turn. It is\n    \
+             # named as a task, for a job's number may mean all.\n    \
              for _ in 1 2 3 4 5 6; do\n        \
                  if scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}\"; then\n            \
                      wait_for_the_end\n            break\n        fi\n        sleep 10\n    done\n    ;;\n\
@@ -79,8 +80,7 @@ fn top(head: &JobHead<'_>, own: &str, log: &str, (cores, gpus): (usize, Option<&
         let _ = writeln!(text, "#SBATCH {option}");
     };
     directive(format!("--job-name={name} --comment=plan:{plan}"));
-    let words =
-        [("partition", &cluster.partition), ("account", &cluster.account), ("qos", &cluster.qos)];
+    let words = [("partition", &cluster.partition), ("account", &cluster.account), ("qos", &cluster.qos)];
     for (option, value) in words {
         if let Some(value) = value {
             directive(format!("--{option}={value}"));
@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn words_come_back_from_the_shell() {
-        for (word, expected) in [("a/b-1.2", "a/b-1.2"), ("my results", "'my results'"), ("it's", "'it'\\''s'"), ("", "''")]
+        for (word, expected) in
+            [("a/b-1.2", "a/b-1.2"), ("my results", "'my results'"), ("it's", "'it'\\''s'"), ("", "''")]
         {
             assert_eq!(quoted(word), expected);
         }

@@ -130,8 +130,12 @@ impl Cluster {
         {
             return Err(format!("task-minutes is {minutes}, allowed is 0 or more"));
         }
-        if let Some(option) = self.sbatch.iter().find(|option| !option.starts_with('-') || option.contains('\n')) {
-            return Err(format!("sbatch has {option:?}, allowed are options that begin with -, each on one line"));
+        if let Some(option) =
+            self.sbatch.iter().find(|option| !option.starts_with('-') || option.contains('\n'))
+        {
+            return Err(format!(
+                "sbatch has {option:?}, allowed are options that begin with -, each on one line"
+            ));
         }
         let identifier = |name: &str| {
             name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -177,7 +181,8 @@ impl Cluster {
 /// # Errors
 /// In words, if it is none.
 pub fn seconds(time: &str) -> Result<u64, String> {
-    let fault = || format!("time is {time:?}, allowed are minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM and D-HH:MM:SS");
+    let fault =
+        || format!("time is {time:?}, allowed are minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM and D-HH:MM:SS");
     let numbers = |text: &str| -> Result<Vec<u64>, String> {
         text.split(':').map(|part| part.parse().map_err(|_| fault())).collect()
     };
@@ -245,7 +250,10 @@ mod tests {
             fs::write(&path, text).unwrap();
             let error = Cluster::read(&path).unwrap_err();
             let whole = error.to_string();
-            assert!(error.is_usage() && whole.contains(expected) && whole.contains("cluster.toml"), "{whole}");
+            assert!(
+                error.is_usage() && whole.contains(expected) && whole.contains("cluster.toml"),
+                "{whole}"
+            );
         }
     }
 

@@ -88,7 +88,8 @@ impl Status {
             .collect();
         let store = Store::new(folder.out());
         let done = [Kind::Network, Kind::Evaluation].map(|kind| (kind, store.recorded(kind)));
-        let there = |line: &Line| done.iter().any(|(kind, keys)| *kind == line.kind && keys.contains(&line.key));
+        let there =
+            |line: &Line| done.iter().any(|(kind, keys)| *kind == line.kind && keys.contains(&line.key));
         let row = |line: &Line| {
             let place = places.get(&line.key)?;
             queue.get(&(place.job.as_deref()?, Some(place.task))).copied()
@@ -106,7 +107,9 @@ impl Status {
             }
             match row {
                 Some(row) if row.is_running() => Standing::Running,
-                Some(row) if row.is_stuck() => Standing::Lost(format!("its task waits in vain: {}", row.reason)),
+                Some(row) if row.is_stuck() => {
+                    Standing::Lost(format!("its task waits in vain: {}", row.reason))
+                }
                 Some(_) => Standing::Queued,
                 None if said.queue.is_none() => Standing::Unknown,
                 None => Standing::Lost(why(places.get(&line.key), said)),

@@ -56,8 +56,7 @@ impl Asked {
     /// As [`Plan::new`].
     pub fn plan(&self, items: Option<&BTreeSet<String>>) -> Result<Plan> {
         let device: Device = self.device.parse()?;
-        let arithmetic =
-            Arithmetic { precision: Some(&self.precision), repeatable: self.repeatable };
+        let arithmetic = Arithmetic { precision: Some(&self.precision), repeatable: self.repeatable };
         let request = Request {
             profile: self.profile.parse::<Profile>()?,
             rows: self.rows.clone(),
@@ -177,7 +176,11 @@ impl Folder {
         let known = |id: &str| all.join(id).join("plan.json");
         if let Some(id) = id {
             let folder = Self { out: out.to_owned(), id: id.to_owned() };
-            return if known(id).is_file() { Ok(folder) } else { Err(fault(format!("there is no plan {id}"))) };
+            return if known(id).is_file() {
+                Ok(folder)
+            } else {
+                Err(fault(format!("there is no plan {id}")))
+            };
         }
         let mut plans = Vec::new();
         for entry in fs::read_dir(&all).into_iter().flatten().filter_map(std::result::Result::ok) {
@@ -186,7 +189,8 @@ impl Folder {
             if known(&folder.id).is_file()
                 && let Some(last) = folder.last()?
             {
-                let written = fs::metadata(last.path().join("submission.json")).and_then(|data| data.modified());
+                let written =
+                    fs::metadata(last.path().join("submission.json")).and_then(|data| data.modified());
                 plans.push((written.ok(), folder));
             }
         }
@@ -208,7 +212,8 @@ impl Folder {
             let out = all.parent()?.to_owned();
             Some(Submission { folder: Self { out, id: name(plan)? }, number: name(&path)?.parse().ok()? })
         };
-        let submission = parts().ok_or_else(|| fault("is not the folder of a submission, OUT/slurm/PLAN/NUMBER"))?;
+        let submission =
+            parts().ok_or_else(|| fault("is not the folder of a submission, OUT/slurm/PLAN/NUMBER"))?;
         if !path.join("submission.json").is_file() {
             return Err(fault("is not there; does this node see the file system of the result folder?"));
         }
@@ -244,7 +249,8 @@ impl Folder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(&path, "list")(error)),
         };
-        let number = |entry: std::io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<usize>().ok();
+        let number =
+            |entry: std::io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<usize>().ok();
         let number = entries.filter_map(number).max();
         Ok(number.map(|number| Submission { folder: self.clone(), number }))
     }
@@ -295,7 +301,10 @@ impl Submission {
     pub fn lines(&self) -> Result<Vec<Line>> {
         let path = self.path().join("cells.tsv");
         let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
-        let fault = |number: usize| Error::Submission { path: path.clone(), reason: format!("line {number} is no cell") };
+        let fault = |number: usize| Error::Submission {
+            path: path.clone(),
+            reason: format!("line {number} is no cell"),
+        };
         let lines = text.lines().enumerate().skip(1);
         lines.map(|(number, line)| Line::read(line).ok_or_else(|| fault(number + 1))).collect()
     }
@@ -308,7 +317,9 @@ impl Submission {
         let path = self.path().join(format!("{array}.tasks"));
         let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
         let cells = text.lines().nth(task).and_then(|line| {
-            line.split(' ').map(|cell| cell.split_once(':').map(|(item, key)| (item.to_owned(), Key::read(key)))).collect()
+            line.split(' ')
+                .map(|cell| cell.split_once(':').map(|(item, key)| (item.to_owned(), Key::read(key))))
+                .collect()
         });
         cells.ok_or_else(|| Error::Submission { path, reason: format!("there is no task {task}") })
     }
@@ -321,7 +332,8 @@ impl Submission {
         let path = self.path().join("jobs.tsv");
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let pair = |line: &str| line.split_once('\t').map(|(name, job)| (name.to_owned(), job.to_owned()));
+                let pair =
+                    |line: &str| line.split_once('\t').map(|(name, job)| (name.to_owned(), job.to_owned()));
                 Ok(text.lines().filter_map(pair).collect())
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),

@@ -41,7 +41,8 @@ impl Given {
     /// The next submission, of the cells that `wanted` names: a minute of both cores for each network, a second for the others.
     fn submit(&self, live: &HashMap<Key, String>, wanted: impl Fn(usize) -> bool) -> Draft {
         let seconds = |index: usize| if self.plan.cells[index].kind() == Kind::Network { 120.0 } else { 2.0 };
-        let seconds = (0..self.plan.cells.len()).filter(|&index| wanted(index)).map(|i| (i, seconds(i))).collect();
+        let seconds =
+            (0..self.plan.cells.len()).filter(|&index| wanted(index)).map(|i| (i, seconds(i))).collect();
         let parts = Parts {
             asked: &self.asked,
             plan: &self.plan,
@@ -92,7 +93,10 @@ fn what_is_written_is_read_back_and_has_every_cell_once() {
     }
     assert_eq!(seen.len(), given.plan.cells.len());
     let [networks, evaluations] = &facts.arrays[..] else { panic!("{:?}", facts.arrays) };
-    assert_eq!((networks.tasks, evaluations.needs.as_slice()), (given.networks(), &[networks.name.clone()][..]));
+    assert_eq!(
+        (networks.tasks, evaluations.needs.as_slice()),
+        (given.networks(), &[networks.name.clone()][..])
+    );
     // The same request is the same plan; another one is not.
     let other = Asked { seeds: Some(vec![7]), ..given.asked.clone() };
     let plan = other.plan(None).unwrap();
@@ -159,7 +163,10 @@ fn a_later_submission_has_the_rest_and_waits_for_what_is_live() {
     assert_eq!(second.submission.number, 2);
     let [again, evaluations] = &second.facts.arrays[..] else { panic!("{:?}", second.facts.arrays) };
     assert_eq!(again.cells, given.networks() - 1);
-    assert_eq!((evaluations.needs.as_slice(), evaluations.after.as_slice()), (&[again.name.clone()][..], &["12".to_owned()][..]));
+    assert_eq!(
+        (evaluations.needs.as_slice(), evaluations.after.as_slice()),
+        (&[again.name.clone()][..], &["12".to_owned()][..])
+    );
     second.submission.handed_over(&again.name, "20").unwrap();
     let said = queue("13|12|0|RUNNING|None|n1|0:10|9:50\n21|20|0|PENDING|Resources||0:00|10:00\n");
     let status = Status::new(&given.folder(), &said).unwrap();
