@@ -44,7 +44,7 @@ retry() { "$program" retry --out "$out" "$@" >>"$work/$name.log" 2>&1 || { cat "
 ended() { wait_until "${1:-900}" queue_is_empty; }
 complete() { "$program" status --out "$out" >>"$work/$name.log" 2>&1 && same "$alone" "$out" && no_leftovers && [ -s "$out/report/report.html" ]; }
 # Claims and checkpoints are gone with the cells that they were of.
-no_leftovers() { [ -z "$(ls "$out/claims" "$out/failures")" ] && ! ls "$out"/networks/*.ckpt 2>/dev/null; }
+no_leftovers() { [ -z "$(find "$out/claims" "$out/failures" -type f)" ] && ! ls "$out"/networks/*.ckpt 2>/dev/null; }
 is_claimed() { [ -n "$(ls "$out/claims" 2>/dev/null)" ]; }
 log_says() { grep -rqs -- "$1" "$out"/slurm/*/*/logs; }
 
@@ -175,6 +175,19 @@ test_forgotten() {
     return $result
 }
 
+# (10) Where Slurm keeps accounts, status says how a task ended that left no record.
+test_accounts() {
+    "$here/local.sh" "$slurm" down && ACCOUNTS=1 up || return 1
+    submit && wait_until 120 is_claimed || return 1
+    scancel "$(running)" && ended || return 1
+    "$program" status --out "$out" >"$work/$name.status" 2>&1 && return 1
+    local result=0
+    grep -q "ended without a record: CANCELLED, exit code" "$work/$name.status" || result=1
+    retry && ended && complete || result=1
+    restart
+    return $result
+}
+
 # Another program on the node than at submission, then a retry with the right one.
 test_other_program() {
     submit --partition main || return 1
@@ -220,7 +233,7 @@ test_no_slurm() {
 up
 [ -e "$alone" ] || reproduce_alone || { cat "$work/alone.log" >&2; exit 1; }
 if [ $# = 0 ]; then
-    set -- dry_run undisturbed signal preemption two_copies lost_node failing_arm controller forgotten other_program vanished rejected no_slurm
+    set -- dry_run undisturbed signal preemption two_copies lost_node failing_arm controller forgotten accounts other_program vanished rejected no_slurm
 fi
 status=0
 printf '| test | outcome | seconds |\n|---|---|---|\n'

@@ -12,7 +12,8 @@
 #   scripts/slurm/local.sh FOLDER can-install            exit 0 if Slurm is there, or can be had
 #
 # SLURM_CONF=FOLDER/slurm.conf makes Slurm's programs talk to it. FOLDER is short, for sockets lie in it, and writable by its
-# owner alone. MORE_CONF holds further lines for slurm.conf, PORT the first of a few ports (7817).
+# owner alone. MORE_CONF holds further lines for slurm.conf, PORT the first of a few ports (7817). ACCOUNTS=1 keeps accounts
+# of ended jobs, as clusters do, for sacct: that needs a database, and a minute more to install it.
 #
 # Debian's packages; root is needed only to install them. Partitions: main (usual), low (its jobs make room for urgent ones
 # and are requeued) and urgent. A node that does not answer is given up after half a minute and not five.
@@ -38,13 +39,22 @@ until_true() {
     done
 }
 
-installed() { command -v munged slurmctld slurmd sbatch >/dev/null; }
+programs=(munged slurmctld slurmd sbatch)
+packages=(munge slurmctld slurmd slurm-client)
+if [ "${ACCOUNTS:-0}" = 1 ]; then
+    programs+=(slurmdbd mariadbd)
+    packages+=(slurmdbd mariadb-server)
+fi
+
+installed() {
+    local program
+    for program in "${programs[@]}"; do command -v "$program" >/dev/null || return 1; done
+}
 
 install() {
     installed && return
-    [ "$(id -u)" = 0 ] || fail "munge, slurmctld, slurmd and slurm-client are missing, and only root can install them"
+    [ "$(id -u)" = 0 ] || fail "of ${packages[*]} some are missing, and only root can install them"
     command -v apt-get >/dev/null || fail "Slurm is missing, and this script knows Debian's packages only"
-    local packages=(munge slurmctld slurmd slurm-client)
     printf 'installing %s\n' "${packages[*]}" >&2
     export DEBIAN_FRONTEND=noninteractive
     {
@@ -59,7 +69,7 @@ install() {
 pid_of() {
     local pid
     pid=$(cat "$run/$1.pid" 2>/dev/null) || return 1
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$folder/" || return 1
+    { cat "/proc/$pid/cmdline" "/proc/$pid/environ" | tr '\0' '\n' | grep -qF "$folder/"; } 2>/dev/null || return 1
     printf '%s\n' "$pid"
 }
 
@@ -128,8 +138,14 @@ configure() { # NODES CPUS
             SelectType=select/cons_tres SelectTypeParameters=CR_Core_Memory \
             SchedulerParameters=bf_interval=2,sched_interval=2,batch_sched_delay=0 \
             SlurmdTimeout=10 SlurmctldTimeout=10 KillWait=5 ReturnToService=2 JobRequeue=1 \
-            PreemptType=preempt/partition_prio PreemptMode=REQUEUE \
-            AccountingStorageType=accounting_storage/none
+            PreemptType=preempt/partition_prio PreemptMode=REQUEUE
+        if [ "${ACCOUNTS:-0}" = 1 ]; then
+            # Towards its own daemon the password is the name of the socket.
+            printf '%s\n' AccountingStorageType=accounting_storage/slurmdbd AccountingStorageHost=127.0.0.1 \
+                "AccountingStoragePort=$((port + 90))" "AccountingStoragePass=$run/munge"
+        else
+            printf '%s\n' AccountingStorageType=accounting_storage/none
+        fi
         [ -z "${MORE_CONF:-}" ] || printf '%s\n' "$MORE_CONF"
         for node in $(seq "$1"); do
             printf 'NodeName=n%s NodeHostname=%s NodeAddr=127.0.0.1 Port=%s CPUs=%s RealMemory=16000 State=UNKNOWN\n' \
@@ -140,6 +156,25 @@ configure() { # NODES CPUS
             low 'PriorityTier=1 PreemptMode=REQUEUE GraceTime=0' \
             urgent 'PriorityTier=100 PreemptMode=OFF'
     } >"$SLURM_CONF"
+}
+
+start_accounts() {
+    [ "${ACCOUNTS:-0}" = 1 ] || return 0
+    local data=$folder/database socket=$run/database
+    mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$data" --skip-test-db >"$logs/database.install" 2>&1 ||
+        fail "the database cannot be made: see $logs/database.install"
+    start database mariadbd --no-defaults --user="$(id -un)" --datadir="$data" --socket="$socket" \
+        --bind-address=127.0.0.1 --port=$((port + 91)) --innodb-buffer-pool-size=64M
+    until_true 60 mariadb --no-defaults -S "$socket" -e 'select 1' || fail "the database does not answer"
+    mariadb --no-defaults -S "$socket" -e "create database slurm_acct_db;
+        create user slurm@'127.0.0.1' identified by 'slurm'; create user slurm@localhost identified by 'slurm';
+        grant all on slurm_acct_db.* to slurm@'127.0.0.1'; grant all on slurm_acct_db.* to slurm@localhost"
+    (umask 077 && printf '%s\n' AuthType=auth/munge "AuthInfo=socket=$run/munge" DbdHost=localhost DbdAddr=127.0.0.1 \
+        "DbdPort=$((port + 90))" "SlurmUser=$(id -un)" "LogFile=$logs/slurmdbd.log" "PidFile=$run/slurmdbd.own" \
+        StorageType=accounting_storage/mysql StorageHost=127.0.0.1 "StoragePort=$((port + 91))" \
+        StorageUser=slurm StoragePass=slurm StorageLoc=slurm_acct_db >"$folder/slurmdbd.conf")
+    start slurmdbd slurmdbd -D
+    until_true 90 sacctmgr -n -i show cluster || { tail -n 5 "$logs/slurmdbd.log" >&2; fail "slurmdbd does not answer"; }
 }
 
 start_controller() {
@@ -174,6 +209,7 @@ up)
     start munged munged -F --key-file="$run/key" --seed-file="$run/seed" --socket="$run/munge" \
         --pid-file="$run/munged.own" --log-file="$logs/munged.log" --origin=127.0.0.1
     until_true 30 munge -S "$run/munge" -n || { cat "$logs/munged.log" "$logs/munged.out" >&2; fail "munged does not answer"; }
+    start_accounts
     start_controller
     for node in $(nodes); do start_node "$node"; done
     until_true 90 all_in_service || { sinfo -N -l >&2; fail "not all nodes are idle"; }
@@ -187,8 +223,10 @@ down)
     for node in $(nodes); do stop "$node" TERM; done
     end_jobs
     stop slurmctld TERM
+    stop slurmdbd TERM
+    stop database TERM
     stop munged TERM
-    rm -rf "$run" "$folder/state" "$folder"/spool-* "$SLURM_CONF"
+    rm -rf "$run" "$folder/state" "$folder"/spool-* "$folder/database" "$folder"/*.conf
     ;;
 lose-daemon) stop "${3:?which node}" KILL ;;
 lose-node)

@@ -1,10 +1,10 @@
 //! What identifies a cell: its settings, whole and in one form.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 over the canonical JSON of a cell's settings, 64 hexadecimal digits.
@@ -15,7 +15,9 @@ pub struct Key(String);
 impl Key {
     /// The key of `settings`; the order in which its fields were written does not matter.
     pub fn of(settings: &Value) -> Self {
-        Self(sha256(canonical(settings).to_string().as_bytes()))
+        let mut text = String::new();
+        canonical(settings, &mut text);
+        Self(sha256(text.as_bytes()))
     }
 
     /// The key whose 64 digits are `text`, as files of plans and names of files have it.
@@ -35,18 +37,35 @@ impl fmt::Display for Key {
     }
 }
 
-/// `value` with the fields of every object in alphabetical order.
-fn canonical(value: &Value) -> Value {
+/// Writes `value` as JSON without blanks, the fields of every object in alphabetical order. Writing to a text cannot fail.
+fn canonical(value: &Value, text: &mut String) {
     match value {
         Value::Object(fields) => {
-            let mut names: Vec<&String> = fields.keys().collect();
-            names.sort();
-            Value::Object(
-                names.into_iter().map(|name| (name.clone(), canonical(&fields[name]))).collect::<Map<_, _>>(),
-            )
+            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            text.push('{');
+            for (place, (name, value)) in fields.into_iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                let _ = write!(text, "{}:", Value::from(name.as_str()));
+                canonical(value, text);
+            }
+            text.push('}');
         }
-        Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
-        plain => plain.clone(),
+        Value::Array(items) => {
+            text.push('[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                canonical(item, text);
+            }
+            text.push(']');
+        }
+        plain => {
+            let _ = write!(text, "{plain}");
+        }
     }
 }
 
@@ -87,6 +106,17 @@ mod tests {
         ] {
             assert_ne!(key, Key::of(&other), "{other}");
         }
+    }
+
+    #[test]
+    fn the_text_of_a_key_is_json_in_order() {
+        let value = json!({"b \"": [1, 2.5, {"d": null, "c": "\u{e9}\n"}], "a": {}, "": [], "B": -1e-7});
+        let mut text = String::new();
+        canonical(&value, &mut text);
+        assert_eq!(
+            text,
+            "{\"\":[],\"B\":-1e-7,\"a\":{},\"b \\\"\":[1,2.5,{\"c\":\"\u{e9}\\n\",\"d\":null}]}"
+        );
     }
 
     #[test]
