@@ -1,4 +1,4 @@
-//! Exit codes: 0 done, 1 failed, 2 wrong usage (also clap's), 130 interrupted.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage (also clap's), 130 interrupted; a batch system's task says more ([`Stopped`]).
 
 use std::fmt;
 use std::process::ExitCode;
@@ -22,6 +22,9 @@ pub(crate) fn number(error: &anyhow::Error) -> u8 {
     let usage = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref().is_some_and(robin_experiments::Error::is_usage)
     };
+    if let Some(Stopped { code, .. }) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        return *code;
+    }
     match error {
         error if error.chain().any(cancelled) => 130,
         error if error.chain().any(usage) => 2,
@@ -40,3 +43,20 @@ impl fmt::Display for Interrupted {
 }
 
 impl std::error::Error for Interrupted {}
+
+/// A task of a batch system that was told to stop before its end.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    /// What the process says.
+    pub(crate) code: u8,
+    /// Cells that have no record yet.
+    pub(crate) cells: usize,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped by a signal with {} cells unfinished, what can be continued is saved", self.cells)
+    }
+}
+
+impl std::error::Error for Stopped {}

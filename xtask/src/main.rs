@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
 mod bench;
+mod cluster;
 mod data;
 mod device;
 mod exit;
@@ -14,6 +15,7 @@ mod interrupt;
 mod progress;
 mod report;
 mod reproduce;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod tidy;
@@ -40,6 +42,19 @@ enum Command {
     Reproduce(reproduce::Arguments),
     /// Show what was reproduced as a page, and as files for papers.
     Report(report::Arguments),
+    /// Hand the cells of items over to a batch system, to be run on many nodes.
+    Submit(cluster::submit::Arguments),
+    /// Say how far a submitted plan is.
+    Status(cluster::status::Arguments),
+    /// Submit again what has no record.
+    Retry(cluster::submit::RetryArguments),
+    /// End the jobs of a submitted plan.
+    Cancel(cluster::cancel::Arguments),
+    /// Run some cells of a submitted plan, as its jobs do. It understands signals of Unix.
+    #[cfg(unix)]
+    RunCell(cluster::run_cell::Arguments),
+    /// Make tables and report of a submitted plan, as its last job does.
+    Collect(cluster::collect::Arguments),
     /// Train a network, or every arm of an aggregate, from settings given one by one.
     Train(Box<train::Arguments>),
     /// Write trained weights as a PyTorch state_dict, and logits to compare.
@@ -73,7 +88,7 @@ fn main() -> ExitCode {
     // The renderer of the report's PNG files warns of dashes of length zero, which draw nothing.
     let usual = match cli.command {
         Command::Train(_) => "warn,robin_training=error",
-        Command::Report(_) => "warn,tiny_skia=error",
+        Command::Report(_) | Command::Collect(_) => "warn,tiny_skia=error",
         _ => "warn",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
@@ -81,6 +96,13 @@ fn main() -> ExitCode {
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Submit(arguments) => cluster::submit::run(&arguments),
+        Command::Status(arguments) => cluster::status::run(&arguments),
+        Command::Retry(arguments) => cluster::submit::retry(&arguments),
+        Command::Cancel(arguments) => cluster::cancel::run(&arguments),
+        #[cfg(unix)]
+        Command::RunCell(arguments) => cluster::run_cell::run(&arguments),
+        Command::Collect(arguments) => cluster::collect::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Attack(arguments) => foreign::attack::run(&arguments),

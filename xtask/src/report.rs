@@ -1,10 +1,11 @@
 //! `cargo xtask report`: what `reproduce` found, as a page and as files for papers.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
+use robin_experiments::cluster::submission::Asked;
 use robin_experiments::gallery::gallery;
 use robin_experiments::store::Store;
 use robin_experiments::{
@@ -13,7 +14,7 @@ use robin_experiments::{
 use robin_report::{Report, bundle};
 
 use crate::environment;
-use crate::reproduce::attack_images;
+use crate::selection::attack_images;
 
 /// The column whose attack the images are shown under.
 const GALLERY_COLUMN: &str = "pgd20";
@@ -56,6 +57,24 @@ pub(crate) struct Arguments {
     /// Test images shown of each row; 0 = none.
     #[arg(long, value_name = "N", default_value_t = 4)]
     images: usize,
+}
+
+impl Arguments {
+    /// The report of a submitted plan, beside its results.
+    pub(crate) fn of(asked: &Asked, out: &Path) -> Result<Self, robin_experiments::Error> {
+        Ok(Self {
+            items: asked.items.clone(),
+            profile: asked.profile.parse()?,
+            rows: asked.rows.clone(),
+            seeds: asked.seeds.clone(),
+            reading: asked.reading.clone(),
+            attack_images: asked.attack_images.clone().into_iter().collect(),
+            device: asked.device.parse()?,
+            out: out.to_owned(),
+            data_dir: asked.data_dir.clone(),
+            images: 4,
+        })
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {

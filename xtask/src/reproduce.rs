@@ -5,15 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use robin_experiments::{
-    Error, ITEMS, Item, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Writer, reproduce,
-};
+use robin_experiments::{Item, Observer, Options, Plan, Preview, Profile, State, Writer, reproduce};
 use robin_report::{figure_text, markdown, table::duration};
 use serde_json::json;
 
-use crate::device::DeviceArguments;
 use crate::exit::Interrupted;
 use crate::progress::{Bars, Lines};
+use crate::selection::Selection;
 use crate::{environment, interrupt};
 
 /// What can be chosen; the defaults prove the whole path in minutes.
@@ -24,20 +22,8 @@ use crate::{environment, interrupt};
     Interrupt it with Ctrl-C, and continue with the same command: finished cells are not run again.\n\
     Exit codes: 0 done, 1 a cell failed, 2 wrong usage, 130 interrupted.")]
 pub(crate) struct Arguments {
-    /// Items of the paper, or `all`.
-    #[arg(required = true, value_name = "ITEM", value_parser = item)]
-    items: Vec<String>,
-    /// How much is done: smoke, quick, night or paper.
-    #[arg(long, default_value_t = Profile::Smoke)]
-    profile: Profile,
-    /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
-    #[arg(long, value_name = "FILTER")]
-    rows: Option<String>,
-    /// Also what the paper has not got: baselines of equal budget, AutoAttack, recipe `strong`. `all` has them anyway.
-    #[arg(long)]
-    beyond: bool,
     #[command(flatten)]
-    device: DeviceArguments,
+    selection: Selection,
     /// Threads that compute [default: one per core]. Results do not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -47,21 +33,9 @@ pub(crate) struct Arguments {
     /// Examples evaluated together. Results do not depend on it.
     #[arg(long, value_name = "N", default_value_t = 256)]
     batch: usize,
-    /// How recipes are read, like `fast`, which is not the paper's [default: the profile's way; a wrong name lists them].
-    #[arg(long, value_name = "NAME")]
-    reading: Option<String>,
-    /// Root seeds, separated by commas [default: the profile's].
-    #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
-    seeds: Option<Vec<u64>>,
-    /// Only the first N test images for an attack, fewer than the profile has; the table says so. May be repeated.
-    #[arg(long, value_name = "ATTACK=N", value_parser = attack_images)]
-    attack_images: Vec<(String, usize)>,
     /// Folder of records, weights and tables.
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
     /// Print what would be done and how long it would take, and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -70,53 +44,17 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-fn item(name: &str) -> Result<String, Error> {
-    match name {
-        "all" => Ok(name.to_owned()),
-        _ => Spec::named(name).map(|spec| spec.item),
-    }
-}
-
-/// `ATTACK=N`.
-pub(crate) fn attack_images(text: &str) -> Result<(String, usize), String> {
-    let parts = text.split_once('=').and_then(|(attack, n)| Some((attack.to_owned(), n.parse().ok()?)));
-    parts.ok_or_else(|| "it must be an attack and a number, as in cw=200".to_owned())
-}
-
 impl Arguments {
-    fn all(&self) -> bool {
-        self.items.iter().any(|item| item == "all")
-    }
-
     /// The plan of `items`.
-    pub(crate) fn plan(&self, items: &[&str]) -> Result<Plan, Error> {
-        let request = Request {
-            profile: self.profile,
-            rows: self.rows.clone(),
-            beyond: self.beyond || self.all(),
-            reading: self.reading.clone(),
-            seeds: self.seeds.clone(),
-            attack_images: self.attack_images.iter().cloned().collect(),
-            device: self.device.device()?,
-            data_dir: self.data_dir.clone(),
-        };
-        let specs = items.iter().map(|item| Spec::named(item)).collect::<Result<Vec<_>, _>>()?;
-        Plan::new(&specs, &request)
+    #[cfg(test)]
+    pub(crate) fn plan(&self, items: &[&str]) -> Result<Plan, robin_experiments::Error> {
+        self.selection.plan(items)
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut items: Vec<&str> = Vec::new();
-    for item in arguments.items.iter().map(String::as_str) {
-        if !items.contains(&item) {
-            items.push(item);
-        }
-    }
-    if arguments.all() {
-        items = ITEMS.iter().map(|(name, _)| *name).collect();
-    }
     // One plan for all: what several items need is done once, and a mistake in the last item costs no night.
-    let plan = arguments.plan(&items)?;
+    let plan = arguments.selection.plan(&arguments.selection.items())?;
     if arguments.dry_run {
         return preview(&plan, arguments);
     }
@@ -159,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Writes an item's table, if no number of it is missing, and its figures, as JSON and as text.
-fn save(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<()> {
+pub(crate) fn save(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<()> {
     let write = |name: &str, json: String, text: String| -> anyhow::Result<()> {
         writer.save_report(&format!("{name}-{profile}.json"), &json)?;
         let path = writer.save_report(&format!("{name}-{profile}.md"), &text)?;

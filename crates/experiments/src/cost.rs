@@ -88,36 +88,49 @@ fn parameters(graph: &Graph) -> u64 {
 /// # Errors
 /// If an architecture cannot be run.
 pub(crate) fn seconds(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) -> Result<f64> {
+    Ok(each(plan, missing, threads)?.values().sum::<f64>() / threads as f64)
+}
+
+/// The same by cell, and in seconds of one thread.
+///
+/// # Errors
+/// If an architecture cannot be run.
+pub(crate) fn each(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) -> Result<BTreeMap<usize, f64>> {
     let pool = pool(threads)?;
     let mut timed: BTreeMap<(String, u64), Timing> = BTreeMap::new();
-    let mut total = 0.0;
+    let mut seconds = BTreeMap::new();
     for &index in missing {
         let cell = &plan.cells[index];
-        let networks: Vec<&NetworkWork> = match &cell.work {
-            Work::Network(work) => vec![work],
-            Work::Evaluation(_) | Work::Study(_) => cell
-                .needs
-                .iter()
-                .filter_map(|&need| match &plan.cells[need].work {
-                    Work::Network(work) => Some(work.as_ref()),
-                    Work::Evaluation(_) | Work::Study(_) => None,
-                })
-                .collect(),
+        let first = match &cell.work {
+            Work::Network(work) => Some(work.as_ref()),
+            Work::Evaluation(_) | Work::Study(_) => cell.needs.iter().find_map(|&need| network(plan, need)),
         };
-        let Some(first) = networks.first() else { continue };
+        // A toy has no network of the list, and is seconds.
+        let Some(first) = first else {
+            seconds.insert(index, 0.0);
+            continue;
+        };
         // The networks of an aggregate are alike, so one stands for all.
         let kind = (first.graph.name().to_owned(), parameters(&first.graph));
-        let each = match timed.get(&kind) {
-            Some(&each) => each,
+        let timing = match timed.get(&kind) {
+            Some(&timing) => timing,
             None => {
-                let each = Timing::measure(plan.device.executor(), first, &pool)?;
-                timed.insert(kind, each);
-                each
+                let timing = Timing::measure(plan.device.executor(), first, &pool)?;
+                timed.insert(kind, timing);
+                timing
             }
         };
-        total += each.of(amount(&cell.work, networks.len() as f64));
+        let networks = cell.needs.len().max(1) as f64;
+        seconds.insert(index, timing.of(amount(&cell.work, networks)) * threads as f64);
     }
-    Ok(total)
+    Ok(seconds)
+}
+
+fn network(plan: &Plan, index: usize) -> Option<&NetworkWork> {
+    match &plan.cells[index].work {
+        Work::Network(work) => Some(work),
+        Work::Evaluation(_) | Work::Study(_) => None,
+    }
 }
 
 /// Work for networks of one architecture.

@@ -216,6 +216,59 @@ pub enum Error {
         /// The cell that failed first.
         label: String,
     },
+    /// Settings of a cluster that cannot be read or meant.
+    #[error("{place}: {reason}")]
+    Cluster {
+        /// The file, or the option.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of a submitted plan that is not what was written.
+    #[error("{}: {reason}; submit again, results that are there are kept", path.display())]
+    Submission {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A cell whose network has no record.
+    #[error("not run, because {label} has no record")]
+    NoRecord {
+        /// The network.
+        label: String,
+    },
+    /// A cell that another process has begun after this one.
+    #[error(
+        "{label}: another start has taken this cell over ({by}); this one has stopped and written nothing"
+    )]
+    Overtaken {
+        /// The cell.
+        label: String,
+        /// Who.
+        by: String,
+    },
+    /// A result folder that was there and no longer is.
+    #[error(
+        "{}: the result folder is no longer there; see that this node has the file system, and submit what is missing \
+         with `cargo xtask retry`",
+        folder.display()
+    )]
+    Vanished {
+        /// The result folder.
+        folder: PathBuf,
+    },
+    /// A key of a submitted plan that this program does not compute.
+    #[error(
+        "this program computes other keys than the one that submitted the plan: it has no cell {key} in {items}; submit \
+         again with this program, or run the one that submitted"
+    )]
+    OtherKeys {
+        /// The key.
+        key: String,
+        /// The items that were planned.
+        items: String,
+    },
     /// A cell's work panicked.
     #[error("panicked: {message}")]
     Panic {
@@ -271,6 +324,7 @@ impl Error {
                 | Error::Device { .. }
                 | Error::Unfit { .. }
                 | Error::OtherSettings { .. }
+                | Error::Cluster { .. }
         )
     }
 

@@ -146,10 +146,11 @@ pub struct Cell {
     pub label: String,
     /// The first item that asked for it.
     pub item: String,
-    /// Hash of `settings`.
+    /// Hash of the settings.
     pub key: Key,
-    /// Everything that decides the results.
-    pub settings: Value,
+    /// Everything that decides the results, as JSON: a plan of a cluster has many cells, and a tree of values takes several
+    /// times the room.
+    pub(crate) settings: Box<str>,
     /// Positions in [`Plan::cells`] of what must be there first.
     pub needs: Vec<usize>,
     /// What is to be done.
@@ -157,6 +158,11 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Everything that decides the results.
+    pub fn settings(&self) -> Value {
+        serde_json::from_str(&self.settings).expect("the plan wrote it as JSON")
+    }
+
     /// Network or evaluation.
     pub fn kind(&self) -> Kind {
         match self.work {

@@ -16,6 +16,7 @@ use robin_core::crew::Crew;
 use robin_training::Checkpointing;
 use serde_json::json;
 
+use crate::cluster::claim::Claims;
 use crate::environment::cores;
 use crate::observer::Watched;
 use crate::plan::{Cell, NetworkWork, Plan, Work};
@@ -77,8 +78,25 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
 
     let board = Board::new(plan, records, missing);
-    side_by_side(threads, jobs, |crew| work(plan, &board, &writer, options, crew))?;
+    let shop = Shop { plan, board: &board, writer: &writer, claims: None, options };
+    side_by_side(threads, jobs, |crew| work(&shop, crew))?;
     Ok((board.into_outcome(options.cancel.is_cancelled()), writer))
+}
+
+/// Runs the cells `missing`, each once it is claimed; `records` are those that they need.
+pub(crate) fn run_claimed(
+    plan: &Plan,
+    (records, missing): (BTreeMap<usize, Record>, BTreeSet<usize>),
+    writer: &Writer,
+    claims: &Claims,
+    options: &Options<'_>,
+) -> Result<Outcome> {
+    let threads = options.threads.unwrap_or_else(cores);
+    options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
+    let board = Board::new(plan, records, missing);
+    let shop = Shop { plan, board: &board, writer, claims: Some(claims), options };
+    side_by_side(threads, options.jobs.unwrap_or(threads), |crew| work(&shop, crew))?;
+    Ok(board.into_outcome(options.cancel.is_cancelled()))
 }
 
 /// Runs `job` on the first `jobs` of `threads` threads of one pool; the others, and those whose job is over, help. A job
@@ -140,14 +158,25 @@ fn check_weights(plan: &Plan, store: &Store, present: &Present) -> Result<()> {
     Ok(())
 }
 
+/// What all jobs of a run use.
+struct Shop<'a> {
+    plan: &'a Plan,
+    board: &'a Board<'a>,
+    writer: &'a Writer,
+    /// Where other processes write the same cells.
+    claims: Option<&'a Claims>,
+    options: &'a Options<'a>,
+}
+
 /// One job: takes the first cell whose needs are met, until none is left.
-fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>, crew: &Crew) {
+fn work(shop: &Shop<'_>, crew: &Crew) {
+    let Shop { plan, board, options, .. } = *shop;
     while let Some(index) = board.take(options.cancel) {
         let cell = &plan.cells[index];
         let watched = Watched { index, kind: cell.kind(), label: &cell.label };
         options.observer.started(&watched);
         let begin = Instant::now();
-        let cell = || one(plan, cell, &watched, board, writer, options);
+        let cell = || one(shop, cell, &watched);
         let result = catch_unwind(AssertUnwindSafe(|| crew.work(cell)))
             .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
             // Libraries answer a request to stop in several ways, which all mean this.
@@ -161,14 +190,21 @@ fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>, 
     }
 }
 
-fn one(
-    plan: &Plan,
-    cell: &Cell,
-    watched: &Watched<'_>,
-    board: &Board<'_>,
-    writer: &Writer,
-    options: &Options<'_>,
-) -> Result<Record> {
+fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Record> {
+    let Shop { plan, board, writer, claims, options } = *shop;
+    let mut checkpoint = writer.store().checkpoint_path(&cell.key);
+    let mut claimed = None;
+    if let Some(claims) = claims {
+        let Some(claim) = claims.take(cell.kind(), &cell.key, &cell.label)? else {
+            // Somebody else has finished it since this run began.
+            let record = writer.store().load(cell.kind(), &cell.key)?;
+            return record.ok_or_else(|| Error::Vanished { folder: writer.store().folder().to_owned() });
+        };
+        if cell.kind() == Kind::Network {
+            checkpoint = claims.checkpoint(&claim)?;
+        }
+        claimed = Some((claims, claim));
+    }
     let context = Context {
         executor: plan.device.executor(),
         batch_size: options.batch_size,
@@ -176,7 +212,7 @@ fn one(
         observer: options.observer,
         watched,
     };
-    let checkpointing = Checkpointing::new(writer.store().checkpoint_path(&cell.key), CHECKPOINT_EVERY);
+    let checkpointing = Checkpointing::new(checkpoint, CHECKPOINT_EVERY);
     let begin = Instant::now();
     let (results, weights) = match &cell.work {
         Work::Network(work) => {
@@ -197,17 +233,19 @@ fn one(
         "seconds": begin.elapsed().as_secs_f64(),
         "threads": rayon::current_num_threads(),
     }));
-    let record = Record {
-        kind: cell.kind(),
-        key: cell.key.clone(),
-        settings: cell.settings.clone(),
-        results,
-        provenance,
-    };
+    let record =
+        Record { kind: cell.kind(), key: cell.key.clone(), settings: cell.settings(), results, provenance };
+    if let Some((claims, claim)) = &claimed {
+        claims.finish(claim)?;
+    }
     writer.save(&record, weights.as_ref())?;
-    if weights.is_some() {
-        // After the record, so that no moment is without either.
-        checkpointing.remove().map_err(Error::work("removing the checkpoint"))?;
+    // After the record, so that no moment is without either.
+    match &claimed {
+        Some((claims, claim)) => claims.release(claim)?,
+        None if weights.is_some() => {
+            checkpointing.remove().map_err(Error::work("removing the checkpoint"))?;
+        }
+        None => {}
     }
     tracing::info!(cell = cell.label, key = %cell.key, "record written");
     Ok(record)

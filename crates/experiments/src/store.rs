@@ -2,9 +2,10 @@
 //!
 //! Layout: `networks/<key>.{json,safetensors}`, `networks/<key>.last.safetensors` where held-out images chose another
 //! epoch, `networks/<key>{,.previous}.ckpt` while a network is trained, `evaluations/<key>.json`,
-//! `<item>-<profile>.{json,md}`. A file is written under a temporary name in its own folder, synced, and renamed; a name that starts with
+//! `<item>-<profile>.{json,md}`; on a cluster also `claims`, `failures` and `slurm` ([`crate::cluster`]). A file is written under a temporary name in its own folder, synced, and renamed; a name that starts with
 //! `.tmp` is a leftover of a killed run and means nothing.
 
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ pub struct Weights {
 #[derive(Debug)]
 pub struct Writer {
     store: Store,
-    _lock: File,
+    /// `None` where several processes write, each what it has claimed.
+    lock: Option<File>,
 }
 
 impl Store {
@@ -118,6 +120,16 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Keys of one kind that have a file where their record goes; none is read.
+    pub fn recorded(&self, kind: Kind) -> HashSet<Key> {
+        let entries = fs::read_dir(self.folder.join(kind.folder())).into_iter().flatten();
+        let key = |entry: std::io::Result<fs::DirEntry>| {
+            let name = entry.ok()?.file_name();
+            Some(Key::read(name.to_str()?.strip_suffix(".json").filter(|stem| stem.len() == 64)?))
+        };
+        entries.filter_map(key).collect()
+    }
+
     /// All well-formed records of one kind, in the order of their keys; damaged ones are left out, because
     /// this list only serves to say which cells are stale.
     pub fn readable(&self, kind: Kind) -> Vec<Record> {
@@ -143,11 +155,30 @@ impl Store {
     /// # Errors
     /// [`Error::Locked`], [`Error::NoSpace`], or [`Error::Io`] naming the folder.
     pub fn open(self, needed: u64) -> Result<Writer> {
+        self.make()?;
+        let lock = lock(&self.folder)?;
+        self.writer(Some(lock), needed)
+    }
+
+    /// The same without a lock, for processes on several nodes that claim what they write
+    /// ([`crate::cluster::claim`]): a shared file system may have no locks that work.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], or [`Error::Io`] naming the folder.
+    pub fn open_shared(self, needed: u64) -> Result<Writer> {
+        self.make()?;
+        self.writer(None, needed)
+    }
+
+    fn make(&self) -> Result<()> {
         for kind in [Kind::Network, Kind::Evaluation] {
             let folder = self.folder.join(kind.folder());
             fs::create_dir_all(&folder).map_err(Error::io(&folder, "create the result folder"))?;
         }
-        let lock = lock(&self.folder)?;
+        Ok(())
+    }
+
+    fn writer(self, lock: Option<File>, needed: u64) -> Result<Writer> {
         for kind in [Kind::Network, Kind::Evaluation] {
             let folder = self.folder.join(kind.folder());
             tempfile::Builder::new()
@@ -161,7 +192,7 @@ impl Store {
         if free < needed {
             return Err(Error::NoSpace { folder: self.folder, needed, free });
         }
-        Ok(Writer { store: self, _lock: lock })
+        Ok(Writer { store: self, lock })
     }
 }
 
@@ -174,10 +205,16 @@ impl Writer {
     /// Writes a record. With `weights` they are written first, so that a record never stands without them.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a record is already there: nothing is overwritten. [`Error::Io`] otherwise.
+    /// [`Error::Damaged`] if a record is already there, in a shared folder one that says anything else: nothing is
+    /// overwritten. [`Error::Io`] otherwise.
     pub fn save(&self, record: &Record, weights: Option<&Weights>) -> Result<()> {
         let path = self.store.record_path(record.kind, &record.key);
         if path.exists() {
+            // Where several processes write, another may have been as far at the same moment.
+            let shared = self.lock.is_none();
+            if shared && self.store.load(record.kind, &record.key)?.is_some_and(|there| there.says(record)) {
+                return Ok(());
+            }
             return Err(Error::Damaged {
                 path,
                 what: "record",

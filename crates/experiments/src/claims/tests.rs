@@ -42,6 +42,7 @@ impl World {
             rows: Some(rows.to_owned()),
             beyond: false,
             seeds: Some(seeds.to_vec()),
+            reading: None,
             attack_images: BTreeMap::new(),
             device: "cpu".parse().unwrap(),
             data_dir: None,
@@ -84,7 +85,7 @@ impl World {
 fn record(plan: &Plan, cell: usize, results: serde_json::Value) -> Record {
     let cell = &plan.cells[cell];
     let provenance = serde_json::from_value(json!({})).unwrap();
-    Record { kind: cell.kind(), key: cell.key.clone(), settings: cell.settings.clone(), results, provenance }
+    Record { kind: cell.kind(), key: cell.key.clone(), settings: cell.settings(), results, provenance }
 }
 
 fn outcome(records: BTreeMap<usize, Record>) -> Outcome {

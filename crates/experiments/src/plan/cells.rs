@@ -230,8 +230,7 @@ impl Builder<'_> {
             return self.evaluation(item, prefix, wanted, row.test.clone(), networks);
         };
         let Some((attack, images)) = self.attack(item, row, name)? else { return Ok(()) };
-        let test =
-            row.test.take(images.min(row.test.len())).map_err(|error| fault(spec, &column.name, &error))?;
+        let test = row.first_images(images).map_err(|error| fault(spec, &column.name, &error))?;
         let tests = row.planned.row.tests();
         let then = &spec.attacks[name].then;
         for epsilon in &tests {
@@ -383,6 +382,7 @@ impl Builder<'_> {
             return index;
         }
         self.known.insert(key.clone(), self.cells.len());
+        let settings = settings.to_string().into_boxed_str();
         self.cells.push(Cell { label, item: spec.item.clone(), key, settings, needs, work });
         self.cells.len() - 1
     }

@@ -115,7 +115,7 @@ fn cifar_networks_are_normalised_and_their_arms_balanced() {
         assert_eq!(work.measured.len(), 20);
         assert_eq!(work.parameters().get("normalize.mean").unwrap().values, [0.4914, 0.4822, 0.4465]);
         assert_eq!(work.parameters().get("normalize.std").unwrap().values, [0.2470, 0.2435, 0.2616]);
-        assert_eq!(cell.settings["model"]["normalize"]["std"][0], 0.247);
+        assert_eq!(cell.settings()["model"]["normalize"]["std"][0], 0.247);
     }
 }
 
@@ -205,7 +205,7 @@ fn keys_move_with_everything_that_decides_a_number() {
 fn the_key_has_data_executor_and_the_numerics_of_every_crate_involved() {
     let plan = plan_of(&Texts::usual()).unwrap();
     for cell in &plan.cells {
-        let settings = &cell.settings;
+        let settings = &cell.settings();
         assert_eq!(settings["executor"], "cpu", "{settings}");
         assert_eq!(settings["data"]["sha256"].as_str().map(str::len), Some(64));
         let crates: BTreeSet<&str> =

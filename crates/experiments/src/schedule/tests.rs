@@ -23,7 +23,7 @@ fn record(plan: &Plan, index: usize) -> Record {
     Record {
         kind: cell.kind(),
         key: cell.key.clone(),
-        settings: cell.settings.clone(),
+        settings: cell.settings(),
         results: json!({}),
         provenance: serde_json::Map::new(),
     }
