@@ -446,7 +446,7 @@ fn a_forest_has_a_row_for_each_lead() {
         (row.row.as_str(), row.attack.as_str(), row.seeds, row.images),
         ("mnist/cnn2/linf", "union", 3, N)
     );
-    assert!((row.difference - 0.051).abs() < 1e-12 && row.low > 0.04 && row.high < 0.065, "{row:?}");
+    assert!((row.difference - 0.051).abs() < 1e-12 && row.low > 0.03 && row.high < 0.07, "{row:?}");
     // The paper prints 0.959 and 0.957 under PGD with 20 steps.
     assert!((row.published.unwrap() - 0.002).abs() < 1e-12);
     assert!(row.stand_in.is_none());
