@@ -220,6 +220,16 @@ test_rejected() {
     retry --partition main && ended && complete
 }
 
+# A queue that is full: what it took goes on, and the rest is submitted later. sbatch itself tries for two minutes.
+test_full_queue() {
+    restart MaxJobCount=2 || return 1
+    local result=0
+    if submit 2>"$work/$name.out" || ! grep -q "jobs were handed over and go on" "$work/$name.out"; then result=1; fi
+    ended || result=1
+    restart
+    [ "$result" = 0 ] && retry && ended && complete
+}
+
 # A machine without Slurm.
 test_no_slurm() {
     out=$work/$name
@@ -233,7 +243,7 @@ test_no_slurm() {
 up
 [ -e "$alone" ] || reproduce_alone || { cat "$work/alone.log" >&2; exit 1; }
 if [ $# = 0 ]; then
-    set -- dry_run undisturbed signal preemption two_copies lost_node failing_arm controller forgotten accounts other_program vanished rejected no_slurm
+    set -- dry_run undisturbed signal preemption two_copies lost_node failing_arm controller forgotten accounts other_program vanished rejected full_queue no_slurm
 fi
 status=0
 printf '| test | outcome | seconds |\n|---|---|---|\n'
