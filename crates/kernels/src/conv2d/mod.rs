@@ -99,6 +99,7 @@ impl Geometry {
         self.sizes(|g| {
             let [height, width] = g.checked_padded()?;
             product(&[height, width, in_channels.checked_next_multiple_of(LANES)?])?;
+            product(&[stride, in_channels])?;
             product(&[g.positions(), out_channels])?;
             product(&[g.taps(), out_channels])
         });

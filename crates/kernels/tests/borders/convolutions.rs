@@ -12,7 +12,7 @@ use robin_kernels::layout::Layout;
 use super::draw::{Draw, Guarded, len_of, product};
 use super::{Case, WRONG, assert_finite};
 
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     (&["conv2d::packed::Packed::new", "conv2d::packed::Packed::forward"], forward),
     (&["conv2d::packed::Packed::forward_pooled"], forward_pooled),
     (&["conv2d::packed::Packed::input_gradient"], input_gradient),

@@ -16,7 +16,7 @@ const HUGE: [usize; 6] = [1 << 46, 1 << 60, (1 << 62) + 32_768, usize::MAX / 2, 
 const MOST: usize = 1 << 18;
 
 /// One draw: numbers that are used up one after the other, so that a failing one can be made smaller.
-pub struct Draw {
+pub(crate) struct Draw {
     numbers: Vec<u32>,
     next: usize,
     /// Whether sizes may be bent at all.
@@ -24,7 +24,7 @@ pub struct Draw {
 }
 
 impl Draw {
-    pub fn new(numbers: Vec<u32>) -> Self {
+    pub(crate) fn new(numbers: Vec<u32>) -> Self {
         let bends = numbers.first().is_some_and(|number| number % 4 != 0);
         Self { numbers, next: 1, bends }
     }
@@ -35,17 +35,17 @@ impl Draw {
     }
 
     /// One of a list.
-    pub fn one<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(crate) fn one<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.number() % of.len()]
     }
 
     /// True in one of `n` draws.
-    pub fn rarely(&mut self, n: usize) -> bool {
+    pub(crate) fn rarely(&mut self, n: usize) -> bool {
         self.number() % n == n - 1
     }
 
     /// The size itself or, in one of 24 draws, an awkward one.
-    pub fn bent(&mut self, size: usize) -> usize {
+    pub(crate) fn bent(&mut self, size: usize) -> usize {
         if !self.bends || !self.rarely(24) {
             return size;
         }
@@ -54,53 +54,58 @@ impl Draw {
         self.one(&all)
     }
 
-    pub fn isa(&mut self) -> Isa {
+    pub(crate) fn isa(&mut self) -> Isa {
         self.one(&Isa::available())
     }
 
-    pub fn images(&mut self) -> usize {
+    pub(crate) fn images(&mut self) -> usize {
         let images = self.one(&[0, 1, 1, 2, 3]);
         self.bent(images)
     }
 
     /// Sides of images, of which one may be 0 or 1.
-    pub fn sides(&mut self) -> [usize; 2] {
+    pub(crate) fn sides(&mut self) -> [usize; 2] {
         const SIDES: [usize; 12] = [6, 5, 4, 3, 9, 8, 7, 2, 1, 6, 4, 10];
         let sides = [self.one(&SIDES), self.one(&SIDES)];
         sides.map(|side| self.bent(side))
     }
 
     /// Channels, whole vectors.
-    pub fn vectors(&mut self) -> usize {
+    pub(crate) fn vectors(&mut self) -> usize {
         let channels = self.one(&[16, 32, 48, 16, 32, 80]);
         self.bent(channels)
     }
 
     /// Channels of any number.
-    pub fn channels(&mut self) -> usize {
+    pub(crate) fn channels(&mut self) -> usize {
         let channels = self.one(&[1, 3, 16, 32, 1, 17, 2, 48]);
         self.bent(channels)
     }
 
-    pub fn halo(&mut self) -> usize {
+    pub(crate) fn halo(&mut self) -> usize {
         let halo = self.one(&[0, 1, 2, 0, 3]);
         self.bent(halo)
     }
 
     /// A layout of images, in all respects as asked for but where one is bent.
-    pub fn layout(&mut self, [height, width]: [usize; 2], channels: usize, halo: usize) -> Layout {
+    pub(crate) fn layout(&mut self, [height, width]: [usize; 2], channels: usize, halo: usize) -> Layout {
         let [height, width, channels, halo] = [height, width, channels, halo].map(|size| self.bent(size));
         Layout { height, width, channels, halo }
     }
 
     /// Images whose pixels are whole vectors.
-    pub fn any_layout(&mut self) -> Layout {
+    pub(crate) fn any_layout(&mut self) -> Layout {
         let (sides, channels, halo) = (self.sides(), self.vectors(), self.halo());
         self.layout(sides, channels, halo)
     }
 
     /// A convolution, from `in_channels` to whole vectors.
-    pub fn convolution(&mut self, in_channels: usize, kernels: &[usize], strides: &[usize]) -> Geometry {
+    pub(crate) fn convolution(
+        &mut self,
+        in_channels: usize,
+        kernels: &[usize],
+        strides: &[usize],
+    ) -> Geometry {
         let [height, width] = self.sides();
         let (kernel, stride) = (self.one(kernels), self.one(strides));
         // Kernels as large as the image, and larger.
@@ -112,7 +117,7 @@ impl Draw {
     }
 
     /// Length of a slice of `wanted` values, or another; where there is no such number, or it is too large, some.
-    pub fn len(&mut self, wanted: Option<usize>) -> usize {
+    pub(crate) fn len(&mut self, wanted: Option<usize>) -> usize {
         let wanted = wanted.filter(|&len| len <= MOST).unwrap_or(512);
         if !self.bends || !self.rarely(24) {
             return wanted;
@@ -121,18 +126,18 @@ impl Draw {
     }
 
     /// Values between canaries.
-    pub fn values<T: Guard>(&mut self, wanted: Option<usize>) -> Guarded<T> {
+    pub(crate) fn values<T: Guard>(&mut self, wanted: Option<usize>) -> Guarded<T> {
         let (len, salt) = (self.len(wanted), self.number());
         Guarded::new((0..len).map(|at| T::some(at, salt)))
     }
 
     /// `images` images of `layout`, halos and all of small numbers.
-    pub fn images_of(&mut self, layout: &Layout, images: usize) -> Guarded<f32> {
+    pub(crate) fn images_of(&mut self, layout: &Layout, images: usize) -> Guarded<f32> {
         self.values(len_of(layout, images))
     }
 
     /// Slices for a [`Finish`] of `len` values and `channels` channels.
-    pub fn ending(&mut self, len: Option<usize>, channels: usize) -> Ending {
+    pub(crate) fn ending(&mut self, len: Option<usize>, channels: usize) -> Ending {
         let vectors = len.map(|len| len / LANES);
         Ending {
             output: self.values(len),
@@ -147,7 +152,7 @@ impl Draw {
 }
 
 /// Values of `images` images of `layout`, if that is a number: in wide integers, not as the layout counts them.
-pub fn len_of(layout: &Layout, images: usize) -> Option<usize> {
+pub(crate) fn len_of(layout: &Layout, images: usize) -> Option<usize> {
     let Layout { height, width, channels, halo } = *layout;
     let [height, width, channels, halo, images] = [height, width, channels, halo, images].map(|n| n as u128);
     let pixels = (height + 2 * halo).checked_mul(width + 2 * halo)?;
@@ -156,13 +161,13 @@ pub fn len_of(layout: &Layout, images: usize) -> Option<usize> {
 }
 
 /// The product of sizes, if it is a number.
-pub fn product(factors: &[usize]) -> Option<usize> {
+pub(crate) fn product(factors: &[usize]) -> Option<usize> {
     factors.iter().try_fold(1, |product: usize, &factor| product.checked_mul(factor))
 }
 
 /// Slices that a kernel ends in.
-pub struct Ending {
-    pub output: Guarded<f32>,
+pub(crate) struct Ending {
+    pub(crate) output: Guarded<f32>,
     bias: Option<Guarded<f32>>,
     add: usize,
     summand: Guarded<f32>,
@@ -173,7 +178,7 @@ pub struct Ending {
 
 impl Ending {
     /// A finish that writes them.
-    pub fn finish(&mut self) -> Finish<'_> {
+    pub(crate) fn finish(&mut self) -> Finish<'_> {
         Finish {
             output: &mut self.output,
             bias: self.bias.as_deref(),
@@ -188,19 +193,19 @@ impl Ending {
     }
 
     /// A finish that pools.
-    pub fn pooled(&mut self) -> PooledFinish<'_> {
+    pub(crate) fn pooled(&mut self) -> PooledFinish<'_> {
         let bits = if self.gate < 2 { Some(&mut self.places[..]) } else { None };
         PooledFinish { output: &mut self.output, bias: self.bias.as_deref(), bits }
     }
 
     /// Gradients that come in, of the layout that a [`PooledFinish`] or a [`Finish`] wrote.
-    pub fn source(&self, pooled: bool) -> Source<'_> {
+    pub(crate) fn source(&self, pooled: bool) -> Source<'_> {
         if pooled { Source::Pooled(&self.output, &self.places) } else { Source::Dense(&self.output) }
     }
 }
 
 /// What stands in slices, and around them.
-pub trait Guard: Copy {
+pub(crate) trait Guard: Copy {
     /// What nothing writes; read among values, it makes results NaN.
     const CANARY: Self;
 
@@ -277,13 +282,13 @@ thread_local! {
 }
 
 /// Whether a canary of this thread was written over since somebody asked.
-pub fn damaged() -> bool {
+pub(crate) fn damaged() -> bool {
     DAMAGED.replace(false)
 }
 
 /// A slice between canaries. Without them (`ROBIN_BORDERS_MARGIN=0`) the slice is an allocation of its own, whose borders a
 /// memory checker knows.
-pub struct Guarded<T: Guard> {
+pub(crate) struct Guarded<T: Guard> {
     all: Vec<T>,
     margin: usize,
 }

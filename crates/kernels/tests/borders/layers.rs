@@ -12,7 +12,7 @@ use robin_kernels::{LANES, avg_pool2d, bias_gradient, flatten, max_pool2d};
 use super::draw::{Draw, Guarded, len_of, product};
 use super::{Case, WRONG, assert_finite};
 
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     (
         &[
             "affine::Affine::new",
@@ -345,7 +345,8 @@ fn rows(draw: &mut Draw) -> Layout {
 fn linear(draw: &mut Draw) -> (Packed, Layout) {
     let from = rows(draw);
     let outputs = draw.one(&[16, 32, 48, 1, 10]);
-    let outputs = draw.bent(outputs).next_multiple_of(draw.one(&[LANES, LANES, LANES, 1]));
+    let (outputs, whole) = (draw.bent(outputs), draw.one(&[LANES, LANES, LANES, 1]));
+    let outputs = outputs.checked_next_multiple_of(whole).unwrap_or(outputs);
     let weights = draw.values(product(&[from.height, from.width, from.channels, outputs]));
     (Packed::new(draw.isa(), from, outputs, &weights), from)
 }
@@ -422,8 +423,8 @@ fn to_torch(draw: &mut Draw) {
 fn linear_weights(draw: &mut Draw) {
     let (from, outputs, images) = (rows(draw), draw.vectors(), draw.images());
     let run = product(&[from.width, from.channels]).unwrap_or(1).max(1);
-    let start = product(&[from.height.saturating_sub(1), run]).unwrap_or(0) + run / 2;
-    let (start, end) = (draw.bent(start), draw.bent(start + run.div_ceil(2).min(56)));
+    let start = product(&[from.height.saturating_sub(1), run]).unwrap_or(0).saturating_add(run / 2);
+    let (start, end) = (draw.bent(start), draw.bent(start.saturating_add(run.div_ceil(2).min(56))));
     let to = Layout { height: 1, width: 1, channels: outputs, halo: 0 };
     let (x, dy) = (draw.images_of(&from, images), draw.images_of(&to, images));
     let mut dw = draw.values(product(&[end.saturating_sub(start), outputs]));

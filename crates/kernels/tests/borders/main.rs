@@ -97,7 +97,8 @@ fn nothing_is_read_or_written_beyond_a_border() {
             Err(other) => panic!("{names:?}: {other}"),
         }
         let (computed, drawn) = (computed.get(), drawn.get());
-        if 10 * computed < drawn {
+        // Of a handful, as a memory checker gets, none may fit.
+        if drawn >= 100 && 10 * computed < drawn {
             wrong.push(format!("{names:?} computed only {computed} of {drawn} draws"));
         }
     }
