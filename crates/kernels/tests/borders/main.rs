@@ -8,6 +8,7 @@
 
 mod convolutions;
 mod draw;
+mod found;
 mod layers;
 mod sizes;
 
@@ -59,6 +60,12 @@ fn outcome(case: fn(&mut Draw), numbers: Vec<u32>) -> Result<bool, String> {
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// What `work` refuses with.
+fn refusal<T>(work: impl FnOnce() -> T) -> String {
+    let result = catch_unwind(AssertUnwindSafe(work));
+    message(result.err().expect("these sizes do not fit").as_ref())
 }
 
 fn all() -> impl Iterator<Item = &'static Case> {
