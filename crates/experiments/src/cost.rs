@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::plan::{AttackedAt, Cell, NetworkWork, Plan, Work};
-use crate::schedule::pool;
 use crate::spec::{ClassifierKind, StrategySpec};
 use crate::study::StudyWork;
+use crate::threads::pool;
 use timing::Timing;
 
 /// Room for a record, and for the files that replace one another when reports are written; more for each image, of which
@@ -96,7 +96,7 @@ pub(crate) fn seconds(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) ->
 /// # Errors
 /// If an architecture cannot be run.
 pub(crate) fn each(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) -> Result<BTreeMap<usize, f64>> {
-    let pool = pool(threads)?;
+    let pool = pool(Some(threads))?;
     let mut timed: BTreeMap<(String, u64), Timing> = BTreeMap::new();
     let mut seconds = BTreeMap::new();
     for &index in missing {

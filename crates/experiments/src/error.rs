@@ -59,6 +59,18 @@ pub enum Error {
         /// The option.
         option: &'static str,
     },
+    /// More threads, or jobs, than the machine can use.
+    #[error("{option} is {asked}, it can be at most {most}: this machine has {cores} cores")]
+    TooMany {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        asked: usize,
+        /// The most that is allowed.
+        most: usize,
+        /// Cores that this process may use.
+        cores: usize,
+    },
     /// An option that does not fit the others, or what they lead to.
     #[error("{option} {given}: {reason}")]
     Unfit {
@@ -317,6 +329,7 @@ impl Error {
                 | Error::AttackImages { .. }
                 | Error::Seeds { .. }
                 | Error::Zero { .. }
+                | Error::TooMany { .. }
                 | Error::Option { .. }
                 | Error::OtherRun { .. }
                 | Error::Occupied { .. }

@@ -34,6 +34,7 @@ pub mod spec;
 pub mod store;
 pub mod study;
 pub mod table;
+pub mod threads;
 pub mod training_run;
 
 pub use claims::{ClaimVerdict, Verdict};

@@ -17,12 +17,12 @@ use robin_training::Checkpointing;
 use serde_json::json;
 
 use crate::cluster::claim::Claims;
-use crate::environment::cores;
 use crate::observer::Watched;
 use crate::plan::{Cell, NetworkWork, Plan, Work};
 use crate::record::{Kind, Record};
 use crate::run::{Context, evaluate, train};
 use crate::store::{Store, Writer};
+use crate::threads::{jobs, pool, threads};
 use crate::{Environment, Error, Observer, Result, cost};
 
 /// The least time between two checkpoints of a network in training.
@@ -63,12 +63,10 @@ pub struct Outcome {
 /// Before the first epoch: options that make no sense, a folder that cannot be used, a damaged record. Cells
 /// that fail later are in the outcome.
 pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(Outcome, Writer)> {
-    let threads = options.threads.unwrap_or_else(cores);
-    let jobs = options.jobs.unwrap_or(threads);
-    for (option, value) in [("--threads", threads), ("--jobs", jobs), ("--batch", options.batch_size)] {
-        if value == 0 {
-            return Err(Error::Zero { option });
-        }
+    let threads = threads(options.threads)?;
+    let jobs = jobs(options.jobs, threads)?;
+    if options.batch_size == 0 {
+        return Err(Error::Zero { option: "--batch" });
     }
     let store = Store::new(folder);
     let present = present(plan, &store)?;
@@ -102,7 +100,7 @@ pub(crate) fn run_claimed(
 /// Runs `job` on the first `jobs` of `threads` threads of one pool; the others, and those whose job is over, help. A job
 /// does what is its own inside [`Crew::work`].
 pub(crate) fn side_by_side(threads: usize, jobs: usize, job: impl Fn(&Crew) + Sync) -> Result<()> {
-    let (pool, crew) = (pool(threads)?, Crew::new(threads));
+    let (pool, crew) = (pool(Some(threads))?, Crew::new(threads));
     // Broadcast puts each job on its own thread. Work handed to the pool as tasks could be stolen by a thread
     // that only waits for a part of its own, which would then stand still until the stolen one is done.
     pool.broadcast(|thread| {
@@ -112,12 +110,6 @@ pub(crate) fn side_by_side(threads: usize, jobs: usize, job: impl Fn(&Crew) + Sy
         }
     });
     Ok(())
-}
-
-/// The threads that all work of a run shares.
-pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(|source| Error::Threads { threads, source })
 }
 
 /// What is on disk and what is not.

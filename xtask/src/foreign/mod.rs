@@ -107,9 +107,9 @@ impl ImagesArguments {
         cancel: &CancelToken,
         work: impl FnOnce(&How<'_>) -> anyhow::Result<T> + Send,
     ) -> anyhow::Result<T> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build();
+        let pool = robin_experiments::threads::pool(self.threads)?;
         let how = How { batch_size: self.batch, cancel, tell: &tell };
-        pool.context("cannot start the threads")?.install(|| work(&how))
+        pool.install(|| work(&how))
     }
 }
 

@@ -14,9 +14,9 @@ use super::arm::{Bench, train};
 use super::folder::Folder;
 use super::watch::Watch;
 use super::{Arm, TrainingRun};
-use crate::environment::cores;
 use crate::record::Record;
 use crate::schedule::{panic_message, side_by_side};
+use crate::threads::{jobs, threads};
 use crate::{Environment, Error, Result};
 
 /// How a training is run. Nothing here moves a result.
@@ -56,13 +56,8 @@ pub struct Outcome {
 /// Before the first step: options that make no sense, a folder that cannot be used or is another training's, a damaged
 /// record. Arms that fail later are in the outcome.
 pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Result<Outcome> {
-    let threads = options.threads.unwrap_or_else(cores);
-    let jobs = options.jobs.unwrap_or(threads);
-    for (option, value) in [("--threads", threads), ("--jobs", jobs)] {
-        if value == 0 {
-            return Err(Error::Zero { option });
-        }
-    }
+    let threads = threads(options.threads)?;
+    let jobs = jobs(options.jobs, threads)?;
     let folder = Folder::open(folder, &run.settings, run.arms.iter().map(bytes).sum())?;
     let mut records = BTreeMap::new();
     let mut missing = Vec::new();
