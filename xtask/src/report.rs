@@ -14,6 +14,7 @@ use robin_report::{Report, bundle};
 
 use crate::environment;
 use crate::reproduce::attack_images;
+use crate::terminal::answer;
 
 /// The column whose attack the images are shown under.
 const GALLERY_COLUMN: &str = "pgd20";
@@ -112,7 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         records: outcome.records.into_values().collect(),
     };
     let page = bundle::write(&report, &arguments.out.join("report"))?;
-    println!("{}", page.display());
+    answer!("{}", page.display())?;
     Ok(())
 }
 

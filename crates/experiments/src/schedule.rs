@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use robin_core::CancelToken;
 use robin_core::crew::Crew;
-use robin_training::Checkpointing;
+use robin_training::{Checkpointing, SaveToken};
 use serde_json::json;
 
 use crate::environment::cores;
@@ -37,6 +37,8 @@ pub struct Options<'a> {
     pub batch_size: usize,
     /// Asks for a stop.
     pub cancel: &'a CancelToken,
+    /// Asks the networks in training for checkpoints, after which they go on.
+    pub save: SaveToken,
     /// Watches.
     pub observer: &'a dyn Observer,
     /// Written beside every result.
@@ -48,7 +50,8 @@ pub struct Options<'a> {
 pub struct Outcome {
     /// Records of finished cells by position in [`Plan::cells`].
     pub records: BTreeMap<usize, Record>,
-    /// Label and error of every cell that failed.
+    /// Label and error of every cell that failed, or whose record could not be written: then it is in `records` all the
+    /// same.
     pub failures: Vec<(String, Error)>,
     /// Whether a stop was asked for before the end.
     pub cancelled: bool,
@@ -74,6 +77,10 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
     check_weights(plan, &store, &present)?;
     let Present { records, missing } = present;
     let writer = store.open(cost::bytes(plan, &missing, jobs.min(threads)))?;
+    for &index in &missing {
+        writer.store().check_targets(plan.cells[index].kind(), &plan.cells[index].key)?;
+    }
+    writer.check_reports(plan.items.iter().map(|item| format!("{}-{}", item.item, plan.profile)))?;
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
 
     let board = Board::new(plan, records, missing);
@@ -153,12 +160,20 @@ fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>, 
             // Libraries answer a request to stop in several ways, which all mean this.
             .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
         match &result {
+            Ok(Done { unsaved: Some(error), .. }) => options.observer.failed(&watched, error),
             Ok(_) => options.observer.finished(&watched, begin.elapsed().as_secs_f64()),
             Err(error) if error.is_cancelled() => {}
             Err(error) => options.observer.failed(&watched, error),
         }
         board.put(index, result);
     }
+}
+
+/// A cell that was computed.
+struct Done {
+    record: Record,
+    /// Why its record is not on disk, or something is that should not be.
+    unsaved: Option<Error>,
 }
 
 fn one(
@@ -168,7 +183,7 @@ fn one(
     board: &Board<'_>,
     writer: &Writer,
     options: &Options<'_>,
-) -> Result<Record> {
+) -> Result<Done> {
     let context = Context {
         executor: plan.device.executor(),
         batch_size: options.batch_size,
@@ -176,7 +191,11 @@ fn one(
         observer: options.observer,
         watched,
     };
-    let checkpointing = Checkpointing::new(writer.store().checkpoint_path(&cell.key), CHECKPOINT_EVERY);
+    let checkpointing = Checkpointing {
+        path: writer.store().checkpoint_path(&cell.key),
+        every: CHECKPOINT_EVERY,
+        asked: options.save.clone(),
+    };
     let begin = Instant::now();
     let (results, weights) = match &cell.work {
         Work::Network(work) => {
@@ -204,13 +223,15 @@ fn one(
         results,
         provenance,
     };
-    writer.save(&record, weights.as_ref())?;
-    if weights.is_some() {
-        // After the record, so that no moment is without either.
-        checkpointing.remove().map_err(Error::work("removing the checkpoint"))?;
+    let saved = writer.save(&record, weights.as_ref());
+    if weights.is_none() {
+        return Ok(Done { record, unsaved: saved.err() });
     }
-    tracing::info!(cell = cell.label, key = %cell.key, "record written");
-    Ok(record)
+    // Without its files a network is no use to the cells that need it, and its checkpoint is kept.
+    saved?;
+    // After the record, so that no moment is without either.
+    let removed = checkpointing.remove().map_err(Error::work("removing the checkpoint"));
+    Ok(Done { record, unsaved: removed.err() })
 }
 
 /// The networks that `cell` needs, with their weights.
@@ -311,7 +332,8 @@ impl<'a> Board<'a> {
             .waiting
             .iter()
             .filter_map(|&index| {
-                let need = self.plan.cells[index].needs.iter().find(|n| state.failures.contains_key(n))?;
+                let failed = |n: &&usize| state.failures.contains_key(n) && !state.records.contains_key(n);
+                let need = self.plan.cells[index].needs.iter().find(failed)?;
                 Some((index, *need))
             })
             .collect();
@@ -322,12 +344,13 @@ impl<'a> Board<'a> {
         }
     }
 
-    fn put(&self, index: usize, result: Result<Record>) {
+    fn put(&self, index: usize, result: Result<Done>) {
         let mut state = self.lock();
         state.running -= 1;
         match result {
-            Ok(record) => {
+            Ok(Done { record, unsaved }) => {
                 state.records.insert(index, record);
+                state.failures.extend(unsaved.map(|error| (index, error)));
                 state.computed += 1;
             }
             Err(error) if error.is_cancelled() => {}

@@ -12,6 +12,7 @@ use robin_experiments::{
     Environment, Error, Observer, Options, Outcome, Plan, Preview, Profile, Request, Spec, State, Table,
     Watched, reproduce,
 };
+use robin_training::SaveToken;
 
 /// Table 1's own spec with everything made tiny, the method included.
 fn plan() -> Plan {
@@ -80,6 +81,7 @@ fn run_plan(
         jobs: Some(jobs),
         batch_size,
         cancel,
+        save: SaveToken::new(),
         observer,
         environment: &environment,
     };
@@ -219,6 +221,7 @@ fn damage_is_found(folder: &Path) {
             jobs: Some(1),
             batch_size: 24,
             cancel: &never,
+            save: SaveToken::new(),
             observer: &(),
             environment: &environment,
         };

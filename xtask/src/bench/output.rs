@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::options::Output;
 use super::repeats::Repeats;
 use crate::environment;
+use crate::terminal::{self, say};
 
 /// The unit of a repetition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +70,7 @@ pub(super) fn publish(output: &Output, name: &str, mut result: Value, text: &str
     if let Some(folder) = &output.save {
         save(folder, name, &json)?;
     }
-    print!("{}", if output.json { json } else { format!("{text}\n") });
-    Ok(())
+    Ok(terminal::deliver(format_args!("{}", if output.json { json } else { format!("{text}\n") }))?)
 }
 
 fn save(folder: &Path, name: &str, json: &str) -> anyhow::Result<()> {
@@ -78,7 +78,7 @@ fn save(folder: &Path, name: &str, json: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&path, json))
         .with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("written to {}", path.display());
+    say!("written to {}", path.display());
     Ok(())
 }
 

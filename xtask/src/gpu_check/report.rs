@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::subject::Subject;
 use super::{Check, speed};
 use crate::environment;
+use crate::terminal::say;
 
 /// One comparison.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Report {
             "checks": [],
             "speed": [],
         });
-        eprint!("{text}");
+        say!("{}", text.trim_end());
         let mut report = Self { folder: folder.to_owned(), json, text, failed: 0, started: Instant::now() };
         report.write()?;
         Ok(report)
@@ -157,7 +158,7 @@ impl Report {
     }
 
     fn line(&mut self, line: &str) {
-        eprintln!("{line}");
+        say!("{line}");
         self.text.push_str(line);
         self.text.push('\n');
     }
