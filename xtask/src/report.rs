@@ -10,7 +10,8 @@ use robin_experiments::store::Store;
 use robin_experiments::{
     Device, Figure, Gallery, ITEMS, Item, Outcome, Plan, Profile, Request, Spec, claims, stored,
 };
-use robin_report::{Report, bundle};
+use robin_report::Report;
+use robin_report::bundle::Bundle;
 
 use crate::environment;
 use crate::reproduce::attack_images;
@@ -103,6 +104,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             arguments.profile
         );
     }
+    // Before the images are attacked: what cannot be written is known now.
+    let bundle = Bundle::open(&arguments.out)?;
     let report = Report {
         title: "ROBIN: the paper's tables and figures, reproduced".to_owned(),
         profile: arguments.profile,
@@ -112,7 +115,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         galleries: galleries(arguments, &plan, &outcome)?,
         records: outcome.records.into_values().collect(),
     };
-    let page = bundle::write(&report, &arguments.out.join("report"))?;
+    let page = bundle.write(&report)?;
     answer!("{}", page.display())?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask reproduce`: one item of the paper, from images to the table.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -8,7 +9,7 @@ use robin_experiments::{
     Error, ITEMS, Item, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Writer, reproduce,
 };
 use robin_report::{figure_text, markdown, table::duration};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::device::DeviceArguments;
 use crate::exit::Interrupted;
@@ -159,7 +160,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Writes an item's table, if no number of it is missing, and its figures, as JSON and as text.
 fn write_files(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<()> {
     let write = |name: &str, json: String, text: String| -> anyhow::Result<()> {
-        writer.save_report(&format!("{name}-{profile}.json"), &json)?;
+        let file = format!("{name}-{profile}.json");
+        if is_of_more(&std::fs::read(writer.store().folder().join(&file)).unwrap_or_default(), &json) {
+            say!(
+                "{file}: held rows, attacks or seeds that this command does not ask for; their records are kept"
+            );
+        }
+        writer.save_report(&file, &json)?;
         let path = writer.save_report(&format!("{name}-{profile}.md"), &text)?;
         say!("written to {} and .json", path.display());
         Ok(())
@@ -172,6 +179,23 @@ fn write_files(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result
         write(&figure.id, json_text(figure)?, figure_text(figure))?;
     }
     Ok(())
+}
+
+/// Whether a table that is about to be replaced has numbers that the new one has not: records are kept for ever, and a
+/// table is what the last command asked for.
+fn is_of_more(old: &[u8], new: &str) -> bool {
+    let numbers = |table: &Value| -> BTreeSet<String> {
+        let cells = table["cells"].as_array().cloned().unwrap_or_default();
+        let names = |cell: &Value| {
+            ["dataset", "model", "norm", "row", "classifier", "attack", "epsilon"]
+                .map(|name| cell[name].to_string())
+        };
+        let seeds = table["run"]["seeds"].as_array().cloned().unwrap_or_default();
+        let of_seed = |seed: Value| cells.iter().map(move |cell| format!("{seed} {:?}", names(cell)));
+        seeds.into_iter().flat_map(of_seed).collect()
+    };
+    let read = |text: &[u8]| serde_json::from_slice(text).map(|table| numbers(&table)).unwrap_or_default();
+    !read(old).is_subset(&read(new.as_bytes()))
 }
 
 /// One table, or all items as one list; of an item with a table that alone.
@@ -251,4 +275,28 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         preview.bytes as f64 / 1e6,
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_replaces_other_numbers_says_so() {
+        let table = |rows: &[&str], seeds: &[u64]| {
+            let cells: Vec<_> = rows.iter().map(|row| json!({ "row": row, "attack": "pgd20" })).collect();
+            json!({ "cells": cells, "run": { "seeds": seeds } }).to_string()
+        };
+        let new = table(&["a", "b"], &[0]);
+        for (old, more) in [
+            (table(&["a"], &[0]), false),
+            (table(&["b", "a"], &[0]), false),
+            (table(&["c"], &[0]), true),
+            (table(&["a"], &[0, 1]), true),
+            (String::new(), false),
+            ("no table".to_owned(), false),
+        ] {
+            assert_eq!(is_of_more(old.as_bytes(), &new), more, "{old}");
+        }
+    }
 }

@@ -121,9 +121,10 @@ pub enum Error {
         /// The file that would say.
         settings: &'static str,
     },
-    /// A link where files are to be written.
+    /// A link, or something else that leads elsewhere, where files are to be written.
     #[error(
-        "{}: is a link, and nothing is written through links; put what it leads to in its place, or choose another --out",
+        "{}: is a link or no plain file, and nothing is written through one; put what it leads to in its place, or choose another \
+         --out",
         path.display()
     )]
     Link {
@@ -299,6 +300,20 @@ impl Error {
         match self {
             Error::Cancelled => true,
             Error::Work { source, .. } => evaluation(source),
+            _ => false,
+        }
+    }
+
+    /// Whether this is more than the answer to a request to stop: a file that could not be written, and what it would
+    /// have held is lost.
+    pub(crate) fn is_lost_file(&self) -> bool {
+        use robin_training::Error as Training;
+        let lost = |source: &Source| {
+            matches!(source.downcast_ref(), Some(Training::Io { .. } | Training::Damaged { .. }))
+        };
+        match self {
+            Error::Io { .. } => true,
+            Error::Work { source, .. } => lost(source),
             _ => false,
         }
     }

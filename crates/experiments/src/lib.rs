@@ -22,7 +22,7 @@ pub mod item;
 pub mod key;
 pub mod logs;
 pub mod observer;
-mod out;
+pub mod out;
 pub mod plan;
 pub mod preview;
 pub mod profile;

@@ -15,13 +15,13 @@ use crate::{Error, Result};
 
 /// The right to write into a folder, until dropped.
 #[derive(Debug)]
-pub(crate) struct Out {
+pub struct Out {
     path: PathBuf,
     _lock: File,
 }
 
 /// A setting in which two runs differ: its path, what it was, what it is now.
-pub(crate) type Difference = (String, String, String);
+pub type Difference = (String, String, String);
 
 impl Out {
     /// Makes, locks and sweeps `path`, and proves before any work that a file can be written there and that `needed`
@@ -29,7 +29,7 @@ impl Out {
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::NoSpace`], [`Error::Link`], or [`Error::Io`] naming the folder.
-    pub(crate) fn open(path: &Path, needed: u64) -> Result<Self> {
+    pub fn open(path: &Path, needed: u64) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io(path, "create the result folder"))?;
         let lock = lock(path)?;
         prove(path)?;
@@ -40,8 +40,18 @@ impl Out {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// As [`Out::open`] for the folder `name` in the result folder `path`, which may not be a link.
+    ///
+    /// # Errors
+    /// As [`Out::open`].
+    pub fn open_in(path: &Path, name: &str, needed: u64) -> Result<Self> {
+        let path = path.join(name);
+        refuse_link(&path)?;
+        Self::open(&path, needed)
+    }
+
     /// The folder.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -49,7 +59,7 @@ impl Out {
     ///
     /// # Errors
     /// As [`Out::open`].
-    pub(crate) fn folder(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
+    pub fn folder(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
         let path = self.path.join(name);
         match fs::create_dir(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -116,7 +126,7 @@ pub(crate) fn anything(folder: &Path) -> Result<Option<String>> {
 ///
 /// # Errors
 /// [`Error::Io`] naming the file.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     aside::write(path, bytes).map(drop).map_err(Error::io(path, "write"))
 }
 
@@ -154,7 +164,8 @@ fn lock(folder: &Path) -> Result<File> {
 
 fn refuse_link(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() => Err(Error::Link { path: path.to_owned() }),
+        // Nor a pipe or device, which nobody may be listening to.
+        Ok(found) if !found.is_file() && !found.is_dir() => Err(Error::Link { path: path.to_owned() }),
         _ => Ok(()),
     }
 }

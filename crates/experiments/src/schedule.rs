@@ -158,7 +158,10 @@ fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>, 
         let result = catch_unwind(AssertUnwindSafe(|| crew.work(cell)))
             .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
             // Libraries answer a request to stop in several ways, which all mean this.
-            .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
+            .map_err(|error| match options.cancel.is_cancelled() && !error.is_lost_file() {
+                true => Error::Cancelled,
+                false => error,
+            });
         match &result {
             Ok(Done { unsaved: Some(error), .. }) => options.observer.failed(&watched, error),
             Ok(_) => options.observer.finished(&watched, begin.elapsed().as_secs_f64()),

@@ -146,7 +146,8 @@ impl Report {
         let json = serde_json::to_string_pretty(&self.json)? + "\n";
         for (name, content) in [("gpu-check.json", &json), ("gpu-check.txt", &self.text)] {
             let path = self.folder.join(name);
-            std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+            robin_data::aside::write(&path, content.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }

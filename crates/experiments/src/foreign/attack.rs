@@ -8,7 +8,7 @@ use robin_data::Dataset;
 use robin_evaluation::foreign::{BadGradients, GradientReport, check};
 use robin_evaluation::{CostTotals, Ledger, Options, Order, Which, Witnesses};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::means::Prepared;
 use super::output::Saver;
@@ -244,10 +244,11 @@ fn settings(
     images: &Images,
     stages: Option<&Vec<Prepared>>,
 ) -> Result<Value> {
-    let stages: Vec<Value> = stages
+    // By their names, so that a setting in which two runs differ can be named.
+    let stages: Map<String, Value> = stages
         .into_iter()
         .flatten()
-        .map(|stage| Ok(json!({ "name": stage.label, "settings": to_json("the attack", &stage.config())? })))
+        .map(|stage| Ok((stage.label.clone(), to_json("the attack", &stage.config())?)))
         .collect::<Result<_>>()?;
     Ok(json!({
         "format": "robin-attack/1",

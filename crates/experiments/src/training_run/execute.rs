@@ -89,7 +89,10 @@ pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Resul
             let bench = Bench { run, place, folder: &folder, options };
             let result = catch_unwind(AssertUnwindSafe(|| crew.work(|| train(&bench))))
                 .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
-                .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
+                .map_err(|error| match options.cancel.is_cancelled() && !error.is_lost_file() {
+                    true => Error::Cancelled,
+                    false => error,
+                });
             match &result {
                 Ok(Trained { record, unsaved: None }) => options.watch.finished(place, record),
                 Ok(Trained { unsaved: Some(error), .. }) => options.watch.failed(place, error),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub(super) use cases::{Sizes, layer_cases};
 
 use super::options::{Output, threads};
-use super::output::publish;
+use super::output::{prepare, publish};
 use super::subject::dataset_of;
 use direction::{DIRECTIONS, time_direction};
 
@@ -35,6 +35,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    prepare(&arguments.output)?;
     let (batch, threads) = (arguments.batch, threads(arguments.threads));
     ensure!(batch > 0 && threads > 0, "--batch is {batch}, --threads {threads}; both must be at least 1");
     let all = || MODELS.iter().map(|entry| entry.name.to_owned()).collect();
