@@ -2,7 +2,7 @@
 # Lets system calls on a result folder fail, one at a time, and looks at what is left: no panic, the file is named, and the
 # same command once more ends with the same bytes and whole logs as if nothing had happened.
 #
-#   [N=6] [PROGRAM=target/release/xtask] [COMMANDS="train evaluate reproduce"] [CALLS="openat write fsync rename"] \
+#   [N=6] [ITEM=figure-2] [ROWS=] [PROGRAM=target/release/xtask] [COMMANDS="train evaluate reproduce"] [CALLS="openat write fsync rename"] \
 #       scripts/inject-faults.sh
 #
 # For each command, on the images inside the program: the first N calls of openat, write, fsync and rename that touch its
@@ -34,7 +34,7 @@ run_evaluate() {
         --limit 8 --norm linf --epsilon 25/255 --steps 2 --threads 1 --out "$1"
 }
 run_reproduce() {
-    "$program" reproduce "${ITEM:-table-5}" --rows "${ROWS:-mnist}" --seeds 0 --threads 1 --out "$1"
+    "$program" reproduce "${ITEM:-figure-2}" ${ROWS:+--rows "$ROWS"} --seeds 0 --threads 1 --out "$1"
 }
 
 # What must be the same in the end: everything but provenance, times in logs, and the rendered tables' dates.
@@ -77,7 +77,7 @@ for command in $commands; do
     rm -rf "$folder"
     # Which paths below the folder are touched: names under construction are known, so they are the same each time.
     export -f "run_$command"
-    export program work ITEM ROWS
+    export program work
     strace -f -qq -o "$work/trace" -e trace=openat,rename,renameat,renameat2 bash -c "run_$command '$folder'" \
         >"$work/said" 2>&1 || { fail "$command does not run undisturbed"; continue; }
     contents "$folder" >"$work/expected"

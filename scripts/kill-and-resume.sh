@@ -3,7 +3,7 @@
 # compares what comes out with a run that nobody disturbed: weights, best weights, results, tables and logs must be the
 # same, and nothing may be left over.
 #
-#   [EPOCHS=40] [WIDTH=8] [EVERY=0.1] [ITEM=table-1] [ROWS=mnist/cnn2/linf] [COMMANDS="train reproduce"] \
+#   [EPOCHS=40] [WIDTH=8] [EVERY=0.1] [ITEM=figure-1] [ROWS=mnist/cnn2/l2-halved] [COMMANDS="train reproduce"] \
 #       [PROGRAM=target/release/xtask] scripts/kill-and-resume.sh [KILLS] [SEED]
 #
 # EVERY is the time between checkpoints in seconds; at 0 there is one after every step, and some kills find one half
@@ -110,7 +110,7 @@ kill_train() {
 
 # A row of a table; SIGUSR1 shortly before the kill asks for checkpoints, which must not end it.
 reproduce() {
-    exec "$program" reproduce "${ITEM:-table-1}" --rows "${ROWS:-mnist/cnn2/linf}" --seeds 0 --threads 2 --out "$1"
+    exec "$program" reproduce "${ITEM:-figure-1}" --rows "${ROWS:-mnist/cnn2/l2-halved}" --seeds 0 --threads 2 --out "$1"
 }
 
 # Everything but provenance and times.
