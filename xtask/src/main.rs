@@ -1,7 +1,5 @@
 //! The command line of ROBIN: parses, calls the libraries, prints. See `cargo xtask help`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
-
 mod bench;
 mod cluster;
 mod data;
@@ -16,6 +14,7 @@ mod progress;
 mod report;
 mod reproduce;
 mod selection;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod tidy;
@@ -83,7 +82,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    // From the first moment on: elsewhere than in training, where it asks for a checkpoint, what is done is saved anyway.
+    if let Err(error) = interrupt::save_token() {
+        return exit::code(Err(error));
+    }
     // `train` says what its trainings warn of with the name of the network.
     // The renderer of the report's PNG files warns of dashes of length zero, which draw nothing.
     let usual = match cli.command {
@@ -92,7 +98,7 @@ fn main() -> ExitCode {
         _ => "warn",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    terminal::trace(filter);
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

@@ -11,10 +11,12 @@ use robin_experiments::store::Store;
 use robin_experiments::{
     Device, Figure, Gallery, ITEMS, Item, Outcome, Plan, Profile, Request, Spec, claims, stored,
 };
-use robin_report::{Report, bundle};
+use robin_report::Report;
+use robin_report::bundle::Bundle;
 
 use crate::environment;
 use crate::selection::attack_images;
+use crate::terminal::answer;
 
 /// The column whose attack the images are shown under.
 const GALLERY_COLUMN: &str = "pgd20";
@@ -125,6 +127,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             arguments.profile
         );
     }
+    // Before the images are attacked: what cannot be written is known now.
+    let bundle = Bundle::open(&arguments.out)?;
     let report = Report {
         title: "ROBIN: the paper's tables and figures, reproduced".to_owned(),
         profile: arguments.profile,
@@ -134,8 +138,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         galleries: galleries(arguments, &plan, &outcome)?,
         records: outcome.records.into_values().collect(),
     };
-    let page = bundle::write(&report, &arguments.out.join("report"))?;
-    println!("{}", page.display());
+    let page = bundle.write(&report)?;
+    answer!("{}", page.display())?;
     Ok(())
 }
 

@@ -120,13 +120,28 @@ pub enum Error {
         /// What was asked for now.
         asked: String,
     },
-    /// A result folder with something in it that is no training.
-    #[error("{}: holds {found} and no run.json, so it is no training's; choose another --out", folder.display())]
+    /// A result folder with something in it that no settings belong to.
+    #[error(
+        "{}: holds {found} and no {settings}, so nobody knows what it is of; choose another --out",
+        folder.display()
+    )]
     Occupied {
         /// The folder.
         folder: PathBuf,
         /// A file or folder in it.
         found: String,
+        /// The file that would say.
+        settings: &'static str,
+    },
+    /// A link, or something else that leads elsewhere, where files are to be written.
+    #[error(
+        "{}: is a link or no plain file, and nothing is written through one; put what it leads to in its place, or choose another \
+         --out",
+        path.display()
+    )]
+    Link {
+        /// The link.
+        path: PathBuf,
     },
     /// A device that this build cannot use.
     #[error(
@@ -333,6 +348,7 @@ impl Error {
                 | Error::Option { .. }
                 | Error::OtherRun { .. }
                 | Error::Occupied { .. }
+                | Error::Link { .. }
                 | Error::MissingFeature { .. }
                 | Error::Device { .. }
                 | Error::Unfit { .. }
@@ -353,6 +369,26 @@ impl Error {
             Error::Work { source, .. } => evaluation(source),
             _ => false,
         }
+    }
+
+    /// Whether this is more than the answer to a request to stop: a file that could not be written, and what it would
+    /// have held is lost.
+    pub(crate) fn is_lost_file(&self) -> bool {
+        use robin_training::Error as Training;
+        let lost = |source: &Source| {
+            matches!(source.downcast_ref(), Some(Training::Io { .. } | Training::Damaged { .. }))
+        };
+        match self {
+            Error::Io { .. } => true,
+            Error::Work { source, .. } => lost(source),
+            _ => false,
+        }
+    }
+
+    /// The error and its causes, on one line.
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {

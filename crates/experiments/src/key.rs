@@ -25,6 +25,12 @@ impl Key {
         Self(text.to_owned())
     }
 
+    /// The key that `text` is, if it is one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (digits && text.len() == 64).then(|| Self(text.to_owned()))
+    }
+
     /// The 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -24,6 +24,7 @@ pub mod item;
 pub mod key;
 pub mod logs;
 pub mod observer;
+pub mod out;
 pub mod plan;
 pub mod preview;
 pub mod profile;

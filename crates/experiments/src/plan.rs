@@ -5,7 +5,7 @@ mod check;
 mod chosen;
 mod networks;
 mod resolve;
-mod settings;
+pub(crate) mod settings;
 mod studies;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use robin_core::CancelToken;
 use robin_core::crew::Crew;
-use robin_training::Checkpointing;
+use robin_training::{Checkpointing, SaveToken};
 use serde_json::json;
 
 use crate::cluster::claim::Claims;
@@ -38,6 +38,8 @@ pub struct Options<'a> {
     pub batch_size: usize,
     /// Asks for a stop.
     pub cancel: &'a CancelToken,
+    /// Asks the networks in training for checkpoints, after which they go on.
+    pub save: SaveToken,
     /// Watches.
     pub observer: &'a dyn Observer,
     /// Written beside every result.
@@ -49,7 +51,8 @@ pub struct Options<'a> {
 pub struct Outcome {
     /// Records of finished cells by position in [`Plan::cells`].
     pub records: BTreeMap<usize, Record>,
-    /// Label and error of every cell that failed.
+    /// Label and error of every cell that failed, or whose record could not be written: then it is in `records` all the
+    /// same.
     pub failures: Vec<(String, Error)>,
     /// Whether a stop was asked for before the end.
     pub cancelled: bool,
@@ -73,6 +76,10 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
     check_weights(plan, &store, &present)?;
     let Present { records, missing } = present;
     let writer = store.open(cost::bytes(plan, &missing, jobs.min(threads)))?;
+    for &index in &missing {
+        writer.store().check_targets(plan.cells[index].kind(), &plan.cells[index].key)?;
+    }
+    writer.check_reports(plan.items.iter().map(|item| format!("{}-{}", item.item, plan.profile)))?;
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
 
     let board = Board::new(plan, records, missing);
@@ -89,11 +96,12 @@ pub(crate) fn run_claimed(
     claims: &Claims,
     options: &Options<'_>,
 ) -> Result<Outcome> {
-    let threads = options.threads.unwrap_or_else(cores);
+    let threads = threads(options.threads)?;
+    let jobs = jobs(options.jobs, threads)?;
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
     let board = Board::new(plan, records, missing);
     let shop = Shop { plan, board: &board, writer, claims: Some(claims), options };
-    side_by_side(threads, options.jobs.unwrap_or(threads), |crew| work(&shop, crew))?;
+    side_by_side(threads, jobs, |crew| work(&shop, crew))?;
     Ok(board.into_outcome(options.cancel.is_cancelled()))
 }
 
@@ -172,8 +180,12 @@ fn work(shop: &Shop<'_>, crew: &Crew) {
         let result = catch_unwind(AssertUnwindSafe(|| crew.work(cell)))
             .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
             // Libraries answer a request to stop in several ways, which all mean this.
-            .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
+            .map_err(|error| match options.cancel.is_cancelled() && !error.is_lost_file() {
+                true => Error::Cancelled,
+                false => error,
+            });
         match &result {
+            Ok(Done { unsaved: Some(error), .. }) => options.observer.failed(&watched, error),
             Ok(_) => options.observer.finished(&watched, begin.elapsed().as_secs_f64()),
             Err(error) if error.is_cancelled() => {}
             Err(error) => options.observer.failed(&watched, error),
@@ -182,7 +194,14 @@ fn work(shop: &Shop<'_>, crew: &Crew) {
     }
 }
 
-fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Record> {
+/// A cell that was computed.
+struct Done {
+    record: Record,
+    /// Why its record is not on disk, or something is that should not be.
+    unsaved: Option<Error>,
+}
+
+fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Done> {
     let Shop { plan, board, writer, claims, options } = *shop;
     let mut checkpoint = writer.store().checkpoint_path(&cell.key);
     let mut claimed = None;
@@ -190,7 +209,9 @@ fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Record> {
         let Some(claim) = claims.take(cell.kind(), &cell.key, &cell.label)? else {
             // Somebody else has finished it since this run began.
             let record = writer.store().load(cell.kind(), &cell.key)?;
-            return record.ok_or_else(|| Error::Vanished { folder: writer.store().folder().to_owned() });
+            let record =
+                record.ok_or_else(|| Error::Vanished { folder: writer.store().folder().to_owned() })?;
+            return Ok(Done { record, unsaved: None });
         };
         if cell.kind() == Kind::Network {
             checkpoint = claims.checkpoint(&claim)?;
@@ -204,7 +225,8 @@ fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Record> {
         observer: options.observer,
         watched,
     };
-    let checkpointing = Checkpointing::new(checkpoint, CHECKPOINT_EVERY);
+    let checkpointing =
+        Checkpointing { path: checkpoint, every: CHECKPOINT_EVERY, asked: options.save.clone() };
     let begin = Instant::now();
     let (results, weights) = match &cell.work {
         Work::Network(work) => {
@@ -230,17 +252,19 @@ fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Record> {
     if let Some((claims, claim)) = &claimed {
         claims.finish(claim)?;
     }
-    writer.save(&record, weights.as_ref())?;
-    // After the record, so that no moment is without either.
-    match &claimed {
-        Some((claims, claim)) => claims.release(claim)?,
-        None if weights.is_some() => {
-            checkpointing.remove().map_err(Error::work("removing the checkpoint"))?;
-        }
-        None => {}
+    let saved = writer.save(&record, weights.as_ref());
+    if weights.is_none() && claimed.is_none() {
+        return Ok(Done { record, unsaved: saved.err() });
     }
-    tracing::info!(cell = cell.label, key = %cell.key, "record written");
-    Ok(record)
+    // Without its files a network is no use to the cells that need it, and its checkpoint is kept; nor is any cell on a cluster,
+    // where nobody sees the number.
+    saved?;
+    // After the record, so that no moment is without either.
+    let removed = match &claimed {
+        Some((claims, claim)) => claims.release(claim),
+        None => checkpointing.remove().map_err(Error::work("removing the checkpoint")),
+    };
+    Ok(Done { record, unsaved: removed.err() })
 }
 
 /// The networks that `cell` needs, with their weights.
@@ -341,7 +365,8 @@ impl<'a> Board<'a> {
             .waiting
             .iter()
             .filter_map(|&index| {
-                let need = self.plan.cells[index].needs.iter().find(|n| state.failures.contains_key(n))?;
+                let failed = |n: &&usize| state.failures.contains_key(n) && !state.records.contains_key(n);
+                let need = self.plan.cells[index].needs.iter().find(failed)?;
                 Some((index, *need))
             })
             .collect();
@@ -352,12 +377,13 @@ impl<'a> Board<'a> {
         }
     }
 
-    fn put(&self, index: usize, result: Result<Record>) {
+    fn put(&self, index: usize, result: Result<Done>) {
         let mut state = self.lock();
         state.running -= 1;
         match result {
-            Ok(record) => {
+            Ok(Done { record, unsaved }) => {
                 state.records.insert(index, record);
+                state.failures.extend(unsaved.map(|error| (index, error)));
                 state.computed += 1;
             }
             Err(error) if error.is_cancelled() => {}

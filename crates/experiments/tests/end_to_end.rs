@@ -16,6 +16,7 @@ use robin_experiments::{
     Environment, Error, Observer, Options, Outcome, Plan, Preview, Profile, Progress, Request, Spec, State,
     Table, Watched, reproduce,
 };
+use robin_training::SaveToken;
 
 /// Table 1's own spec with everything made tiny, the method included.
 fn plan() -> Plan {
@@ -85,6 +86,7 @@ fn run_plan(
         jobs: Some(jobs),
         batch_size,
         cancel,
+        save: SaveToken::new(),
         observer,
         environment: &environment,
     };
@@ -224,6 +226,7 @@ fn damage_is_found(folder: &Path) {
             jobs: Some(1),
             batch_size: 24,
             cancel: &never,
+            save: SaveToken::new(),
             observer: &(),
             environment: &environment,
         };
@@ -280,6 +283,7 @@ fn task(
         jobs: None,
         batch_size: 7,
         cancel: &cancel,
+        save: SaveToken::new(),
         observer,
         environment: &environment,
     };

@@ -8,6 +8,7 @@ use robin_experiments::figure::{Figure, Shape, Side};
 use robin_experiments::plan::Work;
 use robin_experiments::study::{StudyPart, StudyWork, figures, one_class};
 use robin_experiments::{Environment, Options, Outcome, Plan, Profile, Request, Spec, reproduce};
+use robin_training::SaveToken;
 
 /// The item's own spec, `changes` made.
 fn spec(item: &str, changes: &[(&str, &str)]) -> Spec {
@@ -49,6 +50,7 @@ fn run(plan: &Plan, folder: &Path, (threads, batch_size): (usize, usize)) -> Out
         jobs: None,
         batch_size,
         cancel: &CancelToken::new(),
+        save: SaveToken::new(),
         observer: &(),
         environment: &environment,
     };

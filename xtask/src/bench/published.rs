@@ -19,6 +19,7 @@ use super::output::{cpu_seconds, publish};
 use super::pytorch::median;
 use super::subject::{budget, dataset_of};
 use crate::root;
+use crate::terminal::say;
 
 /// A published package and the attack that is timed against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(super) fn compare(arguments: &Arguments, package: Package) -> anyhow::Result
 
     let (n, mut pairs, mut ratios, mut text) = (case.data.len(), Vec::new(), Vec::new(), Vec::new());
     for number in 1..=options.pairs {
-        eprintln!("pair {number} of {}...", options.pairs);
+        say!("pair {number} of {}...", options.pairs);
         let ours = pool.install(|| case.ours(package))?;
         let theirs = case.theirs(package, &options.python, folder.path())?;
         let ratio = seconds(&theirs)? / seconds(&ours)?;

@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{Submitted, slurm};
+use crate::terminal::answer;
 
 /// Of which plan.
 #[derive(Debug, Args)]
@@ -22,11 +23,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(queue) = said.queue else { bail!("nothing was cancelled") };
     let jobs: BTreeSet<String> = queue.into_iter().map(|row| row.job).collect();
     if jobs.is_empty() {
-        println!("plan {} has no job in the queue", folder.id);
+        answer!("plan {} has no job in the queue", folder.id)?;
         return Ok(());
     }
     let jobs: Vec<String> = jobs.into_iter().collect();
     slurm::scancel(&jobs)?;
-    println!("plan {}: jobs {} are told to end", folder.id, jobs.join(", "));
+    answer!("plan {}: jobs {} are told to end", folder.id, jobs.join(", "))?;
     Ok(())
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let environment = environment();
     for item in &plan.items {
         let item = Item::new(&plan, item, &outcome, &environment)?;
-        reproduce::save(&item, plan.profile, &writer)?;
+        reproduce::write_files(&item, plan.profile, &writer)?;
     }
     let missing: Vec<&str> = (plan.cells.iter().enumerate())
         .filter(|(place, _)| !outcome.records.contains_key(place))

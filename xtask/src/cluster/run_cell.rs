@@ -15,12 +15,14 @@ use robin_experiments::cluster::submission::{Facts, Folder};
 use robin_experiments::key::Key;
 use robin_experiments::record::Kind;
 use robin_experiments::{Environment, Options};
+use robin_training::SaveToken;
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::environment;
 use crate::exit::Stopped;
 use crate::progress::Lines;
+use crate::terminal::say;
 
 /// Which cells.
 #[derive(Debug, Args)]
@@ -82,12 +84,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         jobs: None,
         batch_size: facts.batch,
         cancel: &signal.cancel,
+        // Every signal here saves and stops.
+        save: SaveToken::new(),
         observer: &Lines::new(&plan),
         environment: &environment,
     };
-    eprintln!("{owner}: {} cells, ready after {:.2} s", keys.len(), begin.elapsed().as_secs_f64());
+    say!("{owner}: {} cells, ready after {:.2} s", keys.len(), begin.elapsed().as_secs_f64());
     let done = run_cells(&plan, &keys, submission.folder.out(), &owner, &options)?;
-    eprintln!(
+    say!(
         "{} of {} cells have their record, {} computed now, {:.2} s",
         done.there,
         keys.len(),
@@ -180,7 +184,7 @@ fn watch_for_signals() -> anyhow::Result<Signal> {
         for found in signals.forever() {
             let first = number.compare_exchange(0, found, Ordering::SeqCst, Ordering::SeqCst).is_ok();
             if first {
-                eprintln!("signal {found}: saving and stopping...");
+                say!("signal {found}: saving and stopping...");
                 cancel.cancel();
             }
         }

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::terminal::say;
 use anyhow::{Context, bail};
 use robin_experiments::cluster::queue::{self, Row};
 use robin_experiments::cluster::status::Said;
@@ -89,7 +90,7 @@ pub(super) fn look(submissions: &[Submission]) -> anyhow::Result<Said> {
     let queue = match rows(&list) {
         Ok(rows) => Some(rows),
         Err(error) => {
-            eprintln!("Slurm does not answer, so this is from the records alone: {error:#}");
+            say!("Slurm does not answer, so this is from the records alone: {error:#}");
             None
         }
     };

@@ -18,6 +18,7 @@ use robin_report::table::duration;
 use super::resources::Resources;
 use super::{Submitted, slurm};
 use crate::selection::Selection;
+use crate::terminal::{answer, say};
 
 /// A batch system.
 #[derive(Debug, Args)]
@@ -133,8 +134,8 @@ fn submit(
     let seconds = estimates(plan, folder.out(), &live, threads)?;
     if seconds.is_empty() {
         match live.len() {
-            0 => println!("nothing is missing: every cell has its record in {}", folder.out().display()),
-            cells => println!("nothing to submit: what is missing, {cells} cells, is in the queue"),
+            0 => answer!("nothing is missing: every cell has its record in {}", folder.out().display())?,
+            cells => answer!("nothing to submit: what is missing, {cells} cells, is in the queue")?,
         }
         return Ok(());
     }
@@ -150,13 +151,13 @@ fn submit(
         max_tasks: slurm::max_tasks(),
     };
     let draft = Draft::new(folder, &parts)?;
-    describe(&draft, plan.cells.len(), live.len());
+    describe(&draft, plan.cells.len(), live.len())?;
     if dry_run {
-        print(&draft);
+        print(&draft)?;
         return Ok(());
     }
     if folder.out().starts_with("/tmp") {
-        eprintln!("warning: {} is not on a file system that nodes usually share", folder.out().display());
+        say!("warning: {} is not on a file system that nodes usually share", folder.out().display());
     }
     // Before anything is written: a machine without Slurm gets no folder of scripts that nobody runs.
     slurm::answers()?;
@@ -203,21 +204,21 @@ pub(super) fn this_program() -> anyhow::Result<(PathBuf, String)> {
     Ok((own, sha256))
 }
 
-fn describe(draft: &Draft, cells: usize, live: usize) {
+fn describe(draft: &Draft, cells: usize, live: usize) -> anyhow::Result<()> {
     let submission = &draft.submission;
-    println!(
+    answer!(
         "plan {}, submission {}, in {}",
         submission.folder.id,
         submission.number,
         submission.path().display()
-    );
+    )?;
     let to_run: usize = draft.core_hours.iter().map(|(_, cells, _)| cells).sum();
-    println!("{cells} cells: {to_run} to run, {live} in the queue, {} done", cells - to_run - live);
+    answer!("{cells} cells: {to_run} to run, {live} in the queue, {} done", cells - to_run - live)?;
     for (item, cells, hours) in draft.core_hours.iter().filter(|(_, cells, _)| *cells > 0) {
-        println!("  {item}: {cells} cells, about {hours:.2} core-hours");
+        answer!("  {item}: {cells} cells, about {hours:.2} core-hours")?;
     }
     for array in &draft.facts.arrays {
-        println!(
+        answer!(
             "  {}: {} cells in {} tasks, the longest about {}, limit {}{}",
             array.name,
             array.cells,
@@ -228,25 +229,25 @@ fn describe(draft: &Draft, cells: usize, live: usize) {
                 0 => String::new(),
                 _ => format!(", after {}", [&array.needs[..], &array.after[..]].concat().join(", ")),
             }
-        );
+        )?;
     }
-    println!("  {COLLECT}: tables and the report, after all of these");
+    Ok(answer!("  {COLLECT}: tables and the report, after all of these")?)
 }
 
 /// Every script, and the commands that hand them over.
-fn print(draft: &Draft) {
+fn print(draft: &Draft) -> anyhow::Result<()> {
     for (name, text) in draft.files.iter().filter(|(name, _)| name.ends_with(".sbatch")) {
-        println!("\n== {name}\n{text}");
+        answer!("\n== {name}\n{text}")?;
     }
-    println!("== commands");
+    answer!("== commands")?;
     let path = draft.submission.path();
     let job = |name: &String| format!("$({name})");
     for array in &draft.facts.arrays {
         let after: Vec<String> = array.needs.iter().map(job).chain(array.after.iter().cloned()).collect();
-        println!("{}", command(&path, &array.name, &after));
+        answer!("{}", command(&path, &array.name, &after))?;
     }
     let all: Vec<String> = draft.facts.arrays.iter().map(|array| job(&array.name)).collect();
-    println!("{}", command(&path, COLLECT, &all));
+    Ok(answer!("{}", command(&path, COLLECT, &all))?)
 }
 
 /// `$(NAME)` stands for the number that the job NAME gets.
@@ -281,10 +282,10 @@ fn hand_over(draft: &Draft) -> anyhow::Result<()> {
             )
         })?;
         submission.handed_over(name, &job)?;
-        println!("{job}: {name}");
+        answer!("{job}: {name}")?;
         jobs.insert(name, job.clone());
         all.push(job);
     }
-    println!("`cargo xtask status --out {}` says how far it is", submission.folder.out().display());
+    answer!("`cargo xtask status --out {}` says how far it is", submission.folder.out().display())?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use robin_data::{Choice, Split};
 use robin_experiments::foreign::{How, ImagesRequest, Normalize, SubjectRequest, Told};
 
 use crate::device::DeviceArguments;
+use crate::terminal::{answer, say};
 
 /// Which classifier. Nothing is flattened into it: clap finds an optional group by its own arguments only.
 #[derive(Debug, Args)]
@@ -116,16 +117,16 @@ impl ImagesArguments {
 /// One line for what begins and for what was warned of; progress is for the impatient.
 fn tell(told: &Told<'_>) {
     match told {
-        Told::Begins(what) => eprintln!("{what}"),
+        Told::Begins(what) => say!("{what}"),
         Told::Progress(progress) => {
-            eprintln!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
+            say!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
         }
-        Told::Warning(what) => eprintln!("WARNING: {what}"),
+        Told::Warning(what) => say!("WARNING: {what}"),
     }
 }
 
 /// Prints `value` as JSON.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value).context("cannot write the result as JSON")?);
+    answer!("{}", serde_json::to_string_pretty(value).context("cannot write the result as JSON")?)?;
     Ok(())
 }

@@ -18,8 +18,9 @@ use std::time::Duration;
 use robin_training::Checkpointing;
 
 use crate::key::Key;
+use crate::out::write_shared;
 use crate::record::Kind;
-use crate::store::{Store, write_atomically};
+use crate::store::Store;
 use crate::{Error, Result};
 
 /// Claims below the result folder.
@@ -206,7 +207,7 @@ impl Claims {
     /// [`Error::Io`] naming the file.
     pub(crate) fn note_failure(&self, key: &Key, reason: &str) -> Result<()> {
         lock(&self.held).remove(key);
-        write_atomically(&self.failure(key), format!("{reason} ({})\n", self.owner).as_bytes())
+        write_shared(&self.failure(key), format!("{reason} ({})\n", self.owner).as_bytes())
     }
 
     fn path(&self, key: &Key, number: u32) -> PathBuf {
@@ -262,7 +263,7 @@ fn split(name: &str) -> Option<(Key, &str)> {
 
 fn copy(from: &Path, to: &Path) -> Result<bool> {
     match fs::read(from) {
-        Ok(bytes) => write_atomically(to, &bytes).map(|()| true),
+        Ok(bytes) => write_shared(to, &bytes).map(|()| true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::io(from, "read the checkpoint")(error)),
     }

@@ -10,8 +10,9 @@ use super::script::{JobHead, array, once};
 use super::settings::Cluster;
 use super::submission::{Asked, COLLECT, FORMAT, Facts, Folder, Handed, Program, Submission, text};
 use crate::key::Key;
+use crate::out::write_shared;
 use crate::record::Kind;
-use crate::store::{Store, write_atomically};
+use crate::store::Store;
 use crate::{Error, Plan, Result, cost};
 
 /// A submission before it is written: its files, and what is in them.
@@ -103,14 +104,14 @@ impl Draft {
     pub fn write(&self) -> Result<()> {
         let (plan, path) = (self.submission.folder.path(), self.submission.path());
         fs::create_dir_all(&plan).map_err(Error::io(&plan, "create the plan's folder"))?;
-        write_atomically(&plan.join("plan.json"), text(&self.asked, "the request")?.as_bytes())?;
+        write_shared(&plan.join("plan.json"), text(&self.asked, "the request")?.as_bytes())?;
         fs::create_dir(&path).map_err(Error::io(&path, "create the submission's folder"))?;
         let logs = path.join("logs");
         fs::create_dir(&logs).map_err(Error::io(&logs, "create the folder"))?;
         for (name, text) in &self.files {
-            write_atomically(&path.join(name), text.as_bytes())?;
+            write_shared(&path.join(name), text.as_bytes())?;
         }
-        write_atomically(&path.join("submission.json"), text(&self.facts, "the submission")?.as_bytes())
+        write_shared(&path.join("submission.json"), text(&self.facts, "the submission")?.as_bytes())
     }
 }
 

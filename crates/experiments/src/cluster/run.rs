@@ -6,13 +6,13 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::claim::Claims;
-use crate::environment::cores;
 use crate::key::Key;
 use crate::observer::Watched;
 use crate::plan::Plan;
 use crate::record::Kind;
 use crate::schedule::{Options, run_claimed};
 use crate::store::Store;
+use crate::threads::{jobs, threads};
 use crate::{Error, Observer, Progress, Result, cost};
 
 /// How often a task looks whether its cells are still its own.
@@ -77,10 +77,10 @@ pub fn run_cells(
             failures.push((place, Error::NoRecord { label: plan.cells[need].label.clone() }));
         }
     }
-    let threads = options.threads.unwrap_or_else(cores);
-    let writer = store.clone().open_shared(cost::bytes(plan, &missing, options.jobs.unwrap_or(threads)))?;
+    let jobs = jobs(options.jobs, threads(options.threads)?)?;
+    let writer = store.clone().open_shared(cost::bytes(plan, &missing, jobs))?;
     let noting = Noting { inner: options.observer, plan, claims: &claims };
-    let options = Options { observer: &noting, ..*options };
+    let options = Options { observer: &noting, save: options.save.clone(), ..*options };
     let outcome = watched(&claims, &options, || {
         run_claimed(plan, (records, missing.clone()), &writer, &claims, &options)
     })?;

@@ -73,7 +73,7 @@ pub(crate) fn check_normalize(Normalize { mean, std }: &Normalize, channels: usi
 }
 
 /// `NUMERICS` of the named crates, in this order: the order is part of a key's text.
-pub(super) fn numerics(crates: &[&'static str]) -> Value {
+pub(crate) fn numerics(crates: &[&'static str]) -> Value {
     let number = |name: &str| match name {
         "core" => robin_core::NUMERICS,
         "kernels" => robin_kernels::NUMERICS,

@@ -4,6 +4,7 @@ use robin_experiments::{ClaimVerdict, Profile, Verdict, item};
 use serde_json::json;
 
 use super::html;
+use crate::bundle::Bundle;
 use crate::chart::tests::{figure, histogram_panel, line_panel, ordered_panel, regions_panel};
 use crate::error::Error;
 use robin_experiments::Item;
@@ -187,10 +188,11 @@ fn what_cannot_be_linked_is_refused() {
 
 #[test]
 fn the_folder_has_every_table_and_figure_as_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let page = crate::bundle::write(&report(), folder.path()).unwrap();
+    let results = tempfile::tempdir().unwrap();
+    let folder = results.path().join("report");
+    let page = Bundle::open(results.path()).unwrap().write(&report()).unwrap();
     assert_eq!(std::fs::read_to_string(page).unwrap(), html(&report()).unwrap());
-    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let text = |name: &str| String::from_utf8(read(name)).unwrap();
     assert!(text("tables/table-1.md").contains("0.900 (0.959)"));
     assert!(text("tables/table-1.csv").starts_with("item,profile,comparable,"));
@@ -200,4 +202,51 @@ fn the_folder_has_every_table_and_figure_as_files() {
     assert_eq!(json["items"][0]["table"]["cells"][1]["accuracy"], json!(0.9));
     let claims: Vec<ClaimVerdict> = serde_json::from_slice(&read("claims.json")).unwrap();
     assert_eq!(claims, report().claims);
+}
+
+#[test]
+fn nothing_of_an_older_report_is_left_and_nothing_elses_is_touched() {
+    let results = tempfile::tempdir().unwrap();
+    let folder = results.path().join("report");
+    let write = |report: &Report| Bundle::open(results.path()).unwrap().write(report).unwrap();
+    write(&report());
+    std::fs::write(folder.join("tables/mine.md"), "mine").unwrap();
+    std::fs::write(results.path().join("up.md"), "mine").unwrap();
+    let mut other = report();
+    other.items[0].name = "table-2".to_owned();
+    write(&other);
+    for (file, there) in [
+        ("tables/table-1.md", false),
+        ("tables/table-1.csv", false),
+        ("tables/table-2.md", true),
+        ("figures/figure-5.svg", true),
+        ("tables/mine.md", true),
+    ] {
+        assert_eq!(folder.join(file).exists(), there, "{file}");
+    }
+    // A report from elsewhere may name anything.
+    std::fs::write(folder.join("report.json"), json!({ "items": [{ "name": "../../up" }] }).to_string())
+        .unwrap();
+    write(&other);
+    assert!(results.path().join("up.md").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_leads_a_report_elsewhere() {
+    let (results, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = results.path().join("report");
+    let link = |to: &std::path::Path, at: &std::path::Path| std::os::unix::fs::symlink(to, at).unwrap();
+    link(outside.path(), &folder);
+    assert!(Bundle::open(results.path()).unwrap_err().to_string().contains("report: is a link"));
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    link(outside.path(), &folder.join("tables"));
+    assert!(Bundle::open(results.path()).unwrap_err().to_string().contains("tables: is a link"));
+    std::fs::remove_file(folder.join("tables")).unwrap();
+    let page = outside.path().join("page");
+    std::fs::write(&page, "mine").unwrap();
+    link(&page, &folder.join("report.html"));
+    Bundle::open(results.path()).unwrap().write(&report()).unwrap();
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), "mine");
 }

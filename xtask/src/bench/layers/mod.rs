@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub(super) use cases::{Sizes, layer_cases};
 
 use super::options::Output;
-use super::output::publish;
+use super::output::{prepare, publish};
 use super::subject::dataset_of;
 use direction::{DIRECTIONS, time_direction};
 
@@ -36,6 +36,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    prepare(&arguments.output)?;
     let (batch, threads) = (arguments.batch, threads(arguments.threads)?);
     ensure!(batch > 0, "--batch is {batch}, it must be at least 1");
     let all = || MODELS.iter().map(|entry| entry.name.to_owned()).collect();
