@@ -64,11 +64,12 @@ pub struct Outcome {
 pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(Outcome, Writer)> {
     let threads = options.threads.unwrap_or_else(cores);
     let jobs = options.jobs.unwrap_or(threads);
-    for (option, value) in [("--threads", threads), ("--jobs", jobs), ("--batch", options.batch_size)] {
+    for (option, value) in [("--threads", threads), ("--jobs", jobs)] {
         if value == 0 {
             return Err(Error::Zero { option });
         }
     }
+    Error::check_count("--batch", options.batch_size, robin_evaluation::MOST_BATCH)?;
     let store = Store::new(folder);
     let present = present(plan, &store)?;
     check_weights(plan, &store, &present)?;

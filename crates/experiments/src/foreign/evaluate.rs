@@ -70,9 +70,7 @@ pub struct EvaluateReport {
 /// is written whole, after every run and every test.
 pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateReport> {
     let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
-    if *restarts == 0 {
-        return Err(Error::Zero { option: "--restarts" });
-    }
+    Error::check_count("--restarts", *restarts as usize, robin_attacks::MOST_RUNS)?;
     let (data, images) = request.images.load()?;
     let subject = Subject::load(
         &request.subject,
