@@ -7,8 +7,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 over the canonical JSON of a cell's settings, 64 hexadecimal digits.
+///
+/// Nothing else is one: a key is the name of a file, and may come out of a file that anybody has written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "String", try_from = "String")]
 pub struct Key(String);
 
 impl Key {
@@ -20,6 +22,25 @@ impl Key {
     /// The 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        if digits && text.len() == 64 {
+            Ok(Self(text))
+        } else {
+            Err(format!("{text:?} is no key: 64 hexadecimal digits"))
+        }
+    }
+}
+
+impl From<Key> for String {
+    fn from(Key(digits): Key) -> Self {
+        digits
     }
 }
 
@@ -66,6 +87,17 @@ mod tests {
             json!({"a": 1, "b": {"c": [1, 2], "d": null}, "e": null}),
         ] {
             assert_ne!(key, Key::of(&other), "{other}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_hash_is_a_key() {
+        let key = Key::of(&json!({}));
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(text, format!("\"{key}\""));
+        assert_eq!(serde_json::from_str::<Key>(&text).unwrap(), key);
+        for wrong in ["", "..", "../../secret", &key.as_str()[1..], &key.as_str().to_uppercase()] {
+            assert!(serde_json::from_value::<Key>(wrong.into()).is_err(), "{wrong}");
         }
     }
 
