@@ -137,7 +137,7 @@ pub fn judge(items: &[Item]) -> Result<Vec<ClaimVerdict>> {
     judge_with(CLAIMS, items)
 }
 
-fn judge_with(text: &str, items: &[Item]) -> Result<Vec<ClaimVerdict>> {
+pub(crate) fn judge_with(text: &str, items: &[Item]) -> Result<Vec<ClaimVerdict>> {
     let written: Written = toml::from_str(text)
         .map_err(|source| Error::Spec { item: "claims".to_owned(), source: Box::new(source) })?;
     Ok(written.claims.iter().map(|claim| claim.judge(items)).collect())
