@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::objectives::{CrossEntropy, Dlr, Margin, TargetedDlr, TargetedMargin};
 
+/// Most targets of a loss: the classes of ImageNet.
+const MOST_TARGETS: usize = 1_000;
+
 /// Which function of the scores an attack raises. Written as `ce`, `margin`, `dlr`, and with a number of
 /// target classes `margin-t:9`, `dlr-t:9`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -133,7 +136,11 @@ impl FromStr for Loss {
                 _ => Err(unknown()),
             };
         };
-        let targets = targets.parse().ok().filter(|&targets| targets > 0).ok_or_else(unknown)?;
+        let targets = targets
+            .parse()
+            .ok()
+            .filter(|targets| (1..=MOST_TARGETS).contains(targets))
+            .ok_or_else(unknown)?;
         match name {
             "margin-t" => Ok(Loss::MarginT(targets)),
             "dlr-t" => Ok(Loss::DlrT(targets)),
@@ -168,7 +175,7 @@ mod tests {
             assert_eq!(text, format!("\"{loss}\""));
             assert_eq!(serde_json::from_str::<Loss>(&text).unwrap(), loss);
         }
-        for wrong in ["cw", "dlr-t", "margin-t:0", "margin-t:-1", "ce:9"] {
+        for wrong in ["cw", "dlr-t", "margin-t:0", "margin-t:-1", "margin-t:1001", "ce:9"] {
             let message = wrong.parse::<Loss>().unwrap_err().to_string();
             assert!(message.contains(wrong) && message.contains("ce, margin, dlr, margin-t:T"), "{message}");
         }

@@ -86,11 +86,12 @@ impl Dataset {
         pixels: Vec<u8>,
         labels: Vec<u8>,
     ) -> Result<Self> {
-        let length = shape.iter().product::<usize>();
-        if pixels.len() != labels.len() * length {
+        // Anybody's sizes: a product that wraps would fit what it should not.
+        let length = shape.iter().try_fold(1_usize, |length, &side| length.checked_mul(side));
+        if length.and_then(|length| length.checked_mul(labels.len())) != Some(pixels.len()) {
             return Err(Error::Counts {
                 first: "pixels".to_owned(),
-                first_count: pixels.len() / length.max(1),
+                first_count: pixels.len() / length.unwrap_or(usize::MAX).max(1),
                 second: "labels".to_owned(),
                 second_count: labels.len(),
             });

@@ -177,11 +177,8 @@ pub enum Error {
         /// How many there are.
         classes: usize,
     },
-    /// Reflected padding that is wider than the image.
-    #[error(
-        "crop_padding {padding} cannot be reflected in images of {height} x {width}: allowed is 0 to {}",
-        height.min(width).saturating_sub(1)
-    )]
+    /// Padding that is wider than the image.
+    #[error("crop_padding {padding} does not suit images of {height} x {width}: allowed is 0 to {most}")]
     Padding {
         /// Pixels on each side.
         padding: usize,
@@ -189,6 +186,8 @@ pub enum Error {
         height: usize,
         /// Of the images.
         width: usize,
+        /// The widest that suits them.
+        most: usize,
     },
     /// A label map that does not suit the data set.
     #[error("label map: {field} is {value}, allowed is {allowed}")]

@@ -21,6 +21,8 @@ pub mod embedded;
 pub mod error;
 pub mod fetch;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzz;
 mod gzip;
 mod idx;
 pub mod inspect;

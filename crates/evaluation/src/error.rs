@@ -45,9 +45,12 @@ pub enum Error {
         /// Of each attack.
         norms: Vec<robin_core::Norm>,
     },
-    /// A batch of no examples.
-    #[error("batch_size is 0, allowed is >= 1")]
-    BatchSize,
+    /// A batch of no examples, or of more than fit.
+    #[error("batch_size is {asked}, allowed is 1 to {}", crate::MOST_BATCH)]
+    BatchSize {
+        /// What was asked for.
+        asked: usize,
+    },
     /// Text that is no ledger, or a ledger that JSON cannot hold.
     #[error("cannot read or write {what} as JSON")]
     Json {

@@ -35,7 +35,7 @@ pub use distances::{Distances, distances};
 pub use error::{Error, Result};
 pub use ledger::{Ledger, Means, Order, Run, Summary, Which};
 pub use one_class::{OneClassAccuracy, OneClassStrategy};
-pub use options::{Observer, Options, Progress};
+pub use options::{MOST_BATCH, Observer, Options, Progress};
 pub use outcome::{CostTotals, Outcome, Robust};
 pub use robust::robust;
 pub use statistics::{

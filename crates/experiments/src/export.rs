@@ -8,7 +8,7 @@ use robin_core::ExampleId;
 use robin_data::{Dataset, LabelMap};
 use robin_nn::{Graph, Parameters};
 use safetensors::Dtype;
-use safetensors::tensor::{SafeTensors, TensorView, serialize};
+use safetensors::tensor::{TensorView, serialize};
 
 use crate::{Device, Error, Result};
 
@@ -30,7 +30,7 @@ pub fn load(
         allowed: error.to_string(),
     };
     let entry = robin_models::find(model).map_err(refuse)?;
-    let found = SafeTensors::deserialize(bytes).map_err(Error::work("reading the weights"))?;
+    let found = robin_files::tensors::open(bytes).map_err(Error::work("reading the weights"))?;
     // Both ends of the network tell its sizes; what lies between is checked below.
     let plain = robin_models::build(model, None, [3, height, width], 10).map_err(refuse)?;
     let tensors = plain.tensors();
@@ -174,7 +174,7 @@ mod tests {
         let data = Dataset::load(DatasetName::Mnist, Split::Test, &Source::Embedded).unwrap();
         let device: Device = "cpu".parse().unwrap();
         let file = logits(&graph, &parameters, &data, 3, device).unwrap();
-        let tensors = SafeTensors::deserialize(&file).unwrap();
+        let tensors = robin_files::tensors::open(&file).unwrap();
         assert_eq!(tensors.tensor("images").unwrap().shape(), [3, 1, 28, 28]);
         assert_eq!(tensors.tensor("logits").unwrap().shape(), [3, 10]);
         let first =

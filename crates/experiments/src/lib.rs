@@ -19,6 +19,8 @@ pub mod error;
 pub mod export;
 pub mod figure;
 pub mod foreign;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gallery;
 pub mod item;
 pub mod key;

@@ -125,7 +125,7 @@ impl Store {
         let entries = fs::read_dir(self.folder.join(kind.folder())).into_iter().flatten();
         let key = |entry: std::io::Result<fs::DirEntry>| {
             let name = entry.ok()?.file_name();
-            Some(Key::read(name.to_str()?.strip_suffix(".json").filter(|stem| stem.len() == 64)?))
+            Key::parse(name.to_str()?.strip_suffix(".json")?)
         };
         entries.filter_map(key).collect()
     }

@@ -271,10 +271,13 @@ impl Arguments {
 
     /// The least time between two checkpoints.
     pub(super) fn checkpoint_every(&self) -> Result<Duration, Error> {
-        Duration::try_from_secs_f64(self.checkpoint_every).map_err(|_| Error::Option {
+        // A year.
+        const LONGEST: f64 = 366.0 * 86_400.0;
+        let legal = Some(self.checkpoint_every).filter(|seconds| (0.0..=LONGEST).contains(seconds));
+        legal.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| Error::Option {
             option: "--checkpoint-every",
             value: self.checkpoint_every.to_string(),
-            allowed: "a number of seconds >= 0".to_owned(),
+            allowed: format!("a number of seconds from 0 to {LONGEST}"),
         })
     }
 }

@@ -127,13 +127,20 @@ fn display_name(path: &Path) -> String {
     format!("own:{last}")
 }
 
+/// Bytes of the largest file of images: those of ImageNet at 64 x 64 fit.
+const LARGEST: u64 = 1 << 34;
+
 fn contents(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io("read", path))
+    robin_files::read(path, LARGEST).map_err(Error::io("read", path))
 }
 
 /// `classes`, else one more than the largest of `labels`.
 fn count_classes(labels: &[u8], classes: Option<usize>) -> usize {
     classes.unwrap_or_else(|| labels.iter().max().map_or(0, |&label| usize::from(label) + 1))
+}
+
+pub(crate) fn fuzz_tensors(bytes: &[u8]) {
+    let _ = tensors::read("f", bytes, None);
 }
 
 #[cfg(test)]

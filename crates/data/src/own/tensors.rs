@@ -1,7 +1,7 @@
 //! Images and labels in a safetensors file.
 
 use safetensors::tensor::{Metadata, TensorInfo};
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::{Dtype, SafeTensorError};
 
 use super::{Images, count_classes};
 use crate::{Error, Result};
@@ -18,7 +18,7 @@ const BYTE: usize = 256;
 /// [`Error::Format`] with the offset: of the header (8) for a tensor that is missing, of another type or shape, of
 /// the label for one that is no class. [`Error::Counts`] if the numbers of images and labels differ.
 pub(super) fn read(file: &str, bytes: &[u8], classes: Option<usize>) -> Result<Images> {
-    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| {
+    let (header, metadata) = robin_files::tensors::header(bytes).map_err(|error| {
         let offset = match error {
             SafeTensorError::HeaderTooSmall
             | SafeTensorError::InvalidHeaderLength

@@ -48,9 +48,7 @@ pub struct CoherenceReport {
 /// bins; otherwise as [`super::attack()`].
 pub fn coherence(request: &CoherenceRequest, how: &How<'_>) -> Result<CoherenceReport> {
     let CoherenceRequest { subject, images, bins, seed } = request;
-    if *bins == 0 {
-        return Err(Error::Zero { option: "--bins" });
-    }
+    Error::check_count("--bins", *bins, robin_coherence::MOST_BINS)?;
     let compared = subject.aggregate.and_then(Compared::of).ok_or_else(|| Error::Unfit {
         option: "--aggregate",
         given: subject.aggregate.map_or("(nothing)".to_owned(), |aggregate| aggregate.to_string()),

@@ -86,9 +86,7 @@ pub fn evaluate_and(
     done: &mut (dyn FnMut(EvaluateReport) + Send),
 ) -> Result<()> {
     let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
-    if *restarts == 0 {
-        return Err(Error::Zero { option: "--restarts" });
-    }
+    Error::check_count("--restarts", *restarts as usize, robin_attacks::MOST_RUNS)?;
     let (data, images) = request.images.load()?;
     let subject = Subject::load(
         &request.subject,

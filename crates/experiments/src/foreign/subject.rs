@@ -42,6 +42,9 @@ pub enum Normalize {
     Numbers(Vec<f32>),
 }
 
+/// Bytes of the largest file of weights or images that is read.
+pub(super) const MOST_BYTES: u64 = 1 << 33;
+
 /// What the field uses for CIFAR-10, and what networks trained here have.
 const CIFAR10: ([f32; 3], [f32; 3]) = ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
 
@@ -234,7 +237,7 @@ impl Networks {
             device: device.to_string(),
         };
         for path in weights {
-            let bytes = std::fs::read(path).map_err(Error::io(path, "read the weights"))?;
+            let bytes = robin_files::read(path, MOST_BYTES).map_err(Error::io(path, "read the weights"))?;
             let file = path.display().to_string();
             let sizes = Sizes::of(model, shape, &bytes, &file)?;
             let width = match width {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use robin_evaluation::{Verification, Witnesses};
 
+use super::subject::MOST_BYTES;
 use super::{How, ImagesRequest, Subject, SubjectRequest};
 use crate::{Error, Result};
 
@@ -17,7 +18,7 @@ pub fn verify(
     images: &ImagesRequest,
     how: &How<'_>,
 ) -> Result<Verification> {
-    let bytes = std::fs::read(file).map_err(Error::io(file, "read the witnesses"))?;
+    let bytes = robin_files::read(file, MOST_BYTES).map_err(Error::io(file, "read the witnesses"))?;
     let witnesses = Witnesses::from_safetensors(&bytes, &file.display().to_string())
         .map_err(Error::work("reading the witnesses"))?;
     let (data, _) = images.load()?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::request::{MethodName, Overrides, RecipeName, Request};
 use super::{Arm, TrainingRun};
 use crate::plan::{
-    NetworkIdentity, NetworkWork, Part, check_normalize, class_count, network_settings, parts,
+    MOST_ORDERS, NetworkIdentity, NetworkWork, Part, check_normalize, class_count, network_settings, parts,
 };
 use crate::spec::{Recipe, Row, Spec};
 use crate::training_run::TrainedKind;
@@ -95,10 +95,13 @@ fn arms(request: &Request, classes: usize) -> Result<Vec<Part>> {
         TrainedKind::Classifier { kind, members } => {
             parts(kind, members, false, classes).map_err(|reason| refuse(format!("another: {reason}")))?
         }
-        TrainedKind::Merged { count, order } if (2..=classes).contains(&count) => {
+        TrainedKind::Merged { count, order } if (2..=classes).contains(&count) && order < MOST_ORDERS => {
             vec![class_count(count, order, class_order(classes, Seed::new(request.seed), order as u64))]
         }
-        TrainedKind::Merged { .. } => return Err(refuse(format!("other:2 to other:{classes}"))),
+        TrainedKind::Merged { .. } => {
+            let allowed = format!("other:2 to other:{classes}, with an order of 0 to {}", MOST_ORDERS - 1);
+            return Err(refuse(allowed));
+        }
     };
     let Some(arms) = &request.arms else { return Ok(all) };
     if request.classifier != TrainedKind::ONE_VS_ALL {
@@ -156,7 +159,16 @@ impl Settings<'_> {
                     robin_models::Error::Width { width, step, .. } => option(
                         "--width",
                         &width,
-                        format!("positive multiples of {step} for {}", request.model),
+                        format!(
+                            "positive multiples of {step} for {}, at most {}",
+                            request.model,
+                            robin_models::MOST_WIDTH
+                        ),
+                    ),
+                    robin_models::Error::Size { width, values, .. } => option(
+                        "--width",
+                        &width,
+                        format!("at most {} parameters; this makes {values}", robin_models::MOST_VALUES),
                     ),
                     other => {
                         let given = format!("{} for images of {:?}", request.model, data.shape());

@@ -236,7 +236,7 @@ fn networks_of_every_aggregate_can_be_trained() {
         Err(error) => error.to_string(),
     };
     assert!(refused("other:11").contains("allowed is other:2 to other:10"));
-    assert!(refused("ensemble:1").contains("members of 2 or more"));
+    assert!(refused("ensemble:1").contains("2 to 1000 members, not 1"));
     assert!(refused("one-versus-all").contains("hierarchical:animals-objects"));
 }
 
