@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let file = weights.display().to_string();
     let bytes = std::fs::read(weights).with_context(|| format!("cannot read {file}"))?;
     let (graph, parameters) = export::load(model, &bytes, [height, width], &file)?;
-    export::write(out, &export::state_dict(&parameters)?)?;
+    export::write(out, &export::with_role_of(&bytes, model, &file, &export::state_dict(&parameters)?)?)?;
     println!("{}: {model}, {} outputs, images {:?}", out.display(), graph.num_outputs(), graph.input_shape());
     if let (Some(path), Some(data)) = (&arguments.logits, &data) {
         export::write(

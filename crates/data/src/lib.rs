@@ -1,7 +1,8 @@
 //! MNIST, CIFAR-10 and the user's own images: reading, fetching with checksums, label maps, seeded batches,
 //! augmentation.
 //!
-//! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches),
+//! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches), [`balance`] (whether a
+//! part stands for the whole),
 //! [`canonical`] (what the published files are), [`own`] (other files), [`fetch`](mod@fetch) (how they get here).
 //!
 //! A data folder holds the full sets: MNIST as `mnist/train-images-idx3-ubyte` and its three companions
@@ -13,6 +14,7 @@
 
 mod aside;
 pub mod augment;
+pub mod balance;
 pub mod canonical;
 mod cifar;
 pub mod dataset;
@@ -29,6 +31,7 @@ pub mod own;
 pub mod sampling;
 
 pub use augment::{Augmentation, Flip, Padding};
+pub use balance::{Skew, skew};
 pub use dataset::{Dataset, Source};
 pub use error::{Error, Result, SourceFailure};
 pub use fetch::{FetchObserver, fetch};

@@ -9,8 +9,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::key::{Key, sha256};
+use crate::key::Key;
 use crate::record::{Kind, Record};
+use crate::role::{Epoch, weights_sha256, with_role};
 use crate::{Error, Result};
 
 /// Read access to a result folder, which need not exist.
@@ -19,7 +20,7 @@ pub struct Store {
     folder: PathBuf,
 }
 
-/// A trained network's weights, as the bytes of safetensors files.
+/// A trained network's weights, as the bytes of safetensors files without a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
     /// What the network's evaluations load.
@@ -87,7 +88,7 @@ impl Store {
         }
     }
 
-    /// The weights of the network `key`, whose record says that their SHA-256 is `expected`.
+    /// The weights of the network `key`, whose record says that their SHA-256 without their role is `expected`.
     ///
     /// # Errors
     /// [`Error::Damaged`] if they are missing or differ.
@@ -106,7 +107,7 @@ impl Store {
             }
             Err(source) => return Err(Error::Io { path, action: "read", source }),
         };
-        let found = sha256(&bytes);
+        let found = weights_sha256(&bytes);
         if found != expected {
             return Err(Error::Damaged {
                 path: self.record_path(Kind::Network, key),
@@ -171,7 +172,8 @@ impl Writer {
         &self.store
     }
 
-    /// Writes a record. With `weights` they are written first, so that a record never stands without them.
+    /// Writes a record. With `weights` they are written first, so that a record never stands without them, and each with the
+    /// role that the record gives it.
     ///
     /// # Errors
     /// [`Error::Damaged`] if a record is already there: nothing is overwritten. [`Error::Io`] otherwise.
@@ -186,10 +188,13 @@ impl Writer {
             });
         }
         if let Some(Weights { chosen, last }) = weights {
+            let chosen_epoch = if last.is_some() { Epoch::Best } else { Epoch::Last };
             if let Some(last) = last {
-                write_atomically(&self.store.last_weights_path(&record.key), last)?;
+                let last = with_role(last, &record.settings, Epoch::Last)?;
+                write_atomically(&self.store.last_weights_path(&record.key), &last)?;
             }
-            write_atomically(&self.store.weights_path(&record.key), chosen)?;
+            let chosen = with_role(chosen, &record.settings, chosen_epoch)?;
+            write_atomically(&self.store.weights_path(&record.key), &chosen)?;
         }
         write_atomically(&path, record.to_text().as_bytes())
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::subject::Description;
 use super::target::Hits;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
-use crate::{Error, Result};
+use crate::{Error, Result, doubts};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -127,12 +127,8 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
     let budgets: Vec<Budget> =
         request.epsilons.iter().map(|&epsilon| Budget { norm: request.norm, epsilon }).collect();
     let (data, images) = request.images.load()?;
-    let subject = Subject::load(
-        &request.subject,
-        data.shape(),
-        data.num_classes(),
-        request.images.dataset.published(),
-    )?;
+    let subject = Subject::load(&request.subject, &data, &images, how)?;
+    doubt(&budgets, &data, how);
     let prepare = |&budget: &Budget| request.means.prepare(budget, subject.aggregate, data.num_classes());
     let attacks = budgets.iter().map(prepare).collect::<Result<Vec<_>>>()?;
     let gradient = prove(&subject, &data, request.bad_gradients, request.seed, how)?;
@@ -209,6 +205,12 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
         });
     }
     Ok(reports)
+}
+
+/// Says which budgets reach from any image to any other.
+pub(super) fn doubt(budgets: &[Budget], data: &Dataset, how: &How<'_>) {
+    let doubts = budgets.iter().filter_map(|&budget| doubts::budget(budget, data.shape()));
+    doubts.for_each(|doubt| (how.tell)(&Told::Warning(&doubt)));
 }
 
 /// The checks before any attack.

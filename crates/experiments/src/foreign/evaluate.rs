@@ -12,12 +12,12 @@ use robin_evaluation::{Ledger, Options, Order, Summary, Which, Witnesses};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::attack::prove;
+use super::attack::{doubt, prove};
 use super::means::{Prepared, StrategyChoice};
 use super::subject::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
 use crate::store::{lock, write_atomically};
-use crate::{Error, Result};
+use crate::{Error, Result, doubts};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -74,15 +74,12 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
         return Err(Error::Zero { option: "--restarts" });
     }
     let (data, images) = request.images.load()?;
-    let subject = Subject::load(
-        &request.subject,
-        data.shape(),
-        data.num_classes(),
-        request.images.dataset.published(),
-    )?;
+    let subject = Subject::load(&request.subject, &data, &images, how)?;
+    doubt(&[*budget], &data, how);
+    doubt_battery(request.scope, &data, &images, how)?;
     let planned = planned(request, &subject, data.num_classes())?;
     let mut settings = json!({
-        "classifier": &subject.description,
+        "classifier": subject.description.identity()?,
         "data": &images,
         "budget": budget,
         "steps": steps,
@@ -115,6 +112,16 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
         serde_json::to_string_pretty(&report).map_err(|source| Error::Json { what: "the report", source })?;
     write_atomically(&request.out.join("report.json"), text.as_bytes())?;
     Ok(report)
+}
+
+/// The battery's images are the first ones of those that are evaluated, which may be sorted.
+fn doubt_battery(scope: Scope, data: &Dataset, images: &Images, how: &How<'_>) -> Result<()> {
+    if scope == Scope::Subset {
+        let few = data.take(data.len().min(battery::SUBSET)).map_err(Error::work("preparing the battery"))?;
+        let doubt = doubts::part(&few, data, "images of the battery", images.published);
+        doubt.iter().for_each(|doubt| (how.tell)(&Told::Warning(doubt)));
+    }
+    Ok(())
 }
 
 /// The attacks of an evaluation: what the paper has, and what it should have feared.
