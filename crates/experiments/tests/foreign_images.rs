@@ -113,14 +113,13 @@ fn the_numbers_of_a_normalisation_are_told_recorded_and_doubted() {
     for part in ["mean 0, std 1", "of 100 images", "MNIST's own", "100", "--normalize 0.1307,0.3081"] {
         assert!(warning.contains(part), "{warning}");
     }
-    let json = serde_json::to_value(&wrong).unwrap();
-    assert_eq!(json["classifier"]["normalization"][0]["mean"].to_string(), "[0.0]");
+    let json = serde_json::to_string(&wrong).unwrap();
+    assert!(json.contains(r#""normalization":[{"mean":[0.0],"std":[1.0]}]"#), "{json}");
     let (right, notes, warnings) = run("0.1307,0.3081");
     assert_eq!((right.accuracy, warnings), (1.0, Vec::new()));
     assert!(notes[0].contains("mean 0.1307, std 0.3081"), "{notes:?}");
-    let json = serde_json::to_value(&right).unwrap();
-    assert_eq!(json["classifier"]["normalization"][0]["std"].to_string(), "[0.3081]");
-    assert_eq!(json["classifier"]["normalize"], "0.1307,0.3081");
+    let json = serde_json::to_string(&right).unwrap();
+    assert!(json.contains(r#""normalization":[{"mean":[0.1307],"std":[0.3081]}]"#), "{json}");
 }
 
 #[test]

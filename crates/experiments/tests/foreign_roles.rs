@@ -198,15 +198,13 @@ fn arms_that_are_missing_or_there_twice_are_named() {
             &["arm 4 of one-vs-all is missing", said],
         );
     }
-    for (said, parts) in [
-        (
-            &(|role: &mut Role| role.dataset = "cifar10".to_owned()) as &dyn Fn(&mut Role),
-            ["trained on cifar10", "odd"],
-        ),
+    let cases: [(&dyn Fn(&mut Role), [&str; 2]); 4] = [
+        (&|role| role.dataset = "cifar10".to_owned(), ["trained on cifar10", "odd"]),
         (&|role| role.dataset = "own:digits".to_owned(), ["own:digits", "not of one classifier"]),
         (&|role| role.model = "cnn2".to_owned(), ["--model cnn2-small", "architecture cnn2"]),
         (&|role| role.input = [3, 28, 28], ["[3, 28, 28]", "odd"]),
-    ] {
+    ];
+    for (said, parts) in cases {
         let odd = place.write("odd", LabelMap::OneVsAll { class: 4 }, 7_000, Some(said));
         refusal(&with(4, odd), "one-vs-all", &parts);
     }
