@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Tensor};
-use robin_core::{Batch, ExampleId};
+use robin_core::{Batch, ExampleId, Seed};
 use sha2::{Digest, Sha256};
 
 use crate::canonical::{self, hex};
@@ -197,6 +197,34 @@ impl Dataset {
             return Ok(self.clone());
         }
         Ok(Self { len: limit, sha256: Arc::default(), ..self.clone() })
+    }
+
+    /// `count` examples drawn at random without repeats, in the order of the draw: so the first ones of a sample are one too.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if `count` is 0 or more than there are.
+    pub fn sample(&self, count: usize, seed: Seed) -> Result<Self> {
+        if count == 0 || count > self.len {
+            return Err(Error::Limit { asked: count, available: self.len });
+        }
+        let order = seed.root_stream().permutation(self.len);
+        let (length, drawn) = (self.image_length(), &order[..count]);
+        let image = |&at: &u32| &self.pixels[at as usize * length..][..length];
+        let pixels: Vec<u8> = drawn.iter().flat_map(image).copied().collect();
+        let labels = drawn.iter().map(|&at| self.labels[at as usize]).collect();
+        Self::new(&self.name, self.classes, self.split, self.shape, pixels, labels)
+    }
+
+    /// The same examples, of `classes` classes: a subset need not have an example of the highest.
+    ///
+    /// # Errors
+    /// [`Error::Classes`] unless every label is below `classes`, and `classes` at most 256.
+    pub fn with_classes(&self, classes: usize) -> Result<Self> {
+        let least = self.labels().iter().max().map_or(1, |&label| usize::from(label) + 1);
+        if !(least..=256).contains(&classes) {
+            return Err(Error::Classes { asked: classes, least });
+        }
+        Ok(Self { classes, ..self.clone() })
     }
 
     /// The examples that `map` says something about, in file order, with the labels that they have here. An

@@ -161,6 +161,14 @@ pub enum Error {
         /// How many there are.
         available: usize,
     },
+    /// A number of classes that the labels do not go with.
+    #[error("{asked} classes were asked for, allowed is {least} (one more than the largest label) to 256")]
+    Classes {
+        /// How many were asked for.
+        asked: usize,
+        /// One more than the largest label.
+        least: usize,
+    },
     /// An example that the data set does not have.
     #[error("example {index} was asked for, there are {available}")]
     Index {

@@ -10,6 +10,7 @@ use robin_nn::{Graph, Parameters};
 use safetensors::Dtype;
 use safetensors::tensor::{TensorView, serialize};
 
+use crate::role::Role;
 use crate::{Device, Error, Result};
 
 /// The architecture `model` in the sizes that the weights `bytes` have: width and number of classes are read from
@@ -74,6 +75,23 @@ pub fn state_dict(parameters: &Parameters) -> Result<Vec<u8>> {
         }
     }
     to_file(&tensors)
+}
+
+/// The file `exported` with what the weights `bytes` that it was made of say about their network, if they do; `model` and
+/// `file` are theirs, for messages.
+///
+/// # Errors
+/// As [`Role::read`]; [`Error::Option`] if the weights say that they are of another architecture.
+pub fn with_role_of(bytes: &[u8], model: &str, file: &str, exported: &[u8]) -> Result<Vec<u8>> {
+    match Role::read(bytes, file)? {
+        Some(role) if role.model != model => Err(Error::Option {
+            option: "--model",
+            value: model.to_owned(),
+            allowed: format!("{}: {file} says that it is {} of that architecture", role.model, role.what()),
+        }),
+        Some(role) => role.written_into(exported),
+        None => Ok(exported.to_vec()),
+    }
 }
 
 /// `images` (f32 `[n, c, h, w]`, the first `count` of `data`) and the network's `logits` on them (f32 `[n, k]`, in

@@ -37,6 +37,7 @@ impl Place {
                 .unwrap();
         };
         write("whole.safetensors", 10, 1);
+        write("second.safetensors", 10, 2);
         (0..10).for_each(|arm| write(&format!("arm-{arm}.safetensors"), 2, 100 + arm));
         (0..2).for_each(|group| write(&format!("five-{group}.safetensors"), 5, 200 + group));
         place
@@ -71,6 +72,8 @@ fn images(limit: usize) -> ImagesRequest {
         embedded: true,
         data_dir: None,
         limit: Some(limit),
+        sample: None,
+        classes: None,
     }
 }
 
@@ -171,7 +174,7 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
     let aggregates: [(&str, &[&str], &str, Loss); 4] = [
         ("hierarchical:first5-last5", &["arm-0", "five-0", "five-1"], "stage-1-2", Loss::Ce),
         ("hierarchical:first5-last5", &["arm-0", "five-0", "five-1"], "softmax", Loss::Margin),
-        ("ensemble", &["whole", "whole"], "margin-t", Loss::Margin),
+        ("ensemble", &["whole", "second"], "margin-t", Loss::Margin),
         ("shared-trunk", &["whole"], "top2", Loss::Ce),
     ];
     for (aggregate, networks, strategy, loss) in aggregates {
@@ -492,11 +495,20 @@ fn coherence_is_measured_with_its_control_and_refused_where_there_is_none() {
     );
     assert_eq!(other.unwrap(), found, "the batch size is seen");
 
-    // A network agrees with itself.
-    let twice = SubjectRequest {
+    // A network agrees with one that is all but the same; the same one twice is a mistake.
+    let ensemble = |names: &[&str]| SubjectRequest {
         aggregate: Some("ensemble".parse().unwrap()),
-        ..place.subject(&["whole.safetensors", "whole.safetensors"])
+        ..place.subject(names)
     };
+    let graph = robin_models::build("cnn2-small", Some(WIDTH), [1, 28, 28], 10).unwrap();
+    let whole = std::fs::read(place.path("whole.safetensors")).unwrap();
+    let mut parameters = Parameters::from_safetensors(&graph, &whole, "whole").unwrap();
+    let last = parameters.trained.iter_mut().find(|tensor| tensor.name == "fc2.weight").unwrap();
+    last.values[0] = last.values[0].next_up();
+    std::fs::write(place.path("nearly.safetensors"), parameters.to_safetensors().unwrap()).unwrap();
+    let same = ensemble(&["whole.safetensors", "whole.safetensors"]);
+    assert!(message(quiet(|how| coherence(&request(same), how))).contains("the same network"));
+    let twice = ensemble(&["whole.safetensors", "nearly.safetensors"]);
     let found = quiet(|how| coherence(&request(twice), how)).unwrap();
     assert!(found.cosines.iter().all(|cosine| cosine.unwrap() > 1.0 - 1e-9), "{:?}", found.cosines);
     assert!(found.untrained.mean.unwrap() < 0.9, "fresh networks differ: {:?}", found.untrained);

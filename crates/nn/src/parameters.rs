@@ -129,8 +129,8 @@ impl Parameters {
             }
             let (chunks, _) = view.data().as_chunks::<4>();
             let values: Vec<f32> = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                faults.push(format!("{name}[{at}] is {}", values[at]));
+            if let Some((at, allowed)) = impossible(name, &values) {
+                faults.push(format!("{name}[{at}] is {}, allowed is {allowed}", values[at]));
             }
             let tensor = NamedTensor { name: name.clone(), shape: shape.clone(), values };
             parameters.of_kind(*initial).push(tensor);
@@ -144,6 +144,19 @@ impl Parameters {
         } else {
             Err(Error::Weights { file: file.to_owned(), graph: graph.name().to_owned(), faults })
         }
+    }
+}
+
+/// The first value that a tensor of this name cannot have, and what it may be: it would make every score NaN, or turn
+/// images around without a word.
+fn impossible(name: &str, values: &[f32]) -> Option<(usize, &'static str)> {
+    let first = |legal: fn(f32) -> bool, allowed| {
+        values.iter().position(|&value| !legal(value)).map(|at| (at, allowed))
+    };
+    match name.rsplit('.').next() {
+        Some("std") => first(|value| value.is_finite() && value > 0.0, "a deviation > 0"),
+        Some("running_var") => first(|value| value.is_finite() && value >= 0.0, "a variance >= 0"),
+        _ => first(f32::is_finite, "a finite number"),
     }
 }
 
@@ -290,6 +303,26 @@ mod tests {
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("\"fc1.bias\" stands there twice"), "{source}");
         assert!(tensor_shapes(&file, "twice").is_err());
+    }
+
+    #[test]
+    fn deviations_and_variances_that_cannot_be_are_refused() {
+        let graph = Graph::builder("toy", [1, 2, 2]).normalize("normalize").batch_norm2d("bn").flatten();
+        let graph = graph.linear("fc", 2).build().unwrap();
+        for (name, value, allowed) in [
+            ("normalize.std", -1.0, "a deviation > 0"),
+            ("normalize.std", 0.0, "a deviation > 0"),
+            ("normalize.std", f32::NAN, "a deviation > 0"),
+            ("normalize.mean", f32::INFINITY, "a finite number"),
+            ("bn.running_var", -1e-3, "a variance >= 0"),
+        ] {
+            let mut parameters = Parameters::initialise(&graph, Seed::new(1));
+            let buffer = parameters.buffers.iter_mut().find(|buffer| buffer.name == name).unwrap();
+            buffer.values[0] = value;
+            let bytes = parameters.to_safetensors().unwrap();
+            let message = Parameters::from_safetensors(&graph, &bytes, "w").unwrap_err().to_string();
+            assert!(message.contains(&format!("{name}[0] is {value}, allowed is {allowed}")), "{message}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use robin_attacks::Loss;
-use robin_core::{Epsilon, Norm};
+use robin_core::{Epsilon, Epsilons, Norm};
 use robin_evaluation::Which;
 use robin_evaluation::foreign::BadGradients;
 use robin_experiments::foreign::{AttackReport, AttackRequest, MeansRequest, StrategyChoice, attack_each};
@@ -46,14 +46,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     norm: Norm,
     /// The largest size, in pixels from 0 to 1: 8/255 or 0.5; several separated by commas.
-    #[arg(long, value_name = "E", value_delimiter = ',', required = true, allow_negative_numbers = true)]
-    epsilon: Vec<Epsilon>,
+    #[arg(long, value_name = "E", required = true, allow_negative_numbers = true)]
+    epsilon: Vec<Epsilons>,
     /// Steps, where the attack has them.
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Length of a step in pixels [default: 2.5 epsilon / steps].
+    /// Length of a step in pixels, like 2/255 [default: 2.5 epsilon / steps].
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
-    step_size: Option<f64>,
+    step_size: Option<Epsilon>,
     /// Runs from different starts; broken by one is broken.
     #[arg(long, value_name = "N")]
     restarts: Option<usize>,
@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let numbers = [("steps", arguments.steps), ("restarts", arguments.restarts)];
     settings.extend(numbers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
     if let Some(pixels) = arguments.step_size {
-        settings.insert("step_size".to_owned(), MeansRequest::absolute_step(pixels));
+        settings.insert("step_size".to_owned(), MeansRequest::absolute_step(pixels.get()));
     }
     let request = AttackRequest {
         subject: arguments.subject.request(&arguments.device)?,
@@ -112,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             target: arguments.target,
         },
         norm: arguments.norm,
-        epsilons: arguments.epsilon.clone(),
+        epsilons: arguments.epsilon.iter().flat_map(|list| list.0.clone()).collect(),
         iterate: match arguments.iterate {
             Iterate::Worst => Which::Worst,
             Iterate::Last => Which::Last,

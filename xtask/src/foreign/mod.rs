@@ -25,7 +25,8 @@ pub(crate) struct SubjectArguments {
     /// The architecture of every network.
     #[arg(long, value_name = "NAME")]
     model: String,
-    /// Weights with PyTorch's names; of an aggregate once per network, in order (arms: class order).
+    /// Weights with PyTorch's names; of an aggregate once per network, in order (arms: class order) unless the files say
+    /// what they are, as those of `train` and `reproduce` do.
     #[arg(long, required = true, value_name = "FILE.safetensors", num_args = 1..)]
     weights: Vec<PathBuf>,
     /// Channels of the first convolution [default: as the weights say].
@@ -53,6 +54,12 @@ pub(crate) struct ImagesArguments {
     /// Only the first so many images.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Draw these at random by a seed, instead of the first ones.
+    #[arg(long, value_name = "SEED", requires = "limit")]
+    sample: Option<u64>,
+    /// How many classes there are [default: as the data set says, else one more than the largest label].
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
     /// The subset inside the program instead of the full set.
     #[arg(long)]
     embedded: bool,
@@ -99,6 +106,8 @@ impl ImagesArguments {
             embedded: self.embedded,
             data_dir: self.data_dir.clone(),
             limit: self.limit,
+            sample: self.sample,
+            classes: self.classes,
         }
     }
 
@@ -117,7 +126,7 @@ impl ImagesArguments {
 /// One line for what begins and for what was warned of; progress is for the impatient.
 fn tell(told: &Told<'_>) {
     match told {
-        Told::Begins(what) => say!("{what}"),
+        Told::Begins(what) | Told::Note(what) => say!("{what}"),
         Told::Progress(progress) => {
             say!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
         }

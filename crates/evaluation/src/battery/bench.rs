@@ -16,8 +16,8 @@ use super::{Finding, Scope, Test};
 use crate::robust::quietly;
 use crate::{Clean, Options, Result, Robust, clean};
 
-/// Images of [`Scope::Subset`].
-const SUBSET: usize = 64;
+/// Images of [`Scope::Subset`]: the first ones.
+pub const SUBSET: usize = 64;
 
 /// What the scores are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-pub use bench::{Bench, Kind, Precise};
+pub use bench::{Bench, Kind, Precise, SUBSET};
 
 /// How much of the battery is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use super::target::Hits;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told};
 use crate::plan::settings::numerics;
 use crate::run::to_json;
-use crate::{Error, Result};
+use crate::{Error, Result, doubts};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -148,12 +148,8 @@ pub fn attack_each(
     let budgets: Vec<Budget> =
         request.epsilons.iter().map(|&epsilon| Budget { norm: request.norm, epsilon }).collect();
     let (data, images) = request.images.load()?;
-    let subject = Subject::load(
-        &request.subject,
-        data.shape(),
-        data.num_classes(),
-        request.images.dataset.published(),
-    )?;
+    let subject = Subject::load(&request.subject, &data, &images, how)?;
+    doubt(&budgets, &data, how);
     let prepare = |&budget: &Budget| request.means.prepare(budget, subject.aggregate, data.num_classes());
     let attacks = budgets.iter().map(prepare).collect::<Result<Vec<_>>>()?;
     let mut saver = match &request.out {
@@ -262,6 +258,12 @@ fn settings(
         "seed": request.seed,
         "numerics": numerics(&["core", "kernels", "nn", "data", "models", "attacks", "aggregation", "evaluation"]),
     }))
+}
+
+/// Says which budgets reach from any image to any other.
+pub(super) fn doubt(budgets: &[Budget], data: &Dataset, how: &How<'_>) {
+    let doubts = budgets.iter().filter_map(|&budget| doubts::budget(budget, data.shape()));
+    doubts.for_each(|doubt| (how.tell)(&Told::Warning(&doubt)));
 }
 
 /// The checks before any attack.

@@ -12,14 +12,14 @@ use robin_evaluation::{Ledger, Options, Order, Summary, Which, Witnesses};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::attack::prove;
+use super::attack::{doubt, prove};
 use super::means::{Prepared, StrategyChoice};
 use super::output::{Unsaved, other_settings};
 use super::subject::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
 use crate::out::{Out, check_targets, write};
 use crate::plan::settings::numerics;
-use crate::{Error, Result};
+use crate::{Error, Result, doubts};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -88,15 +88,12 @@ pub fn evaluate_and(
     let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
     Error::check_count("--restarts", *restarts as usize, robin_attacks::MOST_RUNS)?;
     let (data, images) = request.images.load()?;
-    let subject = Subject::load(
-        &request.subject,
-        data.shape(),
-        data.num_classes(),
-        request.images.dataset.published(),
-    )?;
+    let subject = Subject::load(&request.subject, &data, &images, how)?;
+    doubt(&[*budget], &data, how);
+    doubt_battery(request.scope, &data, &images, how)?;
     let planned = planned(request, &subject, data.num_classes())?;
     let mut settings = json!({
-        "classifier": &subject.description,
+        "classifier": subject.description.identity()?,
         "data": &images,
         "budget": budget,
         "steps": steps,
@@ -141,6 +138,16 @@ pub fn evaluate_and(
 
 /// What an evaluation writes beside its settings.
 const FILES: [&str; 4] = ["ledger.json", "battery.json", "adversarial.safetensors", "report.json"];
+
+/// The battery's images are the first ones of those that are evaluated, which may be sorted.
+fn doubt_battery(scope: Scope, data: &Dataset, images: &Images, how: &How<'_>) -> Result<()> {
+    if scope == Scope::Subset {
+        let few = data.take(data.len().min(battery::SUBSET)).map_err(Error::work("preparing the battery"))?;
+        let doubt = doubts::part(&few, data, "images of the battery", images.published);
+        doubt.iter().for_each(|doubt| (how.tell)(&Told::Warning(doubt)));
+    }
+    Ok(())
+}
 
 /// The attacks of an evaluation: what the paper has, and what it should have feared.
 fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<MeansRequest> {

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use robin_data::{Choice, Dataset, Source, Split};
+use robin_core::{Purpose, Seed};
+use robin_data::{Choice, Dataset, DatasetName, Source, Split};
 use serde::Serialize;
 
-use crate::{Error, Result};
+use crate::{Error, Result, doubts};
 
 /// Which images.
 #[derive(Debug, Clone)]
@@ -18,8 +19,12 @@ pub struct ImagesRequest {
     pub embedded: bool,
     /// Folder of the full sets; `None`: the usual one.
     pub data_dir: Option<PathBuf>,
-    /// The first so many; `None`: all.
+    /// The first so many, or so many drawn at random; `None`: all.
     pub limit: Option<usize>,
+    /// Draw them at random by this seed; `None`: the first ones.
+    pub sample: Option<u64>,
+    /// How many classes there are; `None`: as the data set says, or its labels.
+    pub classes: Option<usize>,
 }
 
 /// What was loaded, for reports.
@@ -33,15 +38,27 @@ pub struct Images {
     pub n: usize,
     /// SHA-256 of exactly these.
     pub sha256: String,
+    /// The seed by which they were drawn; nothing if they are the first ones, or all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u64>,
+    /// Classes that none of them has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_classes: Vec<usize>,
+    /// What is doubtful about them, in words.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+    /// The published data set, if it is one.
+    #[serde(skip)]
+    pub published: Option<DatasetName>,
 }
 
 impl ImagesRequest {
     /// Loads them.
     ///
     /// # Errors
-    /// [`Error::Data`].
+    /// [`Error::Data`]; [`Error::Unfit`] for images of one class.
     pub fn load(&self) -> Result<(Dataset, Images)> {
-        let Self { dataset, split, embedded, data_dir, limit } = self;
+        let Self { dataset, split, embedded, data_dir, limit, sample, classes } = self;
         let failed = |place: String| {
             move |error: robin_data::Error| Error::Data {
                 dataset: format!("{dataset}, {split}"),
@@ -60,13 +77,43 @@ impl ImagesRequest {
                 (Source::Folder(folder), place)
             }
         };
-        let data = dataset.load(*split, &source, *limit).map_err(failed(place))?;
+        let load = || {
+            let whole = dataset.load(*split, &source, None)?;
+            let whole = classes.map_or_else(|| Ok(whole.clone()), |classes| whole.with_classes(classes))?;
+            let data = chosen(&whole, *limit, *sample)?;
+            Ok((whole, data))
+        };
+        let (whole, data) = load().map_err(failed(place))?;
+        if let Some(reason) = doubts::one_class(&whole) {
+            return Err(Error::Unfit { option: "--dataset", given: dataset.to_string(), reason });
+        }
+        let published = dataset.published();
         let images = Images {
             dataset: dataset.to_string(),
             split: split.to_string(),
             n: data.len(),
             sha256: data.sha256().to_owned(),
+            sample: *sample,
+            missing_classes: doubts::missing(&data),
+            warnings: doubts::images(&data, &whole, published).collect(),
+            published,
         };
         Ok((data, images))
+    }
+}
+
+/// The first `limit` of `whole`, or so many drawn by the seed `sample`.
+///
+/// # Errors
+/// Those of [`Dataset::take`].
+pub(crate) fn chosen(
+    whole: &Dataset,
+    limit: Option<usize>,
+    sample: Option<u64>,
+) -> robin_data::Result<Dataset> {
+    let count = limit.unwrap_or(whole.len());
+    match sample {
+        Some(seed) => whole.sample(count, Seed::new(seed).derive(Purpose::Sample, 0)),
+        None => whole.take(count),
     }
 }

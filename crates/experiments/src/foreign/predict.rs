@@ -33,7 +33,7 @@ pub struct PredictReport {
 /// As [`super::attack()`].
 pub fn predict(subject: &SubjectRequest, images: &ImagesRequest, how: &How<'_>) -> Result<PredictReport> {
     let (data, described) = images.load()?;
-    let subject = Subject::load(subject, data.shape(), data.num_classes(), images.dataset.published())?;
+    let subject = Subject::load(subject, &data, &described, how)?;
     let mut teller = Teller(how.tell);
     let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
     let found = clean(subject.classifier.as_ref(), &Misclassified, &data, &mut options)

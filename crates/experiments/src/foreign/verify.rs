@@ -21,8 +21,8 @@ pub fn verify(
     let bytes = robin_files::read(file, MOST_BYTES).map_err(Error::io(file, "read the witnesses"))?;
     let witnesses = Witnesses::from_safetensors(&bytes, &file.display().to_string())
         .map_err(Error::work("reading the witnesses"))?;
-    let (data, _) = images.load()?;
-    let subject = Subject::load(subject, data.shape(), data.num_classes(), images.dataset.published())?;
+    let (data, described) = images.load()?;
+    let subject = Subject::load(subject, &data, &described, how)?;
     robin_evaluation::witnesses::verify(
         &witnesses,
         subject.classifier.as_ref(),

@@ -3,6 +3,7 @@ use std::fs;
 use serde_json::json;
 
 use super::*;
+use crate::key::sha256;
 
 fn record(value: u32) -> Record {
     let settings = json!({ "kind": "evaluation", "value": value });

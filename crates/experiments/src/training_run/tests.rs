@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use robin_core::CancelToken;
-use robin_data::{Choice, DatasetName, Source, Split};
+use robin_data::{Choice, DatasetName, LabelMap, Source, Split};
 use robin_training::{Checkpointing, Continued, SaveToken};
 
 use super::*;
-use crate::key::sha256;
 use crate::logs::EpochRow;
 use crate::record::Kind;
+use crate::role::{Epoch, Role, weights_sha256};
 use crate::run::Context;
 use crate::store::Weights;
 use crate::training_run::request::TrainedKind;
@@ -23,6 +23,8 @@ fn request(classifier: TrainedKind) -> Request {
         source: Source::Embedded,
         split: Split::Train,
         train_images: Some(200),
+        sample: None,
+        classes: None,
         model: "cnn2-small".to_owned(),
         width: Some(4),
         classifier,
@@ -164,9 +166,21 @@ fn a_table_keeps_the_same_best_and_last_weights() {
     let (results, weights) = crate::run::train(&run.arms[0].work, checkpointing, &context).unwrap();
     let kept = |file| std::fs::read(folder.path().join(file)).unwrap();
     let (best, last) = (kept("multiclass.best.safetensors"), kept("multiclass.safetensors"));
-    assert_eq!(results["weights_sha256"], sha256(&best));
-    assert_eq!(results["last"]["weights_sha256"], sha256(&last));
-    assert_eq!(weights, Weights { chosen: best, last: Some(last) });
+    assert_eq!(results["weights_sha256"], weights_sha256(&best));
+    assert_eq!(results["last"]["weights_sha256"], weights_sha256(&last));
+    // On disk each says what it is for; the bytes beside that are the same.
+    let plain = |file: &[u8]| robin_nn::without_note(file).unwrap();
+    assert_eq!(weights, Weights { chosen: plain(&best), last: Some(plain(&last)) });
+    let role = |file: &[u8]| Role::read(file, "w").unwrap().unwrap();
+    assert_eq!((role(&best).epoch, role(&last).epoch), (Epoch::Best, Epoch::Last));
+    assert_eq!((role(&last).labels, role(&last).dataset), (LabelMap::Identity, "mnist".to_owned()));
+
+    // Files from before they said it, and folders with them, are what they were.
+    for (name, file) in [("multiclass", &last), ("multiclass.best", &best)] {
+        std::fs::write(folder.path().join(format!("{name}.safetensors")), plain(file)).unwrap();
+    }
+    let outcome = executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
+    assert_eq!((outcome.trained, outcome.records.len()), (0, 1), "an old folder is finished");
 
     let mut without = request(TrainedKind::MULTICLASS);
     without.overrides.validation = Some(0);
