@@ -7,8 +7,10 @@ use clap::{Args, ValueEnum};
 use robin_attacks::Loss;
 use robin_core::{Epsilon, Norm};
 use robin_evaluation::Which;
-use robin_evaluation::foreign::BadGradients;
-use robin_experiments::foreign::{AttackReport, AttackRequest, MeansRequest, StrategyChoice, attack};
+use robin_evaluation::foreign::{BadGradients, GradientVerdict};
+use robin_experiments::foreign::{
+    AttackReport, AttackRequest, MeansRequest, OfClass, StrategyChoice, attack,
+};
 use serde_json::{Map, Value};
 
 use super::{ImagesArguments, SubjectArguments, print_json};
@@ -34,7 +36,7 @@ pub(crate) struct Arguments {
     /// The base attack, or autoattack: four of them, each on the images that the ones before have left standing.
     #[arg(long, value_name = "NAME", default_value = "pgd")]
     attack: String,
-    /// What it raises: ce, margin, dlr, margin-t:T or dlr-t:T [default: ce; autoattack has its own].
+    /// What it raises: ce, margin, dlr, margin-t:T or dlr-t:T [default: the attack's own: ce of pgd, margin of cw...].
     #[arg(long)]
     loss: Option<Loss>,
     /// Of which scores: softmax, best-arm, top2, highest-arm, average-gradient, softmax-top2, margin-t,
@@ -63,7 +65,8 @@ pub(crate) struct Arguments {
     /// Which image of the attack counts.
     #[arg(long, value_enum, default_value_t = Iterate::Worst)]
     iterate: Iterate,
-    /// The class that images shall be taken for [default: any wrong one].
+    /// The class that images shall be taken for [default: any wrong one]. Images of it, and images taken for it anyway, are
+    /// not attacked.
     #[arg(long, value_name = "CLASS")]
     target: Option<u32>,
     /// Of all random numbers.
@@ -140,9 +143,14 @@ pub(super) fn bad_gradients(allow: bool) -> BadGradients {
 }
 
 fn print(report: &AttackReport) {
-    let mark = if report.gradient_is_true { "" } else { "  (BAD GRADIENTS: says nothing)" };
+    let mark = match report.gradient.verdict {
+        GradientVerdict::True => "",
+        GradientVerdict::False => "  (BAD GRADIENTS: says nothing)",
+        GradientVerdict::Flat => "  (FLAT GRADIENTS: says little)",
+    };
+    let last = if report.iterate == Which::Last { ", last iterate" } else { "" };
     println!(
-        "{} {}, {}: clean {:.4}, robust {:.4}, n {}, {} forward, {} backward, {:.1} s{mark}",
+        "{} {}, {}{last}: clean {:.4}, robust {:.4}, n {}, {} forward, {} backward, {}, {:.1} s{mark}",
         report.norm,
         report.epsilon,
         report.attack,
@@ -151,12 +159,39 @@ fn print(report: &AttackReport) {
         report.n,
         report.forward,
         report.backward,
+        zero_gradients(report.zero_gradient_share),
         report.seconds
     );
-    for stage in &report.stages {
+    if let Some(target) = &report.target {
         println!(
-            "  {}: {} attacked, robust {:.4} with the stages before, {} forward, {} backward, {:.1} s",
-            stage.stage, stage.attacked, stage.robust_accuracy, stage.forward, stage.backward, stage.seconds
+            "  taken for class {}: {} of {} that are neither of it nor taken for it when clean; left out {} of that class and {} \
+             taken for it anyway",
+            target.target,
+            target.target_success.map_or("none".to_owned(), |success| format!("{success:.4}")),
+            target.target_n,
+            target.excluded_of_target_class,
+            target.excluded_already_predicted
         );
     }
+    for stage in &report.stages {
+        println!(
+            "  {}: {} attacked, robust {:.4} with the stages before, {} forward, {} backward, {}, {:.1} s",
+            stage.stage,
+            stage.attacked,
+            stage.robust_accuracy,
+            stage.forward,
+            stage.backward,
+            zero_gradients(stage.zero_gradient_share),
+            stage.seconds
+        );
+    }
+    if let Some(missing) = OfClass::missing(&report.classes) {
+        println!("  {missing}");
+    }
+    report.warnings.iter().for_each(|warning| println!("WARNING: {warning}"));
+}
+
+/// The share of gradients that were zero, in words.
+pub(super) fn zero_gradients(share: Option<f64>) -> String {
+    share.map_or("no gradients".to_owned(), |share| format!("zero gradients {:.1}%", 100.0 * share))
 }

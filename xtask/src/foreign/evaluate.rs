@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use robin_core::{Budget, Epsilon, Norm, Seed};
 use robin_evaluation::battery::{Finding, Scope, Status};
 use robin_evaluation::controls::{Control, self_test};
-use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, SubjectRequest, evaluate};
+use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, OfClass, SubjectRequest, evaluate};
 
-use super::attack::bad_gradients;
+use super::attack::{bad_gradients, zero_gradients};
 use super::{ImagesArguments, SubjectArguments, print_json};
 use crate::device::DeviceArguments;
 use crate::interrupt;
@@ -78,7 +78,7 @@ impl Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Battery {
-    /// 64 images, fewer steps and samples.
+    /// 64 images from all over the set, fewer steps and samples.
     Subset,
     /// Without limits.
     Full,
@@ -135,21 +135,22 @@ fn evaluated(
 fn print(report: &EvaluateReport) {
     let summary = &report.summary;
     println!("{}, n {}", report.budget, summary.n);
-    let line = |name: &str, accuracy: f64, interval: robin_evaluation::Interval| {
-        println!("  {name:<48} {accuracy:.4} [{:.4}, {:.4}]", interval.low, interval.high);
+    let line = |name: &str, accuracy: f64, interval: robin_evaluation::Interval, more: &str| {
+        println!("  {name:<48} {accuracy:.4} [{:.4}, {:.4}]{more}", interval.low, interval.high);
     };
-    line("clean", summary.clean_accuracy, summary.clean_interval);
+    line("clean", summary.clean_accuracy, summary.clean_interval, "");
     for attack in &summary.attacks {
-        match attack.staged {
-            true => line(&format!("{} (and before)", attack.attack), attack.accuracy, attack.interval),
-            false => line(&attack.attack, attack.accuracy, attack.interval),
-        }
+        let before = if attack.staged { " (and before)" } else { "" };
+        let name = format!("{}{before}", attack.attack);
+        let zero = format!("  {}", zero_gradients(attack.zero_gradient_share));
+        line(&name, attack.accuracy, attack.interval, &zero);
     }
     println!("  {:<48} {:.4}", "lowest of one attack (what papers print)", summary.paper);
-    line("union of all attacks (the headline)", summary.union, summary.union_interval);
-    if let Some(weak) = &summary.weak_cw {
-        println!("WARNING: {weak}");
+    line("union of all attacks (the headline)", summary.union, summary.union_interval, "");
+    if let Some(missing) = OfClass::missing(&report.classes) {
+        println!("{missing}");
     }
+    report.warnings.iter().for_each(|warning| println!("WARNING: {warning}"));
     if !report.gradient_is_true {
         println!("BAD GRADIENTS: the accuracies under attack say nothing");
     }

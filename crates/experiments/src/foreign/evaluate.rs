@@ -12,7 +12,8 @@ use robin_evaluation::{Ledger, Options, Order, Summary, Which, Witnesses};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::attack::prove;
+use super::attack::{doubt, prove};
+use super::found::OfClass;
 use super::means::{Prepared, StrategyChoice};
 use super::subject::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
@@ -49,11 +50,15 @@ pub struct EvaluateRequest {
 pub struct EvaluateReport {
     /// Clean accuracy, each attack, the lowest, and the union.
     pub summary: Summary,
+    /// Clean accuracy and the union by class.
+    pub classes: Vec<OfClass>,
+    /// What must be said beside the numbers.
+    pub warnings: Vec<String>,
     /// What each test of the battery found.
     pub battery: Vec<Finding>,
-    /// Whether the classifier's gradient is that of its scores; if it is not, these numbers say nothing.
+    /// Whether nothing is false about the classifier's gradient; if it is false, these numbers say nothing.
     pub gradient_is_true: bool,
-    /// The probe behind that.
+    /// The probe behind that; it may have found the gradient flat, too.
     pub gradient: GradientReport,
     /// The budget.
     pub budget: Budget,
@@ -80,7 +85,8 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
         data.num_classes(),
         request.images.dataset.published(),
     )?;
-    let planned = planned(request, &subject, data.num_classes())?;
+    let classes = subject.classifier.num_classes();
+    let planned = planned(request, &subject, classes)?;
     let mut settings = json!({
         "classifier": &subject.description,
         "data": &images,
@@ -102,7 +108,20 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
     let ledger = attacks(request, &subject, &data, &planned, how)?;
     let battery = doubts(request, &subject, &data, how)?;
     let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
+    let union = ledger.union(*budget);
+    let rows = (0..ledger.len()).map(|at| (ledger.labels[at], !ledger.clean.broken[at], !union[at]));
+    let mut warnings: Vec<String> = doubt(&gradient).into_iter().collect();
+    for attack in &summary.attacks {
+        if let Some(blind) = attack.blind {
+            let warning = format!("{}: {blind}", attack.attack);
+            (how.tell)(&Told::Warning(&warning));
+            warnings.push(warning);
+        }
+    }
+    warnings.extend(summary.weak_cw.as_ref().map(ToString::to_string));
     let report = EvaluateReport {
+        classes: OfClass::count(rows, classes),
+        warnings,
         summary,
         battery,
         gradient_is_true: gradient.is_true(),

@@ -2,7 +2,7 @@
 //! checked.
 //!
 //! Reading order: [`subject`] (weights become a classifier), [`images`] (what it is shown), [`means`] (an
-//! attack by its names), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
+//! attack by its names), [`found`] (what came of it), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
 //! [`mod@coherence`], [`mod@verify`].
 //!
 //! Every mistake in the request is found before any work, and says which option it is about.
@@ -10,6 +10,7 @@
 pub mod attack;
 pub mod coherence;
 pub mod evaluate;
+pub mod found;
 pub mod images;
 pub mod means;
 mod output;
@@ -22,6 +23,7 @@ pub mod verify;
 pub use attack::{AttackReport, AttackRequest, StageReport, attack};
 pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
 pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate};
+pub use found::{Example, OfClass, TargetReport};
 pub use images::{Images, ImagesRequest};
 pub use means::MeansRequest;
 pub use means::StrategyChoice;
