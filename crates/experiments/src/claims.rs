@@ -115,8 +115,7 @@ pub(crate) fn check(text: &str) -> Result<()> {
 }
 
 fn parse(text: &str) -> Result<Written> {
-    toml::from_str(text)
-        .map_err(|source| Error::Spec { item: "claims".to_owned(), source: Box::new(source) })
+    toml::from_str(text).map_err(|source| Error::Spec { item: "claims".to_owned(), source: Box::new(source) })
 }
 
 fn judge_with(text: &str, plan: &Plan, outcome: &Outcome) -> Result<Vec<ClaimVerdict>> {

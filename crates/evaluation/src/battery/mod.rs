@@ -40,7 +40,7 @@ pub use bench::{Bench, Kind, Precise, SUBSET};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// The first 64 images, and fewer steps, restarts and samples.
+    /// 64 images from all over the set, and fewer steps, restarts and samples.
     Subset,
     /// Everything that there is.
     Full,

@@ -322,7 +322,9 @@ impl Submission {
         let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
         let cells = text.lines().nth(task).and_then(|line| {
             line.split(' ')
-                .map(|cell| cell.split_once(':').and_then(|(item, key)| Some((item.to_owned(), Key::parse(key)?))))
+                .map(|cell| {
+                    cell.split_once(':').and_then(|(item, key)| Some((item.to_owned(), Key::parse(key)?)))
+                })
                 .collect()
         });
         cells.ok_or_else(|| Error::Submission { path, reason: format!("there is no task {task}") })

@@ -12,7 +12,8 @@ use robin_evaluation::{Ledger, Options, Order, Summary, Which, Witnesses};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::attack::{doubt, prove};
+use super::attack::{doubt, doubt_budgets, prove};
+use super::found::OfClass;
 use super::means::{Prepared, StrategyChoice};
 use super::output::{Unsaved, other_settings};
 use super::subject::Description;
@@ -51,11 +52,15 @@ pub struct EvaluateRequest {
 pub struct EvaluateReport {
     /// Clean accuracy, each attack, the lowest, and the union.
     pub summary: Summary,
+    /// Clean accuracy and the union by class.
+    pub classes: Vec<OfClass>,
+    /// What must be said beside the numbers.
+    pub warnings: Vec<String>,
     /// What each test of the battery found.
     pub battery: Vec<Finding>,
-    /// Whether the classifier's gradient is that of its scores; if it is not, these numbers say nothing.
+    /// Whether nothing is false about the classifier's gradient; if it is false, these numbers say nothing.
     pub gradient_is_true: bool,
-    /// The probe behind that.
+    /// The probe behind that; it may have found the gradient flat, too.
     pub gradient: GradientReport,
     /// The budget.
     pub budget: Budget,
@@ -89,9 +94,10 @@ pub fn evaluate_and(
     Error::check_count("--restarts", *restarts as usize, robin_attacks::MOST_RUNS)?;
     let (data, images) = request.images.load()?;
     let subject = Subject::load(&request.subject, &data, &images, how)?;
-    doubt(&[*budget], &data, how);
+    doubt_budgets(&[*budget], &data, how);
     doubt_battery(request.scope, &data, &images, how)?;
-    let planned = planned(request, &subject, data.num_classes())?;
+    let classes = subject.classifier.num_classes();
+    let planned = planned(request, &subject, classes)?;
     let mut settings = json!({
         "classifier": subject.description.identity()?,
         "data": &images,
@@ -119,7 +125,20 @@ pub fn evaluate_and(
     let ledger = attacks(request, &subject, &data, &planned, how, (&settings, &mut unsaved))?;
     let battery = doubts(request, &subject, &data, how, &mut unsaved)?;
     let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
+    let union = ledger.union(*budget);
+    let rows = (0..ledger.len()).map(|at| (ledger.labels[at], !ledger.clean.broken[at], !union[at]));
+    let mut warnings: Vec<String> = doubt(&gradient).into_iter().collect();
+    for attack in &summary.attacks {
+        if let Some(blind) = attack.blind {
+            let warning = format!("{}: {blind}", attack.attack);
+            (how.tell)(&Told::Warning(&warning));
+            warnings.push(warning);
+        }
+    }
+    warnings.extend(summary.weak_cw.as_ref().map(ToString::to_string));
     let report = EvaluateReport {
+        classes: OfClass::count(rows, classes),
+        warnings,
         summary,
         battery,
         gradient_is_true: gradient.is_true(),

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`subject`] (weights become a classifier; `roles` sorts them, [`mod@normalize`] says what
 //! becomes of pixels), [`images`] (what it is shown), [`means`] (an
-//! attack by its names), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
+//! attack by its names), [`found`] (what came of it), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
 //! [`mod@coherence`], [`mod@verify`].
 //!
 //! Every mistake in the request is found before any work, and says which option it is about.
@@ -11,6 +11,7 @@
 pub mod attack;
 pub mod coherence;
 pub mod evaluate;
+pub mod found;
 pub mod images;
 pub mod means;
 pub mod normalize;
@@ -25,6 +26,7 @@ pub mod verify;
 pub use attack::{AttackReport, AttackRequest, StageReport, attack, attack_each};
 pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
 pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate, evaluate_and};
+pub use found::{Example, OfClass, TargetReport};
 pub use images::{Images, ImagesRequest};
 pub use means::MeansRequest;
 pub use means::StrategyChoice;
