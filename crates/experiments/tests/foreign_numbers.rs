@@ -31,11 +31,12 @@ impl Place {
         place
     }
 
-    /// Weights of the last layer times `factor`.
+    /// Weights of the last layer times `factor`, and the whole of it in the loud one, which is then right about some images.
     fn write(&self, name: &str, outputs: usize, seed: u64, factor: f32) {
         let graph = robin_models::build("cnn2-small", Some(4), [1, 28, 28], outputs).unwrap();
         let mut parameters = Parameters::initialise(&graph, Seed::new(seed));
-        for tensor in parameters.trained.iter_mut().filter(|tensor| tensor.name == "fc2.weight") {
+        let scaled = if name == "loud" { "fc2." } else { "fc2.weight" };
+        for tensor in parameters.trained.iter_mut().filter(|tensor| tensor.name.starts_with(scaled)) {
             tensor.values.iter_mut().for_each(|value| *value *= factor);
         }
         std::fs::write(self.path(name), parameters.to_safetensors().unwrap()).unwrap();
