@@ -391,7 +391,7 @@ fn a_folder_of_found_images_belongs_to_one_attack_and_says_which() {
     let bytes = std::fs::read(&file).unwrap();
     let made_by = robin_evaluation::Witnesses::from_safetensors(&bytes, "found").unwrap().made_by.unwrap();
     assert_eq!((&made_by["seed"], &made_by["norm"]), (&json!(3), &json!("linf")));
-    assert_eq!(made_by["stages"]["pgd softmax margin"]["steps"], 5, "{made_by:#}");
+    assert_eq!(made_by["stages"]["pgd softmax margin steps=5"]["steps"], 5, "{made_by:#}");
     assert_eq!(made_by["classifier"]["weights_sha256"][0].as_str().unwrap().len(), 64);
     // The same attack once more, and within another budget, is the same run.
     let wider = AttackRequest { epsilons: vec!["1/255".parse().unwrap()], ..request.clone() };
@@ -402,7 +402,10 @@ fn a_folder_of_found_images_belongs_to_one_attack_and_says_which() {
     let mut steps = request.clone();
     steps.means.settings.insert("steps".to_owned(), json!(6));
     for (other, difference) in [
-        (steps, "stages.pgd softmax margin.steps 5, now 6; choose another --out"),
+        (
+            steps,
+            "attack \"pgd softmax margin steps=5\", now \"pgd softmax margin steps=6\"; choose another --out",
+        ),
         (AttackRequest { seed: 4, ..request.clone() }, "seed 3, now 4"),
         (AttackRequest { images: images(11), ..request.clone() }, "data.n 10, now 11"),
         (AttackRequest { iterate: Which::Last, ..request.clone() }, "iterate \"worst\", now \"last\""),
@@ -449,14 +452,14 @@ fn what_cannot_be_saved_is_known_before_the_work_or_costs_no_number() {
     pictures.pictures = 1;
     assert!(message(attack(&pictures, &how)).contains("--png (images of 2 channels): pictures have 1 or 3"));
     // A folder in the way.
-    std::fs::create_dir_all(place.path("taken").join("linf-0").join("adversarial.safetensors")).unwrap();
+    std::fs::create_dir_all(place.path("taken").join("linf-0.0").join("adversarial.safetensors")).unwrap();
     std::fs::write(place.path("taken").join("run.json"), "{}").unwrap();
     assert!(attack(&found("taken"), &how).is_err());
     std::fs::write(place.path("file"), "mine").unwrap();
     assert!(message(attack(&found("file"), &how)).contains("file: cannot create the result folder"));
     assert_eq!(begun.load(Ordering::Relaxed), 0);
     // What comes in the way later costs no number: the first budget's, nor that of those behind it.
-    let late = place.path("late").join("linf-0").join("adversarial.safetensors");
+    let late = place.path("late").join("linf-0.0").join("adversarial.safetensors");
     let block = |told: &Told<'_>| {
         if matches!(told, Told::Begins("clean images")) {
             std::fs::create_dir(&late).unwrap();
@@ -466,7 +469,7 @@ fn what_cannot_be_saved_is_known_before_the_work_or_costs_no_number() {
     let result =
         attack_each(&found("late"), &How { tell: &block, ..how }, &mut |report| reports.push(report));
     let text = message(result);
-    assert!(text.contains("linf-0/adversarial.safetensors: cannot write"), "{text}");
+    assert!(text.contains("linf-0.0/adversarial.safetensors: cannot write"), "{text}");
     assert_eq!(reports, {
         let mut whole = quiet(|how| attack(&AttackRequest { out: None, ..found("late") }, how)).unwrap();
         whole.iter_mut().zip(&reports).for_each(|(one, other)| one.seconds = other.seconds);

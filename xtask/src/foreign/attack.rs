@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
     /// Of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder for the adversarial images (safetensors).
+    /// Folder for the adversarial images (safetensors); one attack's, whose settings its run.json holds.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Draw so many of them as PNG too, beside the clean ones.

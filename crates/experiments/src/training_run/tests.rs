@@ -303,6 +303,34 @@ fn an_arm_that_fails_does_not_stop_the_others() {
     assert_eq!((outcome.trained, outcome.records.len()), (1, 2));
 }
 
+/// Takes the folder away, then asks for a stop.
+struct Gone<'a>(&'a Path, CancelToken, AtomicUsize);
+
+impl Watch for Gone<'_> {
+    fn step(&self, _arm: usize, _progress: &Progress) {
+        let _ = std::fs::remove_dir_all(self.0);
+        self.1.cancel();
+    }
+
+    fn unsaved(&self, _arm: usize, error: &dyn std::error::Error) {
+        assert!(error.to_string().contains("multiclass.ckpt: cannot write the checkpoint"), "{error}");
+        self.2.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_stop_that_could_not_be_saved_is_no_interruption_to_continue() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("run");
+    let cancel = CancelToken::new();
+    let watch = Gone(&folder, cancel.clone(), AtomicUsize::new(0));
+    let outcome = executed(&run(&request(TrainedKind::MULTICLASS)), &folder, &watch, &cancel).unwrap();
+    assert_eq!(watch.2.load(Ordering::Relaxed), 1, "the checkpoint that was due");
+    let [(name, error)] = &outcome.failures[..] else { panic!("{:?}", outcome.failures) };
+    assert!(name == "multiclass" && error.chain().contains("multiclass.ckpt"), "{}", error.chain());
+    assert!(!outcome.cancelled && outcome.records.is_empty());
+}
+
 #[test]
 fn a_folder_belongs_to_its_settings_and_damage_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
