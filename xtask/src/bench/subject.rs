@@ -1,6 +1,6 @@
 //! What is run: a network, built-in images, and the budget that the paper has for them.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use robin_core::{Budget, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_experiments::threads::{pool, threads};
