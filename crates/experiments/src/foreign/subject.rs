@@ -1,6 +1,6 @@
 //! Weights in files become the classifier that is attacked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use robin_aggregation::Aggregation;
 use robin_core::Classifier;
@@ -184,7 +184,7 @@ impl Networks {
             classes: data.num_classes(),
             dataset: images.published,
         };
-        let files = weights.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let files = weights.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
         let (files, warnings) = wanted.arrange(files)?;
         warnings.iter().for_each(|warning| (how.tell)(&Told::Warning(warning)));
         let roles = || files.iter().map(|file| file.role.as_ref().map(Role::what));
@@ -255,7 +255,7 @@ impl Networks {
     }
 }
 
-fn read(path: &PathBuf) -> Result<File> {
+fn read(path: &Path) -> Result<File> {
     let bytes = robin_files::read(path, MOST_BYTES).map_err(Error::io(path, "read the weights"))?;
     let name = path.display().to_string();
     Ok(File { role: Role::read(&bytes, &name)?, name, bytes })
