@@ -384,7 +384,7 @@ fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
         (message(&|r| r.train_images = Some(0)), "--train-images is 0, allowed is 1 to 2000"),
         (message(&|r| r.train_images = Some(2001)), "--train-images is 2001"),
         (message(&|r| r.arms = Some(vec![1])), "--arm is 1, allowed is nothing"),
-        (over(&|o| o.epochs = Some(0)), "--epochs is 0, allowed is >= 1"),
+        (over(&|o| o.epochs = Some(0)), "--epochs is 0, allowed is 1 to 100000"),
         (over(&|o| o.batch_size = Some(0)), "--batch is 0"),
         (over(&|o| o.batch_size = Some(181)), "--batch is 181, allowed is 1 to 180"),
         (over(&|o| o.learning_rate = Some(-0.1)), "--learning-rate is -0.1"),
