@@ -198,7 +198,8 @@ fn arms_that_are_missing_or_there_twice_are_named() {
             &["arm 4 of one-vs-all is missing", said],
         );
     }
-    let cases: [(&dyn Fn(&mut Role), [&str; 2]); 4] = [
+    type Change<'a> = &'a dyn Fn(&mut Role);
+    let cases: [(Change<'_>, [&str; 2]); 4] = [
         (&|role| role.dataset = "cifar10".to_owned(), ["trained on cifar10", "odd"]),
         (&|role| role.dataset = "own:digits".to_owned(), ["own:digits", "not of one classifier"]),
         (&|role| role.model = "cnn2".to_owned(), ["--model cnn2-small", "architecture cnn2"]),
