@@ -92,14 +92,16 @@ fn a_request_for_a_checkpoint_ends_nothing() {
     let graph = robin_models::build("cnn2-small", Some(4), [1, 28, 28], 10).unwrap();
     let parameters = robin_nn::Parameters::initialise(&graph, robin_core::Seed::new(0));
     std::fs::write(&weights, parameters.to_safetensors().unwrap()).unwrap();
-    let attack = ["--attack", "pgd", "--steps", "10000", "--norm", "linf", "--epsilon", "0.1", "--threads", "1"];
-    let mut child = program(&["attack", "--model", "cnn2-small", "--dataset", "mnist", "--embedded", "--weights"])
-        .arg(&weights)
-        .args(attack)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let attack =
+        ["--attack", "pgd", "--steps", "10000", "--norm", "linf", "--epsilon", "0.1", "--threads", "1"];
+    let mut child =
+        program(&["attack", "--model", "cnn2-small", "--dataset", "mnist", "--embedded", "--weights"])
+            .arg(&weights)
+            .args(attack)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
     // Once it says something it is at work, which takes minutes.
     let mut said = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();

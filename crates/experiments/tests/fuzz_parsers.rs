@@ -20,7 +20,8 @@ macro_rules! targets {
     ($($test:ident: $name:literal, $corpus:expr;)+) => {
         $(#[test]
         fn $test() {
-            fuzz($name, &$corpus, target($name));
+            let corpus: Vec<Vec<u8>> = $corpus;
+            fuzz($name, &corpus, target($name));
         })+
 
         #[test]
