@@ -184,6 +184,9 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
             "items": plan.items.iter().map(|item| &item.item).collect::<Vec<_>>(),
             "profile": plan.profile.to_string(),
             "cells": cells,
+            "by_item": preview.items.iter().map(|of| json!({
+                "item": of.item, "cells": of.cells, "to_run": of.to_run, "stale": of.stale, "seconds": of.seconds,
+            })).collect::<Vec<_>>(),
             "to_run": preview.to_run,
             "seconds": preview.seconds,
             "threads": preview.threads,
@@ -205,8 +208,20 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
             answer!("{how}")?;
         }
     }
-    for (label, found) in &preview.cells {
-        answer!("  {:<8} {label}", state(*found))?;
+    // Cell by cell it is in `--json`.
+    for of in &preview.items {
+        let stale = if of.stale > 0 {
+            format!(", {} of them made with other settings", of.stale)
+        } else {
+            String::new()
+        };
+        answer!(
+            "  {:<12} {:>5} cells, {:>5} to run{stale}: about {}",
+            of.item,
+            of.cells,
+            of.to_run,
+            duration(of.seconds)
+        )?;
     }
     answer!(
         "{} cells, {} to run: about {} on {} threads (passes of attack and training timed just now on one batch \

@@ -80,18 +80,10 @@ fn parameters(graph: &Graph) -> u64 {
     graph.tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum()
 }
 
-/// Seconds that the `missing` cells take on `threads` threads, every one of them busy with a network of its
-/// own. The passes of an attack and of training are timed apart, in just that way, for each architecture: so
-/// the estimate knows what threads take from one another, but not that the last cell may be alone. It is an
-/// upper bound where examples are wrong when clean, because these are not attacked.
-///
-/// # Errors
-/// If an architecture cannot be run.
-pub(crate) fn seconds(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) -> Result<f64> {
-    Ok(each(plan, missing, threads)?.values().sum::<f64>() / threads as f64)
-}
-
-/// The same by cell, and in seconds of one thread.
+/// Seconds of one thread that each of the `missing` cells takes, while `threads` threads are busy with a network each. The
+/// passes of an attack and of training are timed apart, in just that way, for each architecture: so the estimate knows what
+/// threads take from one another, but not that the last cell may be alone. It is an upper bound where examples are wrong when
+/// clean, because these are not attacked.
 ///
 /// # Errors
 /// If an architecture cannot be run.

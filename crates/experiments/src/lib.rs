@@ -51,7 +51,7 @@ pub use gallery::Gallery;
 pub use item::{Item, collect, stored};
 pub use observer::{Observer, Progress, Watched};
 pub use plan::{Plan, Request};
-pub use preview::{Preview, State};
+pub use preview::{ItemPreview, Preview, State};
 pub use profile::Profile;
 pub use role::Role;
 pub use schedule::{Options, Outcome, reproduce};

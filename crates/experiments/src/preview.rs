@@ -24,6 +24,8 @@ pub enum State {
 pub struct Preview {
     /// Label and state of every cell, in the order of the plan.
     pub cells: Vec<(String, State)>,
+    /// The same by item.
+    pub items: Vec<ItemPreview>,
     /// How many cells would be run.
     pub to_run: usize,
     /// Estimate for them, timed just now with a network on each thread.
@@ -32,6 +34,21 @@ pub struct Preview {
     pub threads: usize,
     /// Estimate of what they would write.
     pub bytes: u64,
+}
+
+/// What a run would do for one item: what several need is done, and counted, for the first of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemPreview {
+    /// Its name.
+    pub item: String,
+    /// Its cells, done or not.
+    pub cells: usize,
+    /// How many of them would be run.
+    pub to_run: usize,
+    /// How many of those have a record that was made with other settings, data or numerics.
+    pub stale: usize,
+    /// Estimate for them, on all threads.
+    pub seconds: f64,
 }
 
 impl Preview {
@@ -54,7 +71,7 @@ impl Preview {
                 (item, profile, label)
             })
             .collect();
-        let cells = plan
+        let cells: Vec<(String, State)> = plan
             .cells
             .iter()
             .enumerate()
@@ -68,10 +85,23 @@ impl Preview {
                 (cell.label.clone(), state)
             })
             .collect();
+        let each = cost::each(plan, &found.missing, threads)?;
+        let seconds = |index: &usize| each.get(index).map_or(0.0, |seconds| seconds / threads as f64);
+        let of = |item: &str| {
+            let own: Vec<usize> = (0..plan.cells.len()).filter(|&at| plan.cells[at].item == item).collect();
+            ItemPreview {
+                item: item.to_owned(),
+                cells: own.len(),
+                to_run: own.iter().filter(|&&at| cells[at].1 != State::Done).count(),
+                stale: own.iter().filter(|&&at| cells[at].1 == State::Stale).count(),
+                seconds: own.iter().map(seconds).fold(0.0, std::ops::Add::add),
+            }
+        };
         Ok(Self {
+            items: plan.items.iter().map(|planned| of(&planned.item)).collect(),
             cells,
             to_run: found.missing.len(),
-            seconds: cost::seconds(plan, &found.missing, threads)?,
+            seconds: each.keys().map(seconds).fold(0.0, std::ops::Add::add),
             threads,
             bytes: cost::bytes(plan, &found.missing, threads),
         })

@@ -213,6 +213,11 @@ fn states_follow_the_files(folder: &Path) {
     let preview = Preview::new(&plan, empty.path(), Some(2)).unwrap();
     assert!(preview.cells.iter().all(|(_, state)| *state == State::Missing));
     assert_eq!(preview.to_run, plan.cells.len());
+    // Every cell is counted for one item.
+    let of_items =
+        preview.items.iter().fold((0, 0.0), |(cells, seconds), of| (cells + of.to_run, seconds + of.seconds));
+    assert_eq!(of_items.0, preview.to_run);
+    assert!((of_items.1 - preview.seconds).abs() <= 1e-9 * preview.seconds);
     assert!(preview.seconds > 0.0 && preview.bytes > 11 * 1000);
 }
 
