@@ -15,11 +15,8 @@ threads=${THREADS:-2}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 cd "$(dirname "$0")/.."
-program=${PROGRAM:-}
-if [ -z "$program" ]; then
-    cargo build --quiet --release --package xtask
-    program="${CARGO_TARGET_DIR:-target}/release/xtask"
-fi
+# shellcheck source=scripts/program.sh
+. scripts/program.sh
 
 # LEARNING-RATE MOMENTUM FLIP EPOCHS SCHEDULE: the paper's schedule, a tenth after half of training, or one cycle.
 settings=(

@@ -14,11 +14,8 @@ threads=${THREADS:-1}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 cd "$(dirname "$0")/.."
-program=${PROGRAM:-}
-if [ -z "$program" ]; then
-    cargo build --quiet --release --package xtask
-    program="${CARGO_TARGET_DIR:-target}/release/xtask"
-fi
+# shellcheck source=scripts/program.sh
+. scripts/program.sh
 
 "$program" train --dataset mnist --train-images 20000 --model cnn2 --width 16 --classifier multiclass --recipe paper \
     --method pgd-at --norm linf --epsilon 25/255 --steps 10 --step-size 2.5x --proportion cosine --epochs 6 --batch 128 \

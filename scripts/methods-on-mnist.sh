@@ -19,11 +19,8 @@ methods=(standard pgd-at trades mart)
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 cd "$(dirname "$0")/.."
-program=${PROGRAM:-}
-if [ -z "$program" ]; then
-    cargo build --quiet --release --package xtask
-    program="${CARGO_TARGET_DIR:-target}/release/xtask"
-fi
+# shellcheck source=scripts/program.sh
+. scripts/program.sh
 
 # The training attack of the methods that have one: the paper's, and the paper's weight of the divergence.
 options() {

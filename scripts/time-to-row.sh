@@ -15,11 +15,8 @@ seed=${SEED:-0}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 cd "$(dirname "$0")/.."
-program=${PROGRAM:-}
-if [ -z "$program" ]; then
-    cargo build --quiet --release --package xtask
-    program="${CARGO_TARGET_DIR:-target}/release/xtask"
-fi
+# shellcheck source=scripts/program.sh
+. scripts/program.sh
 
 rows=$(mktemp)
 trap 'rm -f "$rows"' EXIT
