@@ -5,7 +5,7 @@ use super::{attacks, checks, memory, networks, random, training};
 #[test]
 fn a_rehearsal_passes() {
     if robin_kernels::cuda::host::compiler().is_none() {
-        println!("not tested: no C++ compiler on this machine");
+        crate::terminal::say!("not tested: no C++ compiler on this machine");
         return;
     }
     let subject = Subject::open("host").unwrap();
