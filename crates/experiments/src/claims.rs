@@ -1,7 +1,7 @@
 //! What the paper claims in its text, and what our numbers say to it.
 //!
-//! Reading order: [`mod@asked`] (what is written in `specs/claims.toml`), [`library`] (where its numbers are), [`mod@contrast`]
-//! (their difference, paired wherever images, networks or class orders are shared), [`compared`] (one comparison's verdict), and
+//! Reading order: `asked` (what is written in `specs/claims.toml`), `library` (where its numbers are), `contrast`
+//! (their difference, paired wherever images, networks or class orders are shared), `compared` (one comparison's verdict), and
 //! here the verdict on a claim.
 
 mod asked;

@@ -46,7 +46,7 @@ pub enum Error {
         there: usize,
     },
     /// A list of seeds that cannot be run.
-    #[error("--seeds {given:?}: {reason}")]
+    #[error("--seeds {}: {reason}", few(given))]
     Seeds {
         /// What was given.
         given: Vec<u64>,
@@ -347,6 +347,15 @@ pub enum Error {
         #[source]
         source: Source,
     },
+}
+
+/// A list as it was given, or where it is long its beginning and how long it is.
+fn few(given: &[u64]) -> String {
+    const SHOWN: usize = 8;
+    match given.get(..SHOWN) {
+        Some(first) if given.len() > SHOWN => format!("{first:?} and so on, {} in all", given.len()),
+        _ => format!("{given:?}"),
+    }
 }
 
 impl Error {
