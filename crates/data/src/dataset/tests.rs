@@ -88,7 +88,8 @@ fn the_hash_is_that_of_exactly_these_examples() {
         Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 2, 2], two.pixels().to_vec(), vec![3, 0]);
     assert_eq!(rebuilt.unwrap().sha256(), two.sha256());
     assert_eq!(data.take(3).unwrap().sha256(), data.sha256());
-    let (pixels, labels) = (data.pixels().to_vec(), data.labels().to_vec());
+    let labels = data.labels().iter().map(|&label| label as u8).collect();
+    let pixels = data.pixels().to_vec();
     let reshaped = Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 4, 1], pixels, labels);
     assert_ne!(reshaped.unwrap().sha256(), data.sha256());
 }

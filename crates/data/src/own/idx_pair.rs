@@ -25,11 +25,16 @@ pub(super) fn read(images: &Path, labels: &Path, classes: Option<usize>) -> Resu
     if read.rows == 0 || read.columns == 0 {
         return refuse(8, "at least one row and column", format!("{} x {}", read.rows, read.columns));
     }
-    let labels = idx::labels(&labels_file, unpacked(labels, &labels_file)?, classes.unwrap_or(BYTE))?;
+    let labels = idx::labels(
+        &labels_file,
+        unpacked(labels, &labels_file)?,
+        classes.map_or(BYTE, |classes| classes.min(BYTE)),
+    )?;
     if labels.len() != read.count {
         let (first_count, second_count) = (read.count, labels.len());
         return Err(Error::Counts { first: images_file, first_count, second: labels_file, second_count });
     }
+    let labels: Vec<u16> = labels.into_iter().map(u16::from).collect();
     let classes = count_classes(&labels, classes);
     Ok(Images { shape: [1, read.rows, read.columns], pixels: read.pixels, labels, classes })
 }
