@@ -71,6 +71,7 @@ fn images(limit: usize) -> ImagesRequest {
         embedded: true,
         data_dir: None,
         limit: Some(limit),
+        preparation: robin_data::Preparation::default(),
     }
 }
 

@@ -77,10 +77,13 @@ impl Error {
     }
 }
 
-/// The beginning of a text out of a file that may be hostile.
+/// The beginning of a text out of a file that may be hostile, on one line.
 pub(crate) fn clip(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+    const MOST: usize = 80;
+    let visible = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    let mut clipped: String = text.chars().take(MOST).map(visible).collect();
+    if text.chars().nth(MOST).is_some() {
+        clipped.push_str("...");
     }
+    clipped
 }

@@ -93,12 +93,12 @@ impl StateDict {
         images: [usize; 3],
         normalization: Option<&Normalization>,
     ) -> Result<(Network, Sizes)> {
-        let (graph, sizes) = self.graph(model, images)?;
+        let (graph, sizes) = self.graph(model, images, normalization.is_some())?;
         let parameters = self.parameters(&graph, normalization)?;
         Ok((Network { graph, parameters, normalizes: self.normalizes() }, sizes))
     }
 
-    fn graph(&self, model: &str, images: [usize; 3]) -> Result<(Graph, Sizes)> {
+    fn graph(&self, model: &str, images: [usize; 3], normalized: bool) -> Result<(Graph, Sizes)> {
         // The architecture at its own width says which tensors tell the sizes.
         let usual = robin_models::build(model, None, images, 2)?;
         let specs = usual.tensors();
@@ -110,7 +110,7 @@ impl StateDict {
             _ => None,
         };
         let (Some(first), Some(last)) = (shape(first), shape(last)) else {
-            return Err(self.differs(&usual, false));
+            return Err(self.differs(&usual, normalized));
         };
         let sizes = Sizes { width: first[0], outputs: last[0] };
         let graph = match first[..] {

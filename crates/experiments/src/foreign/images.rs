@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use robin_data::{Choice, Dataset, Source, Split};
+use robin_data::{Choice, Dataset, Preparation, Source, Split};
 use serde::Serialize;
 
 use crate::{Error, Result};
@@ -20,6 +20,8 @@ pub struct ImagesRequest {
     pub data_dir: Option<PathBuf>,
     /// The first so many; `None`: all.
     pub limit: Option<usize>,
+    /// What is done to the user's own images first.
+    pub preparation: Preparation,
 }
 
 /// What was loaded, for reports.
@@ -33,6 +35,9 @@ pub struct Images {
     pub n: usize,
     /// SHA-256 of exactly these.
     pub sha256: String,
+    /// What was done to them first, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<String>,
 }
 
 impl ImagesRequest {
@@ -41,7 +46,7 @@ impl ImagesRequest {
     /// # Errors
     /// [`Error::Data`].
     pub fn load(&self) -> Result<(Dataset, Images)> {
-        let Self { dataset, split, embedded, data_dir, limit } = self;
+        let Self { dataset, split, embedded, data_dir, limit, preparation } = self;
         let failed = |place: String| {
             move |error: robin_data::Error| Error::Data {
                 dataset: format!("{dataset}, {split}"),
@@ -60,12 +65,13 @@ impl ImagesRequest {
                 (Source::Folder(folder), place)
             }
         };
-        let data = dataset.load(*split, &source, *limit).map_err(failed(place))?;
+        let data = dataset.load_prepared(*split, &source, *limit, preparation).map_err(failed(place))?;
         let images = Images {
             dataset: dataset.to_string(),
             split: split.to_string(),
             n: data.len(),
             sha256: data.sha256().to_owned(),
+            prepared: (*preparation != Preparation::default()).then(|| preparation.to_string()),
         };
         Ok((data, images))
     }

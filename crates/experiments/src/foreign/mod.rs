@@ -10,6 +10,7 @@
 pub mod attack;
 pub mod coherence;
 pub mod evaluate;
+mod external;
 pub mod images;
 pub mod means;
 mod output;

@@ -20,7 +20,7 @@ pub struct PredictReport {
     /// The classifier's decision, `[n]`.
     pub predictions: Vec<u32>,
     /// True classes, `[n]`.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// The classifier.
     pub classifier: Description,
     /// The images.

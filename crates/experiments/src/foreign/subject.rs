@@ -10,6 +10,7 @@ use robin_data::DatasetName;
 use robin_nn::{Graph, NamedTensor, Parameters};
 use serde::Serialize;
 
+use super::external;
 use super::precise::Precise;
 use crate::key::sha256;
 use crate::{Device, Error, Result};
@@ -17,9 +18,10 @@ use crate::{Device, Error, Result};
 /// Which classifier.
 #[derive(Debug, Clone)]
 pub struct SubjectRequest {
-    /// The architecture by its name; of every network of an aggregate.
+    /// The architecture by its name, of every network of an aggregate; or the path of an ONNX model (`.onnx`).
     pub model: String,
-    /// Weights, one safetensors file per network, in the aggregate's order.
+    /// Weights, one file per network, in the aggregate's order: safetensors, or PyTorch's (`.pt`, `.pth`). None for an
+    /// ONNX model, which has its own.
     pub weights: Vec<PathBuf>,
     /// Channels of the first convolution; `None`: as the weights say.
     pub width: Option<usize>,
@@ -47,7 +49,7 @@ const CIFAR10: ([f32; 3], [f32; 3]) = ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435
 
 impl Normalize {
     /// The buffers `normalize.mean` and `normalize.std` for `channels` channels of `dataset`.
-    fn buffers(&self, channels: usize, dataset: Option<DatasetName>) -> Result<Vec<NamedTensor>> {
+    pub(super) fn buffers(&self, channels: usize, dataset: Option<DatasetName>) -> Result<Vec<NamedTensor>> {
         let (mean, std) = match self {
             Self::None => (vec![0.0; channels], vec![1.0; channels]),
             Self::Dataset => match dataset {
@@ -215,11 +217,16 @@ impl Networks {
         dataset: Option<DatasetName>,
     ) -> Result<Self> {
         let SubjectRequest { model, weights, width, normalize, aggregate, device } = request;
-        if aggregate.is_none() && weights.len() != 1 {
+        if external::is_model(model) {
+            return external::model(request, shape, dataset);
+        }
+        if weights.is_empty() || aggregate.is_none() && weights.len() != 1 {
             return Err(Error::Unfit {
                 option: "--weights",
                 given: format!("({} files)", weights.len()),
-                reason: "a single network has one file; several need --aggregate".to_owned(),
+                reason:
+                    "a single network has one file; several need --aggregate, and an ONNX model needs none"
+                        .to_owned(),
             });
         }
         let supplied =
@@ -236,36 +243,21 @@ impl Networks {
         for path in weights {
             let bytes = std::fs::read(path).map_err(Error::io(path, "read the weights"))?;
             let file = path.display().to_string();
+            if external::is_state_dict(path) {
+                let (graph, parameters, found) =
+                    external::state_dict(request, &supplied, shape, &bytes, &file)?;
+                check_width(*width, found, &file)?;
+                description.widths.push(found);
+                description.weights_sha256.push(sha256(&bytes));
+                plain.push((graph, parameters));
+                continue;
+            }
             let sizes = Sizes::of(model, shape, &bytes, &file)?;
-            let width = match width {
-                Some(given) if *given != sizes.width => {
-                    return Err(Error::Unfit {
-                        option: "--width",
-                        given: given.to_string(),
-                        reason: format!("{file} has width {}; leave the option out", sizes.width),
-                    });
-                }
-                _ => sizes.width,
-            };
+            check_width(*width, sizes.width, &file)?;
+            let width = sizes.width;
             let graph = robin_models::build(model, Some(width), shape, sizes.outputs)
                 .map_err(Error::work("building the model"))?;
-            if !supplied.is_empty() && sizes.normalized {
-                return Err(Error::Unfit {
-                    option: "--normalize",
-                    given: normalize.as_ref().map(ToString::to_string).unwrap_or_default(),
-                    reason: format!("{file} has a normalisation of its own; leave the option out"),
-                });
-            }
-            if supplied.is_empty() && !sizes.normalized {
-                return Err(Error::Unfit {
-                    option: "--normalize",
-                    given: "(nothing)".to_owned(),
-                    reason: format!(
-                        "{file} has no normalize.mean and normalize.std; say how its network normalises images: \
-                         dataset, none, or MEAN,STD"
-                    ),
-                });
-            }
+            check_normalization(normalize.as_ref(), sizes.normalized, &file)?;
             let parameters = Parameters::from_safetensors_with(&graph, &bytes, &file, &supplied)
                 .map_err(Error::work("reading the weights"))?;
             description.widths.push(width);
@@ -273,6 +265,38 @@ impl Networks {
             plain.push((graph, parameters));
         }
         Ok(Self { plain, description })
+    }
+}
+
+/// Checks that images are normalised once: by the network in `file`, or as `normalize` says.
+pub(super) fn check_normalization(normalize: Option<&Normalize>, normalized: bool, file: &str) -> Result<()> {
+    match (normalize, normalized) {
+        (Some(given), true) => Err(Error::Unfit {
+            option: "--normalize",
+            given: given.to_string(),
+            reason: format!("{file} has a normalisation of its own; leave the option out"),
+        }),
+        (None, false) => Err(Error::Unfit {
+            option: "--normalize",
+            given: "(nothing)".to_owned(),
+            reason: format!(
+                "{file} has no normalize.mean and normalize.std; say how its network normalises images: dataset, \
+                 none, or MEAN,STD"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the width that was given, if any, is that of the weights in `file`.
+fn check_width(given: Option<usize>, found: usize, file: &str) -> Result<()> {
+    match given {
+        Some(given) if given != found => Err(Error::Unfit {
+            option: "--width",
+            given: given.to_string(),
+            reason: format!("{file} has width {found}; leave the option out"),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -9,17 +9,17 @@ use robin_nn::{Executor, executor};
 
 /// How far a network is from PyTorch's.
 #[derive(Debug)]
-pub struct Differences {
+pub(crate) struct Differences {
     /// The largest of a logit.
-    pub logits: f64,
+    pub(crate) logits: f64,
     /// The largest of the input gradient of the sum of cross-entropies, by the largest value of PyTorch's.
-    pub gradient: f64,
+    pub(crate) gradient: f64,
     /// The same beside PyTorch's numbers in double precision.
-    pub wide: [f64; 2],
+    pub(crate) wide: [f64; 2],
 }
 
 /// Runs what `read` makes of images `[c, h, w]` on the images of the file `reference`, and compares.
-pub fn compare(reference: &Path, read: impl FnOnce([usize; 3]) -> Result<Network>) -> Result<Differences> {
+pub(crate) fn compare(reference: &Path, read: impl FnOnce([usize; 3]) -> Result<Network>) -> Result<Differences> {
     let tensors = safetensors::load(reference, &Device::Cpu).expect("a file of export_models.py");
     let images = &tensors["images"];
     let [n, shape @ ..] = images.dims() else { panic!("images of {:?}", images.dims()) };
