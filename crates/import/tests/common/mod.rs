@@ -19,7 +19,10 @@ pub(crate) struct Differences {
 }
 
 /// Runs what `read` makes of images `[c, h, w]` on the images of the file `reference`, and compares.
-pub(crate) fn compare(reference: &Path, read: impl FnOnce([usize; 3]) -> Result<Network>) -> Result<Differences> {
+pub(crate) fn compare(
+    reference: &Path,
+    read: impl FnOnce([usize; 3]) -> Result<Network>,
+) -> Result<Differences> {
     let tensors = safetensors::load(reference, &Device::Cpu).expect("a file of export_models.py");
     let images = &tensors["images"];
     let [n, shape @ ..] = images.dims() else { panic!("images of {:?}", images.dims()) };
