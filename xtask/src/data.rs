@@ -11,6 +11,7 @@ use robin_data::{
 };
 
 use crate::interrupt;
+use crate::terminal::{Lost, answer, say};
 
 /// What to do with which data set.
 #[derive(Debug, Args)]
@@ -86,15 +87,14 @@ fn fetch(choice: &Choice) -> anyhow::Result<()> {
     let result = robin_data::fetch(choice.dataset, &folder, &mut bar, &interrupt::token()?);
     bar.0.finish_and_clear();
     result?;
-    print_files(&robin_data::verify(choice.dataset, &folder)?);
-    Ok(())
+    Ok(print_files(&robin_data::verify(choice.dataset, &folder)?)?)
 }
 
 fn verify(choice: &Choice) -> anyhow::Result<()> {
     let files = robin_data::verify(choice.dataset, &choice.folder()?)?;
-    print_files(&files);
+    let printed = print_files(&files);
     match files.iter().filter(|file| !file.is_ok()).count() {
-        0 => Ok(()),
+        0 => Ok(printed?),
         wrong => bail!("{wrong} of {} files of {} are missing or wrong", files.len(), choice.dataset),
     }
 }
@@ -103,11 +103,11 @@ fn info(choice: &Choice, embedded: bool) -> anyhow::Result<()> {
     let source = if embedded { Source::Embedded } else { Source::Folder(choice.folder()?) };
     let info = robin_data::info(choice.dataset, &source)?;
     let [channels, height, width] = info.shape;
-    println!("{}: images {channels} x {height} x {width}, classes {}", info.name, info.classes.join(", "));
-    print_files(&info.files);
+    answer!("{}: images {channels} x {height} x {width}, classes {}", info.name, info.classes.join(", "))?;
+    print_files(&info.files)?;
     for split in &info.splits {
-        println!("{}: {} examples, SHA-256 {}", split.split, split.examples, split.sha256);
-        println!("  by class: {:?}", split.class_counts);
+        answer!("{}: {} examples, SHA-256 {}", split.split, split.examples, split.sha256)?;
+        answer!("  by class: {:?}", split.class_counts)?;
     }
     Ok(())
 }
@@ -117,7 +117,7 @@ fn info_of_own(dataset: &AnyData) -> anyhow::Result<()> {
     let load = |split| dataset.load(split, &Source::Embedded, None);
     let train: Dataset = load(Split::Train).with_context(|| format!("cannot load {dataset}"))?;
     let [channels, height, width] = train.shape();
-    println!("{}: images {channels} x {height} x {width}, {} classes", train.name(), train.num_classes());
+    answer!("{}: images {channels} x {height} x {width}, {} classes", train.name(), train.num_classes())?;
     let test = match load(Split::Test) {
         Ok(test) if test.sha256() != train.sha256() => Some(test),
         // One file is the same for both.
@@ -125,16 +125,17 @@ fn info_of_own(dataset: &AnyData) -> anyhow::Result<()> {
         Err(error) => return Err(error).with_context(|| format!("cannot load the test images of {dataset}")),
     };
     for data in [Some(train), test].into_iter().flatten() {
-        println!("{}: {} examples, SHA-256 {}", data.split(), data.len(), data.sha256());
-        println!("  by class: {:?}", data.class_counts());
+        answer!("{}: {} examples, SHA-256 {}", data.split(), data.len(), data.sha256())?;
+        answer!("  by class: {:?}", data.class_counts())?;
     }
     Ok(())
 }
 
-fn print_files(files: &[FileStatus]) {
+fn print_files(files: &[FileStatus]) -> Result<(), Lost> {
     for file in files {
-        println!("{}: {}", file.path.display(), file.state);
+        answer!("{}: {}", file.path.display(), file.state)?;
     }
+    Ok(())
 }
 
 /// Shows what is being fetched; a failed source is worth a line, because the next one may be slower.
@@ -148,6 +149,6 @@ impl FetchObserver for Bar {
     }
 
     fn source_failed(&mut self, failure: &SourceFailure) {
-        self.0.suspend(|| eprintln!("{} did not deliver: {}", failure.source, failure.reason));
+        self.0.suspend(|| say!("{} did not deliver: {}", failure.source, failure.reason));
     }
 }

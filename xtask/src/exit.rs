@@ -1,13 +1,31 @@
-//! Exit codes: 0 done, 1 failed, 2 wrong usage (also clap's), 130 interrupted.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage (also clap's), 130 interrupted, 141 nobody reads the result; a batch system's
+//! task says more ([`Stopped`]).
 
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::terminal::{Lost, arrived, say};
+
+/// What a shell reports of a program whose reader has left, which the system ends by SIGPIPE (128 + 13).
+const UNREAD: u8 = 141;
+
 /// Prints an error with its causes, and says what the process returns.
 pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    eprintln!("error: {error:#}");
-    ExitCode::from(number(&error))
+    let number = number(&error);
+    if number != UNREAD {
+        say!("error: {error:#}");
+    }
+    ExitCode::from(number)
+}
+
+/// Prints what clap has to say, which may be the help that was asked for.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if error.use_stderr() {
+        return ExitCode::from(error.exit_code().try_into().unwrap_or(2));
+    }
+    code(arrived(printed).map_err(Into::into))
 }
 
 /// The exit code for `error`.
@@ -22,7 +40,11 @@ pub(crate) fn number(error: &anyhow::Error) -> u8 {
     let usage = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref().is_some_and(robin_experiments::Error::is_usage)
     };
+    if let Some(Stopped { code, .. }) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        return *code;
+    }
     match error {
+        error if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Lost::Closed))) => UNREAD,
         error if error.chain().any(cancelled) => 130,
         error if error.chain().any(usage) => 2,
         _ => 1,
@@ -40,3 +62,20 @@ impl fmt::Display for Interrupted {
 }
 
 impl std::error::Error for Interrupted {}
+
+/// A task of a batch system that was told to stop before its end.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    /// What the process says.
+    pub(crate) code: u8,
+    /// Cells that have no record yet.
+    pub(crate) cells: usize,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped by a signal with {} cells unfinished, what can be continued is saved", self.cells)
+    }
+}
+
+impl std::error::Error for Stopped {}

@@ -9,6 +9,7 @@ use robin_experiments::{Error, export};
 
 use crate::data::folder;
 use crate::device::DeviceArguments;
+use crate::terminal::answer;
 
 /// Which weights, and what to write.
 #[derive(Debug, Args)]
@@ -60,6 +61,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         .into());
     }
+    if arguments.logits.as_ref() == Some(out) {
+        return Err(Error::Option {
+            option: "--logits",
+            value: out.display().to_string(),
+            allowed: "another file than that of --out".to_owned(),
+        }
+        .into());
+    }
     let dataset = arguments.dataset.clone().unwrap_or(Choice::Published(match model.starts_with("cnn2") {
         true => DatasetName::Mnist,
         false => DatasetName::Cifar10,
@@ -81,14 +90,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let file = weights.display().to_string();
     let bytes = std::fs::read(weights).with_context(|| format!("cannot read {file}"))?;
     let (graph, parameters) = export::load(model, &bytes, [height, width], &file)?;
-    export::write(out, &export::state_dict(&parameters)?)?;
-    println!("{}: {model}, {} outputs, images {:?}", out.display(), graph.num_outputs(), graph.input_shape());
+    // Both before either is written, so that no file stands beside another export's.
+    let mut files = vec![(out, export::state_dict(&parameters)?)];
     if let (Some(path), Some(data)) = (&arguments.logits, &data) {
-        export::write(
-            path,
-            &export::logits(&graph, &parameters, data, *images, arguments.device.device()?)?,
-        )?;
-        println!("{}: logits of the first {images} test images of {}", path.display(), data.name());
+        files.push((path, export::logits(&graph, &parameters, data, *images, arguments.device.device()?)?));
+    }
+    for (path, bytes) in files {
+        export::write(path, &bytes)?;
+    }
+    answer!("{}: {model}, {} outputs, images {:?}", out.display(), graph.num_outputs(), graph.input_shape())?;
+    if let (Some(path), Some(data)) = (&arguments.logits, &data) {
+        answer!("{}: logits of the first {images} test images of {}", path.display(), data.name())?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::terminal::answer;
 use crate::{data, root};
 
 /// Makes the subset from the full data sets, or compares.
@@ -23,11 +24,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let fixtures = root().join("fixtures");
     if arguments.check {
         robin_data::embedded::check(&data_dir, &fixtures)?;
-        println!("the files in {} are what would be made", fixtures.display());
+        answer!("the files in {} are what would be made", fixtures.display())?;
         return Ok(());
     }
     for (file, sha256) in robin_data::embedded::generate(&data_dir, &fixtures)? {
-        println!("{sha256}  {file}");
+        answer!("{sha256}  {file}")?;
     }
     Ok(())
 }

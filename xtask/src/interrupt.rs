@@ -1,8 +1,12 @@
 //! Ctrl-C and SIGTERM: once to stop between two steps, twice to stop at once. SIGUSR1: save and go on.
 
+use std::sync::OnceLock;
+
 use anyhow::Context;
 use robin_core::CancelToken;
 use robin_training::SaveToken;
+
+use crate::terminal::say;
 
 /// A token that the first signal cancels; the second ends the process.
 pub(crate) fn token() -> anyhow::Result<CancelToken> {
@@ -13,16 +17,21 @@ pub(crate) fn token() -> anyhow::Result<CancelToken> {
             std::process::exit(130);
         }
         handled.cancel();
-        eprintln!("stopping (again to stop at once)...");
+        say!("stopping (again to stop at once)...");
     })
     .context("cannot watch for Ctrl-C")?;
     Ok(token)
 }
 
-/// A token that asks every training for a checkpoint whenever SIGUSR1 comes, as batch systems send it before a job's
-/// time is over. Elsewhere than on Unix nothing asks.
+/// The token that asks every training of this process for a checkpoint whenever SIGUSR1 comes, as batch systems send it
+/// before a job's time is over. Once this was called the signal ends no work, whatever the work is. Elsewhere than on Unix
+/// nothing asks.
 pub(crate) fn save_token() -> anyhow::Result<SaveToken> {
-    let token = SaveToken::new();
+    static TOKEN: OnceLock<SaveToken> = OnceLock::new();
+    if let Some(token) = TOKEN.get() {
+        return Ok(token.clone());
+    }
+    let token = TOKEN.get_or_init(SaveToken::new).clone();
     #[cfg(unix)]
     {
         let signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1]);

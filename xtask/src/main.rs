@@ -1,8 +1,7 @@
 //! The command line of ROBIN: parses, calls the libraries, prints. See `cargo xtask help`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
-
 mod bench;
+mod cluster;
 mod data;
 mod device;
 mod exit;
@@ -14,6 +13,8 @@ mod interrupt;
 mod progress;
 mod report;
 mod reproduce;
+mod selection;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod tidy;
@@ -40,6 +41,19 @@ enum Command {
     Reproduce(reproduce::Arguments),
     /// Show what was reproduced as a page, and as files for papers.
     Report(report::Arguments),
+    /// Hand the cells of items over to a batch system, to be run on many nodes.
+    Submit(cluster::submit::Arguments),
+    /// Say how far a submitted plan is.
+    Status(cluster::status::Arguments),
+    /// Submit again what has no record.
+    Retry(cluster::submit::RetryArguments),
+    /// End the jobs of a submitted plan.
+    Cancel(cluster::cancel::Arguments),
+    /// Run some cells of a submitted plan, as its jobs do. It understands signals of Unix.
+    #[cfg(unix)]
+    RunCell(cluster::run_cell::Arguments),
+    /// Make tables and report of a submitted plan, as its last job does.
+    Collect(cluster::collect::Arguments),
     /// Train a network, or every arm of an aggregate, from settings given one by one.
     Train(Box<train::Arguments>),
     /// Write trained weights as a PyTorch state_dict, and logits to compare.
@@ -68,19 +82,33 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    // From the first moment on: elsewhere than in training, where it asks for a checkpoint, what is done is saved anyway.
+    if let Err(error) = interrupt::save_token() {
+        return exit::code(Err(error));
+    }
     // `train` says what its trainings warn of with the name of the network.
     // The renderer of the report's PNG files warns of dashes of length zero, which draw nothing.
     let usual = match cli.command {
         Command::Train(_) => "warn,robin_training=error",
-        Command::Report(_) => "warn,tiny_skia=error",
+        Command::Report(_) | Command::Collect(_) => "warn,tiny_skia=error",
         _ => "warn",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    terminal::trace(filter);
     exit::code(match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Submit(arguments) => cluster::submit::run(&arguments),
+        Command::Status(arguments) => cluster::status::run(&arguments),
+        Command::Retry(arguments) => cluster::submit::retry(&arguments),
+        Command::Cancel(arguments) => cluster::cancel::run(&arguments),
+        #[cfg(unix)]
+        Command::RunCell(arguments) => cluster::run_cell::run(&arguments),
+        Command::Collect(arguments) => cluster::collect::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Attack(arguments) => foreign::attack::run(&arguments),

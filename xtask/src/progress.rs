@@ -9,6 +9,8 @@ use robin_experiments::record::Kind;
 use robin_experiments::{Error, Observer, Plan, Progress, Watched, cost};
 use robin_report::table::duration;
 
+use crate::terminal::{above, say};
+
 /// Resolution of the overall bar.
 const UNITS: f64 = 10_000.0;
 
@@ -126,7 +128,7 @@ impl Observer for Bars {
 
     fn failed(&self, cell: &Watched<'_>, error: &Error) {
         self.end(cell);
-        self.bars.suspend(|| eprintln!("failed: {}: {error}", cell.label));
+        above(&self.bars, &format!("failed: {}: {}", cell.label, error.chain()));
     }
 }
 
@@ -145,13 +147,13 @@ impl Lines {
 impl Observer for Lines {
     fn begin(&self, total: usize, missing: &[usize]) {
         self.share.begin(missing);
-        eprintln!("{} of {total} cells to run", missing.len());
+        say!("{} of {total} cells to run", missing.len());
     }
 
     fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
         let done = 100.0 * self.share.set(cell.index, fraction(progress));
         if matches!(progress, Progress::Epoch { .. }) {
-            eprintln!("[{done:3.0}%] {}: {}", cell.label, words(progress));
+            say!("[{done:3.0}%] {}: {}", cell.label, words(progress));
         }
     }
 
@@ -162,10 +164,10 @@ impl Observer for Lines {
             Kind::Evaluation => "evaluated",
         };
         let gone = self.begin.elapsed().as_secs_f64();
-        eprintln!("[{done:3.0}%] {kind} {} in {}, {} gone", cell.label, duration(seconds), duration(gone));
+        say!("[{done:3.0}%] {kind} {} in {}, {} gone", cell.label, duration(seconds), duration(gone));
     }
 
     fn failed(&self, cell: &Watched<'_>, error: &Error) {
-        eprintln!("failed: {}: {error}", cell.label);
+        say!("failed: {}: {}", cell.label, error.chain());
     }
 }

@@ -1,19 +1,22 @@
 //! `cargo xtask report`: what `reproduce` found, as a page and as files for papers.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
+use robin_experiments::cluster::submission::Asked;
 use robin_experiments::gallery::gallery;
 use robin_experiments::store::Store;
 use robin_experiments::{
     Device, Figure, Gallery, ITEMS, Item, Outcome, Plan, Profile, Request, Spec, claims, stored,
 };
-use robin_report::{Report, bundle};
+use robin_report::Report;
+use robin_report::bundle::Bundle;
 
 use crate::environment;
-use crate::reproduce::attack_images;
+use crate::selection::attack_images;
+use crate::terminal::answer;
 
 /// The column whose attack the images are shown under.
 const GALLERY_COLUMN: &str = "pgd20";
@@ -29,12 +32,15 @@ pub(crate) struct Arguments {
     /// Items of the paper [default: all that have a number].
     #[arg(value_name = "ITEM")]
     items: Vec<String>,
-    /// Whose results: smoke, quick or paper.
+    /// Whose results: smoke, quick, night or paper.
     #[arg(long, default_value_t = Profile::Smoke)]
     profile: Profile,
     /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
     #[arg(long, value_name = "FILTER")]
     rows: Option<String>,
+    /// How recipes are read, like `fast`, which is not the paper's [default: the profile's way; a wrong name lists them].
+    #[arg(long, value_name = "NAME")]
+    reading: Option<String>,
     /// Root seeds, separated by commas [default: the profile's].
     #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
     seeds: Option<Vec<u64>>,
@@ -55,6 +61,24 @@ pub(crate) struct Arguments {
     images: usize,
 }
 
+impl Arguments {
+    /// The report of a submitted plan, beside its results.
+    pub(crate) fn of(asked: &Asked, out: &Path) -> Result<Self, robin_experiments::Error> {
+        Ok(Self {
+            items: asked.items.clone(),
+            profile: asked.profile.parse()?,
+            rows: asked.rows.clone(),
+            seeds: asked.seeds.clone(),
+            reading: asked.reading.clone(),
+            attack_images: asked.attack_images.clone().into_iter().collect(),
+            device: asked.device.parse()?,
+            out: out.to_owned(),
+            data_dir: asked.data_dir.clone(),
+            images: 4,
+        })
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let specs = match arguments.items.as_slice() {
         [] => ITEMS.iter().map(|(name, _)| Spec::named(name)).collect::<Result<Vec<_>, _>>()?,
@@ -65,6 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         rows: arguments.rows.clone(),
         // Shown where it has numbers.
         beyond: true,
+        reading: arguments.reading.clone(),
         seeds: arguments.seeds.clone(),
         attack_images: arguments.attack_images.iter().cloned().collect(),
         device: arguments.device,
@@ -102,17 +127,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             arguments.profile
         );
     }
+    // Before the images are attacked: what cannot be written is known now.
+    let bundle = Bundle::open(&arguments.out)?;
     let report = Report {
         title: "ROBIN: the paper's tables and figures, reproduced".to_owned(),
         profile: arguments.profile,
         provenance: provenance(&outcome),
-        claims: claims::judge(&items)?,
+        claims: claims::judge(&plan, &outcome)?,
         items,
         galleries: galleries(arguments, &plan, &outcome)?,
         records: outcome.records.into_values().collect(),
     };
-    let page = bundle::write(&report, &arguments.out.join("report"))?;
-    println!("{}", page.display());
+    let page = bundle.write(&report)?;
+    answer!("{}", page.display())?;
     Ok(())
 }
 

@@ -1,20 +1,19 @@
 //! `cargo xtask reproduce`: one item of the paper, from images to the table.
 
-use std::io::IsTerminal;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use robin_experiments::{
-    Error, ITEMS, Item, Observer, Options, Plan, Preview, Profile, Request, Spec, State, Writer, reproduce,
-};
+use robin_experiments::{Item, Observer, Options, Plan, Preview, Profile, State, Writer, reproduce};
 use robin_report::{figure_text, markdown, table::duration};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::device::DeviceArguments;
 use crate::exit::Interrupted;
 use crate::progress::{Bars, Lines};
-use crate::{environment, interrupt};
+use crate::selection::Selection;
+use crate::terminal::{answer, is_watched, say};
+use crate::{environment, interrupt, terminal};
 
 /// What can be chosen; the defaults prove the whole path in minutes.
 #[derive(Debug, Args)]
@@ -24,20 +23,8 @@ use crate::{environment, interrupt};
     Interrupt it with Ctrl-C, and continue with the same command: finished cells are not run again.\n\
     Exit codes: 0 done, 1 a cell failed, 2 wrong usage, 130 interrupted.")]
 pub(crate) struct Arguments {
-    /// Items of the paper, or `all`.
-    #[arg(required = true, value_name = "ITEM", value_parser = item)]
-    items: Vec<String>,
-    /// How much is done: smoke, quick or paper.
-    #[arg(long, default_value_t = Profile::Smoke)]
-    profile: Profile,
-    /// Only rows (dataset/model/norm) that contain one of these, separated by commas.
-    #[arg(long, value_name = "FILTER")]
-    rows: Option<String>,
-    /// Also what the paper has not got: baselines of equal budget, AutoAttack, recipe `strong`. `all` has them anyway.
-    #[arg(long)]
-    beyond: bool,
     #[command(flatten)]
-    device: DeviceArguments,
+    selection: Selection,
     /// Threads that compute [default: one per core]. Results do not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -47,18 +34,9 @@ pub(crate) struct Arguments {
     /// Examples evaluated together. Results do not depend on it.
     #[arg(long, value_name = "N", default_value_t = 256)]
     batch: usize,
-    /// Root seeds, separated by commas [default: the profile's].
-    #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
-    seeds: Option<Vec<u64>>,
-    /// Only the first N test images for an attack, fewer than the profile has; the table says so. May be repeated.
-    #[arg(long, value_name = "ATTACK=N", value_parser = attack_images)]
-    attack_images: Vec<(String, usize)>,
     /// Folder of records, weights and tables.
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
     /// Print what would be done and how long it would take, and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -67,58 +45,23 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-fn item(name: &str) -> Result<String, Error> {
-    match name {
-        "all" => Ok(name.to_owned()),
-        _ => Spec::named(name).map(|spec| spec.item),
-    }
-}
-
-/// `ATTACK=N`.
-pub(crate) fn attack_images(text: &str) -> Result<(String, usize), String> {
-    let parts = text.split_once('=').and_then(|(attack, n)| Some((attack.to_owned(), n.parse().ok()?)));
-    parts.ok_or_else(|| "it must be an attack and a number, as in cw=200".to_owned())
-}
-
 impl Arguments {
-    fn all(&self) -> bool {
-        self.items.iter().any(|item| item == "all")
-    }
-
     /// The plan of `items`.
-    pub(crate) fn plan(&self, items: &[&str]) -> Result<Plan, Error> {
-        let request = Request {
-            profile: self.profile,
-            rows: self.rows.clone(),
-            beyond: self.beyond || self.all(),
-            seeds: self.seeds.clone(),
-            attack_images: self.attack_images.iter().cloned().collect(),
-            device: self.device.device()?,
-            data_dir: self.data_dir.clone(),
-        };
-        let specs = items.iter().map(|item| Spec::named(item)).collect::<Result<Vec<_>, _>>()?;
-        Plan::new(&specs, &request)
+    #[cfg(test)]
+    pub(crate) fn plan(&self, items: &[&str]) -> Result<Plan, robin_experiments::Error> {
+        self.selection.plan(items)
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut items: Vec<&str> = Vec::new();
-    for item in arguments.items.iter().map(String::as_str) {
-        if !items.contains(&item) {
-            items.push(item);
-        }
-    }
-    if arguments.all() {
-        items = ITEMS.iter().map(|(name, _)| *name).collect();
-    }
     // One plan for all: what several items need is done once, and a mistake in the last item costs no night.
-    let plan = arguments.plan(&items)?;
+    let plan = arguments.selection.plan(&arguments.selection.items())?;
     if arguments.dry_run {
         return preview(&plan, arguments);
     }
-    let cancel = interrupt::token()?;
+    let (cancel, save) = (interrupt::token()?, interrupt::save_token()?);
     let environment = environment();
-    let observer: Box<dyn Observer> = match std::io::stderr().is_terminal() {
+    let observer: Box<dyn Observer> = match is_watched() {
         true => Box::new(Bars::new(&plan)),
         false => Box::new(Lines::new(&plan)),
     };
@@ -127,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         jobs: arguments.jobs,
         batch_size: arguments.batch,
         cancel: &cancel,
+        save,
         observer: observer.as_ref(),
         environment: &environment,
     };
@@ -141,25 +85,32 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .map(|item| Item::new(&plan, item, &outcome, &environment))
         .collect::<Result<Vec<_>, _>>()?;
     for (label, error) in &outcome.failures {
-        eprintln!("failed: {label}: {}", chain(error));
+        say!("failed: {label}: {}", error.chain());
     }
-    for item in &items {
-        save(item, plan.profile, &writer)?;
-    }
-    eprintln!("{} cells computed now", outcome.computed);
-    print(&items, arguments)?;
+    // Each whatever becomes of the others: what was computed is shown, and what can be saved is saved.
+    let saved: Vec<anyhow::Result<()>> =
+        items.iter().map(|item| write_files(item, plan.profile, &writer)).collect();
+    say!("{} cells computed now", outcome.computed);
+    let printed = print(&items, arguments);
+    saved.into_iter().collect::<anyhow::Result<()>>()?;
     match outcome.failures.len() {
-        0 => Ok(()),
+        0 => printed,
         failed => bail!("{failed} cells failed; the same command tries them again"),
     }
 }
 
 /// Writes an item's table, if no number of it is missing, and its figures, as JSON and as text.
-fn save(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<()> {
+pub(crate) fn write_files(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<()> {
     let write = |name: &str, json: String, text: String| -> anyhow::Result<()> {
-        writer.save_report(&format!("{name}-{profile}.json"), &json)?;
+        let file = format!("{name}-{profile}.json");
+        if is_of_more(&std::fs::read(writer.store().folder().join(&file)).unwrap_or_default(), &json) {
+            say!(
+                "{file}: held rows, attacks or seeds that this command does not ask for; their records are kept"
+            );
+        }
+        writer.save_report(&file, &json)?;
         let path = writer.save_report(&format!("{name}-{profile}.md"), &text)?;
-        eprintln!("written to {} and .json", path.display());
+        say!("written to {} and .json", path.display());
         Ok(())
     };
     if let Some(table) = item.table.as_ref().filter(|table| table.run.missing == 0) {
@@ -170,6 +121,23 @@ fn save(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<()> {
         write(&figure.id, json_text(figure)?, figure_text(figure))?;
     }
     Ok(())
+}
+
+/// Whether a table that is about to be replaced has numbers that the new one has not: records are kept for ever, and a
+/// table is what the last command asked for.
+fn is_of_more(old: &[u8], new: &str) -> bool {
+    let numbers = |table: &Value| -> BTreeSet<String> {
+        let cells = table["cells"].as_array().cloned().unwrap_or_default();
+        let names = |cell: &Value| {
+            ["dataset", "model", "norm", "row", "classifier", "attack", "epsilon"]
+                .map(|name| cell[name].to_string())
+        };
+        let seeds = table["run"]["seeds"].as_array().cloned().unwrap_or_default();
+        let of_seed = |seed: Value| cells.iter().map(move |cell| format!("{seed} {:?}", names(cell)));
+        seeds.into_iter().flat_map(of_seed).collect()
+    };
+    let read = |text: &[u8]| serde_json::from_slice(text).map(|table| numbers(&table)).unwrap_or_default();
+    !read(old).is_subset(&read(new.as_bytes()))
 }
 
 /// One table, or all items as one list; of an item with a table that alone.
@@ -187,21 +155,15 @@ fn print(items: &[Item], arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     match (arguments.json, &values[..]) {
-        (false, _) => print!("{}", texts.join("\n")),
-        (true, [one]) => print!("{}", json_text(one)?),
-        (true, all) => print!("{}", json_text(&all)?),
+        (false, _) => terminal::deliver(format_args!("{}", texts.join("\n")))?,
+        (true, [one]) => terminal::deliver(format_args!("{}", json_text(one)?))?,
+        (true, all) => terminal::deliver(format_args!("{}", json_text(&all)?))?,
     }
     Ok(())
 }
 
 fn json_text(value: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value).context("cannot write the outcome as JSON")? + "\n")
-}
-
-/// An error and its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
@@ -226,27 +188,26 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
             "threads": preview.threads,
             "bytes": preview.bytes,
         });
-        println!("{}", serde_json::to_string_pretty(&whole)?);
-        return Ok(());
+        return Ok(answer!("{}", serde_json::to_string_pretty(&whole)?)?);
     }
     for item in &plan.items {
-        println!("{}, profile {}, device {}", item.title, plan.profile, plan.device);
+        answer!("{}, profile {}, device {}", item.title, plan.profile, plan.device)?;
         for row in &item.rows {
             let shrunk =
                 if row.shrunk.is_empty() { "nothing shrunk".to_owned() } else { row.shrunk.join("; ") };
-            println!("{}: {shrunk}", row.row.label());
+            answer!("{}: {shrunk}", row.row.label())?;
         }
         for line in item.study.iter().flat_map(|study| &study.shrunk) {
-            println!("{line}");
+            answer!("{line}")?;
         }
         for (_, how) in &item.shrunk_attacks {
-            println!("{how}");
+            answer!("{how}")?;
         }
     }
     for (label, found) in &preview.cells {
-        println!("  {:<8} {label}", state(*found));
+        answer!("  {:<8} {label}", state(*found))?;
     }
-    println!(
+    answer!(
         "{} cells, {} to run: about {} on {} threads (passes of attack and training timed just now on one batch \
          of each network, every thread busy), {:.1} MB at most",
         preview.cells.len(),
@@ -254,6 +215,30 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         duration(preview.seconds),
         preview.threads,
         preview.bytes as f64 / 1e6,
-    );
+    )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_replaces_other_numbers_says_so() {
+        let table = |rows: &[&str], seeds: &[u64]| {
+            let cells: Vec<_> = rows.iter().map(|row| json!({ "row": row, "attack": "pgd20" })).collect();
+            json!({ "cells": cells, "run": { "seeds": seeds } }).to_string()
+        };
+        let new = table(&["a", "b"], &[0]);
+        for (old, more) in [
+            (table(&["a"], &[0]), false),
+            (table(&["b", "a"], &[0]), false),
+            (table(&["c"], &[0]), true),
+            (table(&["a"], &[0, 1]), true),
+            (String::new(), false),
+            ("no table".to_owned(), false),
+        ] {
+            assert_eq!(is_of_more(old.as_bytes(), &new), more, "{old}");
+        }
+    }
 }

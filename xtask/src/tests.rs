@@ -55,8 +55,7 @@ fn shown() -> Vec<String> {
         into.push('\n');
         command.get_subcommands().for_each(|command| collect(command, into));
     }
-    let mut text = include_str!("../../README.md").to_owned();
-    text.push('\n');
+    let mut text = [include_str!("../../README.md"), include_str!("../../docs/slurm.md"), ""].join("\n");
     collect(&Cli::command(), &mut text);
     let joined = text.replace("\\\n", " ").replace(" && ", "\n");
     let lines = joined.lines().filter_map(|line| line.trim().strip_prefix("cargo xtask "));

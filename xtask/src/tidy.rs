@@ -12,19 +12,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::terminal::say;
+
 /// Checks the workspace at `root`, prints every fault, and fails at the end if there was one.
 ///
 /// # Errors
 /// If a rule is broken, or the workspace cannot be read.
-#[allow(clippy::print_stderr, reason = "the faults are this command's output")]
 pub(crate) fn run(root: &Path) -> Result<()> {
     let files = Files::read(root)?;
     for warning in sources::long_files(&files.rust_sources()).warnings {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     let faults = faults(root, &files)?;
     for fault in &faults {
-        eprintln!("fault: {fault}");
+        say!("fault: {fault}");
     }
     match faults.len() {
         0 => Ok(()),

@@ -118,9 +118,7 @@ pub fn generate(data_dir: &Path, fixtures_dir: &Path) -> Result<Vec<(&'static st
         if !holds(&path, &contents)? {
             let folder = path.parent().expect("every fixture is in a folder");
             fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-            let mut aside = aside::create(folder, "fixture")?;
-            io::Write::write_all(&mut aside, &gzip::pack(&contents)).map_err(Error::io("write", &path))?;
-            aside.persist(&path).map_err(|error| Error::io("write", &path)(error.error))?;
+            aside::write(&path, &gzip::pack(&contents)).map_err(Error::io("write", &path))?;
         }
         made.push((file.path, sha256_hex(&contents)));
     }

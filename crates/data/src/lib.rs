@@ -2,7 +2,8 @@
 //! augmentation.
 //!
 //! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches),
-//! [`canonical`] (what the published files are), [`own`] (other files), [`fetch`](mod@fetch) (how they get here).
+//! [`canonical`] (what the published files are), [`own`] (other files), [`fetch`](mod@fetch) (how they get here);
+//! [`aside`] is how every crate writes a file.
 //!
 //! A data folder holds the full sets: MNIST as `mnist/train-images-idx3-ubyte` and its three companions
 //! (each plain or with `.gz`), CIFAR-10 as `cifar-10-batches-bin/data_batch_1.bin` to `test_batch.bin`.
@@ -11,7 +12,7 @@
 //! Invariants: nothing is half-loaded; nothing existing is overwritten; no published file is believed
 //! without its SHA-256; images are u8 `[n, c, h, w]` here and become f32 in `[0, 1]` per batch.
 
-mod aside;
+pub mod aside;
 pub mod augment;
 pub mod canonical;
 mod cifar;

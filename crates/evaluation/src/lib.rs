@@ -39,7 +39,8 @@ pub use options::{Observer, Options, Progress};
 pub use outcome::{CostTotals, Outcome, Robust};
 pub use robust::robust;
 pub use statistics::{
-    Interval, McNemar, Spread, Verdict, accuracy, interval, mcnemar, spread, verdict, wilson,
+    ENOUGH_SEEDS, Estimate, Interval, McNemar, Replicate, Spread, Verdict, accuracy, gap, interval, mcnemar,
+    paired, spread, student, verdict, wilson,
 };
 pub use transferred::{Transferred, transferred};
 pub use weak_cw::{WeakCw, WeakPgd, cw_is_weak, pgd_is_weak};

@@ -31,6 +31,8 @@ pub struct Witnesses {
     pub predictions: Vec<u32>,
     /// `[m, c, h, w]`, row-major.
     pub images: Vec<f32>,
+    /// Which attack on which classifier found them, as whoever ran it says it; none in files that do not tell.
+    pub made_by: Option<serde_json::Value>,
 }
 
 /// The entry of the file's metadata.
@@ -43,6 +45,8 @@ struct Said {
     norm: Norm,
     epsilon: Epsilon,
     data_sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_by: Option<serde_json::Value>,
 }
 
 impl Witnesses {
@@ -56,6 +60,7 @@ impl Witnesses {
             labels: Vec::new(),
             predictions: Vec::new(),
             images: Vec::new(),
+            made_by: None,
         }
     }
 
@@ -92,7 +97,7 @@ impl Witnesses {
     }
 
     /// The bytes of a safetensors file: `images` f32 `[m, c, h, w]`, `ids`, `labels`, `predictions` u32
-    /// `[m]`; metadata `witnesses`, JSON with `norm`, `epsilon`, `data_sha256`.
+    /// `[m]`; metadata `witnesses`, JSON with `norm`, `epsilon`, `data_sha256` and `made_by`.
     ///
     /// # Errors
     /// [`Error::Safetensors`].
@@ -117,6 +122,7 @@ impl Witnesses {
             norm: self.budget.norm,
             epsilon: self.budget.epsilon,
             data_sha256: self.data_sha256.clone(),
+            made_by: self.made_by.clone(),
         };
         let said = serde_json::to_string(&said)
             .map_err(|source| Error::Json { what: "the witnesses' metadata", source })?;
@@ -164,6 +170,7 @@ impl Witnesses {
             labels: numbers("labels")?,
             predictions: numbers("predictions")?,
             images: values,
+            made_by: said.made_by,
         })
     }
 }

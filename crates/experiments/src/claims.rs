@@ -1,7 +1,14 @@
 //! What the paper claims in its text, and what our numbers say to it.
+//!
+//! Reading order: [`mod@asked`] (what is written in `specs/claims.toml`), [`library`] (where its numbers are), [`mod@contrast`]
+//! (their difference, paired wherever images, networks or class orders are shared), [`compared`] (one comparison's verdict), and
+//! here the verdict on a claim.
 
-mod noise;
-mod select;
+mod asked;
+mod compared;
+mod contrast;
+mod forest;
+mod library;
 #[cfg(test)]
 mod tests;
 
@@ -9,8 +16,14 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Item, Result};
-use select::{Found, Select};
+pub use asked::Test;
+pub use compared::{Compared, ComparedSeed, ComparedTerm, Needs};
+pub use contrast::{CleanAccuracy, Quantity, Shared, Who};
+pub use forest::{Forest, forest};
+
+use crate::{Error, Outcome, Plan, Result};
+use asked::{Claim, Written};
+use library::Library;
 
 /// The claims, and how each is tested.
 const CLAIMS: &str = include_str!("../specs/claims.toml");
@@ -22,26 +35,56 @@ pub struct ClaimVerdict {
     pub id: String,
     /// The claim, in a sentence.
     pub text: String,
+    /// Seeds, or class orders, below which nothing is decided.
+    #[serde(default)]
+    pub seeds: usize,
     /// What came out.
     pub verdict: Verdict,
-    /// The numbers that decided it, in words, one comparison each: `0.471 against 0.402 (n = 1000, 3 seeds)`.
+    /// The verdict with what must be said beside it: under which reading, in how many comparisons and on what it rests.
+    #[serde(default)]
+    pub summary: String,
+    /// What would decide it, where it is not decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
+    /// Of a claim that can be read in several ways, the verdict on each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readings: Vec<Reading>,
+    /// The comparisons, one line each.
     pub numbers: Vec<String>,
+    /// The same as data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Compared>,
+    /// Comparisons that this profile has no numbers for.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub missing: usize,
     /// Keys of the records that they were computed from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<String>,
 }
 
-/// What our numbers say to a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// One way in which a claim can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Which.
+    pub reading: String,
+    /// The verdict under it.
+    pub verdict: Verdict,
+}
+
+/// What our numbers say to a claim; in the order in which verdicts are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
+    /// The numbers disagree, beyond the noise.
+    #[serde(alias = "not-held")]
+    Refuted,
+    /// Held under one reading, refuted under another.
+    DependsOnReading,
     /// The numbers agree, beyond the noise.
     Held,
-    /// The numbers disagree, beyond the noise.
-    NotHeld,
     /// Too few seeds or images to tell.
     Undecided,
-    /// There are no numbers of what the claim is about, or of networks near chance only.
+    /// There are no numbers of what the claim is about, or of networks near chance, or of other data only.
     NotTestable,
 }
 
@@ -49,186 +92,205 @@ impl Verdict {
     /// In words.
     pub fn name(self) -> &'static str {
         match self {
+            Verdict::Refuted => "refuted",
+            Verdict::DependsOnReading => "depends on the reading",
             Verdict::Held => "held",
-            Verdict::NotHeld => "not held",
             Verdict::Undecided => "undecided",
             Verdict::NotTestable => "not testable",
         }
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    claims: Vec<Claim>,
-}
-
-/// A claim as it is written. It holds if every comparison does, and is not decided while one cannot be made.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Claim {
-    id: String,
-    text: String,
-    /// Root seeds (or class orders) below which nothing is decided. 1 where attacks on the same networks are compared.
-    seeds: usize,
-    compare: Vec<Comparison>,
-}
-
-/// Two numbers.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Comparison {
-    left: Select,
-    right: Right,
-    test: Test,
-}
-
-/// What a number is compared with.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Right {
-    /// A number that was not measured.
-    Bound(f64),
-    /// Another one.
-    Measured(Select),
-}
-
-/// What is said of `left - right`.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Test {
-    /// More than this.
-    Above(f64),
-    /// Less than this.
-    Below(f64),
-    /// At most this far from 0.
-    Within(f64),
-}
-
-impl Test {
-    /// Whether it holds for `difference`, beyond `noise`; `None` within it.
-    fn holds(self, difference: f64, noise: f64) -> Option<bool> {
-        let (surely, surely_not) = match self {
-            Self::Above(margin) => (difference - noise > margin, difference + noise <= margin),
-            Self::Below(margin) => (difference + noise < margin, difference - noise >= margin),
-            Self::Within(margin) => (difference.abs() + noise <= margin, difference.abs() - noise > margin),
-        };
-        if surely { Some(true) } else { surely_not.then_some(false) }
-    }
-
-    fn words(self) -> String {
-        match self {
-            Self::Above(0.0) => "above".to_owned(),
-            Self::Below(0.0) => "below".to_owned(),
-            Self::Above(margin) if margin < 0.0 => format!("at most {} below", -margin),
-            Self::Above(margin) => format!("above by more than {margin}"),
-            Self::Below(margin) if margin > 0.0 => format!("at most {margin} above"),
-            Self::Below(margin) => format!("below by more than {}", -margin),
-            Self::Within(margin) => format!("within {margin}"),
-        }
-    }
-}
-
-/// Every claim with what `items` say to it.
+/// Every claim with what the records of `outcome` say to it: what they contradict first.
 ///
 /// # Errors
-/// [`Error::Spec`] if the claims cannot be read.
-pub fn judge(items: &[Item]) -> Result<Vec<ClaimVerdict>> {
-    judge_with(CLAIMS, items)
+/// [`Error::Spec`] if the claims cannot be read, [`Error::Json`] if a record's results are not those of its kind.
+pub fn judge(plan: &Plan, outcome: &Outcome) -> Result<Vec<ClaimVerdict>> {
+    judge_with(CLAIMS, plan, outcome)
 }
 
-fn judge_with(text: &str, items: &[Item]) -> Result<Vec<ClaimVerdict>> {
+fn judge_with(text: &str, plan: &Plan, outcome: &Outcome) -> Result<Vec<ClaimVerdict>> {
     let written: Written = toml::from_str(text)
         .map_err(|source| Error::Spec { item: "claims".to_owned(), source: Box::new(source) })?;
-    Ok(written.claims.iter().map(|claim| claim.judge(items)).collect())
+    let library = Library::new(plan, outcome)?;
+    let mut all: Vec<ClaimVerdict> =
+        written.claims.iter().map(|claim| claim.judge(&library)).collect::<Result<_>>()?;
+    sort(&mut all);
+    Ok(all)
+}
+
+/// Lists reversals first; claims of one verdict stay in their order.
+pub fn sort(claims: &mut [ClaimVerdict]) {
+    claims.sort_by_key(|claim| claim.verdict);
 }
 
 impl Claim {
-    fn judge(&self, items: &[Item]) -> ClaimVerdict {
-        let mut verdicts = Vec::new();
-        let mut numbers = Vec::new();
-        let mut records = BTreeSet::new();
-        for comparison in &self.compare {
-            let pairs = comparison.pairs(items);
-            if pairs.is_empty() {
-                verdicts.push(Verdict::NotTestable);
-                numbers.push("no such number".to_owned());
+    fn judge(&self, library: &Library<'_>) -> Result<ClaimVerdict> {
+        let (mut comparisons, mut numbers, mut missing) = (Vec::new(), Vec::new(), 0);
+        for asked in &self.compare {
+            let found = compared::compare(asked, self.seeds, library)?;
+            if found.is_empty() {
+                missing += 1;
+                numbers.push(format!("{}: no such number in this profile", asked.left.item()));
             }
-            for (left, right) in pairs {
-                records.extend(left.records.iter().chain(&right.records).cloned());
-                let noise = left.error.hypot(right.error);
-                let difference = left.value - right.value;
-                let seeds = left.seeds.min(right.seeds);
-                let (verdict, why) = if !(left.learned && right.learned) {
-                    (Verdict::NotTestable, ", clean accuracy too near chance".to_owned())
-                } else {
-                    match comparison.test.holds(difference, noise) {
-                        _ if seeds < self.seeds => {
-                            (Verdict::Undecided, format!(", {seeds} of {} seeds", self.seeds))
-                        }
-                        None => (Verdict::Undecided, ", within noise".to_owned()),
-                        Some(true) => (Verdict::Held, String::new()),
-                        Some(false) => (Verdict::NotHeld, ", it is not".to_owned()),
-                    }
-                };
-                verdicts.push(verdict);
-                numbers.push(format!(
-                    "{}: {:.3} against {:.3} (asked: {}; noise {noise:.3}{why})",
-                    left.place,
-                    left.value,
-                    right.value,
-                    comparison.test.words(),
-                ));
-            }
+            numbers.extend(found.iter().map(Compared::words));
+            comparisons.extend(found);
         }
         numbers.dedup();
-        ClaimVerdict {
+        let mut readings: Vec<Reading> = Vec::new();
+        for comparison in &comparisons {
+            if let Some(reading) = &comparison.reading
+                && !readings.iter().any(|known| known.reading == *reading)
+            {
+                let of: Vec<&Compared> =
+                    comparisons.iter().filter(|other| other.reading.as_ref() == Some(reading)).collect();
+                readings.push(Reading { reading: reading.clone(), verdict: join(&of, false) });
+            }
+        }
+        let verdict = match readings.len() {
+            0 | 1 => join(&comparisons.iter().collect::<Vec<_>>(), missing > 0),
+            _ => over_readings(&comparisons, &readings, missing > 0),
+        };
+        let keys = comparisons.iter().flat_map(Compared::terms).flat_map(|term| &term.seeds);
+        let records: BTreeSet<String> = keys
+            .flat_map(|seed| seed.records.iter().chain(seed.clean.iter().map(|clean| &clean.record)))
+            .cloned()
+            .collect();
+        Ok(ClaimVerdict {
             id: self.id.clone(),
             text: self.text.clone(),
-            verdict: join(&verdicts),
+            seeds: self.seeds,
+            verdict,
+            summary: summary(verdict, &readings, &comparisons),
+            needs: (verdict == Verdict::Undecided).then(|| needs(&comparisons, missing > 0)).flatten(),
+            readings,
             numbers,
+            comparisons,
+            missing,
             records: records.into_iter().collect(),
-        }
+        })
     }
 }
 
+/// The comparisons that can decide something: those of rows that stand in with other data only where there is nothing else.
+fn deciding<'a>(comparisons: &[&'a Compared]) -> Vec<&'a Compared> {
+    let own: Vec<&Compared> = comparisons.iter().copied().filter(|one| one.stand_in.is_none()).collect();
+    if own.is_empty() { comparisons.to_vec() } else { own }
+}
+
 /// The verdict on several comparisons, all of which must hold: one that cannot be made leaves the others undecided.
-fn join(verdicts: &[Verdict]) -> Verdict {
-    let has = |verdict| verdicts.contains(&verdict);
-    match (has(Verdict::NotHeld), has(Verdict::Held), has(Verdict::NotTestable), has(Verdict::Undecided)) {
-        (true, ..) => Verdict::NotHeld,
+fn join(comparisons: &[&Compared], missing: bool) -> Verdict {
+    let all = deciding(comparisons);
+    let has = |verdict| all.iter().any(|one| one.verdict == verdict);
+    let not_testable = missing || has(Verdict::NotTestable) || all.is_empty();
+    match (has(Verdict::Refuted), has(Verdict::Held), not_testable, has(Verdict::Undecided)) {
+        (true, ..) => Verdict::Refuted,
         (_, true, false, false) => Verdict::Held,
         (_, false, _, false) => Verdict::NotTestable,
         _ => Verdict::Undecided,
     }
 }
 
-impl Comparison {
-    /// What is compared with what: numbers of the same place; where other rows are asked for, the only one on each side.
-    fn pairs(&self, items: &[Item]) -> Vec<(Found, Found)> {
-        let left = self.left.find(items);
-        let select = match &self.right {
-            Right::Measured(select) => select,
-            Right::Bound(bound) => {
-                let constant = |left: &Found| Found {
-                    place: left.place.clone(),
-                    value: *bound,
-                    error: 0.0,
-                    seeds: left.seeds,
-                    records: Vec::new(),
-                    learned: true,
-                };
-                return left.iter().map(|left| (left.clone(), constant(left))).collect();
-            }
-        };
-        let right = select.find(items);
-        if self.left.is_of_other_rows(select) {
-            return match (left.as_slice(), right.as_slice()) {
-                ([left], [right]) => vec![(left.clone(), right.clone())],
-                _ => Vec::new(),
-            };
-        }
-        let partner = |left: &Found| right.iter().find(|right| right.place == left.place).cloned();
-        left.iter().filter_map(|left| Some((left.clone(), partner(left)?))).collect()
+/// A claim holds if it does under every reading, and is refuted if it is under every one that decides anything; under which it
+/// does what is said where they disagree.
+fn over_readings(comparisons: &[Compared], readings: &[Reading], missing: bool) -> Verdict {
+    let apart: Vec<&Compared> = comparisons.iter().filter(|one| one.reading.is_none()).collect();
+    let mut verdicts: Vec<Verdict> = readings.iter().map(|reading| reading.verdict).collect();
+    if !apart.is_empty() {
+        verdicts.push(join(&apart, missing));
     }
+    let has = |verdict| verdicts.contains(&verdict);
+    match (has(Verdict::Refuted), has(Verdict::Held)) {
+        (true, true) => Verdict::DependsOnReading,
+        (true, false) => Verdict::Refuted,
+        (false, true) if !missing && verdicts.iter().all(|one| *one == Verdict::Held) => Verdict::Held,
+        (false, false) if !has(Verdict::Undecided) => Verdict::NotTestable,
+        _ => Verdict::Undecided,
+    }
+}
+
+fn summary(verdict: Verdict, readings: &[Reading], comparisons: &[Compared]) -> String {
+    let mut said = vec![match readings {
+        [] | [_] => verdict.name().to_owned(),
+        _ => {
+            let mut kinds: Vec<Verdict> = readings.iter().map(|reading| reading.verdict).collect();
+            kinds.sort_unstable();
+            kinds.dedup();
+            let under = |kind: &Verdict| {
+                let of = readings.iter().filter(|reading| reading.verdict == *kind);
+                let names: Vec<&str> = of.map(|reading| reading.reading.as_str()).collect();
+                format!("{} under {}", kind.name(), names.join(" and under "))
+            };
+            match kinds.as_slice() {
+                [one] => format!("{} under every reading", one.name()),
+                several => several.iter().map(under).collect::<Vec<_>>().join("; "),
+            }
+        }
+    }];
+    let all = deciding(&comparisons.iter().collect::<Vec<_>>());
+    let count = |wanted: Verdict| all.iter().filter(|one| one.verdict == wanted).count();
+    if all.len() > 1 {
+        let kinds = [Verdict::Refuted, Verdict::Held, Verdict::Undecided, Verdict::NotTestable];
+        let counts = kinds.iter().filter(|kind| count(**kind) > 0);
+        let counts: Vec<String> = counts.map(|kind| format!("{} {}", kind.name(), count(*kind))).collect();
+        said.push(format!("of {} comparisons {}", all.len(), counts.join(", ")));
+    }
+    let largest = |one: &&&Compared| one.estimate.map_or(0.0, |found| found.effect.abs());
+    let refuted = all.iter().filter(|one| one.verdict == Verdict::Refuted);
+    if let Some(worst) = refuted.max_by(|a, b| largest(a).total_cmp(&largest(b)))
+        && let (Some(why), Some(found)) = (&worst.why, worst.estimate)
+    {
+        said.push(format!(
+            "{why} at {} by {:+.3} [{:+.3}, {:+.3}]",
+            worst.place, found.effect, found.low, found.high
+        ));
+    }
+    let decided: Vec<&&Compared> =
+        all.iter().filter(|one| matches!(one.verdict, Verdict::Held | Verdict::Refuted)).collect();
+    if !decided.is_empty() && decided.iter().all(|one| one.is_of_few()) {
+        said.push("on one network of each, or two: others may differ".to_owned());
+    }
+    let replaced: BTreeSet<String> = decided
+        .iter()
+        .filter_map(|one| Some(format!("{} in the place of {}", one.row, one.in_place_of.as_ref()?)))
+        .collect();
+    said.extend(replaced.into_iter().map(|row| format!("on {row}")));
+    if verdict == Verdict::NotTestable {
+        let whys: BTreeSet<&str> = comparisons.iter().filter_map(|one| one.why.as_deref()).collect();
+        said.extend(whys.into_iter().map(str::to_owned));
+        if comparisons.is_empty() {
+            said.push("no such number in this profile".to_owned());
+        }
+    }
+    said.join("; ")
+}
+
+/// What would decide the comparisons that are not decided.
+fn needs(comparisons: &[Compared], missing: bool) -> Option<String> {
+    let all = deciding(&comparisons.iter().collect::<Vec<_>>());
+    let wanting: Vec<(&Compared, Needs)> = all.iter().filter_map(|one| Some((*one, one.needs?))).collect();
+    let most = |key: fn(&Needs) -> Option<usize>| {
+        wanting.iter().filter(|(_, needs)| key(needs).is_some()).max_by_key(|(_, needs)| key(needs))
+    };
+    let mut said = Vec::new();
+    if let Some((one, needs)) = most(|needs| needs.seeds) {
+        said.push(one.needs_words(Needs { images: None, ..*needs }));
+    }
+    if let Some((one, needs)) = most(|needs| needs.images) {
+        said.push(one.needs_words(*needs));
+    }
+    let hopeless =
+        wanting.iter().filter(|(_, needs)| needs.seeds.is_none() && needs.images.is_none()).count();
+    if hopeless > 0 {
+        said.push(format!("{hopeless} differences are too small for any number of images"));
+    }
+    if missing || all.iter().any(|one| one.verdict == Verdict::NotTestable) {
+        said.push("comparisons that cannot be made yet".to_owned());
+    }
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }

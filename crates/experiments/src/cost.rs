@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::plan::{AttackedAt, Cell, NetworkWork, Plan, Work};
-use crate::schedule::pool;
 use crate::spec::{ClassifierKind, StrategySpec};
 use crate::study::StudyWork;
+use crate::threads::pool;
 use timing::Timing;
 
 /// Room for a record, and for the files that replace one another when reports are written; more for each image, of which
@@ -88,36 +88,49 @@ fn parameters(graph: &Graph) -> u64 {
 /// # Errors
 /// If an architecture cannot be run.
 pub(crate) fn seconds(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) -> Result<f64> {
-    let pool = pool(threads)?;
+    Ok(each(plan, missing, threads)?.values().sum::<f64>() / threads as f64)
+}
+
+/// The same by cell, and in seconds of one thread.
+///
+/// # Errors
+/// If an architecture cannot be run.
+pub(crate) fn each(plan: &Plan, missing: &BTreeSet<usize>, threads: usize) -> Result<BTreeMap<usize, f64>> {
+    let pool = pool(Some(threads))?;
     let mut timed: BTreeMap<(String, u64), Timing> = BTreeMap::new();
-    let mut total = 0.0;
+    let mut seconds = BTreeMap::new();
     for &index in missing {
         let cell = &plan.cells[index];
-        let networks: Vec<&NetworkWork> = match &cell.work {
-            Work::Network(work) => vec![work],
-            Work::Evaluation(_) | Work::Study(_) => cell
-                .needs
-                .iter()
-                .filter_map(|&need| match &plan.cells[need].work {
-                    Work::Network(work) => Some(work.as_ref()),
-                    Work::Evaluation(_) | Work::Study(_) => None,
-                })
-                .collect(),
+        let first = match &cell.work {
+            Work::Network(work) => Some(work.as_ref()),
+            Work::Evaluation(_) | Work::Study(_) => cell.needs.iter().find_map(|&need| network(plan, need)),
         };
-        let Some(first) = networks.first() else { continue };
+        // A toy has no network of the list, and is seconds.
+        let Some(first) = first else {
+            seconds.insert(index, 0.0);
+            continue;
+        };
         // The networks of an aggregate are alike, so one stands for all.
         let kind = (first.graph.name().to_owned(), parameters(&first.graph));
-        let each = match timed.get(&kind) {
-            Some(&each) => each,
+        let timing = match timed.get(&kind) {
+            Some(&timing) => timing,
             None => {
-                let each = Timing::measure(plan.device.executor(), first, &pool)?;
-                timed.insert(kind, each);
-                each
+                let timing = Timing::measure(plan.device.executor(), first, &pool)?;
+                timed.insert(kind, timing);
+                timing
             }
         };
-        total += each.of(amount(&cell.work, networks.len() as f64));
+        let networks = cell.needs.len().max(1) as f64;
+        seconds.insert(index, timing.of(amount(&cell.work, networks)) * threads as f64);
     }
-    Ok(total)
+    Ok(seconds)
+}
+
+fn network(plan: &Plan, index: usize) -> Option<&NetworkWork> {
+    match &plan.cells[index].work {
+        Work::Network(work) => Some(work),
+        Work::Evaluation(_) | Work::Study(_) => None,
+    }
 }
 
 /// Work for networks of one architecture.
@@ -154,7 +167,8 @@ fn amount(work: &Work, networks: f64) -> Amount {
             // Clean and perturbed.
             let both = matches!(config.method, Method::Trades { .. } | Method::Mart { .. });
             let training = if both { 2.0 * shown } else { shown };
-            let measured = work.measured.len() as f64 * (FORWARD + steps(&work.attack.attack));
+            let own = work.attack.as_ref().map_or(0.0, |(attack, _)| steps(&attack.attack));
+            let measured = work.measured.len() as f64 * (FORWARD + own);
             Amount { attack: attacked + measured, training, freeze }
         }
         Work::Study(work) => Amount { attack: studied(work, networks), ..Amount::default() },

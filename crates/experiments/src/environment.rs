@@ -27,6 +27,13 @@ impl Environment {
         Self { fields, machine }
     }
 
+    /// The same with `fields` more in every provenance: node and job of a batch system.
+    #[must_use]
+    pub fn with(mut self, fields: Map<String, Value>) -> Self {
+        self.fields.extend(fields);
+        self
+    }
+
     /// Processor, cores and system.
     pub fn machine(&self) -> &str {
         &self.machine

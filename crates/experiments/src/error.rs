@@ -59,6 +59,18 @@ pub enum Error {
         /// The option.
         option: &'static str,
     },
+    /// More threads, or jobs, than the machine can use.
+    #[error("{option} is {asked}, it can be at most {most}: this machine has {cores} cores")]
+    TooMany {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        asked: usize,
+        /// The most that is allowed.
+        most: usize,
+        /// Cores that this process may use.
+        cores: usize,
+    },
     /// An option that does not fit the others, or what they lead to.
     #[error("{option} {given}: {reason}")]
     Unfit {
@@ -108,13 +120,28 @@ pub enum Error {
         /// What was asked for now.
         asked: String,
     },
-    /// A result folder with something in it that is no training.
-    #[error("{}: holds {found} and no run.json, so it is no training's; choose another --out", folder.display())]
+    /// A result folder with something in it that no settings belong to.
+    #[error(
+        "{}: holds {found} and no {settings}, so nobody knows what it is of; choose another --out",
+        folder.display()
+    )]
     Occupied {
         /// The folder.
         folder: PathBuf,
         /// A file or folder in it.
         found: String,
+        /// The file that would say.
+        settings: &'static str,
+    },
+    /// A link, or something else that leads elsewhere, where files are to be written.
+    #[error(
+        "{}: is a link or no plain file, and nothing is written through one; put what it leads to in its place, or choose another \
+         --out",
+        path.display()
+    )]
+    Link {
+        /// The link.
+        path: PathBuf,
     },
     /// A device that this build cannot use.
     #[error(
@@ -216,6 +243,59 @@ pub enum Error {
         /// The cell that failed first.
         label: String,
     },
+    /// Settings of a cluster that cannot be read or meant.
+    #[error("{place}: {reason}")]
+    Cluster {
+        /// The file, or the option.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of a submitted plan that is not what was written.
+    #[error("{}: {reason}; submit again, results that are there are kept", path.display())]
+    Submission {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A cell whose network has no record.
+    #[error("not run, because {label} has no record")]
+    NoRecord {
+        /// The network.
+        label: String,
+    },
+    /// A cell that another process has begun after this one.
+    #[error(
+        "{label}: another start has taken this cell over ({by}); this one has stopped and written nothing"
+    )]
+    Overtaken {
+        /// The cell.
+        label: String,
+        /// Who.
+        by: String,
+    },
+    /// A result folder that was there and no longer is.
+    #[error(
+        "{}: the result folder is no longer there; see that this node has the file system, and submit what is missing \
+         with `cargo xtask retry`",
+        folder.display()
+    )]
+    Vanished {
+        /// The result folder.
+        folder: PathBuf,
+    },
+    /// A key of a submitted plan that this program does not compute.
+    #[error(
+        "this program computes other keys than the one that submitted the plan: it has no cell {key} in {items}; submit \
+         again with this program, or run the one that submitted"
+    )]
+    OtherKeys {
+        /// The key.
+        key: String,
+        /// The items that were planned.
+        items: String,
+    },
     /// A cell's work panicked.
     #[error("panicked: {message}")]
     Panic {
@@ -264,13 +344,16 @@ impl Error {
                 | Error::AttackImages { .. }
                 | Error::Seeds { .. }
                 | Error::Zero { .. }
+                | Error::TooMany { .. }
                 | Error::Option { .. }
                 | Error::OtherRun { .. }
                 | Error::Occupied { .. }
+                | Error::Link { .. }
                 | Error::MissingFeature { .. }
                 | Error::Device { .. }
                 | Error::Unfit { .. }
                 | Error::OtherSettings { .. }
+                | Error::Cluster { .. }
         )
     }
 
@@ -286,6 +369,26 @@ impl Error {
             Error::Work { source, .. } => evaluation(source),
             _ => false,
         }
+    }
+
+    /// Whether this is more than the answer to a request to stop: a file that could not be written, and what it would
+    /// have held is lost.
+    pub(crate) fn is_lost_file(&self) -> bool {
+        use robin_training::Error as Training;
+        let lost = |source: &Source| {
+            matches!(source.downcast_ref(), Some(Training::Io { .. } | Training::Damaged { .. }))
+        };
+        match self {
+            Error::Io { .. } => true,
+            Error::Work { source, .. } => lost(source),
+            _ => false,
+        }
+    }
+
+    /// The error and its causes, on one line.
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {

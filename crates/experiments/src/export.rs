@@ -109,9 +109,7 @@ pub fn logits(
 /// # Errors
 /// [`Error::Io`] naming it.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    // A bare file name lies in the folder where the program runs.
-    let path = if path.parent() == Some(Path::new("")) { Path::new(".").join(path) } else { path.to_owned() };
-    crate::store::write_atomically(&path, bytes)
+    crate::out::write(path, bytes)
 }
 
 fn to_file(tensors: &[(String, Dtype, Vec<usize>, Vec<u8>)]) -> Result<Vec<u8>> {

@@ -1,9 +1,10 @@
 //! What identifies a cell: its settings, whole and in one form.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 over the canonical JSON of a cell's settings, 64 hexadecimal digits.
@@ -14,7 +15,20 @@ pub struct Key(String);
 impl Key {
     /// The key of `settings`; the order in which its fields were written does not matter.
     pub fn of(settings: &Value) -> Self {
-        Self(sha256(canonical(settings).to_string().as_bytes()))
+        let mut text = String::new();
+        canonical(settings, &mut text);
+        Self(sha256(text.as_bytes()))
+    }
+
+    /// The key whose 64 digits are `text`, as files of plans and names of files have it.
+    pub(crate) fn read(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The key that `text` is, if it is one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (digits && text.len() == 64).then(|| Self(text.to_owned()))
     }
 
     /// The 64 digits.
@@ -29,24 +43,55 @@ impl fmt::Display for Key {
     }
 }
 
-/// `value` with the fields of every object in alphabetical order.
-fn canonical(value: &Value) -> Value {
+/// Writes `value` as JSON without blanks, the fields of every object in alphabetical order. Writing to a text cannot fail.
+fn canonical(value: &Value, text: &mut String) {
     match value {
         Value::Object(fields) => {
-            let mut names: Vec<&String> = fields.keys().collect();
-            names.sort();
-            Value::Object(
-                names.into_iter().map(|name| (name.clone(), canonical(&fields[name]))).collect::<Map<_, _>>(),
-            )
+            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            text.push('{');
+            for (place, (name, value)) in fields.into_iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                let _ = write!(text, "{}:", Value::from(name.as_str()));
+                canonical(value, text);
+            }
+            text.push('}');
         }
-        Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
-        plain => plain.clone(),
+        Value::Array(items) => {
+            text.push('[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                canonical(item, text);
+            }
+            text.push(']');
+        }
+        plain => {
+            let _ = write!(text, "{plain}");
+        }
     }
 }
 
 /// SHA-256 of `bytes` as 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same of everything that `reader` gives, which need not fit into memory.
+///
+/// # Errors
+/// Those of `reader`.
+pub fn sha256_of(mut reader: impl Read) -> io::Result<String> {
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            count => hash.update(&buffer[..count]),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -70,8 +115,20 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_key_is_json_in_order() {
+        let value = json!({"b \"": [1, 2.5, {"d": null, "c": "\u{e9}\n"}], "a": {}, "": [], "B": -1e-7});
+        let mut text = String::new();
+        canonical(&value, &mut text);
+        assert_eq!(
+            text,
+            "{\"\":[],\"B\":-1e-7,\"a\":{},\"b \\\"\":[1,2.5,{\"c\":\"\u{e9}\\n\",\"d\":null}]}"
+        );
+    }
+
+    #[test]
     fn sha256_gives_the_published_answer() {
         // FIPS 180-2, appendix B.1.
+        assert_eq!(sha256_of(&b"abc"[..]).unwrap(), sha256(b"abc"));
         assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

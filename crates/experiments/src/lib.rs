@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`schedule`] (which cell when),
 //! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`] and [`store`] (what is kept),
-//! [`table`], [`figure`], [`gallery`] and [`claims`] (the outcome); apart from these [`foreign`] (networks that somebody else trained).
+//! [`table`], [`figure`], [`gallery`] and [`claims`] (the outcome); apart from these [`foreign`] (networks that somebody else trained)
+//! and [`cluster`] (a plan on many machines).
 //!
 //! Invariant: a result depends on its cell's settings and nothing else, so a cell that is there is never run
 //! again, and one that is made again is the same byte for byte. Time, machine and commit are written beside
@@ -10,6 +11,7 @@
 
 pub mod alignment;
 pub mod claims;
+pub mod cluster;
 pub mod cost;
 pub mod device;
 pub mod environment;
@@ -22,6 +24,7 @@ pub mod item;
 pub mod key;
 pub mod logs;
 pub mod observer;
+pub mod out;
 pub mod plan;
 pub mod preview;
 pub mod profile;
@@ -32,6 +35,7 @@ pub mod spec;
 pub mod store;
 pub mod study;
 pub mod table;
+pub mod threads;
 pub mod training_run;
 
 pub use claims::{ClaimVerdict, Verdict};

@@ -5,7 +5,7 @@ mod check;
 mod chosen;
 mod networks;
 mod resolve;
-mod settings;
+pub(crate) mod settings;
 mod studies;
 #[cfg(test)]
 mod tests;
@@ -40,6 +40,8 @@ pub struct Request {
     pub rows: Option<String>,
     /// Also rows, classifiers and columns that the paper has not got.
     pub beyond: bool,
+    /// How recipes are read, one of [`Spec::readings`]; `None` = as the profile does.
+    pub reading: Option<String>,
     /// Root seeds in place of the profile's.
     pub seeds: Option<Vec<u64>>,
     /// Attacks by name, each on only its first so many test images: fewer than the profile has.
@@ -144,10 +146,11 @@ pub struct Cell {
     pub label: String,
     /// The first item that asked for it.
     pub item: String,
-    /// Hash of `settings`.
+    /// Hash of the settings.
     pub key: Key,
-    /// Everything that decides the results.
-    pub settings: Value,
+    /// Everything that decides the results, as JSON: a plan of a cluster has many cells, and a tree of values takes several
+    /// times the room.
+    pub(crate) settings: Box<str>,
     /// Positions in [`Plan::cells`] of what must be there first.
     pub needs: Vec<usize>,
     /// What is to be done.
@@ -155,6 +158,11 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Everything that decides the results.
+    pub fn settings(&self) -> Value {
+        serde_json::from_str(&self.settings).expect("the plan wrote it as JSON")
+    }
+
     /// Network or evaluation.
     pub fn kind(&self) -> Kind {
         match self.work {
@@ -192,10 +200,9 @@ pub struct NetworkWork {
     pub seed: Seed,
     /// The first training images, for the accuracy on the training set.
     pub measured: Dataset,
-    /// The attack on them.
-    pub attack: AttackSpec,
-    /// Its budget.
-    pub budget: Budget,
+    /// The attack on them, with the training budget; `None` for a network that is trained without attacks, which is the
+    /// same network whatever budgets others are trained for.
+    pub attack: Option<(AttackSpec, Budget)>,
 }
 
 impl NetworkWork {

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::environment::cores;
 use crate::record::Kind;
 use crate::schedule::present;
 use crate::store::Store;
-use crate::{Error, Plan, Result, cost};
+use crate::{Plan, Result, cost};
 
 /// Whether a cell's result is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +39,9 @@ impl Preview {
     /// `threads` threads (`None` = one per core).
     ///
     /// # Errors
-    /// [`Error::Damaged`] for a record that is not what was written, [`Error::Zero`] without a thread.
+    /// [`crate::Error::Damaged`] for a record that is not what was written; as [`crate::threads::threads`].
     pub fn new(plan: &Plan, folder: &Path, threads: Option<usize>) -> Result<Self> {
-        let threads = threads.unwrap_or_else(cores);
-        if threads == 0 {
-            return Err(Error::Zero { option: "--threads" });
-        }
+        let threads = crate::threads::threads(threads)?;
         let store = Store::new(folder);
         let found = present(plan, &store)?;
         let known: BTreeSet<(String, String, String)> = [Kind::Network, Kind::Evaluation]

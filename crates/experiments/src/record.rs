@@ -59,6 +59,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether both are the same but for their provenance.
+    pub(crate) fn says(&self, other: &Self) -> bool {
+        let of = |record: &Self| {
+            (record.kind, record.key.clone(), record.settings.clone(), record.results.clone())
+        };
+        of(self) == of(other)
+    }
+
     /// The file's text.
     pub fn to_text(&self) -> String {
         let mut provenance = self.provenance.clone();

@@ -2,7 +2,7 @@
 
 use robin_attacks::{Aim, Loss};
 use robin_core::{
-    Attack, Batch, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
+    Attack, Batch, Budget, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
 };
 use robin_data::Dataset;
 use robin_evaluation::{Clean, Robust, wilson};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::key::sha256;
 use crate::plan::{AttackedAt, EvaluationWork, NetworkWork, PlannedAttack};
 use crate::record::Record;
-use crate::spec::{ClassifierKind, TransferAim};
+use crate::spec::{AttackSpec, ClassifierKind, TransferAim};
 use crate::store::Weights;
 use crate::{Error, Observer, Progress, Result, Watched};
 
@@ -82,7 +82,7 @@ pub(crate) fn train(
     Ok((results, weights))
 }
 
-/// Clean accuracy and accuracy under attack of a trained network on its own training images.
+/// Clean accuracy, and where it was trained against attacks accuracy under attack, of a trained network on its own training images.
 pub(crate) fn training_set(
     work: &NetworkWork,
     weights: &[u8],
@@ -93,9 +93,13 @@ pub(crate) fn training_set(
     let classifier = classifier(&work.graph, weights, context)?;
     let measured =
         work.measured.relabelled(&work.labels).map_err(Error::work("relabelling the training set"))?;
-    let attack = work.attack.attack.build(work.budget).map_err(Error::work("preparing the attack"))?;
-    let means: Means<'_> = (attack.as_ref(), &OwnLoss(work.attack.loss));
-    let (clean, robust) = measure(classifier.as_ref(), &measured, Some(means), seed, context)?;
+    let build = |(spec, budget): &(AttackSpec, Budget)| {
+        let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
+        Ok((attack, OwnLoss(spec.loss)))
+    };
+    let attack = work.attack.as_ref().map(build).transpose()?;
+    let means = attack.as_ref().map(|(attack, loss)| -> Means<'_> { (attack.as_ref(), loss) });
+    let (clean, robust) = measure(classifier.as_ref(), &measured, means, seed, context)?;
     Ok(summary_of(&clean, robust.as_ref()))
 }
 

@@ -13,15 +13,16 @@ use std::time::{Duration, Instant};
 
 use robin_core::CancelToken;
 use robin_core::crew::Crew;
-use robin_training::Checkpointing;
+use robin_training::{Checkpointing, SaveToken};
 use serde_json::json;
 
-use crate::environment::cores;
+use crate::cluster::claim::Claims;
 use crate::observer::Watched;
 use crate::plan::{Cell, NetworkWork, Plan, Work};
 use crate::record::{Kind, Record};
 use crate::run::{Context, evaluate, train};
 use crate::store::{Store, Writer};
+use crate::threads::{jobs, pool, threads};
 use crate::{Environment, Error, Observer, Result, cost};
 
 /// The least time between two checkpoints of a network in training.
@@ -37,6 +38,8 @@ pub struct Options<'a> {
     pub batch_size: usize,
     /// Asks for a stop.
     pub cancel: &'a CancelToken,
+    /// Asks the networks in training for checkpoints, after which they go on.
+    pub save: SaveToken,
     /// Watches.
     pub observer: &'a dyn Observer,
     /// Written beside every result.
@@ -48,7 +51,8 @@ pub struct Options<'a> {
 pub struct Outcome {
     /// Records of finished cells by position in [`Plan::cells`].
     pub records: BTreeMap<usize, Record>,
-    /// Label and error of every cell that failed.
+    /// Label and error of every cell that failed, or whose record could not be written: then it is in `records` all the
+    /// same.
     pub failures: Vec<(String, Error)>,
     /// Whether a stop was asked for before the end.
     pub cancelled: bool,
@@ -62,29 +66,49 @@ pub struct Outcome {
 /// Before the first epoch: options that make no sense, a folder that cannot be used, a damaged record. Cells
 /// that fail later are in the outcome.
 pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(Outcome, Writer)> {
-    let threads = options.threads.unwrap_or_else(cores);
-    let jobs = options.jobs.unwrap_or(threads);
-    for (option, value) in [("--threads", threads), ("--jobs", jobs), ("--batch", options.batch_size)] {
-        if value == 0 {
-            return Err(Error::Zero { option });
-        }
+    let threads = threads(options.threads)?;
+    let jobs = jobs(options.jobs, threads)?;
+    if options.batch_size == 0 {
+        return Err(Error::Zero { option: "--batch" });
     }
     let store = Store::new(folder);
     let present = present(plan, &store)?;
     check_weights(plan, &store, &present)?;
     let Present { records, missing } = present;
     let writer = store.open(cost::bytes(plan, &missing, jobs.min(threads)))?;
+    for &index in &missing {
+        writer.store().check_targets(plan.cells[index].kind(), &plan.cells[index].key)?;
+    }
+    writer.check_reports(plan.items.iter().map(|item| format!("{}-{}", item.item, plan.profile)))?;
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
 
     let board = Board::new(plan, records, missing);
-    side_by_side(threads, jobs, |crew| work(plan, &board, &writer, options, crew))?;
+    let shop = Shop { plan, board: &board, writer: &writer, claims: None, options };
+    side_by_side(threads, jobs, |crew| work(&shop, crew))?;
     Ok((board.into_outcome(options.cancel.is_cancelled()), writer))
+}
+
+/// Runs the cells `missing`, each once it is claimed; `records` are those that they need.
+pub(crate) fn run_claimed(
+    plan: &Plan,
+    (records, missing): (BTreeMap<usize, Record>, BTreeSet<usize>),
+    writer: &Writer,
+    claims: &Claims,
+    options: &Options<'_>,
+) -> Result<Outcome> {
+    let threads = threads(options.threads)?;
+    let jobs = jobs(options.jobs, threads)?;
+    options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
+    let board = Board::new(plan, records, missing);
+    let shop = Shop { plan, board: &board, writer, claims: Some(claims), options };
+    side_by_side(threads, jobs, |crew| work(&shop, crew))?;
+    Ok(board.into_outcome(options.cancel.is_cancelled()))
 }
 
 /// Runs `job` on the first `jobs` of `threads` threads of one pool; the others, and those whose job is over, help. A job
 /// does what is its own inside [`Crew::work`].
 pub(crate) fn side_by_side(threads: usize, jobs: usize, job: impl Fn(&Crew) + Sync) -> Result<()> {
-    let (pool, crew) = (pool(threads)?, Crew::new(threads));
+    let (pool, crew) = (pool(Some(threads))?, Crew::new(threads));
     // Broadcast puts each job on its own thread. Work handed to the pool as tasks could be stolen by a thread
     // that only waits for a part of its own, which would then stand still until the stolen one is done.
     pool.broadcast(|thread| {
@@ -94,12 +118,6 @@ pub(crate) fn side_by_side(threads: usize, jobs: usize, job: impl Fn(&Crew) + Sy
         }
     });
     Ok(())
-}
-
-/// The threads that all work of a run shares.
-pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(|source| Error::Threads { threads, source })
 }
 
 /// What is on disk and what is not.
@@ -140,19 +158,34 @@ fn check_weights(plan: &Plan, store: &Store, present: &Present) -> Result<()> {
     Ok(())
 }
 
+/// What all jobs of a run use.
+struct Shop<'a> {
+    plan: &'a Plan,
+    board: &'a Board<'a>,
+    writer: &'a Writer,
+    /// Where other processes write the same cells.
+    claims: Option<&'a Claims>,
+    options: &'a Options<'a>,
+}
+
 /// One job: takes the first cell whose needs are met, until none is left.
-fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>, crew: &Crew) {
+fn work(shop: &Shop<'_>, crew: &Crew) {
+    let Shop { plan, board, options, .. } = *shop;
     while let Some(index) = board.take(options.cancel) {
         let cell = &plan.cells[index];
         let watched = Watched { index, kind: cell.kind(), label: &cell.label };
         options.observer.started(&watched);
         let begin = Instant::now();
-        let cell = || one(plan, cell, &watched, board, writer, options);
+        let cell = || one(shop, cell, &watched);
         let result = catch_unwind(AssertUnwindSafe(|| crew.work(cell)))
             .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
             // Libraries answer a request to stop in several ways, which all mean this.
-            .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
+            .map_err(|error| match options.cancel.is_cancelled() && !error.is_lost_file() {
+                true => Error::Cancelled,
+                false => error,
+            });
         match &result {
+            Ok(Done { unsaved: Some(error), .. }) => options.observer.failed(&watched, error),
             Ok(_) => options.observer.finished(&watched, begin.elapsed().as_secs_f64()),
             Err(error) if error.is_cancelled() => {}
             Err(error) => options.observer.failed(&watched, error),
@@ -161,14 +194,30 @@ fn work(plan: &Plan, board: &Board<'_>, writer: &Writer, options: &Options<'_>, 
     }
 }
 
-fn one(
-    plan: &Plan,
-    cell: &Cell,
-    watched: &Watched<'_>,
-    board: &Board<'_>,
-    writer: &Writer,
-    options: &Options<'_>,
-) -> Result<Record> {
+/// A cell that was computed.
+struct Done {
+    record: Record,
+    /// Why its record is not on disk, or something is that should not be.
+    unsaved: Option<Error>,
+}
+
+fn one(shop: &Shop<'_>, cell: &Cell, watched: &Watched<'_>) -> Result<Done> {
+    let Shop { plan, board, writer, claims, options } = *shop;
+    let mut checkpoint = writer.store().checkpoint_path(&cell.key);
+    let mut claimed = None;
+    if let Some(claims) = claims {
+        let Some(claim) = claims.take(cell.kind(), &cell.key, &cell.label)? else {
+            // Somebody else has finished it since this run began.
+            let record = writer.store().load(cell.kind(), &cell.key)?;
+            let record =
+                record.ok_or_else(|| Error::Vanished { folder: writer.store().folder().to_owned() })?;
+            return Ok(Done { record, unsaved: None });
+        };
+        if cell.kind() == Kind::Network {
+            checkpoint = claims.checkpoint(&claim)?;
+        }
+        claimed = Some((claims, claim));
+    }
     let context = Context {
         executor: plan.device.executor(),
         batch_size: options.batch_size,
@@ -176,7 +225,8 @@ fn one(
         observer: options.observer,
         watched,
     };
-    let checkpointing = Checkpointing::new(writer.store().checkpoint_path(&cell.key), CHECKPOINT_EVERY);
+    let checkpointing =
+        Checkpointing { path: checkpoint, every: CHECKPOINT_EVERY, asked: options.save.clone() };
     let begin = Instant::now();
     let (results, weights) = match &cell.work {
         Work::Network(work) => {
@@ -197,20 +247,24 @@ fn one(
         "seconds": begin.elapsed().as_secs_f64(),
         "threads": rayon::current_num_threads(),
     }));
-    let record = Record {
-        kind: cell.kind(),
-        key: cell.key.clone(),
-        settings: cell.settings.clone(),
-        results,
-        provenance,
-    };
-    writer.save(&record, weights.as_ref())?;
-    if weights.is_some() {
-        // After the record, so that no moment is without either.
-        checkpointing.remove().map_err(Error::work("removing the checkpoint"))?;
+    let record =
+        Record { kind: cell.kind(), key: cell.key.clone(), settings: cell.settings(), results, provenance };
+    if let Some((claims, claim)) = &claimed {
+        claims.finish(claim)?;
     }
-    tracing::info!(cell = cell.label, key = %cell.key, "record written");
-    Ok(record)
+    let saved = writer.save(&record, weights.as_ref());
+    if weights.is_none() && claimed.is_none() {
+        return Ok(Done { record, unsaved: saved.err() });
+    }
+    // Without its files a network is no use to the cells that need it, and its checkpoint is kept; nor is any cell on a cluster,
+    // where nobody sees the number.
+    saved?;
+    // After the record, so that no moment is without either.
+    let removed = match &claimed {
+        Some((claims, claim)) => claims.release(claim),
+        None => checkpointing.remove().map_err(Error::work("removing the checkpoint")),
+    };
+    Ok(Done { record, unsaved: removed.err() })
 }
 
 /// The networks that `cell` needs, with their weights.
@@ -311,7 +365,8 @@ impl<'a> Board<'a> {
             .waiting
             .iter()
             .filter_map(|&index| {
-                let need = self.plan.cells[index].needs.iter().find(|n| state.failures.contains_key(n))?;
+                let failed = |n: &&usize| state.failures.contains_key(n) && !state.records.contains_key(n);
+                let need = self.plan.cells[index].needs.iter().find(failed)?;
                 Some((index, *need))
             })
             .collect();
@@ -322,12 +377,13 @@ impl<'a> Board<'a> {
         }
     }
 
-    fn put(&self, index: usize, result: Result<Record>) {
+    fn put(&self, index: usize, result: Result<Done>) {
         let mut state = self.lock();
         state.running -= 1;
         match result {
-            Ok(record) => {
+            Ok(Done { record, unsaved }) => {
                 state.records.insert(index, record);
+                state.failures.extend(unsaved.map(|error| (index, error)));
                 state.computed += 1;
             }
             Err(error) if error.is_cancelled() => {}

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use kind::ClassifierKind;
 pub use profile::{AttackShrink, DataPlace, Effort, GpuShrink, ProfileSpec, Shrink};
-pub use recipe::{HeldOut, Method, Normalize, Recipe};
-pub use row::{Printed, PrintedBudgets, PrintedOverlap, Row};
+pub use recipe::{HeldOut, Method, Normalize, Reading, Recipe};
+pub use row::{Printed, PrintedBudgets, PrintedNumber, PrintedOverlap, Row};
 pub use strategy::StrategySpec;
 pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
 
@@ -57,8 +57,12 @@ pub struct Spec {
     pub layout: Layout,
     /// Root seeds of profile `paper`.
     pub seeds: Vec<u64>,
-    /// Training settings by name.
+    /// Training settings by name, as they are read.
     pub recipes: BTreeMap<String, Recipe>,
+    /// Other ways to read them, by name.
+    pub readings: BTreeMap<String, Reading>,
+    /// The recipes as they are written, for other readings.
+    written_recipes: BTreeMap<String, toml::Table>,
     /// Attacks by name.
     pub attacks: BTreeMap<String, NamedAttack>,
     /// How networks are measured on their own training set.
@@ -85,6 +89,8 @@ pub struct Spec {
     pub smoke: ProfileSpec,
     /// Shrinks it to hours.
     pub quick: ProfileSpec,
+    /// Shrinks it to a night.
+    pub night: ProfileSpec,
 }
 
 /// An item's file.
@@ -121,6 +127,8 @@ struct Written {
     smoke: profile::ProfileChanges,
     #[serde(default)]
     quick: profile::ProfileChanges,
+    #[serde(default)]
+    night: profile::ProfileChanges,
 }
 
 /// The file of what all items share.
@@ -129,10 +137,12 @@ struct Written {
 struct Common {
     seeds: Vec<u64>,
     recipes: BTreeMap<String, toml::Table>,
+    readings: BTreeMap<String, Reading>,
     attacks: BTreeMap<String, NamedAttack>,
     training_set: AttackSpec,
     smoke: ProfileSpec,
     quick: ProfileSpec,
+    night: ProfileSpec,
 }
 
 impl Spec {
@@ -170,9 +180,9 @@ impl Spec {
         };
         let common: Common = toml::from_str(common).map_err(failed("common"))?;
         let written: Written = toml::from_str(text).map_err(failed(item))?;
-        let mut recipes = common.recipes;
-        recipes.extend(written.recipes);
-        let recipes = recipe::resolve(&recipes).map_err(failed(item))?;
+        let mut written_recipes = common.recipes;
+        written_recipes.extend(written.recipes);
+        let recipes = recipe::resolve(&written_recipes).map_err(failed(item))?;
         let mut attacks = common.attacks;
         attacks.extend(written.attacks);
         Ok(Self {
@@ -181,6 +191,8 @@ impl Spec {
             layout: written.layout,
             seeds: written.seeds.unwrap_or(common.seeds),
             recipes,
+            readings: common.readings,
+            written_recipes,
             attacks,
             training_set: common.training_set,
             classifiers: written.classifiers,
@@ -194,7 +206,33 @@ impl Spec {
             beyond_notes: written.beyond_notes,
             smoke: common.smoke.with(&written.smoke),
             quick: common.quick.with(&written.quick),
+            night: common.night.with(&written.night),
         })
+    }
+
+    /// The item with its recipes read as `reading` says: what it changes of a recipe holds for every recipe that is `like` it
+    /// and does not say otherwise.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] lists the readings; [`Error::Spec`] for a recipe that cannot be read so.
+    pub fn read_as(mut self, reading: &str) -> Result<Self> {
+        let Some(changes) = self.readings.get(reading) else {
+            return Err(Error::Unknown {
+                what: "reading",
+                given: reading.to_owned(),
+                valid: self.readings.keys().cloned().collect::<Vec<_>>().join(", "),
+            });
+        };
+        let mut written = self.written_recipes.clone();
+        // A reading is common to all items, and not every item has every recipe.
+        for (recipe, fields) in &changes.recipes {
+            if let Some(table) = written.get_mut(recipe) {
+                table.extend(fields.clone());
+            }
+        }
+        self.recipes = recipe::resolve(&written)
+            .map_err(|source| Error::Spec { item: self.item.clone(), source: Box::new(source) })?;
+        Ok(self)
     }
 
     /// The section for a profile; `paper` has none, because it changes nothing.
@@ -202,6 +240,7 @@ impl Spec {
         match profile {
             Profile::Smoke => Some(&self.smoke),
             Profile::Quick => Some(&self.quick),
+            Profile::Night => Some(&self.night),
             Profile::Paper => None,
         }
     }
@@ -280,6 +319,10 @@ pub struct ClassifierSpec {
     /// The row's width times this, rounded to a width that the architecture has.
     #[serde(default)]
     pub width_factor: Option<f64>,
+    /// Networks that learn from some classes only make as many steps as one that learns from all: more passes over their
+    /// fewer images.
+    #[serde(default)]
+    pub equal_steps: bool,
     /// Only in rows of these labels.
     #[serde(default)]
     pub rows: Option<Vec<String>>,
@@ -312,6 +355,9 @@ pub struct Column {
     /// The column of `published` that belongs beside this one, where it has another name.
     #[serde(default)]
     pub published: Option<String>,
+    /// Only in these profiles; in all if absent.
+    #[serde(default)]
+    pub profiles: Option<Vec<Profile>>,
     /// The paper has not got it.
     #[serde(default)]
     pub beyond: bool,

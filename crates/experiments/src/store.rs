@@ -2,14 +2,15 @@
 //!
 //! Layout: `networks/<key>.{json,safetensors}`, `networks/<key>.last.safetensors` where held-out images chose another
 //! epoch, `networks/<key>{,.previous}.ckpt` while a network is trained, `evaluations/<key>.json`,
-//! `<item>-<profile>.{json,md}`. A file is written under a temporary name in its own folder, synced, and renamed; a name that starts with
-//! `.tmp` is a leftover of a killed run and means nothing.
+//! `<item>-<profile>.{json,md}`; on a cluster also `claims`, `failures` and `slurm` ([`crate::cluster`]). Whatever a killed run
+//! has left under construction means nothing, and is swept by the next.
 
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::collections::HashSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::key::{Key, sha256};
+use crate::out::{Out, check_shared, check_targets, write, write_shared};
 use crate::record::{Kind, Record};
 use crate::{Error, Result};
 
@@ -32,7 +33,8 @@ pub struct Weights {
 #[derive(Debug)]
 pub struct Writer {
     store: Store,
-    _lock: File,
+    /// `None` where several processes write, each what it has claimed.
+    out: Option<Out>,
 }
 
 impl Store {
@@ -118,6 +120,16 @@ impl Store {
         Ok(bytes)
     }
 
+    /// Keys of one kind that have a file where their record goes; none is read.
+    pub fn recorded(&self, kind: Kind) -> HashSet<Key> {
+        let entries = fs::read_dir(self.folder.join(kind.folder())).into_iter().flatten();
+        let key = |entry: std::io::Result<fs::DirEntry>| {
+            let name = entry.ok()?.file_name();
+            Some(Key::read(name.to_str()?.strip_suffix(".json").filter(|stem| stem.len() == 64)?))
+        };
+        entries.filter_map(key).collect()
+    }
+
     /// All well-formed records of one kind, in the order of their keys; damaged ones are left out, because
     /// this list only serves to say which cells are stale.
     pub fn readable(&self, kind: Kind) -> Vec<Record> {
@@ -137,31 +149,74 @@ impl Store {
             .collect()
     }
 
-    /// Creates the folder, locks it against a second run, and proves before any work that a file can be
-    /// written and that `needed` bytes are free.
+    /// Creates the folder, locks it against a second run, sweeps what killed runs have left, and proves before any work
+    /// that files can be written and that `needed` bytes are free.
     ///
     /// # Errors
-    /// [`Error::Locked`], [`Error::NoSpace`], or [`Error::Io`] naming the folder.
+    /// [`Error::Locked`], [`Error::NoSpace`], [`Error::Link`], or [`Error::Io`] naming the folder.
     pub fn open(self, needed: u64) -> Result<Writer> {
+        let out = Out::open(&self.folder, needed)?;
         for kind in [Kind::Network, Kind::Evaluation] {
-            let folder = self.folder.join(kind.folder());
-            fs::create_dir_all(&folder).map_err(Error::io(&folder, "create the result folder"))?;
+            out.folder(kind.folder())?;
         }
-        let lock = lock(&self.folder)?;
-        for kind in [Kind::Network, Kind::Evaluation] {
-            let folder = self.folder.join(kind.folder());
-            tempfile::Builder::new()
-                .prefix(".tmp-probe")
-                .tempfile_in(&folder)
-                .and_then(|mut probe| probe.write_all(b"writable"))
-                .map_err(Error::io(&folder, "write into the result folder"))?;
+        self.sweep_checkpoints();
+        Ok(Writer { store: self, out: Some(out) })
+    }
+
+    /// The same without a lock and without sweeping, for processes on several nodes that claim what they write
+    /// ([`crate::cluster::claim`]): a shared file system may have no locks that work, and what looks left over may be written
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::Link`], or [`Error::Io`] naming the folder.
+    pub fn open_shared(self, needed: u64) -> Result<Writer> {
+        let folders = [Kind::Network, Kind::Evaluation].map(Kind::folder);
+        check_shared(&self.folder, &folders, needed)?;
+        Ok(Writer { store: self, out: None })
+    }
+
+    /// Removes the checkpoints of networks that are there whole: a run was killed after its record and before this. Those
+    /// of unfinished networks stay, whatever plan they are of: somebody may go on with them.
+    fn sweep_checkpoints(&self) {
+        let entries = fs::read_dir(self.folder.join(Kind::Network.folder())).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some((key, rest)) = name.split_once('.') else { continue };
+            let Some(key) = Key::parse(key) else { continue };
+            let left = match rest {
+                "ckpt" | "previous.ckpt" => self.is_whole(&key),
+                // How checkpoints under construction were called once.
+                "ckpt.tmp" => true,
+                _ => false,
+            };
+            if left && let Err(error) = fs::remove_file(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "a leftover could not be removed");
+            }
         }
-        let free =
-            fs4::available_space(&self.folder).map_err(Error::io(&self.folder, "ask for the free space"))?;
-        if free < needed {
-            return Err(Error::NoSpace { folder: self.folder, needed, free });
-        }
-        Ok(Writer { store: self, _lock: lock })
+    }
+
+    /// Whether the network `key` is there with its weights.
+    fn is_whole(&self, key: &Key) -> bool {
+        let record = self.load(Kind::Network, key).ok().flatten();
+        let weights = record.as_ref().and_then(|record| record.results["weights_sha256"].as_str());
+        weights.is_some_and(|expected| self.load_weights(key, expected).is_ok())
+    }
+
+    /// Refuses what stands in the way of the files that the cell `key` will be saved as.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the first folder in the place of a file.
+    pub(crate) fn check_targets(&self, kind: Kind, key: &Key) -> Result<()> {
+        let network = match kind {
+            Kind::Network => vec![
+                self.weights_path(key),
+                self.last_weights_path(key),
+                self.checkpoint_path(key),
+                self.checkpoint_path(key).with_extension("previous.ckpt"),
+            ],
+            Kind::Evaluation => Vec::new(),
+        };
+        check_targets(network.into_iter().chain([self.record_path(kind, key)]))
     }
 }
 
@@ -174,10 +229,16 @@ impl Writer {
     /// Writes a record. With `weights` they are written first, so that a record never stands without them.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a record is already there: nothing is overwritten. [`Error::Io`] otherwise.
+    /// [`Error::Damaged`] if a record is already there, in a shared folder one that says anything else: nothing is
+    /// overwritten. [`Error::Io`] otherwise.
     pub fn save(&self, record: &Record, weights: Option<&Weights>) -> Result<()> {
         let path = self.store.record_path(record.kind, &record.key);
         if path.exists() {
+            // Where several processes write, another may have been as far at the same moment.
+            let shared = self.out.is_none();
+            if shared && self.store.load(record.kind, &record.key)?.is_some_and(|there| there.says(record)) {
+                return Ok(());
+            }
             return Err(Error::Damaged {
                 path,
                 what: "record",
@@ -187,11 +248,22 @@ impl Writer {
         }
         if let Some(Weights { chosen, last }) = weights {
             if let Some(last) = last {
-                write_atomically(&self.store.last_weights_path(&record.key), last)?;
+                self.write(&self.store.last_weights_path(&record.key), last)?;
             }
-            write_atomically(&self.store.weights_path(&record.key), chosen)?;
+            self.write(&self.store.weights_path(&record.key), chosen)?;
         }
-        write_atomically(&path, record.to_text().as_bytes())
+        self.write(&path, record.to_text().as_bytes())?;
+        tracing::info!(key = %record.key, "record written");
+        Ok(())
+    }
+
+    /// Refuses what stands in the way of [`Writer::save_report`]'s `NAME.json` and `NAME.md`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the first folder in the place of a file.
+    pub(crate) fn check_reports(&self, names: impl Iterator<Item = String>) -> Result<()> {
+        let files = names.flat_map(|name| [format!("{name}.json"), format!("{name}.md")]);
+        check_targets(files.map(|name| self.store.folder.join(name)))
     }
 
     /// Writes a rendered table, replacing an older one.
@@ -200,41 +272,16 @@ impl Writer {
     /// [`Error::Io`].
     pub fn save_report(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.store.folder.join(name);
-        write_atomically(&path, text.as_bytes())?;
+        self.write(&path, text.as_bytes())?;
         Ok(path)
     }
-}
 
-/// Locks a result folder against a second run, until the file is dropped.
-pub(crate) fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let lock = File::create(&path).map_err(Error::io(&path, "write into the result folder"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { folder: folder.to_owned(), lock: path }),
-        Err(TryLockError::Error(source)) => Err(Error::Io { path, action: "lock", source }),
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        match self.out {
+            Some(_) => write(path, bytes),
+            None => write_shared(path, bytes),
+        }
     }
-}
-
-/// All of `bytes` at `path`, or what was there before.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().expect("results lie in a folder");
-    let write = || -> std::io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".tmp-");
-        // A temporary file is private; a result is for everybody whom the folder and the umask let in.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        // The rename itself lives in the folder: without this a power cut may undo it.
-        #[cfg(unix)]
-        File::open(folder)?.sync_all()?;
-        Ok(())
-    };
-    write().map_err(Error::io(path, "write"))
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use serde::Serialize;
 pub use compared::{Comparison, Overlap};
 use compared::{comparisons, overlaps};
 use doubts::doubts;
-use number::{At, Found, cell, mean};
-use shown::places;
+use number::cell;
+pub(crate) use number::{At, Found, accuracy, broken_by_any, mean};
+pub(crate) use shown::places;
 
 use crate::plan::{Plan, PlannedItem, PlannedRow, Ran, Work};
 use crate::run::verdicts;
@@ -167,20 +168,11 @@ impl Table {
         outcome: &Outcome,
         environment: &Environment,
     ) -> Result<Self> {
-        let mut results = Vec::new();
+        let results = found(plan, item, outcome)?;
         let mut cells_of_item = BTreeSet::new();
-        for &(place, index) in &item.places {
+        for &(_, index) in &item.places {
             cells_of_item.insert(index);
             cells_of_item.extend(plan.cells[index].needs.iter().copied());
-            if let Some(record) = outcome.records.get(&index) {
-                let attack = match &plan.cells[index].work {
-                    Work::Evaluation(work) => work.attack.as_ref().map(|planned| planned.spec.attack),
-                    Work::Network(_) | Work::Study(_) => None,
-                };
-                let (broken, zero_gradients) = verdicts(record)?;
-                let key = record.key.to_string();
-                results.push(Found { place, attack, broken, zero_gradients, key });
-            }
         }
         let places = places(item, &results);
         let cells: Vec<TableCell> = places.iter().filter_map(|at| cell(item, &results, at)).collect();
@@ -216,6 +208,23 @@ impl Table {
             run,
         })
     }
+}
+
+/// What the records that are there say at the item's places.
+pub(crate) fn found(plan: &Plan, item: &PlannedItem, outcome: &Outcome) -> Result<Vec<Found>> {
+    let mut results = Vec::new();
+    for &(place, index) in &item.places {
+        if let Some(record) = outcome.records.get(&index) {
+            let attack = match &plan.cells[index].work {
+                Work::Evaluation(work) => work.attack.as_ref().map(|planned| planned.spec.attack),
+                Work::Network(_) | Work::Study(_) => None,
+            };
+            let (broken, zero_gradients) = verdicts(record)?;
+            let key = record.key.to_string();
+            results.push(Found { place, attack, broken, zero_gradients, key });
+        }
+    }
+    Ok(results)
 }
 
 /// Where the item's cells were computed.

@@ -7,11 +7,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use robin_core::CancelToken;
+use robin_experiments::cluster::claim::{Claims, sweep};
+use robin_experiments::cluster::run::{Done, run_cells};
+use robin_experiments::key::Key;
 use robin_experiments::record::{Kind, Record};
+use robin_experiments::store::Store;
 use robin_experiments::{
-    Environment, Error, Observer, Options, Outcome, Plan, Preview, Profile, Request, Spec, State, Table,
-    Watched, reproduce,
+    Environment, Error, Observer, Options, Outcome, Plan, Preview, Profile, Progress, Request, Spec, State,
+    Table, Watched, reproduce,
 };
+use robin_training::SaveToken;
 
 /// Table 1's own spec with everything made tiny, the method included.
 fn plan() -> Plan {
@@ -45,6 +50,7 @@ fn plan_of(rows: &str) -> Plan {
         rows: Some(rows.to_owned()),
         beyond: false,
         seeds: None,
+        reading: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -80,6 +86,7 @@ fn run_plan(
         jobs: Some(jobs),
         batch_size,
         cancel,
+        save: SaveToken::new(),
         observer,
         environment: &environment,
     };
@@ -219,6 +226,7 @@ fn damage_is_found(folder: &Path) {
             jobs: Some(1),
             batch_size: 24,
             cancel: &never,
+            save: SaveToken::new(),
             observer: &(),
             environment: &environment,
         };
@@ -256,4 +264,87 @@ fn damage_is_found(folder: &Path) {
     fs::remove_file(folder.join("evaluations").join(format!("{}.json", evaluation.key))).unwrap();
     let error = attempt().unwrap_err();
     assert!(error.to_string().contains("SHA-256 of the weights"), "{error}");
+}
+
+fn keys(plan: &Plan, kind: Kind) -> Vec<Key> {
+    plan.cells.iter().filter(|cell| cell.kind() == kind).map(|cell| cell.key.clone()).collect()
+}
+
+fn task(
+    plan: &Plan,
+    keys: &[Key],
+    folder: &Path,
+    owner: &str,
+    observer: &dyn Observer,
+) -> Result<Done, Error> {
+    let (cancel, environment) = (CancelToken::new(), environment());
+    let options = Options {
+        threads: Some(1),
+        jobs: None,
+        batch_size: 7,
+        cancel: &cancel,
+        save: SaveToken::new(),
+        observer,
+        environment: &environment,
+    };
+    run_cells(plan, keys, folder, owner, &options)
+}
+
+#[test]
+fn tasks_on_several_nodes_make_the_records_of_one_run() {
+    let [alone, shared] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let plan = plan();
+    run(alone.path(), (2, 2), 16, &CancelToken::new(), &());
+    let (networks, evaluations) = (keys(&plan, Kind::Network), keys(&plan, Kind::Evaluation));
+    // A batch system may start evaluations that have no networks yet; nothing is made of nothing.
+    let early = task(&plan, &evaluations, shared.path(), "n1", &()).unwrap();
+    assert_eq!((early.there, early.failures.len()), (0, evaluations.len()));
+    assert!(early.failures.iter().all(|(_, error)| matches!(error, Error::NoRecord { .. })));
+    let (first, second) = networks.split_at(networks.len() / 2);
+    std::thread::scope(|scope| {
+        for (owner, keys) in [("n1", first), ("n2", second)] {
+            let (plan, folder) = (&plan, shared.path());
+            scope.spawn(move || assert_eq!(task(plan, keys, folder, owner, &()).unwrap().there, keys.len()));
+        }
+    });
+    // What is there is not computed again.
+    assert_eq!(task(&plan, &networks, shared.path(), "n1", &()).unwrap().computed, 0);
+    assert_eq!(task(&plan, &evaluations, shared.path(), "n2", &()).unwrap().computed, evaluations.len());
+    assert_eq!(contents(alone.path()), contents(shared.path()));
+    for left in ["claims", "failures"] {
+        assert_eq!(fs::read_dir(shared.path().join(left)).unwrap().count(), 0, "{left}");
+    }
+    let foreign = serde_json::from_value("0".repeat(64).into()).unwrap();
+    let error = task(&plan, &[foreign], shared.path(), "n1", &()).unwrap_err();
+    assert!(matches!(error, Error::OtherKeys { .. }), "{error}");
+}
+
+/// Claims a cell for another node while it is computed.
+struct TakeOver<'a>(&'a Claims, &'a Key, AtomicUsize);
+
+impl Observer for TakeOver<'_> {
+    fn progress(&self, cell: &Watched<'_>, _: &Progress) {
+        if self.2.fetch_add(1, Ordering::Relaxed) == 0 {
+            assert!(self.0.take(cell.kind, self.1, cell.label).unwrap().is_some());
+        }
+    }
+}
+
+#[test]
+fn a_start_that_is_taken_over_stops_and_writes_nothing() {
+    let [alone, shared] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let plan = plan();
+    run(alone.path(), (2, 2), 16, &CancelToken::new(), &());
+    let networks = keys(&plan, Kind::Network);
+    let store = Store::new(shared.path());
+    let other = Claims::new(store.clone(), "n2, job 7_0").unwrap();
+    let observer = TakeOver(&other, &networks[0], AtomicUsize::new(0));
+    let error = task(&plan, &networks[..1], shared.path(), "n1", &observer).unwrap_err();
+    assert!(matches!(error, Error::Overtaken { .. }) && error.to_string().contains("n2, job 7_0"), "{error}");
+    assert!(!store.record_path(Kind::Network, &networks[0]).exists());
+    // That node is lost too; the next start has the cell.
+    task(&plan, &networks, shared.path(), "n3", &()).unwrap();
+    task(&plan, &keys(&plan, Kind::Evaluation), shared.path(), "n3", &()).unwrap();
+    sweep(&store).unwrap();
+    assert_eq!(contents(alone.path()), contents(shared.path()));
 }

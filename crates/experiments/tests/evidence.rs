@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use robin_evaluation::Robust;
+use robin_experiments::claims::{Compared, Quantity};
 use robin_experiments::figure::{Figure, Shape};
 use robin_experiments::key::Key;
 use robin_experiments::record::{Kind, Record};
 use robin_experiments::store::Store;
+use robin_experiments::{ClaimVerdict, Verdict};
 use serde_json::{Value, json};
 
 /// The folders below `evidence`.
@@ -178,5 +180,75 @@ fn check_figure(figure: &Figure, evaluations: &[Record]) {
             }
             Shape::Regions(_) => panic!("{}: no such figure is kept as evidence", figure.id),
         }
+    }
+}
+
+/// The claims of a folder's report.
+fn claims(folder: &Path) -> Vec<ClaimVerdict> {
+    let path = folder.join("report/claims.json");
+    serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap()
+}
+
+/// What `scripts/check-claims.py` does on whole claims, here without Python: numbers are those of the records that they name.
+#[test]
+fn claims_say_what_their_records_say() {
+    for folder in folders() {
+        let all: BTreeMap<String, Record> = [Kind::Evaluation, Kind::Network]
+            .into_iter()
+            .flat_map(|kind| records(&folder, kind))
+            .map(|record| (record.key.as_str().to_owned(), record))
+            .collect();
+        let claims = claims(&folder);
+        assert!(claims.len() >= 35, "{}", folder.display());
+        assert!(claims.is_sorted_by_key(|claim| claim.verdict), "reversals first");
+        let mut compared = 0;
+        for claim in &claims {
+            assert!(claim.records.iter().all(|key| all.contains_key(key)), "{}", claim.id);
+            for one in claim.comparisons.iter().filter(|one| one.estimate.is_some()) {
+                compared += 1;
+                check_difference(one, &all);
+            }
+        }
+        assert!(compared > 10, "{}: {compared}", folder.display());
+    }
+}
+
+/// A difference of accuracies is the one that the tables have.
+fn check_difference(one: &Compared, all: &BTreeMap<String, Record>) {
+    let estimate = one.estimate.unwrap();
+    let mean = |terms: &[robin_experiments::claims::ComparedTerm]| -> f64 {
+        terms.iter().map(|term| term.sign * term.mean()).sum()
+    };
+    assert!(
+        (estimate.effect - (mean(&one.left) - mean(&one.right) - one.bound)).abs() < 1e-9,
+        "{}",
+        one.place
+    );
+    assert!(estimate.low < estimate.effect && estimate.effect < estimate.high);
+    for term in one.terms().filter(|term| term.quantity == Quantity::Withstands) {
+        for seed in &term.seeds {
+            let [key] = &seed.records[..] else { continue };
+            let results = &all[key].results;
+            let part = if results["robust_examples"].is_null() { "clean" } else { "worst" };
+            if results[part]["n"] == json!(estimate.images) {
+                let accuracy = results[part]["accuracy"].as_f64().unwrap();
+                assert!((accuracy - seed.value).abs() < 1e-12, "{}: {}", one.place, term.what);
+            }
+        }
+    }
+}
+
+/// Attacks on the same images and networks are paired: what independent samples leave open is told apart.
+#[test]
+fn transfer_is_weaker_wherever_it_was_compared() {
+    let quick = folders().into_iter().find(|folder| folder.ends_with("quick")).unwrap();
+    let claim =
+        claims(&quick).into_iter().find(|claim| claim.id == "transfer-weaker-than-white-box").unwrap();
+    assert_eq!(claim.comparisons.len(), 16);
+    for one in &claim.comparisons {
+        assert!(one.estimate.unwrap().low > 0.0, "{}", one.place);
+        assert!(one.mcnemar.unwrap().p < 1e-7, "{}: {:?}", one.place, one.mcnemar);
+        // Whose own classifier or surrogate is near chance decides nothing.
+        assert!(matches!(one.verdict, Verdict::Held | Verdict::NotTestable));
     }
 }

@@ -11,7 +11,7 @@ use robin_evaluation::battery::{Scope, Status};
 use robin_evaluation::foreign::BadGradients;
 use robin_experiments::foreign::{
     AttackRequest, CoherenceRequest, EvaluateRequest, How, ImagesRequest, MeansRequest, Normalize,
-    SubjectRequest, Told, attack, coherence, evaluate, predict, verify,
+    SubjectRequest, Told, attack, attack_each, coherence, evaluate, evaluate_and, predict, verify,
 };
 use robin_nn::Parameters;
 use serde_json::{Map, json};
@@ -346,6 +346,28 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
         assert_eq!(read("whole"), read("parts"), "{file}");
     }
     assert!(leftovers(&place.path("parts")).is_empty());
+    // The verdict is handed over even if it cannot be saved.
+    std::fs::remove_file(place.path("parts").join("report.json")).unwrap();
+    let block = |told: &Told<'_>| {
+        if matches!(told, Told::Begins(_)) {
+            std::fs::create_dir_all(place.path("parts").join("report.json")).unwrap();
+        }
+    };
+    let (mut verdict, how) = (None, How { batch_size: 3, cancel: &CancelToken::new(), tell: &block });
+    let text = message(evaluate_and(&request("parts"), &how, &mut |report| verdict = Some(report)));
+    assert!(
+        text.contains("report.json: cannot write") && verdict.unwrap().summary == whole.summary,
+        "{text}"
+    );
+    std::fs::remove_dir(place.path("parts").join("report.json")).unwrap();
+    // A ledger without what its runs found is not gone on with.
+    let witnesses = std::fs::read(place.path("parts").join("adversarial.safetensors")).unwrap();
+    std::fs::remove_file(place.path("parts").join("adversarial.safetensors")).unwrap();
+    assert!(
+        message(quiet(|how| evaluate(&request("parts"), how)))
+            .contains("adversarial.safetensors: cannot read")
+    );
+    std::fs::write(place.path("parts").join("adversarial.safetensors"), witnesses).unwrap();
     let fewer = EvaluateRequest { attacks: Vec::new(), ..request("parts") };
     assert!(message(quiet(|how| evaluate(&fewer, how))).contains("attacks"));
     let twice = EvaluateRequest { attacks: vec!["fmn".to_owned(); 2], ..request("twice") };
@@ -353,6 +375,103 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
     let other = EvaluateRequest { seed: 2, ..request("parts") };
     let text = message(quiet(|how| evaluate(&other, how)));
     assert!(text.contains("seed 1, now 2"), "{text}");
+}
+
+#[test]
+fn a_folder_of_found_images_belongs_to_one_attack_and_says_which() {
+    let place = Place::new();
+    let request = AttackRequest {
+        out: Some(place.path("found")),
+        images: images(10),
+        ..request(place.subject(&["whole.safetensors"]))
+    };
+    let file = place.path("found").join("linf-50-255").join("adversarial.safetensors");
+    quiet(|how| attack(&request, how)).unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    let made_by = robin_evaluation::Witnesses::from_safetensors(&bytes, "found").unwrap().made_by.unwrap();
+    assert_eq!((&made_by["seed"], &made_by["norm"]), (&json!(3), &json!("linf")));
+    assert_eq!(made_by["stages"]["pgd softmax margin"]["steps"], 5, "{made_by:#}");
+    assert_eq!(made_by["classifier"]["weights_sha256"][0].as_str().unwrap().len(), 64);
+    // The same attack once more, and within another budget, is the same run.
+    let wider = AttackRequest { epsilons: vec!["1/255".parse().unwrap()], ..request.clone() };
+    for request in [&request, &wider] {
+        quiet(|how| attack(request, how)).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    }
+    let mut steps = request.clone();
+    steps.means.settings.insert("steps".to_owned(), json!(6));
+    for (other, difference) in [
+        (steps, "stages.pgd softmax margin.steps 5, now 6; choose another --out"),
+        (AttackRequest { seed: 4, ..request.clone() }, "seed 3, now 4"),
+        (AttackRequest { images: images(11), ..request.clone() }, "data.n 10, now 11"),
+        (AttackRequest { iterate: Which::Last, ..request.clone() }, "iterate \"worst\", now \"last\""),
+    ] {
+        let text = message(quiet(|how| attack(&other, how)));
+        assert!(text.contains(difference), "{text}");
+        assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    }
+    std::fs::remove_file(place.path("found").join("run.json")).unwrap();
+    assert!(message(quiet(|how| attack(&request, how))).contains("adversarial.safetensors and no run.json"));
+}
+
+#[test]
+fn what_cannot_be_saved_is_known_before_the_work_or_costs_no_number() {
+    let place = Place::new();
+    let begun = AtomicUsize::new(0);
+    let count = |told: &Told<'_>| {
+        begun.fetch_add(usize::from(matches!(told, Told::Begins(_))), Ordering::Relaxed);
+    };
+    let how = How { batch_size: 7, cancel: &CancelToken::new(), tell: &count };
+    let found = |name: &str| AttackRequest {
+        out: Some(place.path(name)),
+        images: images(10),
+        ..request(place.subject(&["whole.safetensors"]))
+    };
+    // Images that are no pictures.
+    let graph = robin_models::build("cnn2-small", Some(WIDTH), [2, 28, 28], 10).unwrap();
+    let weights = Parameters::initialise(&graph, Seed::new(1)).to_safetensors().unwrap();
+    std::fs::write(place.path("two.safetensors"), weights).unwrap();
+    let view = |dtype, shape: &[usize], bytes: &'static [u8]| {
+        safetensors::tensor::TensorView::new(dtype, shape.to_vec(), bytes).unwrap()
+    };
+    let pixels: &'static [u8] = Box::leak((0..20 * 2 * 784).map(|at| (at % 251) as u8).collect());
+    let labels: &'static [u8] = Box::leak((0..20).map(|at| at % 10).collect());
+    let tensors = [
+        ("images", view(safetensors::Dtype::U8, &[20, 2, 28, 28], pixels)),
+        ("labels", view(safetensors::Dtype::U8, &[20], labels)),
+    ];
+    let own = place.path("own.safetensors");
+    std::fs::write(&own, safetensors::serialize(tensors, None).unwrap()).unwrap();
+    let mut pictures = found("pictures");
+    pictures.subject = place.subject(&["two.safetensors"]);
+    pictures.images.dataset = own.display().to_string().parse().unwrap();
+    pictures.pictures = 1;
+    assert!(message(attack(&pictures, &how)).contains("--png (images of 2 channels): pictures have 1 or 3"));
+    // A folder in the way.
+    std::fs::create_dir_all(place.path("taken").join("linf-0").join("adversarial.safetensors")).unwrap();
+    std::fs::write(place.path("taken").join("run.json"), "{}").unwrap();
+    assert!(attack(&found("taken"), &how).is_err());
+    std::fs::write(place.path("file"), "mine").unwrap();
+    assert!(message(attack(&found("file"), &how)).contains("file: cannot create the result folder"));
+    assert_eq!(begun.load(Ordering::Relaxed), 0);
+    // What comes in the way later costs no number: the first budget's, nor that of those behind it.
+    let late = place.path("late").join("linf-0").join("adversarial.safetensors");
+    let block = |told: &Told<'_>| {
+        if matches!(told, Told::Begins("clean images")) {
+            std::fs::create_dir(&late).unwrap();
+        }
+    };
+    let mut reports = Vec::new();
+    let result =
+        attack_each(&found("late"), &How { tell: &block, ..how }, &mut |report| reports.push(report));
+    let text = message(result);
+    assert!(text.contains("linf-0/adversarial.safetensors: cannot write"), "{text}");
+    assert_eq!(reports, {
+        let mut whole = quiet(|how| attack(&AttackRequest { out: None, ..found("late") }, how)).unwrap();
+        whole.iter_mut().zip(&reports).for_each(|(one, other)| one.seconds = other.seconds);
+        whole
+    });
+    assert!(place.path("late").join("linf-50-255").join("adversarial.safetensors").is_file());
 }
 
 fn leftovers(folder: &Path) -> Vec<PathBuf> {

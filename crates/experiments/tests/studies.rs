@@ -8,6 +8,7 @@ use robin_experiments::figure::{Figure, Shape, Side};
 use robin_experiments::plan::Work;
 use robin_experiments::study::{StudyPart, StudyWork, figures, one_class};
 use robin_experiments::{Environment, Options, Outcome, Plan, Profile, Request, Spec, reproduce};
+use robin_training::SaveToken;
 
 /// The item's own spec, `changes` made.
 fn spec(item: &str, changes: &[(&str, &str)]) -> Spec {
@@ -34,6 +35,7 @@ fn plan(specs: &[Spec], rows: Option<&str>) -> Plan {
         rows: rows.map(str::to_owned),
         beyond: false,
         seeds: None,
+        reading: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -48,6 +50,7 @@ fn run(plan: &Plan, folder: &Path, (threads, batch_size): (usize, usize)) -> Out
         jobs: None,
         batch_size,
         cancel: &CancelToken::new(),
+        save: SaveToken::new(),
         observer: &(),
         environment: &environment,
     };
@@ -197,6 +200,7 @@ fn keys_follow_what_decides_a_result_and_specs_that_make_no_sense_are_named() {
             rows: None,
             beyond: false,
             seeds: None,
+            reading: None,
             attack_images: Default::default(),
             device: "cpu".parse().unwrap(),
             data_dir: None,

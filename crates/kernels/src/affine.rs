@@ -2,9 +2,9 @@
 //! statistics that no convolution can take into its weights, a sum of two branches, a rectifier alone.
 
 use crate::aligned::Aligned;
-use crate::finish::{Bits, Finish};
+use crate::finish::{Bits, Finish, check_pooled, check_values};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places, assert_halves};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// `scale * x + shift` per channel.
@@ -80,20 +80,19 @@ pub fn unpool(
     to: &Layout,
     dense: &mut [f32],
 ) {
-    assert!(to.channels.is_multiple_of(LANES) && from.channels == to.channels, "{from:?} {to:?}");
-    assert_eq!([from.height, from.width], [to.height / 2, to.width / 2], "{from:?} {to:?}");
-    let len = images * from.image();
-    assert!(pooled.len() >= len && bits.len() >= len / LANES, "{images} images of {from:?}");
-    assert!(dense.len() >= images * to.image(), "{images} images of {to:?}");
+    assert_halves(to, from);
+    let (from, to) = (&from.places(images), &to.places(images));
+    check_pooled(pooled, bits, from);
+    check_values(dense, to);
     run(isa, Unpool { pooled, bits, from, images, to, dense });
 }
 
 struct Unpool<'a> {
     pooled: &'a [f32],
     bits: &'a [[Bits; 4]],
-    from: &'a Layout,
+    from: &'a Places,
     images: usize,
-    to: &'a Layout,
+    to: &'a Places,
     dense: &'a mut [f32],
 }
 
@@ -139,12 +138,13 @@ pub(crate) fn each(
     images: usize,
     finish: &mut Finish<'_>,
 ) {
-    assert!(layout.channels.is_multiple_of(LANES), "{layout:?}");
-    assert!(x.len() >= images * layout.image(), "{images} images of {layout:?}");
+    let layout = &layout.places(images);
+    layout.assert_whole_vectors();
+    check_values(x, layout);
     for factors in [scale, shift].into_iter().flatten() {
-        assert!(factors.len() >= layout.channels, "{} factors for {layout:?}", factors.len());
+        assert!(factors.len() >= layout.channels, "{} factors for {:?}", factors.len(), **layout);
     }
-    finish.check(layout, images);
+    finish.check(layout);
     run(isa, Each { x, scale, shift, layout, images, finish });
 }
 
@@ -152,7 +152,7 @@ struct Each<'a, 'b> {
     x: &'a [f32],
     scale: Option<&'a [f32]>,
     shift: Option<&'a [f32]>,
-    layout: &'a Layout,
+    layout: &'a Places,
     images: usize,
     finish: &'a mut Finish<'b>,
 }

@@ -1,7 +1,8 @@
 //! Gradient on a layer's bias: the sum of the gradient on its outputs over images and pixels, `db[c] += sum of dy[., c]`.
 
+use crate::finish::check_values;
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Vectors of channels that are summed together: some cache lines of each pixel.
@@ -13,15 +14,16 @@ const TOGETHER: usize = 4;
 /// # Panics
 /// If a slice does not fit, or the channels are no whole vectors.
 pub fn accumulate(isa: Isa, dy: &[f32], layout: &Layout, images: usize, db: &mut [f32]) {
-    assert!(layout.channels.is_multiple_of(LANES), "{layout:?}");
-    assert!(dy.len() >= images * layout.image(), "{images} images of {layout:?}");
-    assert_eq!(db.len(), layout.channels, "{layout:?}");
+    let layout = &layout.places(images);
+    layout.assert_whole_vectors();
+    check_values(dy, layout);
+    assert_eq!(db.len(), layout.channels, "one sum for each channel of {:?}", **layout);
     run(isa, Accumulate { dy, layout, images, db });
 }
 
 struct Accumulate<'a> {
     dy: &'a [f32],
-    layout: &'a Layout,
+    layout: &'a Places,
     images: usize,
     db: &'a mut [f32],
 }

@@ -3,14 +3,14 @@
 //! Done while the sums are in registers, so that no activation is written only to be read and changed. What the
 //! backward pass needs is kept as bits: one for each rectified value, four for each pooled one.
 
-use crate::layout::Layout;
+use crate::layout::Places;
 use crate::panels::Sink;
 use crate::vector::{LANES, Vector};
 
-/// Bits of the pixels of [`Layout`]: 16 channels in one `u16` at the place of the vector divided by [`LANES`].
+/// Bits of the pixels of [`crate::layout::Layout`]: 16 channels in one `u16` at the place of the vector divided by [`LANES`].
 pub type Bits = u16;
 
-/// The end of a layer, for values of one [`Layout`].
+/// The end of a layer, for values of one [`crate::layout::Layout`].
 pub struct Finish<'a> {
     /// Where the values go, at their places in the layout.
     pub output: &'a mut [f32],
@@ -86,19 +86,28 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Panics if the slices are too short for `images` images of `layout`.
-    pub(crate) fn check(&self, layout: &Layout, images: usize) {
-        let len = images * layout.image();
-        assert!(self.output.len() >= len, "output of {images} images of {layout:?}");
-        assert!(self.bias.is_none_or(|bias| bias.len() >= layout.channels), "bias of {layout:?}");
+    /// Panics unless the slices have room for the images of `to`, whose pixels are whole vectors.
+    pub(crate) fn check(&self, to: &Places) {
+        to.assert_whole_vectors();
+        if let Some(bias) = self.bias {
+            assert!(bias.len() >= to.channels, "a bias of {} values for {:?}", bias.len(), **to);
+        }
+        self.check_room(to.len());
+    }
+
+    /// Panics unless the slices have room for `len` values.
+    pub(crate) fn check_room(&self, len: usize) {
+        let output = self.output.len();
+        assert!(output >= len, "an output of {output} values where {len} are written");
         if let Add::Values(values) = self.add {
-            assert!(values.len() >= len, "summand of {images} images of {layout:?}");
+            assert!(values.len() >= len, "a summand of {} values where {len} are read", values.len());
         }
-        match &self.gate {
-            Gate::Open | Gate::Rectify => {}
-            Gate::RectifyAndMark(bits) => assert!(bits.len() >= len / LANES, "bits of {layout:?}"),
-            Gate::Marked(bits) => assert!(bits.len() >= len / LANES, "bits of {layout:?}"),
-        }
+        let bits = match &self.gate {
+            Gate::Open | Gate::Rectify => return,
+            Gate::RectifyAndMark(bits) => bits.len(),
+            Gate::Marked(bits) => bits.len(),
+        };
+        assert!(bits >= len / LANES, "bits of {bits} vectors for {len} values");
     }
 }
 
@@ -171,7 +180,7 @@ unsafe fn added<V: Vector>(output: &[f32], add: Add<'_>, place: usize, value: V)
     }
 }
 
-/// Rectifier and 2x2 max pooling in one, for pooled values of one [`Layout`].
+/// Rectifier and 2x2 max pooling in one, for pooled values of one [`crate::layout::Layout`].
 pub struct PooledFinish<'a> {
     /// Where the pooled values go.
     pub output: &'a mut [f32],
@@ -217,12 +226,17 @@ impl PooledFinish<'_> {
         }
     }
 
-    /// Panics if the slices are too short for `images` images of `layout`.
-    pub(crate) fn check(&self, layout: &Layout, images: usize) {
-        let len = images * layout.image();
-        assert!(self.output.len() >= len, "output of {images} images of {layout:?}");
-        assert!(self.bias.is_none_or(|bias| bias.len() >= layout.channels), "bias of {layout:?}");
-        assert!(self.bits.as_ref().is_none_or(|bits| bits.len() >= len / LANES), "bits of {layout:?}");
+    /// Panics unless the slices have room for the images of `pooled`, whose pixels are whole vectors.
+    pub(crate) fn check(&self, pooled: &Places) {
+        pooled.assert_whole_vectors();
+        let (len, output) = (pooled.len(), self.output.len());
+        assert!(output >= len, "an output of {output} values where {len} are written");
+        if let Some(bias) = self.bias {
+            assert!(bias.len() >= pooled.channels, "a bias of {} values for {:?}", bias.len(), **pooled);
+        }
+        if let Some(bits) = &self.bits {
+            assert!(bits.len() >= len / LANES, "bits of {} vectors for {len} values", bits.len());
+        }
     }
 }
 
@@ -245,6 +259,34 @@ pub enum Source<'a> {
     Pooled(&'a [f32], &'a [[Bits; 4]]),
 }
 
+impl Source<'_> {
+    /// Panics unless it has the values of the images of `from`; of a pooled one, whole vectors of them.
+    pub(crate) fn check(&self, from: &Places) {
+        match self {
+            Source::Dense(values) => check_values(values, from),
+            Source::Pooled(values, bits) => check_pooled(values, bits, from),
+        }
+    }
+}
+
+/// Panics unless `values` has those of the images of `from`.
+pub(crate) fn check_values(values: &[f32], from: &Places) {
+    let (given, len) = (values.len(), from.len());
+    assert!(
+        given >= len,
+        "{given} values for {} images of {:?}, which have {len}",
+        len / from.image(),
+        **from
+    );
+}
+
+/// Panics unless `values` and `bits` have those of the images of `from`, whose pixels are whole vectors.
+pub(crate) fn check_pooled(values: &[f32], bits: &[[Bits; 4]], from: &Places) {
+    from.assert_whole_vectors();
+    check_values(values, from);
+    assert!(bits.len() >= from.len() / LANES, "bits of {} vectors for {} values", bits.len(), from.len());
+}
+
 /// Finishes the rows of a product: row `r` lies at `starts[r]`, its vectors of columns at `columns` from there.
 pub(crate) struct FinishRows<'a, 'b> {
     pub(crate) finish: &'a mut Finish<'b>,
@@ -254,9 +296,31 @@ pub(crate) struct FinishRows<'a, 'b> {
 }
 
 impl Sink for FinishRows<'_, '_> {
+    fn check(&self, rows: usize, columns: usize) {
+        let (Some(&highest), true) = (self.starts.iter().max(), columns > 0) else {
+            return assert!(rows == 0 || columns == 0, "no starts for {rows} rows");
+        };
+        assert!(self.starts.len() >= rows, "{} starts for {rows} rows", self.starts.len());
+        let reach = match self.columns.iter().max() {
+            None => columns,
+            Some(&last) => {
+                assert!(
+                    self.columns.len() >= columns / LANES,
+                    "{} places for {columns} columns",
+                    self.columns.len()
+                );
+                last + LANES
+            }
+        };
+        if let Some(bias) = self.finish.bias {
+            assert!(bias.len() >= columns, "a bias of {} values for {columns} columns", bias.len());
+        }
+        self.finish.check_room(highest + reach);
+    }
+
     #[inline(always)]
     unsafe fn put<V: Vector>(&mut self, row: usize, column: usize, sums: V) {
-        // SAFETY: as this function's; whoever made the sink gave it a start for every row.
+        // SAFETY: as this function's; `check` found a start for every row, a place for every vector of columns, and room.
         unsafe {
             let start = *self.starts.get_unchecked(row);
             let along =

@@ -3,13 +3,18 @@
 //! Linear layers need none of this, since they read images where they lie; a sum of a flattened image and of a
 //! linear layer's outputs does.
 
-use crate::finish::Finish;
+use crate::finish::{Finish, check_values};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// How the rows of `channels` channels of images of `from` lie.
+///
+/// # Panics
+/// If there are no such channels.
 pub fn rows(from: &Layout, channels: usize) -> Layout {
+    assert!((1..=from.channels).contains(&channels), "{channels} channels of {from:?}");
+    // Fewer than an image has values.
     let features = from.pixels() * channels;
     Layout { height: 1, width: 1, channels: features.next_multiple_of(LANES), halo: 0 }
 }
@@ -20,10 +25,10 @@ pub fn rows(from: &Layout, channels: usize) -> Layout {
 /// # Panics
 /// If a slice does not fit.
 pub fn forward(isa: Isa, x: &[f32], from: &Layout, channels: usize, images: usize, finish: &mut Finish<'_>) {
-    let to = rows(from, channels);
-    check(x, from, channels, images);
-    finish.check(&to, images);
-    run(isa, Forward { x, from, channels, images, to: &to, finish });
+    let (from, to) = (&from.places(images), &rows(from, channels).places(images));
+    check_values(x, from);
+    finish.check(to);
+    run(isa, Forward { x, from, channels, images, to, finish });
 }
 
 /// Hands the gradient on every pixel of `images` images to `finish` (layout `to`), for the gradients `dy` on their
@@ -39,24 +44,18 @@ pub fn input_gradient(
     to: &Layout,
     finish: &mut Finish<'_>,
 ) {
-    let from = rows(to, channels);
-    assert!(to.channels.is_multiple_of(LANES), "{to:?}");
-    check(dy, &from, channels, images);
-    finish.check(to, images);
-    run(isa, Backward { dy, from: &from, channels, images, to, finish });
-}
-
-fn check(values: &[f32], layout: &Layout, channels: usize, images: usize) {
-    assert!(values.len() >= images * layout.image(), "{images} images of {layout:?}");
-    assert!(channels <= layout.channels, "{channels} channels of {layout:?}");
+    let (from, to) = (&rows(to, channels).places(images), &to.places(images));
+    check_values(dy, from);
+    finish.check(to);
+    run(isa, Backward { dy, from, channels, images, to, finish });
 }
 
 struct Forward<'a, 'b> {
     x: &'a [f32],
-    from: &'a Layout,
+    from: &'a Places,
     channels: usize,
     images: usize,
-    to: &'a Layout,
+    to: &'a Places,
     finish: &'a mut Finish<'b>,
 }
 
@@ -84,10 +83,10 @@ impl Kernel for Forward<'_, '_> {
 
 struct Backward<'a, 'b> {
     dy: &'a [f32],
-    from: &'a Layout,
+    from: &'a Places,
     channels: usize,
     images: usize,
-    to: &'a Layout,
+    to: &'a Places,
     finish: &'a mut Finish<'b>,
 }
 

@@ -1,12 +1,18 @@
 //! The instruction sets that kernels are compiled for, chosen at run time.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use crate::vector::{Kernel, Vector, run};
 
-/// What the processor offers.
+/// An instruction set that this machine's processor has: there is no other way to one than to ask the processor
+/// ([`Isa::detect`], [`Isa::available`]), but for [`Isa::PORTABLE`], which every processor of the target has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Kind);
+
+/// Which one, to those who compile for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isa {
+pub(crate) enum Kind {
     /// 512-bit vectors with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -18,6 +24,9 @@ pub enum Isa {
 }
 
 impl Isa {
+    /// Plain arithmetic, which needs nothing that a processor of the target may lack.
+    pub const PORTABLE: Self = Self(Kind::Portable);
+
     /// The best that this machine has; looked up once.
     pub fn detect() -> Self {
         static DETECTED: OnceLock<Isa> = OnceLock::new();
@@ -30,24 +39,36 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
-                found.push(Isa::Avx512);
+                found.push(Self(Kind::Avx512));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                found.push(Isa::Avx2);
+                found.push(Self(Kind::Avx2));
             }
         }
-        found.push(Isa::Portable);
+        found.push(Self::PORTABLE);
         found
     }
 
     /// Whether multiply-adds round once: then results are the same on every such machine.
     pub fn is_fused(self) -> bool {
-        self != Isa::Portable || !cfg!(target_arch = "x86_64")
+        self != Self::PORTABLE || !cfg!(target_arch = "x86_64")
+    }
+
+    /// Which one it is; whoever got it from an `Isa` knows that the processor has it.
+    pub(crate) fn kind(self) -> Kind {
+        self.0
     }
 
     /// Vectors of a row of a product's tile.
     pub(crate) fn panel_vectors(self) -> usize {
         run(self, PanelVectors)
+    }
+}
+
+impl fmt::Debug for Isa {
+    /// Its name alone: records have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -59,5 +80,18 @@ impl Kernel for PanelVectors {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) -> usize {
         V::PANEL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_available_is_there_and_says_its_name() {
+        let all = Isa::available();
+        assert_eq!((all[0], all.last()), (Isa::detect(), Some(&Isa::PORTABLE)));
+        let names: Vec<String> = all.iter().map(|isa| format!("{isa:?}")).collect();
+        assert!(names.iter().all(|name| ["Avx512", "Avx2", "Portable"].contains(&&**name)), "{names:?}");
     }
 }

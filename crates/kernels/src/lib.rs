@@ -28,6 +28,7 @@ pub mod linear;
 pub mod max_pool2d;
 mod outer;
 pub mod panels;
+mod sizes;
 mod vector;
 
 pub use vector::LANES;

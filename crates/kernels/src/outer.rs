@@ -9,11 +9,15 @@
 use std::ops::Range;
 
 use crate::isa::Isa;
+use crate::sizes::{self, product};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Summands of a block, at most: few enough for small errors and for two operands in a second-level cache, many enough
 /// that reading and writing `c` costs little beside them.
 const BLOCK: usize = 256;
+
+/// Pieces that weights are cut into, at most: sixteen million have more rows than any machine has memory for.
+const PIECES: usize = 1 << 24;
 
 /// One operand: rows of the same length anywhere in a buffer.
 #[derive(Clone, Copy)]
@@ -29,8 +33,10 @@ pub(crate) struct Operand<'a> {
 impl Operand<'_> {
     /// Panics if a row leaves the buffer.
     fn check(&self) {
-        if let Some(last) = self.starts.iter().max() {
-            assert!(last + self.length <= self.values.len(), "a row leaves its buffer");
+        let Self { values, starts, length } = self;
+        if let Some(last) = starts.iter().max() {
+            let fits = last.checked_add(*length).is_some_and(|end| end <= values.len());
+            assert!(fits, "a row of {length} values leaves its buffer of {} at {last}", values.len());
         }
     }
 }
@@ -43,23 +49,32 @@ impl Operand<'_> {
 /// too small.
 pub(crate) fn add(isa: Isa, a: Operand<'_>, b: Operand<'_>, c: &mut [f32], stride: usize) {
     assert_eq!(a.starts.len(), b.starts.len(), "rows of both operands");
-    assert!(b.length.is_multiple_of(LANES) && b.length <= stride, "{} columns of {stride}", b.length);
+    let whole = b.length.is_multiple_of(LANES) && b.length <= stride;
+    assert!(whole, "{} columns of {stride} are no whole vectors", b.length);
     a.check();
     b.check();
     if a.length == 0 || b.length == 0 {
         return;
     }
-    assert!(c.len() >= (a.length - 1) * stride + b.length, "a {} x {} matrix", a.length, b.length);
+    let before = product(&[a.length - 1, stride]);
+    let fits = before.and_then(|before| before.checked_add(b.length)).is_some_and(|len| len <= c.len());
+    assert!(fits, "{} values for {} rows of {}, {stride} apart", c.len(), a.length, b.length);
     run(isa, Add { a, b, c, stride, ahead: (&[], 0) });
 }
 
 /// The rows of `c`, `runs` runs of `length` rows each, in pieces of at most `most` rows of one run.
 pub(crate) fn pieces(runs: usize, length: usize, most: usize) -> Vec<Range<usize>> {
     let parts = length.div_ceil(most);
+    let fits = product(&[runs, length]).is_some() && product(&[runs, parts]).is_some_and(|all| all <= PIECES);
+    assert!(fits, "{runs} times {length} rows of weights are more than {PIECES} pieces");
+    // Runs without rows are nothing to go through.
+    let runs = if parts == 0 { 0 } else { runs };
     let cut = |part: usize| part * length / parts;
-    (0..runs)
-        .flat_map(|run| (0..parts).map(move |part| run * length + cut(part)..run * length + cut(part + 1)))
-        .collect()
+    let mut pieces = sizes::reserved(runs * parts);
+    for run in 0..runs {
+        pieces.extend((0..parts).map(|part| run * length + cut(part)..run * length + cut(part + 1)));
+    }
+    pieces
 }
 
 struct Add<'a> {

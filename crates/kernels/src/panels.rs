@@ -7,6 +7,7 @@
 
 use crate::aligned::Aligned;
 use crate::isa::Isa;
+use crate::sizes::{self, product};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Matrices `[k, n]`, mostly one, each cut into panels of one or two vectors of columns (what the instruction set's
@@ -21,28 +22,30 @@ pub struct Panels {
 
 impl Panels {
     /// A matrix of zeros `[k, n]` for `isa`.
+    ///
+    /// # Panics
+    /// If that are more values than a buffer can hold.
     pub fn zeros(isa: Isa, k: usize, n: usize) -> Self {
         Self::stack(isa, 1, k, n)
     }
 
     /// A matrix `[k, n]` of any values for `isa`: every vector is to be written before it is read.
+    ///
+    /// # Panics
+    /// As [`Panels::zeros`].
     pub fn unset(isa: Isa, k: usize, n: usize) -> Self {
-        let vectors = n.div_ceil(LANES);
-        Self { isa, k, vectors, values: Aligned::unset(k * vectors * LANES) }
+        Self { isa, k, vectors: n.div_ceil(LANES), values: Aligned::unset(room(1, k, n)) }
     }
 
     /// `count` matrices of zeros `[k, n]` for `isa`: in one piece, because allocators round large ones up.
     pub(crate) fn stack(isa: Isa, count: usize, k: usize, n: usize) -> Self {
-        let vectors = n.div_ceil(LANES);
-        Self { isa, k, vectors, values: Aligned::zeros(count * k * vectors * LANES) }
+        Self { isa, k, vectors: n.div_ceil(LANES), values: Aligned::zeros(room(count, k, n)) }
     }
 
     /// Makes it `count` matrices `[k, n]` for `isa` of any values, which are to be written before they are read.
     pub(crate) fn reshape(&mut self, isa: Isa, count: usize, k: usize, n: usize) {
-        self.isa = isa;
-        self.k = k;
-        self.vectors = n.div_ceil(LANES);
-        self.values.grow(count * self.len());
+        self.values.grow(room(count, k, n));
+        (self.isa, self.k, self.vectors) = (isa, k, n.div_ceil(LANES));
     }
 
     /// Values of one matrix.
@@ -55,7 +58,7 @@ impl Panels {
     /// # Panics
     /// If there are not `k * n` values.
     pub fn pack(isa: Isa, matrix: &[f32], k: usize, n: usize) -> Self {
-        assert_eq!(matrix.len(), k * n, "a {k} x {n} matrix");
+        assert!(product(&[k, n]) == Some(matrix.len()), "{} values for a {k} x {n} matrix", matrix.len());
         let mut panels = Self::zeros(isa, k, n);
         for (row, values) in matrix.chunks_exact(n.max(1)).enumerate() {
             for (vector, columns) in values.chunks(LANES).enumerate() {
@@ -76,12 +79,17 @@ impl Panels {
     }
 
     /// [`LANES`] columns of one row, from column `vector * LANES` on.
+    ///
+    /// # Panics
+    /// If there is no such row or vector.
     pub fn vector_mut(&mut self, row: usize, vector: usize) -> &mut [f32] {
+        let Self { k, vectors, .. } = self;
+        assert!(row < *k && vector < *vectors, "vector {vector} of row {row} of {k} x {vectors} vectors");
         let at = self.place(row, vector);
         &mut self.values[at..at + LANES]
     }
 
-    /// Where those columns lie in a matrix, of which number `i` begins at `i * len()` of [`Panels::values_mut`].
+    /// Where those columns, which exist, lie in a matrix, of which number `i` begins at `i * len()` of [`Panels::values_mut`].
     pub(crate) fn place(&self, row: usize, vector: usize) -> usize {
         let width = self.isa.panel_vectors();
         let first = vector / width * width;
@@ -104,26 +112,33 @@ impl Panels {
     }
 }
 
+/// Values of `count` matrices `[k, n]`: what every product reads, so that no other function makes panels.
+fn room(count: usize, k: usize, n: usize) -> usize {
+    // Not filled up before it is known to be a number.
+    let vectors = sizes::values("columns of panels", &[n.div_ceil(LANES), LANES]);
+    sizes::values("matrices of panels", &[count, k, vectors])
+}
+
 /// Rows that lie in a buffer as equal runs: value `k` of row `r` is
 /// `values[starts[r] + k / run_length * run_stride + k % run_length]`. A convolution's input is such a matrix
 /// (one run for each kernel row) without being laid out.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     /// The buffer.
-    pub values: &'a [f32],
+    pub(crate) values: &'a [f32],
     /// Where each row begins.
-    pub starts: &'a [usize],
+    pub(crate) starts: &'a [usize],
     /// Number of runs of a row.
-    pub runs: usize,
+    pub(crate) runs: usize,
     /// Values of a run.
-    pub run_length: usize,
+    pub(crate) run_length: usize,
     /// From the beginning of a run to that of the next.
-    pub run_stride: usize,
+    pub(crate) run_stride: usize,
 }
 
 impl<'a> Rows<'a> {
     /// Rows of one run.
-    pub fn plain(values: &'a [f32], starts: &'a [usize], length: usize) -> Self {
+    pub(crate) fn plain(values: &'a [f32], starts: &'a [usize], length: usize) -> Self {
         Self { values, starts, runs: 1, run_length: length, run_stride: 0 }
     }
 }
@@ -133,8 +148,11 @@ pub(crate) trait Sink {
     /// Takes the sums of columns `column..column + LANES` of row `row`.
     ///
     /// # Safety
-    /// The processor has the instruction set of `V`; row and column are those of the product.
+    /// The processor has the instruction set of `V`; row and column are those of a product that [`Sink::check`] let pass.
     unsafe fn put<V: Vector>(&mut self, row: usize, column: usize, sums: V);
+
+    /// Panics unless there is room for a product `[rows, columns]`.
+    fn check(&self, rows: usize, columns: usize);
 }
 
 /// Stores sums as a matrix, `stride` values from row to row.
@@ -146,8 +164,15 @@ pub(crate) struct Store<'a> {
 impl Sink for Store<'_> {
     #[inline(always)]
     unsafe fn put<V: Vector>(&mut self, row: usize, column: usize, sums: V) {
-        // SAFETY: as this function's; whoever made the sink gave it room for every row.
+        // SAFETY: as this function's; `check` found room for every row.
         unsafe { sums.store(self.values, row * self.stride + column) }
+    }
+
+    fn check(&self, rows: usize, columns: usize) {
+        let Self { values, stride } = self;
+        let before = product(&[rows.saturating_sub(1), *stride]);
+        let fits = before.is_some_and(|before| before + columns <= values.len());
+        assert!(rows == 0 || fits, "{} values for {rows} rows of {columns}, {stride} apart", values.len());
     }
 }
 
@@ -164,14 +189,23 @@ pub(crate) fn multiply<S: Sink>(rows: Rows<'_>, panels: &Panels, sink: &mut S) {
 /// # Panics
 /// As [`multiply`], or if there is no such matrix.
 pub(crate) fn multiply_by<S: Sink>(rows: Rows<'_>, panels: &Panels, number: usize, sink: &mut S) {
-    assert_eq!(rows.runs * rows.run_length, panels.k, "values of a row");
-    if panels.k > 0 {
-        let reach = (rows.runs - 1) * rows.run_stride + rows.run_length;
-        let highest = rows.starts.iter().max().copied().unwrap_or(0);
-        assert!(rows.starts.is_empty() || highest + reach <= rows.values.len(), "a row leaves its buffer");
+    let Rows { values, starts, runs, run_length, run_stride } = rows;
+    let k = panels.k;
+    assert!(product(&[runs, run_length]) == Some(k), "{runs} runs of {run_length} values for rows of {k}");
+    if let (Some(&highest), true) = (starts.iter().max(), k > 0) {
+        let reach = product(&[runs - 1, run_stride]).and_then(|begin| begin.checked_add(run_length));
+        let end = reach.and_then(|reach| reach.checked_add(highest));
+        assert!(
+            end.is_some_and(|end| end <= values.len()),
+            "a row of {runs} runs of {run_length} values, {run_stride} apart, leaves its buffer of {} at {highest}",
+            values.len()
+        );
     }
+    sink.check(starts.len(), panels.columns());
+    // Rows of no values begin anywhere, or nowhere.
+    let rows = Rows { runs: if k == 0 { 0 } else { runs }, ..rows };
     let weights = &panels.values[number * panels.len()..][..panels.len()];
-    run(panels.isa, Multiply { rows, k: panels.k, vectors: panels.vectors, weights, sink });
+    run(panels.isa, Multiply { rows, k, vectors: panels.vectors, weights, sink });
 }
 
 struct Multiply<'a, S> {

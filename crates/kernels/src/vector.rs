@@ -7,7 +7,7 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::isa::Isa;
+use crate::isa::{Isa, Kind};
 
 /// Values of a vector: one register of AVX-512, two of AVX2, four of NEON or SSE.
 pub const LANES: usize = 16;
@@ -66,15 +66,15 @@ pub(crate) trait Kernel {
 /// Runs `kernel` with the instructions of `isa`.
 #[inline]
 pub(crate) fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
-    match isa {
-        // SAFETY: an `Isa` of this kind is only handed out where the processor has AVX-512F.
+    match isa.kind() {
+        // SAFETY: an `Isa` of this kind is only made where the processor has AVX-512F.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { x86::run_avx512(kernel) },
-        // SAFETY: an `Isa` of this kind is only handed out where the processor has AVX2 and FMA.
+        Kind::Avx512 => unsafe { x86::run_avx512(kernel) },
+        // SAFETY: an `Isa` of this kind is only made where the processor has AVX2 and FMA.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::run_avx2(kernel) },
+        Kind::Avx2 => unsafe { x86::run_avx2(kernel) },
         // SAFETY: every processor has what this one uses.
-        Isa::Portable => unsafe { kernel.run::<Portable>() },
+        Kind::Portable => unsafe { kernel.run::<Portable>() },
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn all_instruction_sets_of_this_machine_agree_bit_for_bit() {
-        let (judge, judge_bits) = run(Isa::Portable, Everything);
+        let (judge, judge_bits) = run(Isa::PORTABLE, Everything);
         assert_eq!(judge_bits[2], (0..16).filter(|l| (l + 3) % 8 == 5).fold(0, |bits, l| bits | 1 << l));
         for isa in Isa::available() {
             let (values, bits) = run(isa, Everything);

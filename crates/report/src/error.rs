@@ -1,7 +1,5 @@
 //! What can go wrong when a report is made.
 
-use std::path::PathBuf;
-
 /// Of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -76,16 +74,9 @@ pub enum Error {
     /// The report as JSON.
     #[error("cannot write the report as JSON")]
     Json(#[from] serde_json::Error),
-    /// A file.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// Of the file or folder.
-        path: PathBuf,
-        /// `write`, `create the folder`.
-        action: &'static str,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A folder or file that cannot be written.
+    #[error(transparent)]
+    Out(#[from] robin_experiments::Error),
 }
 
 /// Of this crate.

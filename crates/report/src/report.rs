@@ -107,10 +107,7 @@ impl Report {
 fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for name in names {
-        let parts_good = name.split('-').all(|part| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-        });
-        if !parts_good {
+        if !can_name(name) {
             return Err(Error::Name { name: name.to_owned() });
         }
         if !seen.insert(name) {
@@ -118,4 +115,10 @@ fn unique<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Resul
         }
     }
     Ok(())
+}
+
+/// Whether `name` can name a file or a link: lower-case letters, digits and single hyphens.
+pub(crate) fn can_name(name: &str) -> bool {
+    name.split('-')
+        .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Warning;
+use crate::{Error, Warning};
 
 /// Hears of every step and epoch. Nothing it does can change a result.
 pub trait Observer: Send {
@@ -14,6 +14,10 @@ pub trait Observer: Send {
 
     /// Something is not as it should be.
     fn warning(&mut self, _warning: &Warning) {}
+
+    /// A checkpoint could not be written. The training goes on, and tries again when the next one is due: what is
+    /// trained is worth more than what can be continued.
+    fn unsaved(&mut self, _error: &Error) {}
 }
 
 /// An observer that looks away.

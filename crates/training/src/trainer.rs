@@ -138,10 +138,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// Trains to the end. With checkpoints, one is written whenever its time has come or somebody asks, before a
-    /// return because of `cancel`, and at the end.
+    /// return because of `cancel`, and at the end. One that cannot be written is no reason to stop: the observer
+    /// hears of it.
     ///
     /// # Errors
-    /// As [`Trainer::step`], and [`Error::Io`] if a checkpoint cannot be written.
+    /// As [`Trainer::step`], and [`Error::Io`] if the checkpoint before a return because of `cancel` cannot be written.
     pub fn run(&mut self, observer: &mut dyn Observer, cancel: &CancelToken) -> Result<Summary> {
         // The clock decides when files are written, and nothing else.
         let mut saved = Instant::now();
@@ -156,12 +157,24 @@ impl<'a> Trainer<'a> {
                 }
             }
             if self.files.as_mut().is_some_and(|files| files.is_due(saved.elapsed())) {
-                self.save()?;
+                self.save_or_tell(observer)?;
                 saved = Instant::now();
             }
         }
-        self.save()?;
+        self.save_or_tell(observer)?;
         Ok(self.summary())
+    }
+
+    /// A checkpoint that may fail, if only its file is at fault.
+    fn save_or_tell(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        match self.save() {
+            Err(error @ (Error::Io { .. } | Error::Damaged { .. })) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no checkpoint was written");
+                observer.unsaved(&error);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// One step, and after the last of an epoch whatever ends it; nothing once finished. After an error the training

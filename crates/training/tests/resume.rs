@@ -1,7 +1,7 @@
 //! A training that is stopped and continued ends, bit for bit, where an undisturbed one ends.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use robin_attacks::StepSize;
@@ -268,11 +268,19 @@ struct Told {
     steps: usize,
     cancel: Option<(usize, CancelToken)>,
     ask: Option<(usize, SaveToken)>,
+    /// After step 1 a folder is taken away, after step 3 it is there again.
+    folder: Option<PathBuf>,
+    unsaved: Vec<String>,
 }
 
 impl Observer for Told {
     fn step(&mut self, _: &StepReport) {
         self.steps += 1;
+        match (&self.folder, self.steps) {
+            (Some(folder), 1) => fs::remove_dir_all(folder).unwrap(),
+            (Some(folder), 3) => fs::create_dir(folder).unwrap(),
+            _ => {}
+        }
         if let Some((after, token)) = &self.cancel
             && self.steps == *after
         {
@@ -288,6 +296,32 @@ impl Observer for Told {
     fn warning(&mut self, warning: &Warning) {
         self.warnings.push(warning.clone());
     }
+
+    fn unsaved(&mut self, error: &Error) {
+        self.unsaved.push(error.to_string());
+    }
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_ends_no_training() {
+    let setting = Setting::new(config());
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("checkpoints");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("network.ckpt");
+    let mut told = Told { folder: Some(folder), ..Told::default() };
+    let mut network = network("cpu", "cnn2-small", 4);
+    let (mut trainer, _) =
+        Trainer::open(&mut *network, setting.task(), Checkpointing::new(&path, Duration::ZERO), &mut told)
+            .unwrap();
+    trainer.run(&mut told, &CancelToken::new()).unwrap();
+    assert_eq!(trainer.trained(), setting.undisturbed(), "it is seen in the result");
+    // Steps 1 and 2, each named; then they are written again, the last as every other.
+    assert_eq!(told.unsaved.len(), 2, "{:?}", told.unsaved);
+    assert!(told.unsaved.iter().all(|text| text.contains("network.ckpt: cannot write the checkpoint")));
+    drop(trainer);
+    assert_eq!(setting.to_the_end(&path), setting.undisturbed());
+    assert!(path.exists() && path.with_extension("previous.ckpt").exists());
 }
 
 #[test]

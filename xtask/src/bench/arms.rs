@@ -58,7 +58,7 @@ fn side_by_side(
     threads: usize,
     repeats: Repeats,
 ) -> anyhow::Result<Vec<Value>> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let pool = robin_experiments::threads::pool(Some(threads))?;
     let crew = Crew::new(threads);
     let found = pool.broadcast(|thread| {
         crew.enter();

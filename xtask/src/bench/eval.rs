@@ -11,7 +11,7 @@ use robin_data::LabelMap;
 use serde_json::Value;
 
 use super::options::{Against, Options};
-use super::output::{Unit, line, peak_rss_bytes, publish, summary};
+use super::output::{Unit, line, peak_rss_bytes, prepare, publish, summary};
 use super::published::{self, Package};
 use super::pytorch;
 use super::repeats::Repeats;
@@ -43,6 +43,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { options, batch, steps, .. } = arguments;
+    prepare(&options.output)?;
     match options.against {
         Some(Against::Torchattacks) => return published::compare(arguments, Package::Torchattacks),
         Some(Against::Pyautoattack) => return published::compare(arguments, Package::Pyautoattack),

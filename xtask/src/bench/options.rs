@@ -62,8 +62,3 @@ pub(super) enum Against {
     /// AutoAttack of the package pyautoattack, of `eval` only
     Pyautoattack,
 }
-
-/// `asked`, or one thread per core.
-pub(super) fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
-}

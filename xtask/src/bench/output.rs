@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use anyhow::Context;
+use robin_data::aside::{self, Aside};
 use serde_json::{Value, json};
 
 use super::options::Output;
 use super::repeats::Repeats;
 use crate::environment;
+use crate::terminal::{self, say};
 
 /// The unit of a repetition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +68,28 @@ pub(super) fn publish(output: &Output, name: &str, mut result: Value, text: &str
     let provenance = environment().provenance(json!({ "command": command(std::env::args()) }));
     result["provenance"] = Value::Object(provenance);
     let json = serde_json::to_string_pretty(&result)? + "\n";
-    if let Some(folder) = &output.save {
-        save(folder, name, &json)?;
-    }
-    print!("{}", if output.json { json } else { format!("{text}\n") });
-    Ok(())
+    let saved = output.save.as_ref().map_or(Ok(()), |folder| save(folder, name, &json));
+    let shown = if output.json { json } else { format!("{text}\n") };
+    let printed = terminal::deliver(format_args!("{shown}"));
+    saved?;
+    Ok(printed?)
+}
+
+/// Proves before anything is measured that the numbers can be kept.
+pub(super) fn prepare(output: &Output) -> anyhow::Result<()> {
+    let Some(folder) = &output.save else { return Ok(()) };
+    std::fs::create_dir_all(folder)
+        .and_then(|()| {
+            aside::sweep(folder);
+            Aside::create(&folder.join("probe")).map(drop)
+        })
+        .with_context(|| format!("cannot write into {}", folder.display()))
 }
 
 fn save(folder: &Path, name: &str, json: &str) -> anyhow::Result<()> {
     let path = folder.join(format!("{name}.json"));
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&path, json))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("written to {}", path.display());
+    aside::write(&path, json.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    say!("written to {}", path.display());
     Ok(())
 }
 

@@ -10,15 +10,16 @@ use robin_attacks::{Config, Loss, Start, StepSize, autoattack};
 use robin_core::{Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_evaluation::{Ledger, Means, Order, Which, clean, robust};
+use robin_experiments::threads::{pool, threads};
 use robin_nn::{Parameters, executor};
 use serde_json::{Value, json};
 
 use super::eval::Arguments;
-use super::options::threads;
 use super::output::{cpu_seconds, publish};
 use super::pytorch::median;
 use super::subject::{budget, dataset_of};
 use crate::root;
+use crate::terminal::say;
 
 /// A published package and the attack that is timed against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,12 +67,11 @@ pub(super) fn compare(arguments: &Arguments, package: Package) -> anyhow::Result
     // The published data sets have ten classes.
     let labels: Vec<u8> = case.data.labels().iter().map(|&label| label as u8).collect();
     write("labels", &labels)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(case.threads).build();
-    let pool = pool.with_context(|| format!("cannot start {} threads", case.threads))?;
+    let pool = pool(Some(case.threads))?;
 
     let (n, mut pairs, mut ratios, mut text) = (case.data.len(), Vec::new(), Vec::new(), Vec::new());
     for number in 1..=options.pairs {
-        eprintln!("pair {number} of {}...", options.pairs);
+        say!("pair {number} of {}...", options.pairs);
         let ours = pool.install(|| case.ours(package))?;
         let theirs = case.theirs(package, &options.python, folder.path())?;
         let ratio = seconds(&theirs)? / seconds(&ours)?;
@@ -129,8 +129,7 @@ impl Case {
         let classifier = executor(&options.executor)?.classifier(&graph, &parameters)?;
         let first = graph.tensors().into_iter().find(|tensor| tensor.shape.len() == 4);
         let width = first.context("a network without a convolution")?.shape[0];
-        let threads = threads(options.threads);
-        ensure!(threads > 0, "--threads is 0, it must be at least 1");
+        let threads = threads(options.threads)?;
         ensure!(arguments.steps > 0, "--steps is 0, it must be at least 1");
         let data = right(&*classifier, name, &all, arguments.images)?;
         Ok(Self {

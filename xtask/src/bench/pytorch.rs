@@ -11,6 +11,7 @@ use super::options::Options;
 use super::output::{Unit, line};
 use super::subject::Subject;
 use crate::root;
+use crate::terminal::say;
 
 /// Runs `bench WHAT` and its counterpart `--pairs` times. Both take the same options, `more` among them.
 pub(super) fn compare(
@@ -31,7 +32,7 @@ pub(super) fn compare(
     let mut pairs = Vec::new();
     let mut ratios = Vec::new();
     for number in 1..=options.pairs {
-        eprintln!("pair {number} of {}...", options.pairs);
+        say!("pair {number} of {}...", options.pairs);
         let mut ours = Command::new(std::env::current_exe()?);
         ours.args(["bench", what, "--json"]);
         match options.device.ordinal() {

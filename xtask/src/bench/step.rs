@@ -14,7 +14,7 @@ use robin_training::{
 use serde_json::Value;
 
 use super::options::{Against, Options};
-use super::output::{Unit, line, peak_rss_bytes, publish, summary};
+use super::output::{Unit, line, peak_rss_bytes, prepare, publish, summary};
 use super::repeats::Repeats;
 use super::subject::Subject;
 use super::{arms, pytorch};
@@ -36,6 +36,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { options, batch, arms } = arguments;
+    prepare(&options.output)?;
     let subject = Subject::new(options, *batch)?;
     let repeats = Repeats { asked: options.repeat };
     let name = format!("step-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads)

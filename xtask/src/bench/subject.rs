@@ -1,13 +1,14 @@
 //! What is run: a network, built-in images, and the budget that the paper has for them.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use robin_core::{Budget, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
+use robin_experiments::threads::{pool, threads};
 use robin_experiments::{ITEMS, Spec};
 use robin_nn::{Executor, Graph, Parameters, executor};
 use serde_json::{Value, json};
 
-use super::options::{Options, threads};
+use super::options::Options;
 
 /// Everything that decides how much work a repetition is.
 pub(super) struct Subject {
@@ -29,8 +30,7 @@ impl Subject {
             None => dataset_of(&options.model)?,
         };
         let data = Dataset::load(name, Split::Train, &Source::Embedded)?;
-        let threads = threads(options.threads);
-        ensure!(threads > 0, "--threads is 0, it must be at least 1");
+        let threads = threads(options.threads)?;
         ensure!(
             (1..=data.len()).contains(&batch),
             "--batch is {batch}, it must be from 1 to {}: there are no more built-in images",
@@ -59,8 +59,7 @@ impl Subject {
 
     /// The pool that does the work.
     pub(super) fn pool(&self) -> anyhow::Result<rayon::ThreadPool> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
-        pool.with_context(|| format!("cannot start {} threads", self.threads))
+        Ok(pool(Some(self.threads))?)
     }
 
     /// The settings, to be kept beside the numbers.

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 use robin_attacks::Loss;
 use robin_core::{Epsilon, Norm};
 use robin_evaluation::Which;
 use robin_evaluation::foreign::BadGradients;
-use robin_experiments::foreign::{AttackReport, AttackRequest, MeansRequest, StrategyChoice, attack};
+use robin_experiments::foreign::{AttackReport, AttackRequest, MeansRequest, StrategyChoice, attack_each};
 use serde_json::{Map, Value};
 
 use super::{ImagesArguments, SubjectArguments, print_json};
 use crate::device::DeviceArguments;
 use crate::interrupt;
+use crate::terminal::{Lost, answer};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -123,25 +123,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         pictures: arguments.png,
     };
     let cancel = interrupt::token()?;
-    let reports = arguments.images.with(&cancel, |how| Ok(attack(&request, how)?))?;
-    match (&reports[..], arguments.images.json) {
-        ([], _) => bail!("no epsilon, no attack"),
-        ([one], true) => print_json(one),
+    let mut reports = Vec::new();
+    let done = arguments
+        .images
+        .with(&cancel, |how| Ok(attack_each(&request, how, &mut |report| reports.push(report))?));
+    // What was computed is shown, whatever happened then.
+    let printed = match (&reports[..], arguments.images.json) {
+        ([], _) => Ok(()),
+        ([one], true) if request.epsilons.len() == 1 => print_json(one),
         (several, true) => print_json(&serde_json::json!({ "sweep": several })),
-        (several, false) => {
-            several.iter().for_each(print);
-            Ok(())
-        }
-    }
+        (several, false) => several.iter().try_for_each(print).map_err(Into::into),
+    };
+    done.and(printed)
 }
 
 pub(super) fn bad_gradients(allow: bool) -> BadGradients {
     if allow { BadGradients::Mark } else { BadGradients::Refuse }
 }
 
-fn print(report: &AttackReport) {
+fn print(report: &AttackReport) -> Result<(), Lost> {
     let mark = if report.gradient_is_true { "" } else { "  (BAD GRADIENTS: says nothing)" };
-    println!(
+    answer!(
         "{} {}, {}: clean {:.4}, robust {:.4}, n {}, {} forward, {} backward, {:.1} s{mark}",
         report.norm,
         report.epsilon,
@@ -152,11 +154,17 @@ fn print(report: &AttackReport) {
         report.forward,
         report.backward,
         report.seconds
-    );
+    )?;
     for stage in &report.stages {
-        println!(
+        answer!(
             "  {}: {} attacked, robust {:.4} with the stages before, {} forward, {} backward, {:.1} s",
-            stage.stage, stage.attacked, stage.robust_accuracy, stage.forward, stage.backward, stage.seconds
-        );
+            stage.stage,
+            stage.attacked,
+            stage.robust_accuracy,
+            stage.forward,
+            stage.backward,
+            stage.seconds
+        )?;
     }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use robin_experiments::foreign::{CoherenceReport, CoherenceRequest, coherence};
 use super::{ImagesArguments, SubjectArguments, print_json};
 use crate::device::DeviceArguments;
 use crate::interrupt;
+use crate::terminal::{Lost, answer};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -43,30 +44,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let report = arguments.images.with(&cancel, |how| Ok(coherence(&request, how)?))?;
     match arguments.images.json {
         true => print_json(&report),
-        false => {
-            print(&report);
-            Ok(())
-        }
+        false => Ok(print(&report)?),
     }
 }
 
-fn print(report: &CoherenceReport) {
-    line("networks", &report.trained);
-    line("untrained", &report.untrained);
-    println!("norms of the loss's gradient on the image: smallest, median, largest");
+fn print(report: &CoherenceReport) -> Result<(), Lost> {
+    line("networks", &report.trained)?;
+    line("untrained", &report.untrained)?;
+    answer!("norms of the loss's gradient on the image: smallest, median, largest")?;
     for (number, sizes) in report.trained.norms.iter().enumerate() {
-        println!("  {number:>3}  {:.3e}  {:.3e}  {:.3e}", sizes.min, sizes.median, sizes.max);
+        answer!("  {number:>3}  {:.3e}  {:.3e}  {:.3e}", sizes.min, sizes.median, sizes.max)?;
     }
+    Ok(())
 }
 
-fn line(name: &str, summary: &Summary) {
+fn line(name: &str, summary: &Summary) -> Result<(), Lost> {
     let number = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.4}"));
-    println!(
+    answer!(
         "{name}: coherence mean {}, median {}; n {}, left out {} (zero gradient) and {} (not finite)",
         number(summary.mean),
         number(summary.median),
         summary.n,
         summary.zero_gradient,
         summary.not_finite
-    );
+    )
 }

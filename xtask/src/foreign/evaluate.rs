@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use robin_core::{Budget, Epsilon, Norm, Seed};
 use robin_evaluation::battery::{Finding, Scope, Status};
 use robin_evaluation::controls::{Control, self_test};
-use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, SubjectRequest, evaluate};
+use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, SubjectRequest, evaluate_and};
 
 use super::attack::bad_gradients;
 use super::{ImagesArguments, SubjectArguments, print_json};
 use crate::device::DeviceArguments;
 use crate::interrupt;
+use crate::terminal::{Lost, answer, say};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -122,68 +123,71 @@ fn evaluated(
         out: arguments.out.clone(),
     };
     let cancel = interrupt::token()?;
-    let report = images.with(&cancel, |how| Ok(evaluate(&request, how)?))?;
-    match images.json {
-        true => print_json(&report),
-        false => {
-            print(&report);
-            Ok(())
-        }
-    }
+    let mut verdict = None;
+    let done =
+        images.with(&cancel, |how| Ok(evaluate_and(&request, how, &mut |report| verdict = Some(report))?));
+    // What was computed is shown, whatever happened then.
+    let printed = match (&verdict, images.json) {
+        (None, _) => Ok(()),
+        (Some(report), true) => print_json(report),
+        (Some(report), false) => print(report).map_err(Into::into),
+    };
+    done.and(printed)
 }
 
-fn print(report: &EvaluateReport) {
+fn print(report: &EvaluateReport) -> Result<(), Lost> {
     let summary = &report.summary;
-    println!("{}, n {}", report.budget, summary.n);
+    answer!("{}, n {}", report.budget, summary.n)?;
     let line = |name: &str, accuracy: f64, interval: robin_evaluation::Interval| {
-        println!("  {name:<48} {accuracy:.4} [{:.4}, {:.4}]", interval.low, interval.high);
+        answer!("  {name:<48} {accuracy:.4} [{:.4}, {:.4}]", interval.low, interval.high)
     };
-    line("clean", summary.clean_accuracy, summary.clean_interval);
+    line("clean", summary.clean_accuracy, summary.clean_interval)?;
     for attack in &summary.attacks {
         match attack.staged {
-            true => line(&format!("{} (and before)", attack.attack), attack.accuracy, attack.interval),
-            false => line(&attack.attack, attack.accuracy, attack.interval),
+            true => line(&format!("{} (and before)", attack.attack), attack.accuracy, attack.interval)?,
+            false => line(&attack.attack, attack.accuracy, attack.interval)?,
         }
     }
-    println!("  {:<48} {:.4}", "lowest of one attack (what papers print)", summary.paper);
-    line("union of all attacks (the headline)", summary.union, summary.union_interval);
+    answer!("  {:<48} {:.4}", "lowest of one attack (what papers print)", summary.paper)?;
+    line("union of all attacks (the headline)", summary.union, summary.union_interval)?;
     if let Some(weak) = &summary.weak_cw {
-        println!("WARNING: {weak}");
+        answer!("WARNING: {weak}")?;
     }
     if !report.gradient_is_true {
-        println!("BAD GRADIENTS: the accuracies under attack say nothing");
+        answer!("BAD GRADIENTS: the accuracies under attack say nothing")?;
     }
-    println!("battery:");
-    report.battery.iter().for_each(print_finding);
+    answer!("battery:")?;
+    report.battery.iter().try_for_each(print_finding)
 }
 
-fn print_finding(finding: &Finding) {
+fn print_finding(finding: &Finding) -> Result<(), Lost> {
     let status = match finding.status {
         Status::Pass => "pass",
         Status::Warn => "WARN",
         Status::Fail => "FAIL",
         Status::Skipped => "skip",
     };
-    println!("  {status} {:<4} {}: {}", finding.test, finding.name, finding.note);
+    answer!("  {status} {:<4} {}: {}", finding.test, finding.name, finding.note)
 }
 
 fn tested() -> anyhow::Result<()> {
     let cancel = interrupt::token()?;
-    let controls = self_test(Seed::new(0), &cancel, |name| eprintln!("{name}")).context("self-test")?;
-    controls.iter().for_each(print_control);
+    let controls = self_test(Seed::new(0), &cancel, |name| say!("{name}")).context("self-test")?;
+    let printed = controls.iter().try_for_each(print_control);
     match controls.iter().filter(|control| !control.as_expected).count() {
-        0 => Ok(()),
+        0 => Ok(printed?),
         wrong => bail!("the battery is wrong about {wrong} of {} controls", controls.len()),
     }
 }
 
-fn print_control(control: &Control) {
+fn print_control(control: &Control) -> Result<(), Lost> {
     let kind = if control.negative { "negative" } else { "positive" };
     let proved = control.proved.map(|proved| format!(", proved {proved:.4}")).unwrap_or_default();
     let verdict = if control.as_expected { "as it must be" } else { "WRONG" };
     let flags = if control.flags.is_empty() { "none".to_owned() } else { control.flags.join(", ") };
-    println!(
+    answer!(
         "{kind} control {}: attacked {:.4}{proved}, flags {flags}: {verdict}",
-        control.name, control.attacked
-    );
+        control.name,
+        control.attacked
+    )
 }

@@ -17,6 +17,7 @@ use robin_data::{Choice, Preparation, Split};
 use robin_experiments::foreign::{How, ImagesRequest, Normalize, SubjectRequest, Told};
 
 use crate::device::DeviceArguments;
+use crate::terminal::{answer, say};
 
 /// Which classifier. Nothing is flattened into it: clap finds an optional group by its own arguments only.
 #[derive(Debug, Args)]
@@ -122,25 +123,25 @@ impl ImagesArguments {
         cancel: &CancelToken,
         work: impl FnOnce(&How<'_>) -> anyhow::Result<T> + Send,
     ) -> anyhow::Result<T> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build();
+        let pool = robin_experiments::threads::pool(self.threads)?;
         let how = How { batch_size: self.batch, cancel, tell: &tell };
-        pool.context("cannot start the threads")?.install(|| work(&how))
+        pool.install(|| work(&how))
     }
 }
 
 /// One line for what begins and for what was warned of; progress is for the impatient.
 fn tell(told: &Told<'_>) {
     match told {
-        Told::Begins(what) => eprintln!("{what}"),
+        Told::Begins(what) => say!("{what}"),
         Told::Progress(progress) => {
-            eprintln!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
+            say!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
         }
-        Told::Warning(what) => eprintln!("WARNING: {what}"),
+        Told::Warning(what) => say!("WARNING: {what}"),
     }
 }
 
 /// Prints `value` as JSON.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value).context("cannot write the result as JSON")?);
+    answer!("{}", serde_json::to_string_pretty(value).context("cannot write the result as JSON")?)?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use robin_experiments::foreign::predict;
 use super::{ImagesArguments, SubjectArguments, print_json};
 use crate::device::DeviceArguments;
 use crate::interrupt;
+use crate::terminal::answer;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
@@ -28,9 +29,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     for (id, (prediction, label)) in report.predictions.iter().zip(&report.labels).enumerate() {
         let mark = if *prediction == u32::from(*label) { "" } else { "  wrong" };
-        println!("{id:>6}  label {label}  predicted {prediction}{mark}");
+        answer!("{id:>6}  label {label}  predicted {prediction}{mark}")?;
     }
     let (low, high) = (report.interval.low, report.interval.high);
-    println!("accuracy {:.4} [{low:.4}, {high:.4}], n {}", report.accuracy, report.n);
+    answer!("accuracy {:.4} [{low:.4}, {high:.4}], n {}", report.accuracy, report.n)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use robin_experiments::foreign::verify;
 use super::{ImagesArguments, SubjectArguments, print_json};
 use crate::device::DeviceArguments;
 use crate::interrupt;
+use crate::terminal::answer;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
@@ -34,11 +35,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.images.json {
         print_json(&found)?;
     } else {
-        found.faults.iter().for_each(|fault| println!("{fault}"));
-        println!(
+        for fault in &found.faults {
+            answer!("{fault}")?;
+        }
+        answer!(
             "{} of {} hold, the largest perturbation is {:.6}; in 8 bits {} are misclassified, {} of them within the budget",
-            found.valid, found.n, found.largest_size, found.rounded.misclassified, found.rounded.valid
-        );
+            found.valid,
+            found.n,
+            found.largest_size,
+            found.rounded.misclassified,
+            found.rounded.valid
+        )?;
     }
     if !found.holds() {
         bail!("{} of {} witnesses do not hold", found.n - found.valid, found.n);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::subject::Subject;
 use super::{Check, speed};
 use crate::environment;
+use crate::terminal::say;
 
 /// One comparison.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Report {
             "checks": [],
             "speed": [],
         });
-        eprint!("{text}");
+        say!("{}", text.trim_end());
         let mut report = Self { folder: folder.to_owned(), json, text, failed: 0, started: Instant::now() };
         report.write()?;
         Ok(report)
@@ -145,7 +146,8 @@ impl Report {
         let json = serde_json::to_string_pretty(&self.json)? + "\n";
         for (name, content) in [("gpu-check.json", &json), ("gpu-check.txt", &self.text)] {
             let path = self.folder.join(name);
-            std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+            robin_data::aside::write(&path, content.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }
@@ -157,7 +159,7 @@ impl Report {
     }
 
     fn line(&mut self, line: &str) {
-        eprintln!("{line}");
+        say!("{line}");
         self.text.push_str(line);
         self.text.push('\n');
     }

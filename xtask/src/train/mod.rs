@@ -3,8 +3,6 @@
 mod arguments;
 mod progress;
 
-use std::io::IsTerminal;
-
 use anyhow::{Context, bail};
 use robin_experiments::training_run::{Options, Outcome, TrainingRun, Watch, execute};
 use serde_json::json;
@@ -12,6 +10,7 @@ use serde_json::json;
 pub(crate) use arguments::Arguments;
 
 use crate::exit::Interrupted;
+use crate::terminal::{answer, is_watched, say};
 use crate::{environment, interrupt};
 use progress::{Bars, Lines};
 
@@ -19,7 +18,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let run = TrainingRun::new(&arguments.request()?)?;
     let (cancel, save) = (interrupt::token()?, interrupt::save_token()?);
     let environment = environment();
-    let watch: Box<dyn Watch> = match std::io::stderr().is_terminal() {
+    let watch: Box<dyn Watch> = match is_watched() {
         true => Box::new(Bars::new(&run)),
         false => Box::new(Lines::new(&run)),
     };
@@ -37,12 +36,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if outcome.cancelled {
         return Err(Interrupted.into());
     }
-    print(&run, &outcome, arguments)?;
+    let printed = print(&run, &outcome, arguments);
     if !outcome.failures.is_empty() {
         let names: Vec<&str> = outcome.failures.iter().map(|(name, _)| name.as_str()).collect();
         bail!("{} failed; the same command tries again", names.join(", "));
     }
-    Ok(())
+    printed
 }
 
 /// The outcome on standard output: a line for each network, or JSON.
@@ -56,11 +55,11 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
         let failures: Vec<_> = outcome
             .failures
             .iter()
-            .map(|(name, error)| json!({ "name": name, "error": chain(error) }))
+            .map(|(name, error)| json!({ "name": name, "error": error.chain() }))
             .collect();
         let whole = json!({ "settings": run.settings, "networks": networks, "failures": failures });
-        println!("{}", serde_json::to_string_pretty(&whole).context("cannot write the outcome as JSON")?);
-        return Ok(());
+        let text = serde_json::to_string_pretty(&whole).context("cannot write the outcome as JSON")?;
+        return Ok(answer!("{text}")?);
     }
     for (&place, record) in &outcome.records {
         let share = |value: &serde_json::Value| match value.as_f64() {
@@ -68,7 +67,7 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
             None => "not measured".to_owned(),
         };
         let (results, set) = (&record.results, &record.results["training_set"]);
-        print!(
+        let mut line = format!(
             "{}: training set clean {}, attacked {} (n = {})",
             run.arms[place].name,
             share(&set["clean"]["accuracy"]),
@@ -77,26 +76,21 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
         );
         if let Some(epoch) = results["best"]["epoch"].as_u64() {
             let held_out = &results["best"]["validation"];
-            print!(
+            line += &format!(
                 "; best epoch {epoch}, held out clean {}, attacked {}",
                 share(&held_out["clean_accuracy"]),
                 share(&held_out["robust_accuracy"])
             );
         }
-        println!();
+        answer!("{line}")?;
     }
     let kept = outcome.records.len() - outcome.trained;
-    eprintln!("{} trained now, {kept} kept; all in {}", outcome.trained, arguments.out.display());
+    say!("{} trained now, {kept} kept; all in {}", outcome.trained, arguments.out.display());
     Ok(())
 }
 
 /// An error with its causes on one line.
-pub(super) fn chain(error: &robin_experiments::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        text.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
-    text
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

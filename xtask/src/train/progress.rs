@@ -12,6 +12,7 @@ use robin_report::table::duration;
 use robin_training::{Continued, Warning};
 
 use super::chain;
+use crate::terminal::{above, say};
 
 /// Resolution of a bar.
 const UNITS: f64 = 1_000.0;
@@ -96,7 +97,7 @@ impl Bars {
     }
 
     fn say(&self, arm: usize, text: &str) {
-        self.bars.suspend(|| eprintln!("{}: {text}", self.names[arm]));
+        above(&self.bars, &format!("{}: {text}", self.names[arm]));
     }
 
     fn end(&self, arm: usize) {
@@ -108,7 +109,7 @@ impl Bars {
 
 impl Watch for Bars {
     fn begin(&self, run: &TrainingRun, missing: &[usize]) {
-        self.bars.suspend(|| eprintln!("{}", beginning(run, missing)));
+        above(&self.bars, &beginning(run, missing));
     }
 
     fn started(&self, arm: usize, continued: &Continued) {
@@ -141,6 +142,10 @@ impl Watch for Bars {
         self.say(arm, &format!("warning: {}", words(warning)));
     }
 
+    fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {
+        self.say(arm, &format!("warning: {}", chain(error)));
+    }
+
     fn finished(&self, arm: usize, _record: &Record) {
         self.end(arm);
         self.say(arm, "done");
@@ -148,7 +153,7 @@ impl Watch for Bars {
 
     fn failed(&self, arm: usize, error: &Error) {
         self.end(arm);
-        self.say(arm, &format!("failed: {}", chain(error)));
+        self.say(arm, &format!("failed: {}", error.chain()));
     }
 }
 
@@ -165,29 +170,33 @@ impl Lines {
 
 impl Watch for Lines {
     fn begin(&self, run: &TrainingRun, missing: &[usize]) {
-        eprintln!("{}", beginning(run, missing));
+        say!("{}", beginning(run, missing));
     }
 
     fn started(&self, arm: usize, continued: &Continued) {
         if let Some(text) = place(continued) {
-            eprintln!("{}: {text}", self.names[arm]);
+            say!("{}: {text}", self.names[arm]);
         }
     }
 
     fn epoch(&self, arm: usize, row: &EpochRow, progress: Option<&Progress>) {
         let pace = progress.map_or(String::new(), |progress| format!(", {}", pace(progress)));
-        eprintln!("{}: {}{pace}", self.names[arm], accuracies(row));
+        say!("{}: {}{pace}", self.names[arm], accuracies(row));
     }
 
     fn warning(&self, arm: usize, warning: &Warning) {
-        eprintln!("{}: warning: {}", self.names[arm], words(warning));
+        say!("{}: warning: {}", self.names[arm], words(warning));
+    }
+
+    fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {
+        say!("{}: warning: {}", self.names[arm], chain(error));
     }
 
     fn finished(&self, arm: usize, _record: &Record) {
-        eprintln!("{}: done", self.names[arm]);
+        say!("{}: done", self.names[arm]);
     }
 
     fn failed(&self, arm: usize, error: &Error) {
-        eprintln!("{}: failed: {}", self.names[arm], chain(error));
+        say!("{}: failed: {}", self.names[arm], error.chain());
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use robin_core::CancelToken;
 
 use crate::canonical::{self, CanonicalFile};
-use crate::{DatasetName, Error, FileState, Result, SourceFailure, inspect};
+use crate::{DatasetName, Error, FileState, Result, SourceFailure, aside, inspect};
 use store::Store;
 
 /// Told what a fetch is doing.
@@ -79,6 +79,9 @@ fn fetch_from(
 ) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let mut wanted = still_wanted(files, folder)?;
+    if !wanted.is_empty() {
+        aside::sweep(folder);
+    }
     let store = Store { folder, cancel };
     let mut failures = Vec::new();
     for source in sources {

@@ -7,8 +7,9 @@ use robin_core::CancelToken;
 use sha2::{Digest, Sha256};
 
 use super::FetchObserver;
+use crate::aside::Aside;
 use crate::canonical::{CanonicalFile, hex};
-use crate::{Error, FileState, Result, aside, inspect};
+use crate::{Error, FileState, Result, inspect};
 
 const CHUNK: usize = 1 << 16;
 
@@ -22,7 +23,7 @@ impl Store<'_> {
     /// Writes the contents of `reader` (from `origin`, for messages) as `file`, if that is what they are.
     pub(super) fn put(&self, file: &CanonicalFile, origin: &str, reader: &mut dyn Read) -> Result<()> {
         let path = self.folder.join(file.name);
-        let mut aside = aside::create(self.folder, file.name)?;
+        let mut aside = Aside::create(&path).map_err(Error::io("write", &path))?;
         let mut digest = Sha256::new();
         let mut size = 0u64;
         let mut chunk = vec![0; CHUNK];
@@ -56,18 +57,16 @@ impl Store<'_> {
             let expected = file.sha256.to_owned();
             return Err(Error::Checksum { file: file_name(), size, expected, found });
         }
-        // On disk before it has its name, so that not even a power cut leaves half a file under that name.
-        aside.as_file().sync_all().map_err(Error::io("write", &path))?;
-        match aside.persist_noclobber(&path) {
+        match aside.persist_new() {
             Ok(_) => Ok(()),
             // Somebody else put one there meanwhile: another fetch of the same bytes does no harm.
-            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 match inspect::status(file, self.folder)?.state {
                     FileState::Verified => Ok(()),
                     state => Err(Error::Occupied { path, reason: state.to_string() }),
                 }
             }
-            Err(error) => Err(Error::io("write", &path)(error.error)),
+            Err(error) => Err(Error::io("write", &path)(error)),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Accuracies and how far they can be trusted.
 
+mod contrast;
 mod paired;
+mod student;
 
 use serde::{Deserialize, Serialize};
 
-pub use paired::{McNemar, Spread, Verdict, mcnemar, spread, verdict};
+pub use contrast::{ENOUGH_SEEDS, Estimate, Replicate, paired};
+pub use paired::{McNemar, Spread, Verdict, gap, mcnemar, spread, verdict};
+pub use student::student;
 
 /// An interval of accuracies, in `[0, 1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

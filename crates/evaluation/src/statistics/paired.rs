@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::contrast::{ENOUGH_SEEDS, Estimate, Replicate, paired};
 use crate::{Error, Result};
 
 /// McNemar's test: do two classifiers that were shown the same images differ?
@@ -35,7 +36,17 @@ pub fn mcnemar(first_broken: &[bool], second_broken: &[bool]) -> Result<McNemar>
     let pairs = || first_broken.iter().zip(second_broken);
     let only_first = pairs().filter(|(first, second)| !**first && **second).count() as u64;
     let only_second = pairs().filter(|(first, second)| **first && !**second).count() as u64;
-    Ok(McNemar { only_first, only_second, p: two_sided(only_first, only_second) })
+    Ok(McNemar::of(only_first, only_second))
+}
+
+impl McNemar {
+    /// Below this p two classifiers differ.
+    pub const SIGNIFICANT: f64 = 0.05;
+
+    /// The test on so many examples that only the first, and only the second, has right.
+    pub fn of(only_first: u64, only_second: u64) -> Self {
+        Self { only_first, only_second, p: two_sided(only_first, only_second) }
+    }
 }
 
 /// Twice the chance of `min(a, b)` heads or fewer in `a + b` throws of a fair coin, at most 1.
@@ -87,12 +98,6 @@ pub fn spread(values: &[f64]) -> Result<Spread> {
     })
 }
 
-/// Below this McNemar's p says that two classifiers differ.
-const SIGNIFICANT: f64 = 0.05;
-
-/// Seeds below which no gap is called one.
-const ENOUGH_SEEDS: usize = 3;
-
 /// Whether a difference of two accuracies is more than chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -119,27 +124,28 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-/// Two classifiers, each trained with the same seeds and judged on the same images: `pairs[seed]` is what is
-/// broken for the first and for the second.
-///
-/// A gap needs at least three seeds; McNemar's p below 0.05 at every one of them, all in one direction; and
-/// accuracies whose ranges over the seeds do not meet.
+/// The difference of two classifiers' accuracies, the first one's less the second one's, on the same images and under the same
+/// seeds: `pairs[seed]` is what is broken for the first and for the second.
 ///
 /// # Errors
 /// As [`mcnemar`]; [`Error::Empty`] without seeds.
-pub fn verdict(pairs: &[(&[bool], &[bool])]) -> Result<Verdict> {
-    let tests = pairs.iter().map(|(first, second)| mcnemar(first, second)).collect::<Result<Vec<_>>>()?;
-    let accuracies = |of: fn(&(&[bool], &[bool])) -> f64| spread(&pairs.iter().map(of).collect::<Vec<_>>());
-    let first = accuracies(|(first, _)| super::accuracy(first))?;
-    let second = accuracies(|(_, second)| super::accuracy(second))?;
-    if pairs.len() < ENOUGH_SEEDS {
-        return Ok(Verdict::Undecided { seeds: pairs.len() });
+pub fn gap(pairs: &[(&[bool], &[bool])]) -> Result<Estimate> {
+    let replicates = pairs.iter().map(|(first, second)| {
+        mcnemar(first, second)?;
+        let of = |(first, second): (&bool, &bool)| f64::from(u8::from(!first)) - f64::from(u8::from(!second));
+        Ok(Replicate::of(first.iter().zip(*second).map(of).map(Some).collect()))
+    });
+    paired(&replicates.collect::<Result<Vec<_>>>()?, true)
+}
+
+/// What [`gap`] comes to. A gap needs at least [`ENOUGH_SEEDS`] seeds, and an interval that does not reach 0: of seeds and of
+/// images both.
+pub fn verdict(gap: &Estimate) -> Verdict {
+    match gap.seeds {
+        seeds if seeds < ENOUGH_SEEDS => Verdict::Undecided { seeds },
+        _ if gap.low > 0.0 || gap.high < 0.0 => Verdict::Gap,
+        _ => Verdict::WithinNoise,
     }
-    let one_way = tests.iter().all(|test| test.only_first > test.only_second)
-        || tests.iter().all(|test| test.only_first < test.only_second);
-    let significant = tests.iter().all(|test| test.p < SIGNIFICANT);
-    let apart = first.low > second.high || second.low > first.high;
-    Ok(if one_way && significant && apart { Verdict::Gap } else { Verdict::WithinNoise })
 }
 
 #[cfg(test)]
@@ -175,13 +181,13 @@ mod tests {
             let results: Vec<_> =
                 first.iter().zip(second).map(|(&a, &b)| (broken(a, 1000), broken(b, 1000))).collect();
             let pairs: Vec<_> = results.iter().map(|(a, b)| (&a[..], &b[..])).collect();
-            verdict(&pairs).unwrap()
+            verdict(&gap(&pairs).unwrap())
         };
         assert_eq!(judge(&[600], &[500]), Verdict::Undecided { seeds: 1 });
         assert_eq!(judge(&[600], &[500]).to_string(), "undecided (1 seed)");
         assert_eq!(judge(&[600, 600], &[500, 500]), Verdict::Undecided { seeds: 2 });
         assert_eq!(judge(&[600, 610, 605], &[500, 520, 510]), Verdict::Gap);
-        // Three images are too few; ranges that meet are no distance; directions that differ neither.
+        // Three images are too few; seeds that scatter are noise, the more where directions differ.
         assert_eq!(judge(&[503, 503, 503], &[500, 500, 500]), Verdict::WithinNoise);
         assert_eq!(judge(&[600, 510, 605], &[500, 490, 520]), Verdict::WithinNoise);
         assert_eq!(judge(&[600, 500, 600], &[500, 600, 500]), Verdict::WithinNoise);

@@ -8,6 +8,7 @@ fn plan() -> Plan {
         rows: Some("mnist/cnn2/l2".to_owned()),
         beyond: false,
         seeds: None,
+        reading: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,

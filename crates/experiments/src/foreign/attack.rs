@@ -8,10 +8,15 @@ use robin_data::Dataset;
 use robin_evaluation::foreign::{BadGradients, GradientReport, check};
 use robin_evaluation::{CostTotals, Ledger, Options, Order, Which, Witnesses};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
+use super::means::Prepared;
+use super::output::Saver;
 use super::subject::Description;
 use super::target::Hits;
-use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
+use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told};
+use crate::plan::settings::numerics;
+use crate::run::to_json;
 use crate::{Error, Result};
 
 /// What is to be done.
@@ -111,9 +116,25 @@ pub struct Example {
 /// Attacks within each budget.
 ///
 /// # Errors
-/// [`Error::Unfit`] and [`Error::Unknown`] for a request that cannot be; [`Error::Data`], [`Error::Io`] and
-/// [`Error::Work`] otherwise. Files are written whole or not at all.
+/// As [`attack_each`], whatever was done by then.
 pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport>> {
+    let mut reports = Vec::new();
+    attack_each(request, how, &mut |report| reports.push(report))?;
+    Ok(reports)
+}
+
+/// Attacks within each budget, and hands over each report when its attack is done, whatever happens afterwards.
+///
+/// # Errors
+/// [`Error::Unfit`] and [`Error::Unknown`] for a request that cannot be; [`Error::OtherSettings`] and
+/// [`Error::Occupied`] if the folder belongs to another attack; [`Error::Data`], [`Error::Io`] and [`Error::Work`]
+/// otherwise. Files are written whole or not at all; that one cannot be written is found before the work as far as
+/// it can be known, and said at the end if not.
+pub fn attack_each(
+    request: &AttackRequest,
+    how: &How<'_>,
+    done: &mut (dyn FnMut(AttackReport) + Send),
+) -> Result<()> {
     if request.epsilons.is_empty() {
         return Err(Error::Unfit {
             option: "--epsilon",
@@ -135,6 +156,13 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
     )?;
     let prepare = |&budget: &Budget| request.means.prepare(budget, subject.aggregate, data.num_classes());
     let attacks = budgets.iter().map(prepare).collect::<Result<Vec<_>>>()?;
+    let mut saver = match &request.out {
+        Some(folder) => {
+            let settings = settings(request, &subject.description, &images, attacks.first())?;
+            Some(Saver::open(folder, &budgets, &settings, &data, request.pictures)?)
+        }
+        None => None,
+    };
     let gradient = prove(&subject, &data, request.bad_gradients, request.seed, how)?;
 
     let judge: Box<dyn Judge> = match request.means.target {
@@ -149,7 +177,6 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
         .map_err(Error::work("measuring clean accuracy"))?;
     let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
     let label = request.means.label();
-    let mut reports = Vec::new();
     for (budget, prepared) in budgets.into_iter().zip(attacks) {
         let begun = Instant::now();
         let mut ledger = clean.clone();
@@ -165,10 +192,6 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
             stage_seconds.push(begun.elapsed().as_secs_f64());
         }
         let seconds = begun.elapsed().as_secs_f64();
-        if let Some(folder) = &request.out {
-            let folder = folder.join(budget.to_string().replace(['/', ' '], "-"));
-            output::save(&folder, &witnesses, &data, request.pictures)?;
-        }
         let summary = ledger.summary(budget).map_err(Error::work("summing up"))?;
         let mut cost = CostTotals::default();
         summary.attacks.iter().for_each(|stage| cost.add(&stage.cost));
@@ -182,7 +205,7 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
         });
         // Every stage carries on what the ones before have found.
         let outcome = &ledger.runs.last().expect("an attack has at least one stage").outcome;
-        reports.push(AttackReport {
+        done(AttackReport {
             clean_accuracy: summary.clean_accuracy,
             robust_accuracy: summary.union,
             n: summary.n,
@@ -207,8 +230,38 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
             gradient_is_true: gradient.is_true(),
             gradient,
         });
+        if let Some(saver) = &mut saver {
+            saver.save(witnesses, &data, how);
+        }
     }
-    Ok(reports)
+    saver.map_or(Ok(()), Saver::finish)
+}
+
+/// Everything that decides which images are found, but for the budget's size: what a folder of them is for.
+fn settings(
+    request: &AttackRequest,
+    classifier: &Description,
+    images: &Images,
+    stages: Option<&Vec<Prepared>>,
+) -> Result<Value> {
+    // By their names, so that a setting in which two runs differ can be named.
+    let stages: Map<String, Value> = stages
+        .into_iter()
+        .flatten()
+        .map(|stage| Ok((stage.label.clone(), to_json("the attack", &stage.config())?)))
+        .collect::<Result<_>>()?;
+    Ok(json!({
+        "format": "robin-attack/1",
+        "classifier": classifier,
+        "data": images,
+        "attack": request.means.label(),
+        "stages": stages,
+        "target": request.means.target,
+        "norm": request.norm,
+        "iterate": format!("{:?}", request.iterate).to_lowercase(),
+        "seed": request.seed,
+        "numerics": numerics(&["core", "kernels", "nn", "data", "models", "attacks", "aggregation", "evaluation"]),
+    }))
 }
 
 /// The checks before any attack.

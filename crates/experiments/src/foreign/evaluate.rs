@@ -14,9 +14,11 @@ use serde_json::{Value, json};
 
 use super::attack::prove;
 use super::means::{Prepared, StrategyChoice};
+use super::output::{Unsaved, other_settings};
 use super::subject::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
-use crate::store::{lock, write_atomically};
+use crate::out::{Out, check_targets, write};
+use crate::plan::settings::numerics;
 use crate::{Error, Result};
 
 /// What is to be done.
@@ -66,9 +68,23 @@ pub struct EvaluateReport {
 /// Evaluates, or continues an evaluation that was interrupted.
 ///
 /// # Errors
-/// As [`super::attack()`]; [`Error::OtherSettings`] if the folder holds another evaluation. What is written
-/// is written whole, after every run and every test.
+/// As [`evaluate_and`], whatever was done by then.
 pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateReport> {
+    let mut verdict = None;
+    evaluate_and(request, how, &mut |report| verdict = Some(report))?;
+    Ok(verdict.expect("without an error there is a report"))
+}
+
+/// Evaluates, or continues an evaluation that was interrupted, and hands over the report even if it cannot be saved.
+///
+/// # Errors
+/// As [`super::attack_each`]; [`Error::OtherSettings`] if the folder holds another evaluation. What is written
+/// is written whole, after every run and every test.
+pub fn evaluate_and(
+    request: &EvaluateRequest,
+    how: &How<'_>,
+    done: &mut (dyn FnMut(EvaluateReport) + Send),
+) -> Result<()> {
     let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
     if *restarts == 0 {
         return Err(Error::Zero { option: "--restarts" });
@@ -89,18 +105,24 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
         "restarts": restarts,
         "seed": seed,
         "scope": request.scope,
+        "numerics": numerics(&["core", "kernels", "nn", "data", "models", "attacks", "aggregation", "evaluation"]),
     });
     if !request.attacks.is_empty() {
         settings["attacks"] = request.attacks.clone().into();
     }
-    std::fs::create_dir_all(&request.out).map_err(Error::io(&request.out, "create the folder"))?;
-    // Until the end, so that two of them never write into one folder.
-    let _lock = lock(&request.out)?;
-    claim(&request.out.join("settings.json"), &settings)?;
+    // Until the end, so that two of them never write into one folder; with room for every image in f32, and for words.
+    let needed = 4 * data.len() * data.shape().iter().product::<usize>() + (16 << 20);
+    let out = Out::open(&request.out, needed as u64)?;
+    let files = FILES.map(|name| request.out.join(name));
+    let there =
+        |_: &Path| Ok(FILES.iter().find(|name| request.out.join(name).exists()).map(ToString::to_string));
+    out.claim("settings.json", &settings, there, other_settings(request.out.join("settings.json")))?;
+    check_targets(files)?;
     let gradient = prove(&subject, &data, request.bad_gradients, *seed, how)?;
 
-    let ledger = attacks(request, &subject, &data, &planned, how)?;
-    let battery = doubts(request, &subject, &data, how)?;
+    let mut unsaved = Unsaved::default();
+    let ledger = attacks(request, &subject, &data, &planned, how, (&settings, &mut unsaved))?;
+    let battery = doubts(request, &subject, &data, how, &mut unsaved)?;
     let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
     let report = EvaluateReport {
         summary,
@@ -113,9 +135,14 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
     };
     let text =
         serde_json::to_string_pretty(&report).map_err(|source| Error::Json { what: "the report", source })?;
-    write_atomically(&request.out.join("report.json"), text.as_bytes())?;
-    Ok(report)
+    done(report);
+    let path = request.out.join("report.json");
+    unsaved.note(&path, write(&path, text.as_bytes()), how);
+    unsaved.finish()
 }
+
+/// What an evaluation writes beside its settings.
+const FILES: [&str; 4] = ["ledger.json", "battery.json", "adversarial.safetensors", "report.json"];
 
 /// The attacks of an evaluation: what the paper has, and what it should have feared.
 fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<MeansRequest> {
@@ -191,6 +218,7 @@ fn attacks(
     data: &Dataset,
     planned: &[Planned],
     how: &How<'_>,
+    (settings, unsaved): (&Value, &mut Unsaved),
 ) -> Result<Ledger> {
     let model = subject.classifier.as_ref();
     let mut teller = Teller(how.tell);
@@ -205,13 +233,16 @@ fn attacks(
         }
     };
     let witness_path = request.out.join("adversarial.safetensors");
-    let mut witnesses = match std::fs::read(&witness_path) {
-        Ok(bytes) if !ledger.runs.is_empty() => {
-            Witnesses::from_safetensors(&bytes, "adversarial.safetensors")
-                .map_err(Error::work("reading the witnesses"))?
-        }
-        _ => Witnesses::new(request.budget, data.sha256(), data.shape()),
+    let mut witnesses = if ledger.runs.is_empty() {
+        Witnesses::new(request.budget, data.sha256(), data.shape())
+    } else {
+        // Without them the runs that are there would never have any.
+        let bytes = std::fs::read(&witness_path)
+            .map_err(Error::io(&witness_path, "read what the ledger's runs found"))?;
+        Witnesses::from_safetensors(&bytes, "adversarial.safetensors")
+            .map_err(Error::work("reading the witnesses"))?
     };
+    witnesses.made_by = Some(settings.clone());
     let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
     for Planned { prepared, restart, order } in planned {
         let label = &prepared.label;
@@ -224,9 +255,10 @@ fn attacks(
             .run(model, &Misclassified, &means, data, *restart, *order, seed, kept, &mut options)
             .map_err(Error::work("attacking"))?;
         // Witnesses first: one without its run is found again, a run without its witness never.
-        output::save(&request.out, &witnesses, data, 0)?;
-        let text = ledger.to_json().map_err(Error::work("writing the ledger"))?;
-        write_atomically(&path, text.as_bytes())?;
+        if unsaved.note(&request.out, output::save(&request.out, &witnesses), how) {
+            let text = ledger.to_json().map_err(Error::work("writing the ledger"))?;
+            unsaved.note(&path, write(&path, text.as_bytes()), how);
+        }
     }
     Ok(ledger)
 }
@@ -237,6 +269,7 @@ fn doubts(
     subject: &Subject,
     data: &Dataset,
     how: &How<'_>,
+    unsaved: &mut Unsaved,
 ) -> Result<Vec<Finding>> {
     let path = request.out.join("battery.json");
     let json = |source| Error::Json { what: "the battery's findings", source };
@@ -272,7 +305,7 @@ fn doubts(
         (how.tell)(&Told::Begins(&format!("battery {}: {}", test.id, test.name)));
         findings.push(bench.run(test).map_err(Error::work("running the battery"))?);
         let text = serde_json::to_string_pretty(&findings).map_err(json)?;
-        write_atomically(&path, text.as_bytes())?;
+        unsaved.note(&path, write(&path, text.as_bytes()), how);
     }
     Ok(findings)
 }
@@ -282,26 +315,5 @@ fn read(path: &Path) -> Result<Option<String>> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::Io { path: path.to_owned(), action: "read", source }),
-    }
-}
-
-/// Writes the settings, or compares them with those that are there.
-fn claim(path: &Path, settings: &Value) -> Result<()> {
-    let json = |source| Error::Json { what: "the settings", source };
-    let Some(text) = read(path)? else {
-        let text = serde_json::to_string_pretty(settings).map_err(json)?;
-        return write_atomically(path, text.as_bytes());
-    };
-    let found: Value = serde_json::from_str(&text).map_err(json)?;
-    // A setting that only one of them has is a difference too.
-    let names = [settings, &found].into_iter().filter_map(Value::as_object).flatten().map(|(name, _)| name);
-    match names.into_iter().find(|name| found[name.as_str()] != settings[name.as_str()]) {
-        Some(field) => Err(Error::OtherSettings {
-            path: path.to_owned(),
-            field: field.clone(),
-            found: found[field.as_str()].to_string(),
-            expected: settings[field.as_str()].to_string(),
-        }),
-        None => Ok(()),
     }
 }

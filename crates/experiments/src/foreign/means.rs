@@ -39,6 +39,11 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// The attack's settings, all of them.
+    pub(super) fn config(&self) -> Config {
+        self.config
+    }
+
     pub(super) fn means(&self, iterate: Which) -> Means<'_> {
         Means {
             name: &self.label,

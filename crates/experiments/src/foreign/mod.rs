@@ -20,9 +20,9 @@ pub mod subject;
 mod target;
 pub mod verify;
 
-pub use attack::{AttackReport, AttackRequest, StageReport, attack};
+pub use attack::{AttackReport, AttackRequest, StageReport, attack, attack_each};
 pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
-pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate};
+pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate, evaluate_and};
 pub use images::{Images, ImagesRequest};
 pub use means::MeansRequest;
 pub use means::StrategyChoice;

@@ -11,7 +11,8 @@ pub(super) fn header() -> String {
 /// One row.
 pub(super) fn line(row: &EpochRow) -> String {
     let values = row.scalars().map(|(_, value)| value.map_or_else(String::new, |value| value.to_string()));
-    format!("{},{},{},{}\n", row.epoch, row.epochs, values.join(","), row.time)
+    let time = row.time.map_or_else(String::new, |time| time.to_string());
+    format!("{},{},{},{time}\n", row.epoch, row.epochs, values.join(","))
 }
 
 /// A row for its names.
@@ -25,8 +26,8 @@ fn empty() -> EpochRow {
         accuracy: 0.0,
         clean_accuracy: None,
         robust_accuracy: None,
-        seconds: 0.0,
-        images_per_second: 0.0,
-        time: 0.0,
+        seconds: None,
+        images_per_second: None,
+        time: None,
     }
 }

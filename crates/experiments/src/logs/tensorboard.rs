@@ -13,12 +13,12 @@ pub(super) fn header(time: f64) -> Vec<u8> {
     record(&[double(1, time), bytes(3, b"brain.Event:2")].concat())
 }
 
-/// The records of one row, a step being an epoch.
-pub(super) fn events(row: &EpochRow) -> Vec<u8> {
+/// The records of one row, a step being an epoch that was over at `time`.
+pub(super) fn events(row: &EpochRow, time: f64) -> Vec<u8> {
     let mut records = Vec::new();
     for (tag, value) in row.scalars() {
         let Some(value) = value else { continue };
-        records.extend(record(&event(row.time, row.epoch as u64, tag, value)));
+        records.extend(record(&event(time, row.epoch as u64, tag, value)));
     }
     records
 }

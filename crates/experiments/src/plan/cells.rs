@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use robin_core::{Budget, Purpose, Seed};
 use robin_data::{Dataset, Sampling};
-use robin_training::Config;
+use robin_training::{Config, Method};
 use serde_json::{Value, json};
 
 use super::check::check;
@@ -23,10 +23,7 @@ use crate::{Error, Result};
 /// Resolves `specs`: the body of [`Plan::new`].
 pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
     specs.iter().try_for_each(check)?;
-    let wanted: Vec<Spec> = match request.beyond {
-        true => specs.to_vec(),
-        false => specs.iter().cloned().map(Spec::of_the_paper).collect(),
-    };
+    let wanted = specs.iter().map(|spec| as_asked(spec, request)).collect::<Result<Vec<_>>>()?;
     check_attack_images(&wanted, request)?;
     let mut builder = Builder { request, cells: Vec::new(), known: HashMap::new() };
     let mut loaders: HashMap<DataPlace, Loader> = HashMap::new();
@@ -45,6 +42,19 @@ pub(super) fn plan(specs: &[Spec], request: &Request) -> Result<Plan> {
         });
     }
     Ok(Plan { profile: request.profile, device: request.device, items, cells: builder.cells })
+}
+
+/// What the request and its profile leave of `spec`, with its recipes as they are read.
+fn as_asked(spec: &Spec, request: &Request) -> Result<Spec> {
+    let spec = match request.beyond {
+        true => spec.clone(),
+        false => spec.clone().of_the_paper(),
+    };
+    let spec = spec.in_profile(request.profile);
+    match spec.reading(request).map(str::to_owned) {
+        None => Ok(spec),
+        Some(reading) => spec.read_as(&reading),
+    }
 }
 
 pub(super) struct Builder<'a> {
@@ -79,10 +89,8 @@ impl Builder<'_> {
         if rows.is_empty() && (!spec.rows.is_empty() || self.request.rows.is_some()) {
             return Ok(None);
         }
-        let resolved: Vec<Resolved<'_>> = rows
-            .into_iter()
-            .map(|row| resolve(spec, row, (self.request.profile, self.request.device), loader))
-            .collect::<Result<_>>()?;
+        let resolved: Vec<Resolved<'_>> =
+            rows.into_iter().map(|row| resolve(spec, row, self.request, loader)).collect::<Result<_>>()?;
         let mut item =
             Item { spec, seeds, networks: HashMap::new(), places: Vec::new(), shrunk_attacks: Vec::new() };
         // Networks first, so that they are shared before evaluations need them.
@@ -139,13 +147,17 @@ impl Builder<'_> {
         let parts = parts(classifier.kind, members, wider, row.train.num_classes())
             .map_err(|reason| fault(spec, &format!("classifier {}", classifier.name), &reason))?;
         let networks = parts.into_iter().map(|part| {
+            let ran = match classifier.equal_steps {
+                true => Ran { epochs: epochs_of_equal_steps(spec, row, ran, &part)?, ..ran.clone() },
+                false => ran.clone(),
+            };
             let label = [&row.planned.row.label(), &classifier.name, &part.label]
                 .map(String::as_str)
                 .into_iter()
                 .filter(|text| !text.is_empty())
                 .collect::<Vec<_>>()
                 .join(" ");
-            self.network(spec, row, ran, format!("{label} seed {seed}"), part, seed)
+            self.network(spec, row, &ran, format!("{label} seed {seed}"), part, seed)
         });
         networks.collect::<Result<Vec<_>>>().map(Some)
     }
@@ -164,8 +176,14 @@ impl Builder<'_> {
         let budget = row.planned.row.budget();
         let sampling = if arm { row.recipe.arm_sampling } else { row.recipe.sampling };
         let config = Config { outputs: meaning, ..row.recipe.config(budget, ran.epochs, sampling) };
-        let attack = spec.training_set.clone();
-        attack.attack.build(budget).map_err(|error| fault(spec, "[training_set]", &error))?;
+        let attack = match config.method {
+            Method::Standard {} => None,
+            _ => {
+                let attack = spec.training_set.clone();
+                attack.attack.build(budget).map_err(|error| fault(spec, "[training_set]", &error))?;
+                Some((attack, budget))
+            }
+        };
         let recipe = format!("[recipes.{}]", row.planned.row.recipe);
         config.validate().map_err(|error| fault(spec, &recipe, &error))?;
         // Some networks learn from some classes only.
@@ -190,7 +208,7 @@ impl Builder<'_> {
                 .map_err(|reason| fault(spec, &recipe, &reason))?;
         }
         let seed = Seed::new(root).derive(Purpose::Network, address);
-        let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack, budget };
+        let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack };
         let identity = NetworkIdentity { model: &ran.model, width: ran.width, root, address };
         let settings = network_settings(&work, &identity, self.request.device)?;
         Ok(self.add(spec, label, settings, Vec::new(), Work::Network(Box::new(work))))
@@ -212,8 +230,7 @@ impl Builder<'_> {
             return self.evaluation(item, prefix, wanted, row.test.clone(), networks);
         };
         let Some((attack, images)) = self.attack(item, row, name)? else { return Ok(()) };
-        let test =
-            row.test.take(images.min(row.test.len())).map_err(|error| fault(spec, &column.name, &error))?;
+        let test = row.first_images(images).map_err(|error| fault(spec, &column.name, &error))?;
         let tests = row.planned.row.tests();
         let then = &spec.attacks[name].then;
         for epsilon in &tests {
@@ -365,9 +382,18 @@ impl Builder<'_> {
             return index;
         }
         self.known.insert(key.clone(), self.cells.len());
+        let settings = settings.to_string().into_boxed_str();
         self.cells.push(Cell { label, item: spec.item.clone(), key, settings, needs, work });
         self.cells.len() - 1
     }
+}
+
+/// Passes over the images of `part` that are as many steps as the row's passes over all images.
+fn epochs_of_equal_steps(spec: &Spec, row: &Resolved<'_>, ran: &Ran, part: &Part) -> Result<usize> {
+    let own = row.train.restricted(&part.labels);
+    let own = own.map_err(|error| fault(spec, &format!("network {}", part.label), &error))?;
+    let batches = |images: &Dataset| (images.len() / row.recipe.batch_size).max(1);
+    Ok((ran.epochs * batches(&row.train) + batches(&own) / 2) / batches(&own))
 }
 
 /// One evaluation of an item.

@@ -32,8 +32,17 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
 }
 
 fn columns(spec: &Spec) -> Result<()> {
-    for Column { name, attack, union, transfer, classifiers, strategies, published: _, beyond } in
-        &spec.columns
+    for Column {
+        name,
+        attack,
+        union,
+        transfer,
+        classifiers,
+        strategies,
+        published: _,
+        beyond,
+        profiles: _,
+    } in &spec.columns
     {
         let place = format!("column {name}");
         if let Some(attack) = attack
@@ -129,8 +138,8 @@ fn published(spec: &Spec, row: &Row) -> Result<(), String> {
             return Err(format!("published_coherence = {mean} is no cosine"));
         }
     }
-    let legal = |place: &str, values: &[f64]| match values.iter().find(|value| !(0.0..=1.0).contains(*value))
-    {
+    let illegal = |value: &&f64| !(0.0..=1.0).contains(*value);
+    let legal = |place: &str, values: &[Option<f64>]| match values.iter().flatten().find(illegal) {
         Some(value) => Err(format!("published.{place} = {value} is no accuracy")),
         None if values.len() != 1 && values.len() != tests => {
             Err(format!("published.{place} has {} numbers for {tests} test budgets", values.len()))
@@ -149,7 +158,7 @@ fn published(spec: &Spec, row: &Row) -> Result<(), String> {
         for (name, printed) in columns {
             let place = format!("{classifier}.{name}");
             column(&place, name)?;
-            legal(&place, printed.values())?;
+            legal(&place, &printed.values())?;
         }
     }
     for (classifier, columns) in &row.published_strategies {
@@ -164,7 +173,8 @@ fn published(spec: &Spec, row: &Row) -> Result<(), String> {
                         "published.{classifier}.{name}.{strategy} is no strategy of {classifier}"
                     ));
                 }
-                legal(&format!("{classifier}.{name}.{strategy}"), values)?;
+                let values: Vec<Option<f64>> = values.iter().copied().map(Some).collect();
+                legal(&format!("{classifier}.{name}.{strategy}"), &values)?;
             }
         }
     }

@@ -6,6 +6,14 @@ use super::Request;
 use crate::spec::{Row, Spec};
 use crate::{Error, Profile, Result};
 
+impl Spec {
+    /// The reading that the request asks for, else the one of its profile.
+    pub(super) fn reading<'a>(&'a self, request: &'a Request) -> Option<&'a str> {
+        let own = self.profile(request.profile).and_then(|section| section.reading.as_deref());
+        request.reading.as_deref().or(own)
+    }
+}
+
 /// Refuses a number of images for an attack that no item has.
 pub(super) fn check_attack_images(specs: &[Spec], request: &Request) -> Result<()> {
     let known: BTreeSet<&str> =
@@ -22,12 +30,12 @@ pub(super) fn check_attack_images(specs: &[Spec], request: &Request) -> Result<(
 
 /// Rows of the profile that the filter lets pass.
 pub(super) fn chosen_rows<'a>(spec: &'a Spec, request: &Request) -> Vec<&'a Row> {
-    spec.rows.iter().filter(|row| is_in(row, request.profile) && passes(row, request)).collect()
+    spec.rows.iter().filter(|row| is_in(spec, row, request.profile) && passes(row, request)).collect()
 }
 
 /// Names of the rows that the profile has.
 pub(super) fn all_rows(specs: &[Spec], profile: Profile) -> String {
-    let rows = specs.iter().flat_map(|spec| &spec.rows).filter(|row| is_in(row, profile));
+    let rows = specs.iter().flat_map(|spec| spec.rows.iter().filter(move |row| is_in(spec, row, profile)));
     match rows.map(Row::label).collect::<Vec<_>>() {
         none if none.is_empty() => "none".to_owned(),
         rows => rows.join(", "),
@@ -36,16 +44,20 @@ pub(super) fn all_rows(specs: &[Spec], profile: Profile) -> String {
 
 /// Where the rows are that the filter means: beyond the paper, or in another profile.
 pub(super) fn hint(specs: &[Spec], request: &Request) -> &'static str {
-    let mut meant = specs.iter().flat_map(|spec| &spec.rows).filter(|row| passes(row, request)).peekable();
-    match meant.peek().is_some() {
+    let meant = |spec: &Spec| spec.rows.iter().any(|row| passes(row, request));
+    let here =
+        |spec: &Spec| spec.rows.iter().any(|row| passes(row, request) && is_in(spec, row, request.profile));
+    match specs.iter().any(meant) {
         false => "",
-        true if meant.any(|row| is_in(row, request.profile)) => "; with --beyond there is one",
+        true if specs.iter().any(here) => "; with --beyond there is one",
         true => "; another profile has one",
     }
 }
 
-fn is_in(row: &Row, profile: Profile) -> bool {
+fn is_in(spec: &Spec, row: &Row, profile: Profile) -> bool {
+    let models = spec.profile(profile).and_then(|section| section.only_models.as_ref());
     row.profiles.as_ref().is_none_or(|profiles| profiles.contains(&profile))
+        && models.is_none_or(|models| models.contains(&row.model))
 }
 
 /// Whether the filter names the row; no filter names all.

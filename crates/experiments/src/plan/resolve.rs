@@ -1,5 +1,6 @@
 //! From a row and a profile to images, an architecture and a number of epochs.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use robin_nn::Graph;
 
 use super::{PlannedRow, Ran, Request};
 use crate::spec::{ClassifierSpec, DataPlace, ProfileSpec, Recipe, Row, Shrink, Spec};
-use crate::{Device, Error, Profile, Result};
+use crate::{Error, Profile, Result};
 
 /// A row with everything that its cells need.
 pub(super) struct Resolved<'a> {
@@ -18,9 +19,23 @@ pub(super) struct Resolved<'a> {
     pub(super) test: Dataset,
     /// First training images, for the accuracy on the training set.
     pub(super) measured: Dataset,
+    /// First test images by their number, so that their checksum is computed once and not for every seed.
+    pub(super) first: RefCell<BTreeMap<usize, Dataset>>,
 }
 
 impl Resolved<'_> {
+    /// The first `count` test images, or all if there are fewer.
+    pub(super) fn first_images(&self, count: usize) -> robin_data::Result<Dataset> {
+        let count = count.min(self.test.len());
+        let mut first = self.first.borrow_mut();
+        if let Some(images) = first.get(&count) {
+            return Ok(images.clone());
+        }
+        let images = self.test.take(count)?;
+        first.insert(count, images.clone());
+        Ok(images)
+    }
+
     /// The row's architecture, as `ran` for one classifier, with `outputs` outputs.
     pub(super) fn graph(&self, item: &str, ran: &Ran, outputs: usize) -> Result<Graph> {
         build(item, &self.planned.row, &ran.model, ran.width, &self.train, outputs)
@@ -68,9 +83,10 @@ impl Loader {
 pub(super) fn resolve<'a>(
     spec: &'a Spec,
     row: &Row,
-    (profile, device): (Profile, Device),
+    request: &Request,
     loader: &mut Loader,
 ) -> Result<Resolved<'a>> {
+    let (profile, device) = (request.profile, request.device);
     let fault = |place: String, reason: String| Error::Setting { item: spec.item.clone(), place, reason };
     let recipe = spec.recipes.get(&row.recipe).ok_or_else(|| {
         let names = spec.recipes.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -82,6 +98,9 @@ pub(super) fn resolve<'a>(
         .map_err(|reason| fault(format!("[{profile}]"), reason))?;
 
     let mut shrunk = Vec::new();
+    if let Some(reading) = spec.reading(request) {
+        shrunk.push(format!("recipe {}, read as {reading}: {}", row.recipe, spec.readings[reading].says));
+    }
     let mut smaller = |what: &str, asked: Option<usize>, full: usize| match asked {
         None => Ok(full),
         Some(asked) if asked == 0 || asked > full => {
@@ -136,7 +155,7 @@ pub(super) fn resolve<'a>(
     let ran = Ran { model: model.clone(), width, train_images, test_images, epochs };
     let classifiers = spec.classifiers.iter().map(|classifier| ran_by(classifier, row, &ran)).collect();
     let planned = PlannedRow { row: row.clone(), ran, classifiers, shrunk };
-    Ok(Resolved { planned, recipe, train, test, measured })
+    Ok(Resolved { planned, recipe, train, test, measured, first: RefCell::default() })
 }
 
 /// What `section` says of the row, on a GPU or not, and where it says so.

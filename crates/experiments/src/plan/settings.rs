@@ -37,16 +37,16 @@ pub(crate) fn network_settings(
         "labels": json("label map", &work.labels)?,
         "training": json("training settings", &work.config)?,
         "seed": { "root": identity.root, "network": identity.address },
-        "training_set": {
-            "data": data(&work.measured),
-            "attack": json("attack settings", &work.attack)?,
-            "budget": json("budget", &work.budget)?,
-        },
+        "training_set": { "data": data(&work.measured) },
         "executor": device.executor().name(),
         "numerics": numerics(&[
             "core", "kernels", "nn", "data", "models", "attacks", "training", "evaluation", "experiments",
         ]),
     });
+    if let Some((attack, budget)) = &work.attack {
+        settings["training_set"]["attack"] = json("attack settings", attack)?;
+        settings["training_set"]["budget"] = json("budget", budget)?;
+    }
     // Left out where there is none, so that the keys of such networks are what they always were.
     if let Some(normalize) = &work.normalize {
         settings["model"]["normalize"] = json("normalisation", normalize)?;
@@ -73,7 +73,7 @@ pub(crate) fn check_normalize(Normalize { mean, std }: &Normalize, channels: usi
 }
 
 /// `NUMERICS` of the named crates, in this order: the order is part of a key's text.
-pub(super) fn numerics(crates: &[&'static str]) -> Value {
+pub(crate) fn numerics(crates: &[&'static str]) -> Value {
     let number = |name: &str| match name {
         "core" => robin_core::NUMERICS,
         "kernels" => robin_kernels::NUMERICS,

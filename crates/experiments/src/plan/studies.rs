@@ -300,7 +300,8 @@ impl Builder<'_> {
         let mut planned = row.planned.clone();
         planned.row.recipe.clone_from(name);
         let (train, test_images, measured) = (row.train.clone(), row.test.clone(), row.measured.clone());
-        let other = Resolved { planned, recipe, train, test: test_images, measured };
+        let other =
+            Resolved { planned, recipe, train, test: test_images, measured, first: Default::default() };
         let network = self.network(spec, &other, &ran, label.clone(), part, seed)?;
         Ok((network, label, test))
     }

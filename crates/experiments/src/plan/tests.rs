@@ -33,6 +33,7 @@ fn request() -> Request {
         rows: Some("mnist".to_owned()),
         beyond: false,
         seeds: None,
+        reading: None,
         attack_images: BTreeMap::new(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -114,7 +115,7 @@ fn cifar_networks_are_normalised_and_their_arms_balanced() {
         assert_eq!(work.measured.len(), 20);
         assert_eq!(work.parameters().get("normalize.mean").unwrap().values, [0.4914, 0.4822, 0.4465]);
         assert_eq!(work.parameters().get("normalize.std").unwrap().values, [0.2470, 0.2435, 0.2616]);
-        assert_eq!(cell.settings["model"]["normalize"]["std"][0], 0.247);
+        assert_eq!(cell.settings()["model"]["normalize"]["std"][0], 0.247);
     }
 }
 
@@ -204,7 +205,7 @@ fn keys_move_with_everything_that_decides_a_number() {
 fn the_key_has_data_executor_and_the_numerics_of_every_crate_involved() {
     let plan = plan_of(&Texts::usual()).unwrap();
     for cell in &plan.cells {
-        let settings = &cell.settings;
+        let settings = &cell.settings();
         assert_eq!(settings["executor"], "cpu", "{settings}");
         assert_eq!(settings["data"]["sha256"].as_str().map(str::len), Some(64));
         let crates: BTreeSet<&str> =
@@ -471,4 +472,93 @@ fn data_that_is_not_there_names_the_folder_and_the_remedy() {
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
     assert!(source.contains("cargo xtask data fetch mnist"), "{source}");
+}
+
+/// The items in profile night, on the images inside the program.
+fn night(items: &[&str]) -> Plan {
+    let common = crate::spec::COMMON.replace("[night]\ndata = \"folder\"", "[night]\ndata = \"embedded\"");
+    assert_ne!(common, crate::spec::COMMON);
+    let text = |name: &str| crate::ITEMS.iter().find(|(item, _)| *item == name).unwrap().1;
+    let specs: Vec<Spec> =
+        items.iter().map(|name| Spec::parse_with(&common, name, text(name)).unwrap()).collect();
+    Plan::new(&specs, &Request { profile: Profile::Night, rows: None, ..request() }).unwrap()
+}
+
+fn networks(plan: &Plan) -> impl Iterator<Item = (&str, &super::NetworkWork)> {
+    plan.cells.iter().filter_map(|cell| match &cell.work {
+        Work::Network(work) => Some((cell.label.as_str(), work.as_ref())),
+        Work::Evaluation(_) | Work::Study(_) => None,
+    })
+}
+
+#[test]
+fn night_is_cifar10_by_a_recipe_that_every_row_says_is_not_the_papers() {
+    let items = ["table-1", "table-2", "table-3", "table-5", "figure-4", "figure-8", "section-7"];
+    let plan = night(&items);
+    assert_eq!(plan.items.len(), items.len());
+    for row in plan.items.iter().flat_map(|item| &item.rows) {
+        assert_eq!((row.ran.model.as_str(), row.ran.width), ("myrtle", 16), "{}", row.row.label());
+        assert!(
+            row.shrunk.join("; ").contains("read as fast: recipe fast, not the paper's"),
+            "{:?}",
+            row.shrunk
+        );
+    }
+    for (label, work) in networks(&plan) {
+        assert_eq!((work.config.learning_rate, work.config.momentum), (0.03, 0.9), "{label}");
+        assert_eq!(work.config.flip, robin_data::Flip::Horizontal, "{label}");
+        let steps = match work.config.method {
+            robin_training::Method::Standard {} => continue,
+            robin_training::Method::PgdAt { steps, .. }
+            | robin_training::Method::Trades { steps, .. }
+            | robin_training::Method::Mart { steps, .. } => steps,
+        };
+        assert_eq!(steps, 2, "{label}");
+    }
+}
+
+#[test]
+fn a_reading_changes_what_it_names_and_what_is_like_it() {
+    let spec = |reading: &str| Spec::named("table-5").unwrap().read_as(reading).unwrap();
+    let momentum = |spec: &Spec, recipe: &str| spec.recipes[recipe].momentum;
+    let read = spec("momentum");
+    let papers = Spec::named("table-5").unwrap();
+    for recipe in ["cifar10", "cifar10-plain", "cifar10-long"] {
+        assert_eq!((momentum(&papers, recipe), momentum(&read, recipe)), (0.0, 0.9), "{recipe}");
+    }
+    assert_eq!(read.recipes["cifar10-plain"].arm_sampling, Sampling::Plain, "what it says itself stays");
+    assert_eq!(momentum(&papers, "mnist"), momentum(&read, "mnist"));
+    let error = Spec::named("table-5").unwrap().read_as("slow").unwrap_err().to_string();
+    assert!(error.contains("fast, momentum"), "{error}");
+    // No reading changes a recipe that no item has.
+    let specs: Vec<Spec> = crate::ITEMS.iter().map(|(name, _)| Spec::named(name).unwrap()).collect();
+    for (name, reading) in &specs[0].readings {
+        for recipe in reading.recipes.keys() {
+            assert!(specs.iter().any(|spec| spec.recipes.contains_key(recipe)), "{name}: {recipe}");
+        }
+    }
+}
+
+#[test]
+fn pairs_of_classes_make_as_many_steps_as_arms() {
+    let plan = Plan::new(&[Spec::named("section-7").unwrap()], &request()).unwrap();
+    let steps = |part: &str| -> Vec<usize> {
+        let of = networks(&plan).filter(|(label, _)| label.contains(part));
+        of.map(|(_, work)| work.data.len() / work.config.batch_size * work.config.epochs).collect()
+    };
+    let (pairs, arms) = (steps("one-vs-one pair"), steps("robin arm"));
+    assert_eq!((pairs.len(), arms.len()), (45, 10));
+    // To the nearest whole pass over a pair's images.
+    let near = |steps: &usize| steps.abs_diff(arms[0]) * 2 <= arms[0] / 10;
+    assert!(pairs.iter().all(near), "{pairs:?} against {}", arms[0]);
+}
+
+#[test]
+fn a_network_trained_without_attacks_is_there_once_for_all_budgets() {
+    let plan = night(&["figure-4"]);
+    let standard =
+        networks(&plan).filter(|(_, work)| work.config.method == (robin_training::Method::Standard {}));
+    let against_attacks = networks(&plan).count() - standard.count();
+    // Four counts and five orders, for two budgets and without attacks.
+    assert_eq!((networks(&plan).count(), against_attacks), (60, 40));
 }

@@ -10,6 +10,7 @@ fn plan() -> Plan {
         rows: Some("mnist".to_owned()),
         beyond: false,
         seeds: None,
+        reading: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -22,10 +23,14 @@ fn record(plan: &Plan, index: usize) -> Record {
     Record {
         kind: cell.kind(),
         key: cell.key.clone(),
-        settings: cell.settings.clone(),
+        settings: cell.settings(),
         results: json!({}),
         provenance: serde_json::Map::new(),
     }
+}
+
+fn saved(plan: &Plan, index: usize) -> Done {
+    Done { record: record(plan, index), unsaved: None }
 }
 
 fn position(plan: &Plan, label: &str) -> usize {
@@ -43,7 +48,7 @@ fn a_failed_network_takes_along_what_needs_it_and_nothing_else() {
     while let Some(index) = board.take(&never) {
         order.push(index);
         let panic = Error::Panic { message: "on purpose".to_owned() };
-        board.put(index, if index == failing { Err(panic) } else { Ok(record(&plan, index)) });
+        board.put(index, if index == failing { Err(panic) } else { Ok(saved(&plan, index)) });
     }
     assert!(order.is_sorted(), "cells are taken in order: {order:?}");
     let outcome = board.into_outcome(false);
@@ -73,9 +78,28 @@ fn an_evaluation_waits_for_all_of_its_networks() {
     assert_eq!(board.take(&never), Some(*first));
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| board.take(&never));
-        board.put(*first, Ok(record(&plan, *first)));
+        board.put(*first, Ok(saved(&plan, *first)));
         assert_eq!(waiting.join().unwrap(), Some(clean));
     });
+}
+
+#[test]
+fn what_was_computed_counts_although_it_could_not_be_saved() {
+    let plan = plan();
+    let clean = position(&plan, "mnist/cnn2/l2 robin clean seed 0");
+    let needs: BTreeSet<usize> = plan.cells[clean].needs.iter().copied().collect();
+    let board = Board::new(&plan, BTreeMap::new(), needs.iter().copied().chain([clean]).collect());
+    let never = CancelToken::new();
+    let mut taken = 0;
+    while let Some(index) = board.take(&never) {
+        let unsaved = Some(Error::io(Path::new("file"), "write")(std::io::ErrorKind::StorageFull.into()));
+        board.put(index, Ok(Done { unsaved, ..saved(&plan, index) }));
+        taken += 1;
+    }
+    let outcome = board.into_outcome(false);
+    assert_eq!((taken, outcome.records.len(), outcome.computed), (needs.len() + 1, needs.len() + 1, taken));
+    assert!(outcome.failures.iter().all(|(_, error)| error.to_string() == "file: cannot write"));
+    assert_eq!(outcome.failures.len(), taken);
 }
 
 #[test]

@@ -13,6 +13,12 @@ use serde::Deserialize;
 pub struct ProfileSpec {
     /// Where the images come from.
     pub data: DataPlace,
+    /// How recipes are read where the request does not say: one of [`super::Spec::readings`].
+    #[serde(default)]
+    pub reading: Option<String>,
+    /// Only rows of these architectures; all if absent.
+    #[serde(default)]
+    pub only_models: Option<Vec<String>>,
     /// Root seeds.
     pub seeds: Vec<u64>,
     /// At most so many training images for the accuracy on the training set.

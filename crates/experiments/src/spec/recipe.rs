@@ -37,6 +37,16 @@ pub(super) fn resolve(
     written.keys().map(complete).collect()
 }
 
+/// Another way to read recipes: settings in place of those that they state.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// What it is, said wherever its numbers stand.
+    pub says: String,
+    /// By recipe, the settings that it changes.
+    pub recipes: BTreeMap<String, toml::Table>,
+}
+
 /// Training settings without the budget, which is the row's.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -82,8 +82,25 @@ pub struct PrintedBudgets {
 pub enum Printed {
     /// For the only test budget, or for clean images.
     One(f64),
-    /// For each test budget.
-    Each(Vec<f64>),
+    /// For each test budget; `"-"` where the paper prints nothing.
+    Each(Vec<PrintedNumber>),
+}
+
+/// A number that the paper prints, or `"-"`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub struct PrintedNumber(Option<f64>);
+
+impl TryFrom<toml::Value> for PrintedNumber {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::Float(number) => Ok(Self(Some(number))),
+            toml::Value::String(text) if text == "-" => Ok(Self(None)),
+            other => Err(format!("{other} is neither an accuracy nor \"-\"")),
+        }
+    }
 }
 
 impl Printed {
@@ -91,15 +108,15 @@ impl Printed {
     pub fn at(&self, test: usize) -> Option<f64> {
         match self {
             Self::One(value) => Some(*value),
-            Self::Each(values) => values.get(test).copied(),
+            Self::Each(values) => values.get(test).and_then(|value| value.0),
         }
     }
 
-    /// All numbers.
-    pub fn values(&self) -> &[f64] {
+    /// All numbers, `None` where there is none.
+    pub fn values(&self) -> Vec<Option<f64>> {
         match self {
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Each(values) => values,
+            Self::One(value) => vec![Some(*value)],
+            Self::Each(values) => values.iter().map(|value| value.0).collect(),
         }
     }
 }

@@ -30,6 +30,9 @@ pub enum StudySpec {
         /// What profile quick does less of.
         #[serde(default)]
         quick: StudyShrink,
+        /// What profile night does less of.
+        #[serde(default)]
+        night: StudyShrink,
     },
     /// Distances of test images to the border that counts in section 3, for `MODEL[j]`.
     Distances {
@@ -47,6 +50,9 @@ pub enum StudySpec {
         /// What profile quick does less of.
         #[serde(default)]
         quick: StudyShrink,
+        /// What profile night does less of.
+        #[serde(default)]
+        night: StudyShrink,
     },
     /// Coherence of one-vs-all's arms against that of an ensemble.
     Coherence {
@@ -125,11 +131,12 @@ impl StudySpec {
     pub(crate) fn shrunk(&self, profile: Profile) -> Result<(Self, Vec<String>), String> {
         let mut study = self.clone();
         let (counts, orders, shrink) = match &mut study {
-            Self::ClassCount { counts, orders, smoke, quick, .. }
-            | Self::Distances { counts, orders, smoke, quick, .. } => {
+            Self::ClassCount { counts, orders, smoke, quick, night, .. }
+            | Self::Distances { counts, orders, smoke, quick, night, .. } => {
                 let shrink = match profile {
                     Profile::Smoke => smoke.clone(),
                     Profile::Quick => quick.clone(),
+                    Profile::Night => night.clone(),
                     Profile::Paper => StudyShrink::default(),
                 };
                 (counts, orders, shrink)

@@ -107,6 +107,57 @@ fn a_leftover_of_a_killed_run_means_nothing() {
 }
 
 #[test]
+fn leftovers_are_swept_and_what_somebody_may_continue_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Store::new(folder.path()).open(0).unwrap();
+    let whole =
+        Record { kind: Kind::Network, results: json!({ "weights_sha256": sha256(b"weights") }), ..record(1) };
+    writer.save(&whole, Some(&Weights { chosen: b"weights".to_vec(), last: None })).unwrap();
+    drop(writer);
+    let networks = folder.path().join("networks");
+    let (done, open) = (whole.key.to_string(), record(2).key.to_string());
+    let gone = [
+        format!("{done}.ckpt"),
+        format!("{done}.previous.ckpt"),
+        format!("{open}.ckpt.tmp"),
+        ".tmp-robin-x.ckpt".to_owned(),
+    ];
+    let kept = [
+        format!("{open}.ckpt"),
+        format!("{open}.previous.ckpt"),
+        "mine.ckpt".to_owned(),
+        format!("{}.ckpt", &done[..63]),
+        ".tmp-mine".to_owned(),
+    ];
+    for name in gone.iter().chain(&kept) {
+        fs::write(networks.join(name), "half").unwrap();
+    }
+    drop(Store::new(folder.path()).open(0).unwrap());
+    assert!(gone.iter().all(|name| !networks.join(name).exists()));
+    assert!(kept.iter().all(|name| networks.join(name).exists()));
+    // A network without its weights is trained again, from where its checkpoint is.
+    fs::remove_file(networks.join(format!("{done}.safetensors"))).unwrap();
+    fs::write(networks.join(&gone[0]), "half").unwrap();
+    drop(Store::new(folder.path()).open(0).unwrap());
+    assert!(networks.join(&gone[0]).exists());
+}
+
+#[test]
+fn what_is_in_the_way_of_a_record_is_found_before_it_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Store::new(folder.path()).open(0).unwrap();
+    let (store, key) = (writer.store(), record(1).key);
+    store.check_targets(Kind::Network, &key).unwrap();
+    fs::create_dir(store.last_weights_path(&key)).unwrap();
+    let text = store.check_targets(Kind::Network, &key).unwrap_err().to_string();
+    assert!(text.contains("last.safetensors: cannot write"), "{text}");
+    store.check_targets(Kind::Evaluation, &key).unwrap();
+    fs::create_dir(folder.path().join("table-1-smoke.md")).unwrap();
+    let text = writer.check_reports(["table-1-smoke".to_owned()].into_iter()).unwrap_err().to_string();
+    assert!(text.contains("table-1-smoke.md: cannot write"), "{text}");
+}
+
+#[test]
 fn nothing_but_whole_files_is_left_after_writing() {
     let folder = tempfile::tempdir().unwrap();
     let writer = Store::new(folder.path()).open(0).unwrap();

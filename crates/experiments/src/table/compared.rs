@@ -1,7 +1,7 @@
 //! Differences between classifiers and between attacks, example by example.
 
 use robin_core::{Epsilon, Norm};
-use robin_evaluation::{mcnemar, verdict};
+use robin_evaluation::{gap, mcnemar, verdict};
 use serde::Serialize;
 
 use super::number::{At, Found, accuracy, broken_by_any, mean};
@@ -28,6 +28,10 @@ pub struct Comparison {
     pub baseline: String,
     /// Accuracy of the first less that of the second, mean over seeds.
     pub gap: f64,
+    /// Lower end of its 95% interval: image by image, and from three seeds on seed by seed.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
     /// McNemar's exact two-sided p on the same images, by seed.
     pub p: Vec<f64>,
     /// `gap`, `within noise`, or `undecided`.
@@ -96,6 +100,7 @@ fn comparison(item: &PlannedItem, results: &[Found], at: &At, baseline: usize) -
     let failed = "comparing two classifiers";
     let p = pairs.iter().map(|(a, b)| mcnemar(a, b).map(|test| test.p)).collect::<Result<_, _>>();
     let of_all = |broken: &[Broken]| mean(&broken.iter().map(|broken| accuracy(broken)).collect::<Vec<_>>());
+    let estimate = gap(&pairs).map_err(Error::work(failed))?;
     Ok(Some(Comparison {
         row: item.rows[at.row].row.label(),
         norm: item.rows[at.row].row.norm,
@@ -104,8 +109,10 @@ fn comparison(item: &PlannedItem, results: &[Found], at: &At, baseline: usize) -
         classifier: item.classifiers[at.classifier].name.clone(),
         baseline: item.classifiers[baseline].name.clone(),
         gap: of_all(&first) - of_all(&second),
+        low: estimate.low,
+        high: estimate.high,
         p: p.map_err(Error::work(failed))?,
-        verdict: verdict(&pairs).map_err(Error::work(failed))?.to_string(),
+        verdict: verdict(&estimate).to_string(),
     }))
 }
 

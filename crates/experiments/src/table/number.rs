@@ -11,29 +11,29 @@ use crate::plan::{Place, PlannedItem};
 use crate::run::Broken;
 
 /// One evaluation's verdicts.
-pub(super) struct Found {
-    pub(super) place: Place,
+pub(crate) struct Found {
+    pub(crate) place: Place,
     /// What was made on it; `None` when clean. Of several stages the first.
-    pub(super) attack: Option<Config>,
-    pub(super) broken: Broken,
+    pub(crate) attack: Option<Config>,
+    pub(crate) broken: Broken,
     /// Share of the input gradients that were exactly zero.
-    pub(super) zero_gradients: f64,
-    pub(super) key: String,
+    pub(crate) zero_gradients: f64,
+    pub(crate) key: String,
 }
 
 /// A number's place, all seeds and strategies together.
 #[derive(Clone)]
-pub(super) struct At {
-    pub(super) row: usize,
-    pub(super) classifier: usize,
-    pub(super) column: usize,
+pub(crate) struct At {
+    pub(crate) row: usize,
+    pub(crate) classifier: usize,
+    pub(crate) column: usize,
     /// The columns whose evaluations it is made of: its own, or of a union those of all attacks.
-    pub(super) made_of: Vec<usize>,
-    pub(super) test: Option<Epsilon>,
+    pub(crate) made_of: Vec<usize>,
+    pub(crate) test: Option<Epsilon>,
 }
 
 impl At {
-    pub(super) fn holds(&self, place: &Place) -> bool {
+    pub(crate) fn holds(&self, place: &Place) -> bool {
         (place.row, place.classifier, place.test) == (self.row, self.classifier, self.test)
             && self.made_of.contains(&place.column)
     }
@@ -164,7 +164,7 @@ fn over_attacks(item: &PlannedItem, results: &[Found], at: &At) -> Option<Measur
 
 /// What any attack or strategy at `at` breaks; `None` while one is missing. An image is judged by those that were made on
 /// it, so that no attack on a few images hides what another does to the rest.
-pub(super) fn broken_by_any(item: &PlannedItem, results: &[Found], at: &At, seed: u64) -> Option<Broken> {
+pub(crate) fn broken_by_any(item: &PlannedItem, results: &[Found], at: &At, seed: u64) -> Option<Broken> {
     let here = |place: &Place| at.holds(place) && place.seed == seed;
     let planned = item.places.iter().filter(|(place, _)| here(place)).count();
     let found: Vec<&Broken> =
@@ -178,10 +178,10 @@ pub(super) fn broken_by_any(item: &PlannedItem, results: &[Found], at: &At, seed
 }
 
 /// Share of examples that are not broken.
-pub(super) fn accuracy(broken: &[bool]) -> f64 {
+pub(crate) fn accuracy(broken: &[bool]) -> f64 {
     broken.iter().filter(|broken| !**broken).count() as f64 / broken.len() as f64
 }
 
-pub(super) fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }

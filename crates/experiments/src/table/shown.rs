@@ -7,7 +7,7 @@ use crate::plan::{Place, PlannedItem};
 
 /// The places of all numbers of `item`, in the table's order: those of the paper, and what is beyond it where its row,
 /// classifier and column have any number each. What nobody asked for is neither shown nor missed.
-pub(super) fn places(item: &PlannedItem, results: &[Found]) -> Vec<At> {
+pub(crate) fn places(item: &PlannedItem, results: &[Found]) -> Vec<At> {
     let any = |here: &dyn Fn(&Place) -> bool| results.iter().any(|found| here(&found.place));
     let row = |at: &usize| !item.rows[*at].row.beyond || any(&|place| place.row == *at);
     let classifier = |at: &usize| !item.classifiers[*at].beyond || any(&|place| place.classifier == *at);

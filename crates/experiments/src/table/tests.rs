@@ -16,6 +16,7 @@ fn request(seeds: Vec<u64>) -> Request {
         rows: Some("mnist/cnn2/linf".to_owned()),
         beyond: false,
         seeds: Some(seeds),
+        reading: None,
         attack_images: Default::default(),
         device: "cpu".parse().unwrap(),
         data_dir: None,
@@ -47,7 +48,7 @@ fn outcome(plan: &Plan, attacked: impl Fn(&Place) -> (usize, usize)) -> Outcome 
             let place = plan.items[0].places.iter().find(|(_, at)| *at == index).map(|(place, _)| place)?;
             let results = results(place.test.map(|_| attacked(place)));
             let provenance = serde_json::from_value(json!({ "seconds": 0.5 })).unwrap();
-            let (kind, key, settings) = (cell.kind(), cell.key.clone(), cell.settings.clone());
+            let (kind, key, settings) = (cell.kind(), cell.key.clone(), cell.settings());
             Some((index, Record { kind, key, settings, results, provenance }))
         })
         .collect::<BTreeMap<_, _>>();

@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use robin_core::Purpose;
-use robin_training::{Checkpointing, EpochReport, StepReport, Task, Trained, Trainer, Warning};
+use robin_training::{Checkpointing, EpochReport, StepReport, Task, Trainer, Warning};
 use serde_json::{Value, json};
 
 use super::execute::Options;
@@ -24,8 +24,15 @@ pub(super) struct Bench<'a> {
     pub(super) options: &'a Options<'a>,
 }
 
+/// A trained arm.
+pub(super) struct Trained {
+    pub(super) record: Record,
+    /// The first of its files that could not be written; the same training once more writes them.
+    pub(super) unsaved: Option<Error>,
+}
+
 /// Trains the arm to its end, and writes its weights and record.
-pub(super) fn train(bench: &Bench<'_>) -> Result<Record> {
+pub(super) fn train(bench: &Bench<'_>) -> Result<Trained> {
     let Bench { run, place, folder, options } = *bench;
     let arm = &run.arms[place];
     let work = &arm.work;
@@ -45,14 +52,10 @@ pub(super) fn train(bench: &Bench<'_>) -> Result<Record> {
     let (mut trainer, continued) = Trainer::open(network.as_mut(), task, checkpointing.clone(), &mut early)
         .map_err(Error::work("beginning the training"))?;
     options.watch.started(place, &continued);
-    let logs = Logs::open(&folder.logs(), &arm.name, continued.epoch)?;
-    let mut watcher = Watcher::new(bench, &logs, trainer.position());
-    let outcome = trainer.run(&mut watcher, options.cancel);
-    let (fault, seconds) = (watcher.fault.take(), begin.elapsed().as_secs_f64());
+    let mut logs = Logs::open(&folder.logs(), &arm.name, &trainer.summary().epochs)?;
+    let outcome = trainer.run(&mut Watcher::new(bench, &mut logs, trainer.position()), options.cancel);
+    let (logged, seconds) = (logs.complete(), begin.elapsed().as_secs_f64());
     outcome.map_err(Error::work("training"))?;
-    if let Some(fault) = fault {
-        return Err(fault);
-    }
     let trained = trainer.trained();
     drop(trainer);
 
@@ -70,17 +73,18 @@ pub(super) fn train(bench: &Bench<'_>) -> Result<Record> {
         results,
         provenance,
     };
-    folder.save(&arm.name, &record, &weights)?;
-    // Only now: what is killed before is continued, or measured again.
-    checkpointing.remove().map_err(Error::work("removing the checkpoints"))?;
-    Ok(record)
+    let saved = folder.save(&arm.name, &record, &weights).and_then(|()| {
+        // Only now: what is killed before is continued, or measured again.
+        checkpointing.remove().map_err(Error::work("removing the checkpoints"))
+    });
+    Ok(Trained { record, unsaved: logged.and(saved).err() })
 }
 
 /// Weights as the bytes of their file.
 type File = (Weights, Vec<u8>);
 
 /// The results of a finished training, with its weights as files.
-fn results(bench: &Bench<'_>, trained: &Trained) -> Result<(Value, Vec<File>)> {
+fn results(bench: &Bench<'_>, trained: &robin_training::Trained) -> Result<(Value, Vec<File>)> {
     let Bench { run, place, options, .. } = *bench;
     let arm = &run.arms[place];
     let to_file = |parameters: &robin_nn::Parameters| {
@@ -138,7 +142,7 @@ struct Watcher<'a> {
     arm: &'a Arm,
     place: usize,
     options: &'a Options<'a>,
-    logs: &'a Logs,
+    logs: &'a mut Logs,
     remaining: Option<Remaining>,
     /// Where the training stood when it began.
     position: (usize, usize),
@@ -146,12 +150,10 @@ struct Watcher<'a> {
     /// When this epoch began, and its steps since then.
     epoch: (Instant, usize),
     last: Option<Progress>,
-    /// Of the logs; a training is not worth losing for it before its end.
-    fault: Option<Error>,
 }
 
 impl<'a> Watcher<'a> {
-    fn new(bench: &Bench<'a>, logs: &'a Logs, position: (usize, usize)) -> Self {
+    fn new(bench: &Bench<'a>, logs: &'a mut Logs, position: (usize, usize)) -> Self {
         let now = Instant::now();
         Self {
             arm: &bench.run.arms[bench.place],
@@ -163,7 +165,6 @@ impl<'a> Watcher<'a> {
             begin: now,
             epoch: (now, 0),
             last: None,
-            fault: None,
         }
     }
 
@@ -191,24 +192,20 @@ impl robin_training::Observer for Watcher<'_> {
     fn epoch(&mut self, report: &EpochReport) {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let row = EpochRow {
-            epoch: report.epoch,
-            epochs: report.epochs,
-            learning_rate: report.learning_rate,
-            perturbed: report.perturbed,
-            loss: report.loss,
-            accuracy: report.accuracy,
-            clean_accuracy: report.validation.map(|validation| validation.clean_accuracy),
-            robust_accuracy: report.validation.map(|validation| validation.robust_accuracy),
-            seconds: self.epoch.0.elapsed().as_secs_f64(),
-            images_per_second: self.images_per_second(),
-            time,
+            seconds: Some(self.epoch.0.elapsed().as_secs_f64()),
+            images_per_second: Some(self.images_per_second()),
+            time: Some(time),
+            ..EpochRow::new(report)
         };
         if let Err(error) = self.logs.append(&row) {
-            tracing::warn!(arm = self.arm.name, %error, "the log is not complete");
-            self.fault.get_or_insert(error);
+            self.options.watch.unsaved(self.place, &error);
         }
         self.options.watch.epoch(self.place, &row, self.last.as_ref());
         self.epoch = (Instant::now(), 0);
+    }
+
+    fn unsaved(&mut self, error: &robin_training::Error) {
+        self.options.watch.unsaved(self.place, error);
     }
 
     fn warning(&mut self, warning: &Warning) {

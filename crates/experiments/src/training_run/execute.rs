@@ -8,15 +8,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use robin_core::CancelToken;
-use robin_training::SaveToken;
+use robin_training::{Checkpointing, EpochReport, SaveToken};
 
-use super::arm::{Bench, train};
+use super::arm::{Bench, Trained, train};
 use super::folder::Folder;
 use super::watch::Watch;
 use super::{Arm, TrainingRun};
-use crate::environment::cores;
+use crate::logs::Logs;
 use crate::record::Record;
 use crate::schedule::{panic_message, side_by_side};
+use crate::threads::{jobs, threads};
 use crate::{Environment, Error, Result};
 
 /// How a training is run. Nothing here moves a result.
@@ -42,7 +43,8 @@ pub struct Options<'a> {
 pub struct Outcome {
     /// Records of finished arms, by their place.
     pub records: BTreeMap<usize, Record>,
-    /// Name and error of every arm that failed.
+    /// Name and error of every arm that failed, or whose files could not be written: then its record is known all the
+    /// same.
     pub failures: Vec<(String, Error)>,
     /// Whether a stop was asked for before the end.
     pub cancelled: bool,
@@ -56,26 +58,24 @@ pub struct Outcome {
 /// Before the first step: options that make no sense, a folder that cannot be used or is another training's, a damaged
 /// record. Arms that fail later are in the outcome.
 pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Result<Outcome> {
-    let threads = options.threads.unwrap_or_else(cores);
-    let jobs = options.jobs.unwrap_or(threads);
-    for (option, value) in [("--threads", threads), ("--jobs", jobs)] {
-        if value == 0 {
-            return Err(Error::Zero { option });
-        }
-    }
-    let folder = Folder::open(folder, &run.settings, run.arms.iter().map(bytes).sum())?;
+    let threads = threads(options.threads)?;
+    let jobs = jobs(options.jobs, threads)?;
+    let folder = Folder::open(folder, run, run.arms.iter().map(bytes).sum())?;
     let mut records = BTreeMap::new();
     let mut missing = Vec::new();
     for (place, arm) in run.arms.iter().enumerate() {
         match folder.finished(arm)? {
-            Some(record) => drop(records.insert(place, record)),
+            Some(record) => {
+                leftovers(&folder, arm, &record, options)?;
+                records.insert(place, record);
+            }
             None => missing.push(place),
         }
     }
     options.watch.begin(run, &missing);
 
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, Result<Record>)>> = Mutex::default();
+    let results: Mutex<Vec<(usize, Result<Trained>)>> = Mutex::default();
     side_by_side(threads, jobs, |crew| {
         while let Some(&place) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             if options.cancel.is_cancelled() {
@@ -84,9 +84,13 @@ pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Resul
             let bench = Bench { run, place, folder: &folder, options };
             let result = catch_unwind(AssertUnwindSafe(|| crew.work(|| train(&bench))))
                 .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
-                .map_err(|error| if options.cancel.is_cancelled() { Error::Cancelled } else { error });
+                .map_err(|error| match options.cancel.is_cancelled() && !error.is_lost_file() {
+                    true => Error::Cancelled,
+                    false => error,
+                });
             match &result {
-                Ok(record) => options.watch.finished(place, record),
+                Ok(Trained { record, unsaved: None }) => options.watch.finished(place, record),
+                Ok(Trained { unsaved: Some(error), .. }) => options.watch.failed(place, error),
                 Err(error) if error.is_cancelled() => {}
                 Err(error) => options.watch.failed(place, error),
             }
@@ -99,16 +103,29 @@ pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Resul
     let (mut failures, mut trained) = (Vec::new(), 0);
     for (place, result) in results {
         match result {
-            Ok(record) => {
+            Ok(Trained { record, unsaved }) => {
                 records.insert(place, record);
                 trained += 1;
+                failures.extend(unsaved.map(|error| (run.arms[place].name.clone(), error)));
             }
             Err(error) if error.is_cancelled() => {}
             Err(error) => failures.push((run.arms[place].name.clone(), error)),
         }
     }
-    let cancelled = options.cancel.is_cancelled() && records.len() + failures.len() < run.arms.len();
+    let done = |name: &str| failures.iter().any(|(failed, _)| failed == name);
+    let open = |place: &usize| !records.contains_key(place) && !done(&run.arms[*place].name);
+    let cancelled = options.cancel.is_cancelled() && (0..run.arms.len()).any(|place| open(&place));
     Ok(Outcome { records, failures, cancelled, trained })
+}
+
+/// Removes what a run that was killed behind the arm's record has left, and makes logs whole that could not be written.
+fn leftovers(folder: &Folder, arm: &Arm, record: &Record, options: &Options<'_>) -> Result<()> {
+    Checkpointing::new(folder.checkpoint(&arm.name), options.checkpoint_every)
+        .remove()
+        .map_err(Error::work("removing the checkpoints"))?;
+    let epochs: Vec<EpochReport> = serde_json::from_value(record.results["epochs"].clone())
+        .map_err(|source| Error::Json { what: "the epochs of a record", source })?;
+    Logs::mend(&folder.logs(), &arm.name, &epochs)
 }
 
 /// What an arm may write: weights, best weights, and three checkpoints of weights, velocities, average and best.

@@ -4,24 +4,23 @@
 //! best epoch, where images are held out), `ARM.json` (its record, written last: an arm with one is finished),
 //! `ARM.ckpt` and `ARM.previous.ckpt` until then, and the [`crate::logs`] in `logs/`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Arm;
+use super::{Arm, TrainingRun};
 use crate::key::{Key, sha256};
+use crate::out::{Out, anything, check_targets, write};
 use crate::record::{Kind, Record};
-use crate::store::{lock, write_atomically};
-use crate::{Error, Result};
+use crate::{Error, Result, logs};
 
 const FORMAT: &str = "robin-training-run/1";
 
 /// The right to write into a training's folder, until dropped.
 #[derive(Debug)]
 pub struct Folder {
-    path: PathBuf,
-    _lock: File,
+    out: Out,
 }
 
 /// Which of an arm's weights.
@@ -34,60 +33,36 @@ pub enum Weights {
 }
 
 impl Folder {
-    /// Creates and locks `path` for a training with `settings`; checks that there is room for `needed` bytes.
+    /// Creates and locks `path` for a training of `run`; checks that there is room for `needed` bytes, and that every file
+    /// of it can be written.
     ///
     /// # Errors
-    /// [`Error::Occupied`] if something else is in it; [`Error::OtherRun`] if the folder is another training's, with the first setting that differs;
-    /// [`Error::Damaged`] if its `run.json` cannot be read; [`Error::Locked`], [`Error::NoSpace`], [`Error::Io`].
-    pub fn open(path: &Path, settings: &Value, needed: u64) -> Result<Self> {
-        fs::create_dir_all(path).map_err(Error::io(path, "create the result folder"))?;
-        let lock = lock(path)?;
-        let free = fs4::available_space(path).map_err(Error::io(path, "ask for the free space"))?;
-        if free < needed {
-            return Err(Error::NoSpace { folder: path.to_owned(), needed, free });
+    /// [`Error::Occupied`] if something else is in it; [`Error::OtherRun`] if the folder is another training's, with the
+    /// first setting that differs; [`Error::Damaged`] if its `run.json` cannot be read; [`Error::Locked`],
+    /// [`Error::NoSpace`], [`Error::Link`], [`Error::Io`].
+    pub fn open(path: &Path, run: &TrainingRun, needed: u64) -> Result<Self> {
+        let folder = Self { out: Out::open(path, needed)? };
+        let whole = json!({ "format": FORMAT, "settings": run.settings });
+        // Nothing existing is overwritten: without a `run.json` nothing may be there but hidden files.
+        folder.out.claim("run.json", &whole, anything, |(field, was, asked)| Error::OtherRun {
+            folder: path.to_owned(),
+            field,
+            was,
+            asked,
+        })?;
+        let logs = folder.out.folder("logs")?;
+        for Arm { name, .. } in &run.arms {
+            folder.out.folder(Path::new("logs").join(name))?;
+            let files = [
+                folder.record(name),
+                folder.weights(name, Weights::Last),
+                folder.weights(name, Weights::Best),
+                folder.checkpoint(name),
+                folder.checkpoint(name).with_extension("previous.ckpt"),
+            ];
+            check_targets(files.into_iter().chain(logs::paths(&logs, name)))?;
         }
-        let folder = Self { path: path.to_owned(), _lock: lock };
-        folder.claim(settings)?;
         Ok(folder)
-    }
-
-    /// Writes the settings, or compares them with those that are there.
-    fn claim(&self, settings: &Value) -> Result<()> {
-        let path = self.path.join("run.json");
-        let whole = json!({ "format": FORMAT, "settings": settings });
-        let found = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<Value>(&bytes).map_err(|error| Error::Damaged {
-                path: path.clone(),
-                what: "content",
-                expected: "JSON".to_owned(),
-                found: error.to_string(),
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.check_empty()?;
-                let text = serde_json::to_string_pretty(&whole)
-                    .map_err(|source| Error::Json { what: "the settings", source })?;
-                return write_atomically(&path, (text + "\n").as_bytes());
-            }
-            Err(error) => return Err(Error::io(&path, "read")(error)),
-        };
-        match difference("", &found, &whole) {
-            None => Ok(()),
-            Some((field, was, asked)) => {
-                Err(Error::OtherRun { folder: self.path.clone(), field, was, asked })
-            }
-        }
-    }
-
-    /// Nothing existing is overwritten: without a `run.json` nothing may be there but hidden files.
-    fn check_empty(&self) -> Result<()> {
-        let fault = || Error::io(&self.path, "list the result folder");
-        for entry in fs::read_dir(&self.path).map_err(fault())? {
-            let found = entry.map_err(fault())?.file_name().to_string_lossy().into_owned();
-            if !found.starts_with('.') {
-                return Err(Error::Occupied { folder: self.path.clone(), found });
-            }
-        }
-        Ok(())
     }
 
     /// The record of `arm` if it is finished.
@@ -128,14 +103,14 @@ impl Folder {
     /// [`Error::Io`] naming the file.
     pub fn save(&self, name: &str, record: &Record, weights: &[(Weights, Vec<u8>)]) -> Result<()> {
         for (which, bytes) in weights {
-            write_atomically(&self.weights(name, *which), bytes)?;
+            write(&self.weights(name, *which), bytes)?;
         }
-        write_atomically(&self.record(name), record.to_text().as_bytes())
+        write(&self.record(name), record.to_text().as_bytes())
     }
 
     /// Where an arm's weights are, or will be.
     pub fn weights(&self, name: &str, which: Weights) -> PathBuf {
-        self.path.join(match which {
+        self.out.path().join(match which {
             Weights::Last => format!("{name}.safetensors"),
             Weights::Best => format!("{name}.best.safetensors"),
         })
@@ -143,28 +118,15 @@ impl Folder {
 
     /// Where an arm's checkpoints are while it is trained.
     pub fn checkpoint(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{name}.ckpt"))
+        self.out.path().join(format!("{name}.ckpt"))
     }
 
     /// Where the logs are.
     pub fn logs(&self) -> PathBuf {
-        self.path.join("logs")
+        self.out.path().join("logs")
     }
 
     fn record(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{name}.json"))
+        self.out.path().join(format!("{name}.json"))
     }
-}
-
-/// The first field in which two values differ: its path, what is found, what is expected.
-fn difference(path: &str, found: &Value, expected: &Value) -> Option<(String, String, String)> {
-    if let (Value::Object(found), Value::Object(expected)) = (found, expected) {
-        let names = expected.keys().chain(found.keys().filter(|name| !expected.contains_key(*name)));
-        return names.into_iter().find_map(|name| {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            let nothing = &Value::Null;
-            difference(&path, found.get(name).unwrap_or(nothing), expected.get(name).unwrap_or(nothing))
-        });
-    }
-    (found != expected).then(|| (path.to_owned(), found.to_string(), expected.to_string()))
 }

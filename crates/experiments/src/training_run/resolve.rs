@@ -10,7 +10,7 @@ use super::{Arm, TrainingRun};
 use crate::plan::{
     NetworkIdentity, NetworkWork, Part, check_normalize, class_count, network_settings, parts,
 };
-use crate::spec::{Recipe, Spec};
+use crate::spec::{Recipe, Row, Spec};
 use crate::training_run::TrainedKind;
 use crate::{Error, Result};
 
@@ -32,7 +32,10 @@ impl TrainingRun {
     pub fn new(request: &Request) -> Result<Self> {
         // Names before images, which take longer.
         robin_models::find(&request.model).map_err(|error| option("--model", &request.model, error))?;
-        let spec = Spec::named(PAPER)?;
+        let spec = match request.recipe.reading() {
+            None => Spec::named(PAPER)?,
+            Some(reading) => Spec::named(PAPER)?.read_as(reading)?,
+        };
         let recipe = recipe(&spec, request)?;
         let data = load(request)?;
         let arms = arms(request, data.num_classes())?;
@@ -54,6 +57,10 @@ fn recipe(spec: &Spec, request: &Request) -> Result<Recipe> {
         }
         None => rows.find(|row| row.dataset == DatasetName::Mnist),
     };
+    let reads = |row: &&Row| spec.readings["fast"].recipes.contains_key(&row.recipe);
+    if request.recipe == RecipeName::Fast && row.as_ref().is_some_and(|row| !reads(row)) {
+        return Err(option("--recipe", &request.recipe, "paper, momentum or strong: fast is for cifar10"));
+    }
     let recipe = row.and_then(|row| spec.recipes.get(&row.recipe));
     let recipe =
         recipe.ok_or_else(|| option("--dataset", &request.dataset, "a data set that the paper has"))?;
@@ -167,14 +174,20 @@ impl Settings<'_> {
         let measured = over.measured_images.unwrap_or(MEASURED.min(data.len()));
         let allowed = format!("1 to {}", data.len());
         let measured = data.take(measured).map_err(|_| option("--measured-images", &measured, allowed))?;
-        let attack = self.spec.training_set.clone();
-        attack.attack.build(self.budget).map_err(|error| option("--epsilon", &self.budget.epsilon, error))?;
+        let attack = match config.method {
+            Method::Standard {} => None,
+            _ => {
+                let attack = self.spec.training_set.clone();
+                let built = attack.attack.build(self.budget);
+                built.map_err(|error| option("--epsilon", &self.budget.epsilon, error))?;
+                Some((attack, self.budget))
+            }
+        };
 
         let name = if label.is_empty() { "multiclass".to_owned() } else { label.replace(' ', "-") };
         let seed = Seed::new(request.seed).derive(Purpose::Network, *address);
         let (data, labels) = (data.clone(), labels.clone());
-        let budget = self.budget;
-        let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack, budget };
+        let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack };
         let width = match request.width {
             Some(width) => width,
             None => {
@@ -208,8 +221,8 @@ impl Settings<'_> {
         config.batch_size = over.batch_size.unwrap_or(config.batch_size);
         config.crop_padding = over.crop_padding.unwrap_or(config.crop_padding);
         let modern = strong && photographs;
-        config.padding = over.padding.unwrap_or(if modern { Padding::Reflect } else { Padding::Zeros });
-        config.flip = over.flip.unwrap_or(if modern { Flip::Horizontal } else { Flip::None });
+        config.padding = over.padding.unwrap_or(if modern { Padding::Reflect } else { config.padding });
+        config.flip = over.flip.unwrap_or(if modern { Flip::Horizontal } else { config.flip });
         if let Some(schedule) = &over.schedule {
             config.schedule = schedule.clone();
         }
@@ -263,7 +276,8 @@ impl Settings<'_> {
             MethodName::Mart => Method::Mart { budget, steps, step_size, lambda, start },
             MethodName::PgdAt => {
                 let own = match (self.request.recipe, base) {
-                    (RecipeName::Paper, Method::PgdAt { proportion, .. }) => *proportion,
+                    (RecipeName::Strong, _) => Proportion::All,
+                    (_, Method::PgdAt { proportion, .. }) => *proportion,
                     _ => Proportion::All,
                 };
                 Method::PgdAt { budget, steps, step_size, proportion: proportion.unwrap_or(own) }

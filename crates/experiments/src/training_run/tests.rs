@@ -134,9 +134,17 @@ fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
     assert_eq!(epochs.lines().count(), 2);
     assert!(!stopped.path().join("multiclass.ckpt").exists());
 
-    // Once more: nothing is trained, the record is the same.
+    // Once more: nothing is trained, the record is the same; what a run killed behind its record leaves is gone, and a log
+    // that was lost is whole again.
+    let lines = stopped.path().join("logs/multiclass.jsonl");
+    let first = epochs.split_inclusive('\n').next().unwrap();
+    std::fs::write(&lines, first).unwrap();
+    std::fs::write(stopped.path().join("multiclass.previous.ckpt"), "left").unwrap();
     let outcome = executed(&run, stopped.path(), &Counter::default(), &CancelToken::new()).unwrap();
     assert_eq!((outcome.trained, outcome.records.len()), (0, 1));
+    let again = std::fs::read_to_string(&lines).unwrap();
+    assert!(again.starts_with(first) && again.lines().count() == 2, "{again}");
+    assert!(!stopped.path().join("multiclass.previous.ckpt").exists());
 }
 
 #[test]
@@ -264,13 +272,19 @@ fn an_arm_that_fails_does_not_stop_the_others() {
     cancelled.cancel();
     assert!(executed(&run(&request), folder.path(), &(), &cancelled).unwrap().cancelled);
     // Where the first arm's checkpoint belongs there is something else.
-    std::fs::create_dir_all(folder.path().join("arm-1.ckpt")).unwrap();
+    let checkpoint = folder.path().join("arm-1.ckpt");
+    std::fs::write(&checkpoint, "no checkpoint").unwrap();
     let watch = Counter::default();
     let outcome = executed(&run(&request), folder.path(), &watch, &CancelToken::new()).unwrap();
     assert_eq!(outcome.records.keys().copied().collect::<Vec<_>>(), [1]);
     assert!(matches!(&outcome.failures[..], [(name, _)] if name == "arm-1"), "{:?}", outcome.failures);
     assert_eq!(watch.failed.lock().unwrap()[0].0, 0);
-    std::fs::remove_dir(folder.path().join("arm-1.ckpt")).unwrap();
+    // A folder is known to be in the way before anything is trained.
+    std::fs::remove_file(&checkpoint).unwrap();
+    std::fs::create_dir(&checkpoint).unwrap();
+    let error = executed(&run(&request), folder.path(), &(), &CancelToken::new()).unwrap_err();
+    assert!(error.chain().contains("arm-1.ckpt: cannot write: is a directory"), "{error}");
+    std::fs::remove_dir(&checkpoint).unwrap();
     let outcome = executed(&run(&request), folder.path(), &(), &CancelToken::new()).unwrap();
     assert_eq!((outcome.trained, outcome.records.len()), (1, 2));
 }
@@ -291,7 +305,7 @@ fn a_folder_belongs_to_its_settings_and_damage_is_noticed() {
     assert!(message(&|request| request.width = Some(8)).contains("settings.model.width was 4"));
     let other = message(&|request| request.overrides.validation = Some(0));
     assert!(
-        other.contains("settings.training.validation was {") && other.contains("now it is null"),
+        other.contains("settings.training.validation was {") && other.contains("now it is nothing"),
         "{other}"
     );
 

@@ -34,6 +34,11 @@ pub trait Watch: Send + Sync {
         let _ = (arm, warning);
     }
 
+    /// Something could not be written on the way. The training goes on, and writes it later if it can.
+    fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {
+        let _ = (arm, error);
+    }
+
     /// An arm is done, and its record is on disk.
     fn finished(&self, arm: usize, record: &Record) {
         let _ = (arm, record);

@@ -7,6 +7,8 @@ use std::ops::{Deref, DerefMut};
 use pages::Pages;
 pub use pages::bytes_asked_for;
 
+use crate::sizes::MOST;
+
 /// Values of a cache line.
 const LINE: usize = 16;
 
@@ -32,6 +34,9 @@ enum Memory {
 
 impl Aligned {
     /// At least `len` zeros.
+    ///
+    /// # Panics
+    /// If there is no memory for so many, as all that follows.
     pub fn zeros(len: usize) -> Self {
         Self::new(len, Pages::zeros)
     }
@@ -42,6 +47,7 @@ impl Aligned {
     }
 
     fn new(len: usize, pages: impl Fn(usize) -> Pages) -> Self {
+        assert!(len <= MOST, "{len} values are more than the {MOST} of a buffer");
         let lines = len.div_ceil(LINE);
         let memory = if lines < MANY {
             Memory::Lines(vec![Line([0.0; LINE]); lines])

@@ -78,11 +78,8 @@ impl Pages {
     /// At least `bytes` bytes, and how many of them somebody had before; the others are 0.
     fn take(bytes: usize) -> (Self, usize) {
         let found = BOOK.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, SLAB);
-        found.unwrap_or_else(|_| {
-            let layout =
-                std::alloc::Layout::array::<u8>(bytes).expect("a buffer smaller than the address space");
-            std::alloc::handle_alloc_error(layout)
-        })
+        // One buffer too large is no reason to end the process, as an allocator's error would.
+        found.unwrap_or_else(|error| panic!("no memory for a buffer of {bytes} bytes: {error}"))
     }
 
     pub(super) fn as_ptr(&self) -> *const u8 {
@@ -102,10 +99,9 @@ impl Drop for Pages {
 }
 
 impl Book {
-    /// Pages of at least `bytes` bytes, and how many of them somebody had before; the smallest place that is large enough,
+    /// Pages of at least `bytes` bytes (at most `isize::MAX` and a line), and how many of them somebody had before; the smallest place that is large enough,
     /// among those that need the fewest bytes that nobody had yet. If there is none, maps at least `slab` bytes more.
     fn take(&mut self, bytes: usize, slab: usize) -> std::io::Result<(Pages, usize)> {
-        self.asked += bytes;
         let len = bytes.next_multiple_of(PAGE);
         let places =
             self.slabs.iter().enumerate().flat_map(|(at, slab)| slab.places(len).map(move |key| (key, at)));
@@ -116,6 +112,7 @@ impl Book {
                 (0, self.slabs.len() - 1)
             }
         };
+        self.asked += bytes;
         let slab = &mut self.slabs[at];
         let used = slab.touched.saturating_sub(start).min(len);
         // SAFETY: the place lies within the slab.

@@ -1,9 +1,9 @@
 //! Pooling window by window, sixteen channels side by side.
 
 use super::Geometry;
-use crate::finish::Finish;
+use crate::finish::{Finish, check_values};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Writes the means of `images` images `x` (layout `from`) to `y` (layout `to`).
@@ -12,7 +12,10 @@ use crate::vector::{Kernel, LANES, Vector, run};
 /// If a layout or a slice does not fit `g`.
 pub fn forward(isa: Isa, g: &Geometry, x: &[f32], from: &Layout, images: usize, to: &Layout, y: &mut [f32]) {
     check(g, from, to);
-    assert!(x.len() >= images * from.image() && y.len() >= images * to.image(), "{images} images of {g:?}");
+    let (from, to) = (&from.places(images), &to.places(images));
+    from.assert_whole_vectors();
+    check_values(x, from);
+    check_values(y, to);
     run(isa, Forward { g, x, from, images, to, y });
 }
 
@@ -30,26 +33,30 @@ pub fn input_gradient(
     finish: &mut Finish<'_>,
 ) {
     check(g, to, from);
-    assert!(dy.len() >= images * from.image(), "{images} images of {g:?}");
-    finish.check(to, images);
+    let (from, to) = (&from.places(images), &to.places(images));
+    check_values(dy, from);
+    finish.check(to);
     run(isa, Backward { g, dy, from, images, to, finish });
 }
 
 fn check(g: &Geometry, input: &Layout, output: &Layout) {
-    assert!(g.channels.is_multiple_of(LANES), "{g:?}");
-    assert!([input.height, input.width] == g.input && input.channels == g.channels, "{input:?} for {g:?}");
+    assert!(
+        [input.height, input.width] == g.input && input.channels == g.channels,
+        "{input:?} is no input of {g:?}"
+    );
     assert!(
         [output.height, output.width] == g.output() && output.channels == g.channels,
-        "{output:?} for {g:?}"
+        "{output:?} is no output of {g:?}"
     );
+    super::check(g);
 }
 
 struct Forward<'a> {
     g: &'a Geometry,
     x: &'a [f32],
-    from: &'a Layout,
+    from: &'a Places,
     images: usize,
-    to: &'a Layout,
+    to: &'a Places,
     y: &'a mut [f32],
 }
 
@@ -86,9 +93,9 @@ impl Kernel for Forward<'_> {
 struct Backward<'a, 'b> {
     g: &'a Geometry,
     dy: &'a [f32],
-    from: &'a Layout,
+    from: &'a Places,
     images: usize,
-    to: &'a Layout,
+    to: &'a Places,
     finish: &'a mut Finish<'b>,
 }
 

@@ -6,6 +6,8 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::sizes::product;
+
 /// Sizes of one pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -19,23 +21,37 @@ pub struct Geometry {
 
 impl Geometry {
     /// Height and width of the output.
+    ///
+    /// # Panics
+    /// If the window is 0, or a size is more than a buffer can hold, as all that follows.
     pub fn output(&self) -> [usize; 2] {
+        assert!(self.window > 0, "a window is at least 1: {self:?}");
         self.input.map(|side| side / self.window)
     }
 
     /// Values of one input image.
     pub fn input_len(&self) -> usize {
-        self.input[0] * self.input[1] * self.channels
+        self.values(&[self.input[0], self.input[1], self.channels])
     }
 
     /// Values of one output image.
     pub fn output_len(&self) -> usize {
         let [height, width] = self.output();
-        height * width * self.channels
+        self.values(&[height, width, self.channels])
     }
 
     /// Values of one window.
     pub fn area(&self) -> usize {
-        self.window * self.window
+        self.values(&[self.window, self.window])
     }
+
+    fn values(&self, factors: &[usize]) -> usize {
+        product(factors).unwrap_or_else(|| panic!("{self:?} has a size that no buffer can hold"))
+    }
+}
+
+/// Panics if windows leave a rest of the input.
+fn check(g: &Geometry) {
+    let whole = g.window > 0 && g.input.iter().all(|side| side.is_multiple_of(g.window));
+    assert!(whole, "windows leave a rest, which has no mean: {g:?}");
 }

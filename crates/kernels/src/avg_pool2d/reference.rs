@@ -1,9 +1,13 @@
 //! The definition, value by value: the judge of every other implementation.
 
-use super::Geometry;
+use super::{Geometry, check};
+use crate::sizes::reserved;
 
 /// Mean of each window of one image `[h, w, c]`.
 pub fn forward(geometry: &Geometry, x: &[f64]) -> Vec<f64> {
+    check(geometry);
+    let wanted = geometry.input_len();
+    assert!(x.len() == wanted, "{} values, not {wanted}, for {geometry:?}", x.len());
     let mut y = vec![0.0; geometry.output_len()];
     for (at, x) in x.iter().enumerate() {
         y[window_of(geometry, at)] += x / geometry.area() as f64;
@@ -13,7 +17,12 @@ pub fn forward(geometry: &Geometry, x: &[f64]) -> Vec<f64> {
 
 /// Gradient on the image: each output's gradient goes to its window in equal parts.
 pub fn input_gradient(geometry: &Geometry, dy: &[f64]) -> Vec<f64> {
-    (0..geometry.input_len()).map(|at| dy[window_of(geometry, at)] / geometry.area() as f64).collect()
+    check(geometry);
+    let wanted = geometry.output_len();
+    assert!(dy.len() == wanted, "{} values, not {wanted}, for {geometry:?}", dy.len());
+    let mut dx = reserved(geometry.input_len());
+    dx.extend((0..geometry.input_len()).map(|at| dy[window_of(geometry, at)] / geometry.area() as f64));
+    dx
 }
 
 /// Index of the output value whose window holds input value `at`.

@@ -5,7 +5,7 @@ use super::statistics::{Slopes, Statistics, Sums};
 use super::{TOGETHER, check};
 use crate::finish::{Finish, Source};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// The sums of `g` and `g * yhat` over `images` images, for the gradient `g` on the normalised values (already through
@@ -21,9 +21,10 @@ pub fn reduce(
     images: usize,
     statistics: &Statistics,
 ) -> Sums {
-    check(y, layout, images);
+    let (layout, gradient_layout) = (&layout.places(images), &gradient_layout.places(images));
+    check(y, layout);
     statistics.check(layout);
-    check_source(gradient, gradient_layout, layout, images);
+    check_source(gradient, gradient_layout, layout);
     let mut all = Sums::none(layout.channels);
     let (mut sums, mut products) = (vec![0.0; layout.channels], vec![0.0; layout.channels]);
     for image in 0..images {
@@ -61,11 +62,12 @@ pub fn input_gradient(
     (statistics, slopes): (&Statistics, &Slopes),
     finish: &mut Finish<'_>,
 ) {
-    check(y.unwrap_or(finish.output), layout, images);
+    let (layout, gradient_layout) = (&layout.places(images), &gradient_layout.places(images));
+    check(y.unwrap_or(finish.output), layout);
     statistics.check(layout);
-    assert_eq!([slopes.mean.len(), slopes.slope.len()], [layout.channels; 2], "slopes of {layout:?}");
-    check_source(gradient, gradient_layout, layout, images);
-    finish.check(layout, images);
+    slopes.check(layout);
+    check_source(gradient, gradient_layout, layout);
+    finish.check(layout);
     match gradient {
         Source::Dense(values) => {
             let gradient = Dense { values, layout: gradient_layout };
@@ -82,7 +84,7 @@ pub fn input_gradient(
 #[derive(Clone, Copy)]
 struct Image<'a> {
     y: &'a [f32],
-    layout: &'a Layout,
+    layout: &'a Places,
     image: usize,
     statistics: &'a Statistics,
 }
@@ -159,7 +161,7 @@ impl<G: Gradient> Reduce<'_, G> {
 
 struct InputGradient<'a, 'b, G> {
     y: Option<&'a [f32]>,
-    layout: &'a Layout,
+    layout: &'a Places,
     images: usize,
     statistics: &'a Statistics,
     gradient: G,

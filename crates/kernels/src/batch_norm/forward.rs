@@ -1,11 +1,11 @@
 //! Normalised values, handed to the end of the layer.
 
+use super::check;
 use super::statistics::Statistics;
-use super::{assert_halves, check};
 use crate::affine;
 use crate::finish::{Finish, PooledFinish};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places, assert_halves};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Hands `a * y + b` of `images` images `y` to `finish`, pixel by pixel.
@@ -38,19 +38,20 @@ pub fn normalize_pooled(
     pooled: &Layout,
     finish: &mut PooledFinish<'_>,
 ) {
-    check(y, from, images);
-    statistics.check(from);
     assert_halves(from, pooled);
-    finish.check(pooled, images);
+    let (from, pooled) = (&from.places(images), &pooled.places(images));
+    check(y, from);
+    statistics.check(from);
+    finish.check(pooled);
     run(isa, Windows { y, from, images, statistics, pooled, finish });
 }
 
 struct Windows<'a, 'b> {
     y: &'a [f32],
-    from: &'a Layout,
+    from: &'a Places,
     images: usize,
     statistics: &'a Statistics,
-    pooled: &'a Layout,
+    pooled: &'a Places,
     finish: &'a mut PooledFinish<'b>,
 }
 

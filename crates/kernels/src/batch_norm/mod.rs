@@ -28,8 +28,8 @@ pub use forward::{normalize, normalize_pooled};
 pub use moments::moments;
 pub use statistics::{Moments, Slopes, Statistics, Sums};
 
-use crate::layout::Layout;
-use crate::vector::LANES;
+use crate::finish::check_values;
+use crate::layout::{Layout, Places};
 
 /// What is added to the variance.
 pub const EPS: f64 = 1e-5;
@@ -40,16 +40,11 @@ pub const MOMENTUM: f64 = 0.1;
 /// Vectors of channels that are summed together: some cache lines of each pixel.
 const TOGETHER: usize = 4;
 
-fn check(y: &[f32], layout: &Layout, images: usize) {
-    assert!(layout.channels.is_multiple_of(LANES), "{layout:?}");
-    assert!(y.len() >= images * layout.image(), "{images} images of {layout:?}");
+fn check(y: &[f32], layout: &Places) {
+    layout.assert_whole_vectors();
+    check_values(y, layout);
 }
 
 fn assert_same(from: &Layout, to: &Layout) {
     assert!(*from == Layout { halo: from.halo, ..*to }, "{from:?} and {to:?} differ in more than their halo");
-}
-
-fn assert_halves(from: &Layout, pooled: &Layout) {
-    let halves = Layout { height: from.height / 2, width: from.width / 2, halo: pooled.halo, ..*from };
-    assert!(halves == *pooled, "{pooled:?} of {from:?}");
 }

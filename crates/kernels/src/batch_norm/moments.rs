@@ -3,7 +3,7 @@
 use super::statistics::Moments;
 use super::{TOGETHER, check};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// The moments of `images` images `y`.
@@ -13,11 +13,13 @@ use crate::vector::{Kernel, LANES, Vector, run};
 /// # Panics
 /// If the slice does not fit, or the channels are no whole vectors.
 pub fn moments(isa: Isa, y: &[f32], layout: &Layout, images: usize) -> Moments {
-    check(y, layout, images);
+    let layout = &layout.places(images);
+    check(y, layout);
     let mut all = Moments::none(layout.channels);
     let mut image_sums = [vec![0.0; layout.channels], vec![0.0; layout.channels], vec![0.0; layout.channels]];
     let n = layout.pixels();
-    for image in 0..images {
+    // An image without pixels has no mean, and adds nothing.
+    for image in 0..if n == 0 { 0 } else { images } {
         let [mean, rest, square] = &mut image_sums;
         run(isa, ImageMoments { y: &y[image * layout.image()..], layout, mean, rest, square });
         for channel in 0..layout.channels {
@@ -34,7 +36,7 @@ pub fn moments(isa: Isa, y: &[f32], layout: &Layout, images: usize) -> Moments {
 /// Mean of one image, then sums of the distances from it and of their squares.
 struct ImageMoments<'a> {
     y: &'a [f32],
-    layout: &'a Layout,
+    layout: &'a Places,
     mean: &'a mut [f32],
     rest: &'a mut [f32],
     square: &'a mut [f32],

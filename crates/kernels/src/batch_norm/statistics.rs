@@ -2,6 +2,7 @@
 
 use super::{EPS, MOMENTUM};
 use crate::layout::Layout;
+use crate::sizes::filled;
 
 /// Mean and spread of some images, for each channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,8 +17,11 @@ pub struct Moments {
 
 impl Moments {
     /// Those of no images.
+    ///
+    /// # Panics
+    /// If there is no memory for so many channels.
     pub fn none(channels: usize) -> Self {
-        Self { count: 0, mean: vec![0.0; channels], square: vec![0.0; channels] }
+        Self { count: 0, mean: filled(0.0, channels), square: filled(0.0, channels) }
     }
 
     /// Takes in the moments of the images that come next (Chan, Golub and LeVeque 1983).
@@ -25,7 +29,9 @@ impl Moments {
     /// # Panics
     /// If the channels differ.
     pub fn join(&mut self, next: &Self) {
-        assert_eq!(self.mean.len(), next.mean.len(), "channels");
+        let [given, more] = [&*self, next].map(|moments| [moments.mean.len(), moments.square.len()]);
+        assert_eq!(more, given, "channels");
+        assert_eq!(given[0], given[1], "channels");
         for channel in 0..self.mean.len() {
             self.join_channel(channel, next.count, next.mean[channel], next.square[channel]);
         }
@@ -45,7 +51,11 @@ impl Moments {
     /// If the channels differ, or there is one pixel, whose variance is unknown.
     pub fn update_running(&self, mean: &mut [f32], variance: &mut [f32]) {
         assert!(self.count > 1, "the variance of {} pixels", self.count);
-        assert!(mean.len() == variance.len() && mean.len() <= self.mean.len(), "channels");
+        let (channels, there) = ([mean.len(), variance.len()], self.mean.len().min(self.square.len()));
+        assert!(
+            channels[0] == channels[1] && channels[0] <= there,
+            "running statistics of {channels:?} channels from moments of {there}"
+        );
         let step = |running: &mut f32, value: f64| {
             *running = ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * value) as f32;
         };
@@ -75,7 +85,7 @@ impl Statistics {
     /// # Panics
     /// If the channels differ, or there are no pixels.
     pub fn of(moments: &Moments, gamma: &[f32], beta: &[f32]) -> Self {
-        assert!(moments.count > 0, "statistics of nothing");
+        assert!(moments.count > 0, "statistics of {} pixels", moments.count);
         let variance = moments.square.iter().map(|square| square / moments.count as f64);
         Self::new(gamma, beta, moments.mean.iter().copied(), variance)
     }
@@ -109,7 +119,9 @@ impl Statistics {
     }
 
     pub(super) fn check(&self, layout: &Layout) {
-        assert_eq!(self.mean.len(), layout.channels, "statistics of {layout:?}");
+        let Self { mean, inverse_std, scale, shift } = self;
+        let given = [mean.len(), inverse_std.len(), scale.len(), shift.len()];
+        assert_eq!(given, [layout.channels; 4], "statistics of the channels of {layout:?}");
     }
 }
 
@@ -127,7 +139,7 @@ pub struct Sums {
 impl Sums {
     /// Those of no images.
     pub fn none(channels: usize) -> Self {
-        Self { count: 0, gradient: vec![0.0; channels], product: vec![0.0; channels] }
+        Self { count: 0, gradient: filled(0.0, channels), product: filled(0.0, channels) }
     }
 
     /// Takes in the sums of the images that come next.
@@ -135,7 +147,8 @@ impl Sums {
     /// # Panics
     /// If the channels differ.
     pub fn join(&mut self, next: &Self) {
-        assert_eq!(self.gradient.len(), next.gradient.len(), "channels");
+        let [given, more] = [&*self, next].map(|sums| [sums.gradient.len(), sums.product.len()]);
+        assert_eq!(more, given, "channels");
         self.count += next.count;
         for (sums, next) in [(&mut self.gradient, &next.gradient), (&mut self.product, &next.product)] {
             sums.iter_mut().zip(next).for_each(|(sum, next)| *sum += next);
@@ -158,13 +171,19 @@ impl Slopes {
     /// # Panics
     /// If the channels differ, or there are no pixels.
     pub fn of(sums: &Sums, statistics: &Statistics) -> Self {
-        assert!(sums.count > 0, "means of nothing");
-        assert_eq!(sums.product.len(), statistics.mean.len(), "channels");
+        assert!(sums.count > 0, "means over {} pixels", sums.count);
+        let channels = [sums.product.len(), statistics.inverse_std.len()];
+        assert_eq!(channels, [sums.gradient.len(); 2], "channels");
         let n = sums.count as f64;
         let slope = |(product, inverse): (&f64, &f32)| (-product / n * f64::from(*inverse)) as f32;
         Self {
             mean: sums.gradient.iter().map(|sum| (sum / n) as f32).collect(),
             slope: sums.product.iter().zip(&statistics.inverse_std).map(slope).collect(),
         }
+    }
+
+    pub(super) fn check(&self, layout: &Layout) {
+        let given = [self.mean.len(), self.slope.len()];
+        assert_eq!(given, [layout.channels; 2], "slopes of the channels of {layout:?}");
     }
 }

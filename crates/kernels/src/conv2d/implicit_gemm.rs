@@ -6,10 +6,12 @@
 
 use super::Geometry;
 use crate::aligned::Aligned;
-use crate::finish::{Finish, FinishRows};
+use crate::finish::{Finish, FinishRows, check_values};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::panels::{Panels, Rows, multiply};
+use crate::sizes::product;
+use crate::vector::LANES;
 
 /// A convolution with its weights packed for one direction.
 #[derive(Debug)]
@@ -55,8 +57,10 @@ impl ImplicitGemm {
     /// Packs weights in this folder's order (`[kernel, kernel, in, out]`) for the forward pass.
     ///
     /// # Panics
-    /// If the weights do not fit `g`.
+    /// If the weights do not fit `g`, or the output channels are no whole vectors.
     pub fn forward(isa: Isa, g: &Geometry, weights: &[f32]) -> Self {
+        g.check_weights(weights.len());
+        assert!(g.out_channels.is_multiple_of(LANES), "output channels are no whole vectors: {g:?}");
         let [height, width] = g.output();
         let part = Part {
             first: [0, 0],
@@ -78,9 +82,11 @@ impl ImplicitGemm {
     /// Packs the same weights for the gradient on the input.
     ///
     /// # Panics
-    /// If the weights do not fit `g`.
+    /// If the weights do not fit `g`, or the input channels are no whole vectors.
     pub fn backward(isa: Isa, g: &Geometry, weights: &[f32]) -> Self {
-        assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
+        g.check_weights(weights.len());
+        assert!(g.in_channels.is_multiple_of(LANES), "input channels are no whole vectors: {g:?}");
+        check_classes(g);
         let mut parts = Vec::new();
         for row in 0..g.stride.min(g.input[0]) {
             for column in 0..g.stride.min(g.input[1]) {
@@ -121,7 +127,7 @@ impl ImplicitGemm {
     /// Pixels that are multiplied together, at most.
     fn rows(&self) -> usize {
         // Neighbours share what they read, but for a step of the stride.
-        let fresh = self.read_stride * self.read_stride * self.reads[2];
+        let fresh = self.read_stride.saturating_mul(self.read_stride).saturating_mul(self.reads[2]);
         (BLOCK_VALUES / fresh).clamp(56, 448)
     }
 
@@ -138,10 +144,20 @@ impl ImplicitGemm {
         finish: &mut Finish<'_>,
         scratch: &mut Scratch,
     ) {
-        assert_eq!([from.height, from.width, from.channels], self.reads, "what is read");
-        assert_eq!([to.height, to.width, to.channels], self.writes, "what is written");
+        assert!(
+            [from.height, from.width, from.channels] == self.reads,
+            "{from:?}, but {:?} is read",
+            self.reads
+        );
+        assert!(
+            [to.height, to.width, to.channels] == self.writes,
+            "{to:?}, but {:?} is written",
+            self.writes
+        );
         assert!(from.halo >= self.halo, "{from:?} has a halo of less than {}", self.halo);
-        finish.check(to, images);
+        let (from, to) = (&from.places(images), &to.places(images));
+        check_values(values, from);
+        finish.check(to);
         let rows = self.rows();
         for part in &self.parts {
             let count = images * part.count[0] * part.count[1];
@@ -173,8 +189,8 @@ impl Part {
     fn place(
         &self,
         gemm: &ImplicitGemm,
-        from: &Layout,
-        to: &Layout,
+        from: &Places,
+        to: &Places,
         pixels: std::ops::Range<usize>,
         scratch: &mut Scratch,
     ) {
@@ -195,6 +211,16 @@ impl Part {
     }
 }
 
+/// Classes of input pixels, at most: each is a product of its own.
+const CLASSES: usize = 1 << 16;
+
+/// Panics if there are more classes of input pixels than anybody would wait for.
+fn check_classes(g: &Geometry) {
+    let classes = g.input.map(|side| side.min(g.stride));
+    let few = product(&classes).is_some_and(|count| count <= CLASSES);
+    assert!(few, "{classes:?} classes of pixels are more than {CLASSES}: {g:?}");
+}
+
 /// The input rows (or columns) `residue, residue + stride, ...`: which taps they meet, of which outputs.
 struct Class {
     /// Taps in the order of the outputs that they belong to.
@@ -204,7 +230,11 @@ struct Class {
 }
 
 /// How wide a halo the input of a convolution must have for the forward pass.
+///
+/// # Panics
+/// If it is no convolution: nothing is multiplied, or no buffer can hold the images.
 pub fn forward_halo(g: &Geometry) -> usize {
+    g.check();
     let outputs = g.output();
     let beyond = |side: usize| (outputs[side].max(1) - 1) * g.stride + g.kernel;
     let most = [0, 1].map(|side| beyond(side).saturating_sub(g.input[side] + g.padding));
@@ -212,7 +242,12 @@ pub fn forward_halo(g: &Geometry) -> usize {
 }
 
 /// How wide a halo the gradient on the output must have for the backward pass.
+///
+/// # Panics
+/// As [`forward_halo`].
 pub fn backward_halo(g: &Geometry) -> usize {
+    g.check();
+    check_classes(g);
     let mut widest = 0;
     for side in 0..2 {
         for residue in 0..g.stride.min(g.input[side]) {

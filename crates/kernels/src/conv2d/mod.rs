@@ -18,6 +18,9 @@ pub mod weight_gradient;
 pub mod winograd;
 
 use crate::aligned::Aligned;
+use crate::layout::Layout;
+use crate::sizes::{MOST, product};
+use crate::vector::LANES;
 
 /// Sizes of one convolution: square kernel, one stride and one padding for both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,32 +41,101 @@ pub struct Geometry {
 
 impl Geometry {
     /// Height and width of the output; 0 where the kernel does not fit.
+    ///
+    /// # Panics
+    /// If the stride is 0, or a size is more than a buffer can hold, as all that follows.
     pub fn output(&self) -> [usize; 2] {
-        self.input.map(|side| match (side + 2 * self.padding).checked_sub(self.kernel) {
-            Some(room) => room / self.stride + 1,
-            None => 0,
-        })
+        self.sizes(|g| g.checked_output())
     }
 
     /// Values of one input image.
     pub fn input_len(&self) -> usize {
-        self.input[0] * self.input[1] * self.in_channels
+        self.sizes(|g| product(&[g.input[0], g.input[1], g.in_channels]))
     }
 
     /// Values of one output image.
     pub fn output_len(&self) -> usize {
-        self.positions() * self.out_channels
+        self.sizes(|g| product(&[g.positions(), g.out_channels]))
     }
 
     /// Output pixels of one image.
     pub fn positions(&self) -> usize {
-        let [height, width] = self.output();
-        height * width
+        self.sizes(|g| product(&g.checked_output()?))
     }
 
     /// Products that make one output value.
     pub fn taps(&self) -> usize {
-        self.kernel * self.kernel * self.in_channels
+        self.sizes(|g| product(&[g.kernel, g.kernel, g.in_channels]))
+    }
+
+    fn checked_output(&self) -> Option<[usize; 2]> {
+        let [height, width] = self.checked_padded()?;
+        let outputs = |side: usize| match side.checked_sub(self.kernel) {
+            Some(room) => Some(room.checked_div(self.stride)? + 1),
+            None => Some(0),
+        };
+        Some([outputs(height)?, outputs(width)?])
+    }
+
+    /// Height and width of the input with its padding.
+    fn checked_padded(&self) -> Option<[usize; 2]> {
+        let padded =
+            |side: usize| Some(side.checked_add(self.padding.checked_mul(2)?)?).filter(|&side| side <= MOST);
+        Some([padded(self.input[0])?, padded(self.input[1])?])
+    }
+
+    fn sizes<T>(&self, of: impl FnOnce(&Self) -> Option<T>) -> T {
+        of(self).unwrap_or_else(|| panic!("{self:?} has a stride of 0, or a size that no buffer can hold"))
+    }
+
+    /// Panics unless it is a convolution: something is multiplied, and the padded input, the output and the weights are of
+    /// sizes that buffers can hold. Whoever packs weights asks once, so that no other place has to.
+    fn check(&self) {
+        let Self { in_channels, out_channels, kernel, stride, .. } = *self;
+        assert!(
+            [in_channels, out_channels, kernel, stride].iter().all(|&size| size > 0),
+            "channels, kernel and stride are at least 1: {self:?}"
+        );
+        self.sizes(|g| {
+            let [height, width] = g.checked_padded()?;
+            product(&[height, width, in_channels.checked_next_multiple_of(LANES)?])?;
+            product(&[stride, in_channels])?;
+            product(&[g.positions(), out_channels])?;
+            product(&[g.taps(), out_channels])
+        });
+    }
+
+    /// The same, with weights of `len` values.
+    fn check_weights(&self, len: usize) {
+        self.check();
+        let wanted = self.taps() * self.out_channels;
+        assert!(len == wanted, "{len} weights, not {wanted}, for {self:?}");
+    }
+
+    /// Panics unless images of `from` and `to` are its inputs and its outputs.
+    fn check_images(&self, from: &Layout, to: &Layout) {
+        self.check_input(from);
+        assert!(
+            [to.height, to.width] == self.output() && to.channels == self.out_channels,
+            "{to:?} is no output of {self:?}"
+        );
+    }
+
+    /// Panics unless images of `from` are its inputs.
+    fn check_input(&self, from: &Layout) {
+        assert!(
+            [from.height, from.width] == self.input && from.channels == self.in_channels,
+            "{from:?} is no input of {self:?}"
+        );
+    }
+
+    /// Panics unless images of `from` are its outputs after 2x2 pooling.
+    fn check_pooled(&self, from: &Layout) {
+        let sides = self.output().map(|side| side / 2);
+        assert!(
+            [from.height, from.width] == sides && from.channels == self.out_channels,
+            "{from:?} is no output of {self:?} after 2x2 pooling"
+        );
     }
 
     /// PyTorch's weights `[out, in, kernel, kernel]` in this module's order `[kernel, kernel, in, out]`.
@@ -71,7 +143,7 @@ impl Geometry {
     /// # Panics
     /// If there are not `out * in * kernel * kernel` values.
     pub fn weights_from_torch(&self, torch: &[f32]) -> Vec<f32> {
-        assert_eq!(torch.len(), self.taps() * self.out_channels, "weights of {self:?}");
+        self.check_weights(torch.len());
         let mut ours = vec![0.0; torch.len()];
         self.for_each_weight(|at_torch, at_ours| ours[at_ours] = torch[at_torch]);
         ours
@@ -82,7 +154,7 @@ impl Geometry {
     /// # Panics
     /// As there.
     pub fn weights_to_torch(&self, ours: &[f32]) -> Vec<f32> {
-        assert_eq!(ours.len(), self.taps() * self.out_channels, "weights of {self:?}");
+        self.check_weights(ours.len());
         let mut torch = vec![0.0; ours.len()];
         self.for_each_weight(|at_torch, at_ours| torch[at_torch] = ours[at_ours]);
         torch
@@ -107,8 +179,11 @@ impl Geometry {
 /// # Panics
 /// If the stride is not 1, the padding not less than the kernel, or the weights do not fit.
 pub fn turn(g: &Geometry, weights: &[f32]) -> (Geometry, Aligned) {
-    assert!(g.stride == 1 && g.padding < g.kernel, "{g:?}");
-    assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
+    g.check_weights(weights.len());
+    assert!(
+        g.stride == 1 && g.padding < g.kernel,
+        "only a stride of 1 and less padding than kernel turns: {g:?}"
+    );
     let turned = Geometry {
         input: g.output(),
         in_channels: g.out_channels,

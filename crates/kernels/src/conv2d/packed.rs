@@ -5,7 +5,7 @@ use super::implicit_gemm::{self, ImplicitGemm};
 use super::sparse::{self, Sparse};
 use super::winograd::{self, Ending, Winograd};
 use super::{Geometry, turn};
-use crate::finish::{Add, Finish, PooledFinish, Source};
+use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::LANES;
@@ -70,7 +70,7 @@ impl Packed {
     /// channels too, or those of a network's images.
     ///
     /// # Panics
-    /// If the weights do not fit.
+    /// If the weights do not fit, or the output channels are no whole vectors.
     pub fn new(
         isa: Isa,
         geometry: Geometry,
@@ -78,6 +78,11 @@ impl Packed {
         gradients: Gradients,
         directions: Directions,
     ) -> Self {
+        geometry.check_weights(weights.len());
+        assert!(
+            geometry.out_channels.is_multiple_of(LANES),
+            "output channels are no whole vectors: {geometry:?}"
+        );
         let forward = || {
             if winograd::supports(&geometry) {
                 Direction::Winograd(Winograd::new(isa, geometry, weights))
@@ -104,6 +109,11 @@ impl Packed {
         }
     }
 
+    fn forward_weights(&self) -> &Direction {
+        let none = || panic!("weights packed for the gradient on the input alone: {:?}", self.geometry);
+        self.forward.as_ref().unwrap_or_else(none)
+    }
+
     /// Finishes the outputs (layout `to`) of `images` images `x` (layout `from`).
     ///
     /// # Panics
@@ -117,8 +127,7 @@ impl Packed {
         finish: Finish<'_>,
         scratch: &mut Scratch,
     ) {
-        let forward = self.forward.as_ref().expect("weights packed for the forward pass");
-        forward.run(Source::Dense(x), from, images, to, finish, scratch);
+        self.forward_weights().run(Source::Dense(x), from, images, to, finish, scratch);
     }
 
     /// Finishes the outputs pooled 2x2 (layout `pooled`; before pooling they would lie as `to` says).
@@ -136,7 +145,7 @@ impl Packed {
         finish: PooledFinish<'_>,
         scratch: &mut Scratch,
     ) {
-        match self.forward.as_ref().expect("weights packed for the forward pass") {
+        match self.forward_weights() {
             Direction::Winograd(layer) => {
                 let mut ending = Ending::Pooled(finish, *pooled);
                 layer.convolve(Source::Dense(x), from, images, to, &mut ending, &mut scratch.winograd);
@@ -162,18 +171,32 @@ impl Packed {
         mut finish: Finish<'_>,
         scratch: &mut Scratch,
     ) {
-        match self.backward.as_ref().expect("weights packed for the gradient on the input") {
+        let Some(backward) = &self.backward else {
+            panic!("weights packed for the forward pass alone: {:?}", self.geometry)
+        };
+        match backward {
             Backward::Another(direction) => direction.run(dy, from, images, to, finish, scratch),
             Backward::Sparse(layer) => {
-                let Source::Pooled(values, bits) = dy else { panic!("a sparse gradient is a pooled one") };
+                let Source::Pooled(values, bits) = dy else {
+                    panic!("a sparse gradient is a pooled one: {:?}", self.geometry)
+                };
                 layer.run((values, bits), from, images, to, &mut finish, &mut scratch.sparse);
             }
             Backward::FewChannels(layer) => {
                 let mode = match finish.add {
                     Add::Nothing => few_channels::Mode::Write,
                     Add::Output => few_channels::Mode::Add,
-                    Add::Values(_) => panic!("a gradient on images of few channels adds to its output only"),
+                    Add::Values(_) => panic!(
+                        "a gradient on images of few channels adds to its output only: {:?}",
+                        self.geometry
+                    ),
                 };
+                let plain = finish.bias.is_none() && matches!(finish.gate, Gate::Open);
+                assert!(
+                    plain,
+                    "a gradient on images of few channels has no bias and no gate: {:?}",
+                    self.geometry
+                );
                 layer.run(dy, from, images, to, finish.output, mode, &mut scratch.few_channels);
             }
         }
@@ -196,15 +219,15 @@ impl Direction {
                 layer.convolve(source, from, images, to, &mut ending, &mut scratch.winograd);
             }
             Self::Product(layer) => {
-                layer.run(dense(source), from, images, to, &mut finish, &mut scratch.product);
+                layer.run(dense(source, from), from, images, to, &mut finish, &mut scratch.product);
             }
         }
     }
 }
 
-fn dense(source: Source<'_>) -> &[f32] {
+fn dense<'a>(source: Source<'a>, from: &Layout) -> &'a [f32] {
     match source {
         Source::Dense(values) => values,
-        Source::Pooled(..) => panic!("this convolution takes no pooling along"),
+        Source::Pooled(..) => panic!("this convolution takes no pooling along: {from:?}"),
     }
 }

@@ -3,9 +3,9 @@
 
 use super::Geometry;
 use crate::aligned::Aligned;
-use crate::finish::{Bits, Finish};
+use crate::finish::{Bits, Finish, check_pooled};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Input channels that are added up together: an image's sums over them stay in the first-level cache.
@@ -40,8 +40,18 @@ impl Sparse {
     /// If [`supports`] says no, or the weights do not fit.
     pub fn new(isa: Isa, geometry: Geometry, weights: &[f32]) -> Self {
         let g = &geometry;
-        assert!(supports(g), "{g:?}");
-        assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
+        g.check_weights(weights.len());
+        assert!(
+            supports(g),
+            "a sparse gradient needs stride 1, {CHANNELS} input channels and whole vectors: {g:?}"
+        );
+        // What an entry says of its output and its channel has 32 bits.
+        let [height, width] = g.input.map(|side| side + 2 * g.padding);
+        let most = (height * width).max(g.out_channels);
+        assert!(
+            u32::try_from(most).is_ok(),
+            "{most} places or channels are too many for a sparse gradient: {g:?}"
+        );
         let area = g.kernel * g.kernel;
         let mut ours = Aligned::zeros(weights.len());
         for (row, outputs) in weights.chunks_exact(g.out_channels).enumerate() {
@@ -69,12 +79,11 @@ impl Sparse {
         scratch: &mut Scratch,
     ) {
         let g = &self.geometry;
-        let halves = g.output().map(|side| side / 2);
-        assert!([from.height, from.width] == halves && from.channels == g.out_channels, "{from:?} for {g:?}");
-        assert!([to.height, to.width] == g.input && to.channels == g.in_channels, "{to:?} for {g:?}");
-        let len = images * from.image();
-        assert!(pooled.len() >= len && bits.len() >= len / LANES, "{images} images of {from:?}");
-        finish.check(to, images);
+        g.check_pooled(from);
+        g.check_input(to);
+        let (from, to) = (&from.places(images), &to.places(images));
+        check_pooled(pooled, bits, from);
+        finish.check(to);
         // Sums of the padded image: every output's taps have a place.
         let padded = g.input.map(|side| side + 2 * g.padding);
         scratch.sums.grow(padded[0] * padded[1] * CHANNELS);
@@ -92,7 +101,7 @@ impl Scratch {
     fn find(
         &mut self,
         (pooled, bits): (&[f32], &[[Bits; 4]]),
-        from: &Layout,
+        from: &Places,
         image: usize,
         padded_width: usize,
     ) {
@@ -125,7 +134,7 @@ struct Add<'a, 'b> {
     padded: [usize; 2],
     scratch: &'a mut Scratch,
     image: usize,
-    to: &'a Layout,
+    to: &'a Places,
     finish: &'a mut Finish<'b>,
 }
 

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::Geometry;
+use crate::finish::check_values;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::outer::{self, Operand};
@@ -27,7 +28,11 @@ pub struct Scratch {
 }
 
 /// The rows of `dw` `[kernel * kernel * in, out]`, cut into pieces that can be computed apart, in any order.
+///
+/// # Panics
+/// If it is no convolution, or one of more rows than any machine has memory for.
 pub fn tasks(g: &Geometry) -> Vec<Range<usize>> {
+    g.check();
     let run = g.kernel * g.in_channels;
     outer::pieces(g.kernel, run, ROWS)
 }
@@ -63,14 +68,21 @@ pub fn accumulate(
     dw: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    assert!([from.height, from.width] == g.input && from.channels == g.in_channels, "{from:?} for {g:?}");
-    assert!([to.height, to.width] == g.output() && to.channels == g.out_channels, "{to:?} for {g:?}");
-    assert!(from.halo >= g.padding, "{from:?} for {g:?}");
-    assert!(x.len() >= images * from.image() && dy.len() >= images * to.image(), "{images} images of {g:?}");
+    g.check();
+    g.check_images(from, to);
+    assert!(from.halo >= g.padding, "{from:?} has a halo of less than the padding of {g:?}");
+    let (from, to) = (&from.places(images), &to.places(images));
+    check_values(x, from);
+    check_values(dy, to);
     let run = g.kernel * g.in_channels;
+    assert!(rows.start <= rows.end && rows.end <= g.taps(), "rows {rows:?} of the weights of {g:?}");
     let (u, first) = (rows.start / run, rows.start % run);
-    assert!(rows.end <= g.taps() && first + rows.len() <= run, "rows {rows:?} of {g:?}");
-    assert_eq!(dw.len(), rows.len() * g.out_channels, "rows {rows:?} of {g:?}");
+    assert!(first + rows.len() <= run, "rows {rows:?} are not of one kernel row of {g:?}");
+    // Rows that the weights have, so that the product is one of their values.
+    assert!(dw.len() == rows.len() * g.out_channels, "{} values for rows {rows:?} of {g:?}", dw.len());
+    if rows.is_empty() {
+        return;
+    }
     scratch.x.clear();
     scratch.dy.clear();
     for image in 0..images {

@@ -6,6 +6,7 @@ use super::Geometry;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::panels::Panels;
+use crate::sizes::{self, product};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Where the weights of one layer stand.
@@ -25,10 +26,11 @@ impl Order {
     pub fn new(geometry: Geometry, from: Layout) -> Self {
         let (pixels, inputs) = (from.pixels(), geometry.inputs);
         assert!(
-            inputs.is_multiple_of(pixels) && inputs / pixels <= from.channels,
+            pixels > 0 && inputs > 0 && inputs.is_multiple_of(pixels) && inputs / pixels <= from.channels,
             "{geometry:?} on {from:?}"
         );
-        let rows = (0..inputs).map(|input| input % pixels * from.channels + input / pixels).collect();
+        let mut rows = sizes::reserved(inputs);
+        rows.extend((0..inputs).map(|input| input % pixels * from.channels + input / pixels));
         Self { geometry, from, rows }
     }
 
@@ -37,13 +39,18 @@ impl Order {
         self.from.pixels() * self.from.channels
     }
 
+    fn check_weights(&self, len: usize) {
+        let Geometry { inputs, outputs } = self.geometry;
+        assert!(product(&[inputs, outputs]) == Some(len), "{len} weights of {:?}", self.geometry);
+    }
+
     /// PyTorch's weights packed as `[(h, w, c), out]`.
     ///
     /// # Panics
     /// If the weights do not fit.
     pub fn forward(&self, isa: Isa, torch: &[f32]) -> Panels {
         let Geometry { inputs, outputs } = self.geometry;
-        assert_eq!(torch.len(), inputs * outputs, "weights of {:?}", self.geometry);
+        self.check_weights(torch.len());
         // Every row but those that fill up a vector is written.
         let new = if inputs == self.inputs() { Panels::unset } else { Panels::zeros };
         let mut panels = new(isa, self.inputs(), outputs);
@@ -54,10 +61,11 @@ impl Order {
     /// PyTorch's weights packed as `[out, (h, w, c)]`, for the way back, with rows of zeros up to `outputs`.
     ///
     /// # Panics
-    /// If the weights do not fit.
+    /// If the weights do not fit, or there are more of them than `outputs` rows.
     pub fn backward(&self, isa: Isa, outputs: usize, torch: &[f32]) -> Panels {
         let Geometry { inputs, outputs: given } = self.geometry;
-        assert_eq!(torch.len(), inputs * given, "weights of {:?}", self.geometry);
+        self.check_weights(torch.len());
+        assert!(outputs >= given, "{outputs} rows for {:?}", self.geometry);
         let mut panels = Panels::unset(isa, outputs, self.inputs());
         let mut row = vec![0.0; panels.columns()];
         for o in 0..outputs {
@@ -80,11 +88,14 @@ impl Order {
     pub fn to_torch(&self, isa: Isa, ours: &[f32], columns: usize, first: usize, torch: &mut [f32]) {
         let Geometry { inputs, outputs } = self.geometry;
         assert!(
-            columns.is_multiple_of(LANES) && first + LANES <= columns,
-            "from {first} of {columns} columns"
+            columns.is_multiple_of(LANES) && first < outputs && first <= columns.saturating_sub(LANES),
+            "from {first} of {columns} columns for {:?}",
+            self.geometry
         );
-        assert!(ours.len() >= self.inputs() * columns, "{columns} columns for {:?}", self.geometry);
-        assert_eq!(torch.len(), inputs * LANES.min(outputs - first), "from {first} of {:?}", self.geometry);
+        let fits = product(&[self.inputs(), columns]).is_some_and(|len| len <= ours.len());
+        assert!(fits, "{} values in {columns} columns for {:?}", ours.len(), self.geometry);
+        let fits = product(&[inputs, LANES.min(outputs - first)]) == Some(torch.len());
+        assert!(fits, "{} weights from {first} of {:?}", torch.len(), self.geometry);
         run(isa, Unpack { ours: &ours[first..], columns, rows: &self.rows, torch });
     }
 }

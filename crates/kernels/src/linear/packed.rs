@@ -3,10 +3,11 @@
 //! The input is read where it lies: an image of a [`Layout`] is one row of the product, in as many runs as the image
 //! has rows. So flattening moves nothing; the weights have their inputs in the image's order instead.
 
-use crate::finish::{Finish, FinishRows};
+use crate::finish::{Finish, FinishRows, check_values};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::panels::{Panels, Rows, multiply};
+use crate::sizes::product;
 use crate::vector::LANES;
 
 /// A layer with its weights packed.
@@ -33,8 +34,10 @@ impl Packed {
     /// # Panics
     /// If the weights do not fit, or as [`Packed::from_panels`].
     pub fn new(isa: Isa, from: Layout, outputs: usize, weights: &[f32]) -> Self {
+        // Fewer than an image has values.
         let inputs = from.pixels() * from.channels;
-        assert_eq!(weights.len(), inputs * outputs, "weights from {from:?} to {outputs}");
+        let fits = product(&[inputs, outputs]) == Some(weights.len());
+        assert!(fits, "{} weights from {from:?} to {outputs} outputs", weights.len());
         let mut transposed = vec![0.0; weights.len()];
         crate::conv2d::transpose(weights, inputs, outputs, &mut transposed);
         let forward = Panels::pack(isa, weights, inputs, outputs);
@@ -54,11 +57,13 @@ impl Packed {
             "weights from {from:?} to whole vectors"
         );
         assert_eq!(backward.columns(), inputs.next_multiple_of(LANES), "weights from {from:?}");
-        assert!(from.halo == 0 || from.channels.is_multiple_of(LANES), "{from:?}");
-        let run = from.width * from.channels;
+        let whole = from.channels.is_multiple_of(LANES);
+        assert!(from.halo == 0 || whole, "a halo between pixels that are no whole vectors: {from:?}");
+        assert!(inputs > 0 && outputs > 0, "weights from {from:?} to {outputs} outputs");
+        let (run, row) = (from.width * from.channels, from.row());
         let columns = (0..inputs).step_by(LANES).map(|input| {
             // Without a halo the rows are one run.
-            if from.halo == 0 { input } else { input / run * from.row() + input % run }
+            if from.halo == 0 { input } else { input / run * row + input % run }
         });
         Self {
             from,
@@ -79,15 +84,17 @@ impl Packed {
     /// # Panics
     /// If a slice does not fit.
     pub fn forward(&self, x: &[f32], images: usize, finish: &mut Finish<'_>, scratch: &mut Scratch) {
-        finish.check(&self.to, images);
-        scratch.place(images, &self.from, &self.to);
+        let (from, to) = (&self.from.places(images), &self.to.places(images));
+        check_values(x, from);
+        finish.check(to);
+        scratch.place(images, from, to);
         let Layout { height, width, channels, .. } = self.from;
         let rows = Rows {
             values: x,
             starts: &scratch.from,
             runs: height,
             run_length: width * channels,
-            run_stride: self.from.row(),
+            run_stride: from.row(),
         };
         multiply(rows, &self.forward, &mut FinishRows { finish, starts: &scratch.to, columns: &[] });
     }
@@ -95,10 +102,16 @@ impl Packed {
     /// Finishes the gradients on the inputs of `images` images, for the gradients `dy` on their outputs.
     ///
     /// # Panics
-    /// If a slice does not fit.
+    /// If a slice does not fit, or the finish has a bias: pixels that are no whole vectors have none.
     pub fn backward(&self, dy: &[f32], images: usize, finish: &mut Finish<'_>, scratch: &mut Scratch) {
-        finish.check(&self.from, images);
-        scratch.place(images, &self.from, &self.to);
+        let (from, to) = (&self.from.places(images), &self.to.places(images));
+        check_values(dy, to);
+        if let Some(bias) = finish.bias {
+            panic!("a bias of {} values on a gradient on {:?}", bias.len(), self.from);
+        }
+        // An image without a halo may end within a vector; the vectors behind it up to the next image are whole.
+        finish.check_room(from.len());
+        scratch.place(images, from, to);
         let rows = Rows::plain(dy, &scratch.to, self.to.channels);
         let mut sink = FinishRows { finish, starts: &scratch.from, columns: &self.columns };
         multiply(rows, &self.backward, &mut sink);
@@ -106,7 +119,7 @@ impl Packed {
 }
 
 impl Scratch {
-    fn place(&mut self, images: usize, from: &Layout, to: &Layout) {
+    fn place(&mut self, images: usize, from: &Places, to: &Places) {
         self.from.clear();
         self.from.extend((0..images).map(|image| image * from.image() + from.pixel(0, 0)));
         self.to.clear();

@@ -4,10 +4,11 @@
 
 use std::ops::Range;
 
+use crate::finish::check_values;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::outer::{self, Operand};
-use crate::vector::LANES;
+use crate::sizes::{self, product};
 
 /// Rows of `dw` of a task, at most.
 const ROWS: usize = 56;
@@ -21,8 +22,12 @@ pub struct Scratch {
 
 /// The rows of `dw` `[height * width * channels, outputs]` for inputs that lie as `from` says, cut into pieces that can
 /// be computed apart, in any order.
+///
+/// # Panics
+/// If there are more rows than any machine has memory for.
 pub fn tasks(from: &Layout) -> Vec<Range<usize>> {
-    outer::pieces(from.height, from.width * from.channels, ROWS)
+    let row = sizes::values("a row of weights", &[from.width, from.channels]);
+    outer::pieces(from.height, row, ROWS)
 }
 
 /// Adds the sum over `images` images to the rows `rows` (one of [`tasks`]) of the gradient on the weights, which are
@@ -43,16 +48,21 @@ pub fn accumulate(
     dw: &mut [f32],
     scratch: &mut Scratch,
 ) {
+    let from = &from.places(images);
+    let to = &Layout { height: 1, width: 1, channels: outputs, halo: 0 }.places(images);
+    to.assert_whole_vectors();
+    check_values(x, from);
+    check_values(dy, to);
     let run = from.width * from.channels;
-    assert!(outputs.is_multiple_of(LANES), "{outputs} outputs");
-    let to = Layout { height: 1, width: 1, channels: outputs, halo: 0 };
-    assert!(
-        x.len() >= images * from.image() && dy.len() >= images * to.image(),
-        "{images} images of {from:?}"
-    );
+    let there = rows.start <= rows.end && rows.end <= from.height * run;
+    assert!(there, "rows {rows:?} of the weights of {:?}", **from);
+    let fits = product(&[rows.len(), outputs]) == Some(dw.len());
+    assert!(fits, "{} values for rows {rows:?} of {outputs} outputs", dw.len());
+    if rows.is_empty() {
+        return;
+    }
     let (row, first) = (rows.start / run, rows.start % run);
-    assert!(rows.end <= from.height * run && first + rows.len() <= run, "rows {rows:?} of {from:?}");
-    assert_eq!(dw.len(), rows.len() * outputs, "rows {rows:?} of {from:?}");
+    assert!(first + rows.len() <= run, "rows {rows:?} are not of one row of {:?}", **from);
     scratch.x.clear();
     scratch.dy.clear();
     let start = from.pixel(row, 0) + first;

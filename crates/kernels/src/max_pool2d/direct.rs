@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::Geometry;
-use crate::finish::{Bits, Finish};
+use crate::finish::{Bits, Finish, check_values};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
+use crate::sizes::product;
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Writes the maxima of `images` images `x` (layout `from`) to `y` (layout `to`), and where they came from: `window^2` bits
@@ -25,9 +26,13 @@ pub fn forward(
     places: Option<&mut [Bits]>,
 ) {
     check(g, from, to);
-    assert!(x.len() >= images * from.image() && y.len() >= images * to.image(), "{images} images of {g:?}");
-    let enough = |places: &&mut [Bits]| places.len() >= images * to.image() / LANES * g.area();
-    assert!(places.as_ref().is_none_or(enough), "places of {images} images of {g:?}");
+    let (from, to) = (&from.places(images), &to.places(images));
+    from.assert_whole_vectors();
+    check_values(x, from);
+    check_values(y, to);
+    if let Some(places) = &places {
+        check_places(g, places, to);
+    }
     run(isa, Forward { g, x, from, images, to, y, places });
 }
 
@@ -48,27 +53,37 @@ pub fn input_gradient(
     finish: &mut Finish<'_>,
 ) {
     check(g, to, from);
-    assert!(dy.len() >= images * from.image(), "{images} images of {g:?}");
-    assert!(places.len() >= images * from.image() / LANES * g.area(), "places of {images} images of {g:?}");
-    finish.check(to, images);
+    let (from, to) = (&from.places(images), &to.places(images));
+    check_values(dy, from);
+    check_places(g, places, from);
+    finish.check(to);
     run(isa, Backward { g, dy, from, places, images, to, finish });
 }
 
 fn check(g: &Geometry, input: &Layout, output: &Layout) {
-    assert!(g.channels.is_multiple_of(LANES) && 2 * g.padding <= g.window && g.stride > 0, "{g:?}");
-    assert!([input.height, input.width] == g.input && input.channels == g.channels, "{input:?} for {g:?}");
+    assert!(g.padding <= g.window / 2, "padding is at most half a window: {g:?}");
+    assert!(
+        [input.height, input.width] == g.input && input.channels == g.channels,
+        "{input:?} is no input of {g:?}"
+    );
     assert!(
         [output.height, output.width] == g.output() && output.channels == g.channels,
-        "{output:?} for {g:?}"
+        "{output:?} is no output of {g:?}"
     );
+}
+
+fn check_places(g: &Geometry, places: &[Bits], output: &Places) {
+    let wanted = product(&[output.len() / LANES, g.area()]);
+    let (given, windows) = (places.len(), output.len() / LANES);
+    assert!(wanted.is_some_and(|wanted| wanted <= given), "{given} places for {windows} vectors of {g:?}");
 }
 
 struct Forward<'a> {
     g: &'a Geometry,
     x: &'a [f32],
-    from: &'a Layout,
+    from: &'a Places,
     images: usize,
-    to: &'a Layout,
+    to: &'a Places,
     y: &'a mut [f32],
     places: Option<&'a mut [Bits]>,
 }
@@ -143,10 +158,10 @@ impl Forward<'_> {
 struct Backward<'a, 'b> {
     g: &'a Geometry,
     dy: &'a [f32],
-    from: &'a Layout,
+    from: &'a Places,
     places: &'a [Bits],
     images: usize,
-    to: &'a Layout,
+    to: &'a Places,
     finish: &'a mut Finish<'b>,
 }
 

@@ -9,6 +9,8 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
+use crate::sizes::product;
+
 /// Sizes of one pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -36,8 +38,13 @@ impl Geometry {
     }
 
     /// Height and width of the output; 0 where no window fits.
+    ///
+    /// # Panics
+    /// If the window or the stride is 0, or a size is more than a buffer can hold, as all that follows.
     pub fn output(&self) -> [usize; 2] {
-        self.input.map(|side| match (side + 2 * self.padding).checked_sub(self.window) {
+        assert!(self.window > 0 && self.stride > 0, "window and stride are at least 1: {self:?}");
+        let padding = self.padding.saturating_mul(2);
+        self.input.map(|side| match side.saturating_add(padding).checked_sub(self.window) {
             Some(room) => room / self.stride + 1,
             None => 0,
         })
@@ -45,18 +52,22 @@ impl Geometry {
 
     /// Values of one input image.
     pub fn input_len(&self) -> usize {
-        self.input[0] * self.input[1] * self.channels
+        self.values(&[self.input[0], self.input[1], self.channels])
     }
 
     /// Values of one output image.
     pub fn output_len(&self) -> usize {
         let [height, width] = self.output();
-        height * width * self.channels
+        self.values(&[height, width, self.channels])
     }
 
     /// Values of one window.
     pub fn area(&self) -> usize {
-        self.window * self.window
+        self.values(&[self.window, self.window])
+    }
+
+    fn values(&self, factors: &[usize]) -> usize {
+        product(factors).unwrap_or_else(|| panic!("{self:?} has a size that no buffer can hold"))
     }
 
     /// Rows (or columns) of window number `at` that lie in an image of `side` of them.

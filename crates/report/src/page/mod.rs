@@ -53,9 +53,11 @@ pub fn html(report: &Report) -> Result<String> {
             verdict: claim.verdict.name(),
             class: match claim.verdict {
                 Verdict::Held => "held",
-                Verdict::NotHeld => "not-held",
+                Verdict::Refuted | Verdict::DependsOnReading => "refuted",
                 Verdict::Undecided | Verdict::NotTestable => "open",
             },
+            summary: &claim.summary,
+            needs: claim.needs.as_deref(),
             numbers: &claim.numbers,
             records: &claim.records,
         })
@@ -118,6 +120,10 @@ struct ClaimView<'a> {
     text: &'a str,
     verdict: &'static str,
     class: &'static str,
+    /// The verdict with what must be said beside it.
+    summary: &'a str,
+    /// What would decide it.
+    needs: Option<&'a str>,
     numbers: &'a [String],
     records: &'a [String],
 }

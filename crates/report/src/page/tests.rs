@@ -4,6 +4,7 @@ use robin_experiments::{ClaimVerdict, Profile, Verdict, item};
 use serde_json::json;
 
 use super::html;
+use crate::bundle::Bundle;
 use crate::chart::tests::{figure, histogram_panel, line_panel, ordered_panel, regions_panel};
 use crate::error::Error;
 use robin_experiments::Item;
@@ -84,8 +85,14 @@ pub(crate) fn report() -> Report {
         claims: vec![ClaimVerdict {
             id: "simpler-is-more-robust".to_owned(),
             text: "Simpler is more robust".to_owned(),
+            seeds: 3,
             verdict: Verdict::Undecided,
+            summary: "undecided; on one network <b>".to_owned(),
+            needs: Some("3 seeds would decide it".to_owned()),
+            readings: Vec::new(),
             numbers: vec!["0.5 against 0.4 (1 seed)".to_owned()],
+            comparisons: Vec::new(),
+            missing: 0,
             records: vec![KEY.to_owned()],
         }],
         galleries: vec![gallery()],
@@ -129,6 +136,7 @@ fn a_smoke_run_is_marked_everywhere() {
 fn numbers_lead_to_their_records() {
     let page = html(&report()).unwrap();
     for piece in [
+        "<p>undecided; on one network &#60;b&#62;</p><p>To decide it: 3 seeds would decide it.</p>",
         "<a class=\"value\" href=\"#table-1-1\">0.900</a><span class=\"paper\">paper 0.959</span>",
         "id=\"table-1-1\" data-cell=\"1\"",
         &format!("<a href=\"#record-{KEY}\" title=\"{KEY}\">1</a>"),
@@ -180,10 +188,11 @@ fn what_cannot_be_linked_is_refused() {
 
 #[test]
 fn the_folder_has_every_table_and_figure_as_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let page = crate::bundle::write(&report(), folder.path()).unwrap();
+    let results = tempfile::tempdir().unwrap();
+    let folder = results.path().join("report");
+    let page = Bundle::open(results.path()).unwrap().write(&report()).unwrap();
     assert_eq!(std::fs::read_to_string(page).unwrap(), html(&report()).unwrap());
-    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let text = |name: &str| String::from_utf8(read(name)).unwrap();
     assert!(text("tables/table-1.md").contains("0.900 (0.959)"));
     assert!(text("tables/table-1.csv").starts_with("item,profile,comparable,"));
@@ -191,4 +200,53 @@ fn the_folder_has_every_table_and_figure_as_files() {
     assert!(read("figures/figure-5.png").starts_with(b"\x89PNG"));
     let json: serde_json::Value = serde_json::from_slice(&read("report.json")).unwrap();
     assert_eq!(json["items"][0]["table"]["cells"][1]["accuracy"], json!(0.9));
+    let claims: Vec<ClaimVerdict> = serde_json::from_slice(&read("claims.json")).unwrap();
+    assert_eq!(claims, report().claims);
+}
+
+#[test]
+fn nothing_of_an_older_report_is_left_and_nothing_elses_is_touched() {
+    let results = tempfile::tempdir().unwrap();
+    let folder = results.path().join("report");
+    let write = |report: &Report| Bundle::open(results.path()).unwrap().write(report).unwrap();
+    write(&report());
+    std::fs::write(folder.join("tables/mine.md"), "mine").unwrap();
+    std::fs::write(results.path().join("up.md"), "mine").unwrap();
+    let mut other = report();
+    other.items[0].name = "table-2".to_owned();
+    write(&other);
+    for (file, there) in [
+        ("tables/table-1.md", false),
+        ("tables/table-1.csv", false),
+        ("tables/table-2.md", true),
+        ("figures/figure-5.svg", true),
+        ("tables/mine.md", true),
+    ] {
+        assert_eq!(folder.join(file).exists(), there, "{file}");
+    }
+    // A report from elsewhere may name anything.
+    std::fs::write(folder.join("report.json"), json!({ "items": [{ "name": "../../up" }] }).to_string())
+        .unwrap();
+    write(&other);
+    assert!(results.path().join("up.md").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_leads_a_report_elsewhere() {
+    let (results, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = results.path().join("report");
+    let link = |to: &std::path::Path, at: &std::path::Path| std::os::unix::fs::symlink(to, at).unwrap();
+    link(outside.path(), &folder);
+    assert!(Bundle::open(results.path()).unwrap_err().to_string().contains("report: is a link"));
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    link(outside.path(), &folder.join("tables"));
+    assert!(Bundle::open(results.path()).unwrap_err().to_string().contains("tables: is a link"));
+    std::fs::remove_file(folder.join("tables")).unwrap();
+    let page = outside.path().join("page");
+    std::fs::write(&page, "mine").unwrap();
+    link(&page, &folder.join("report.html"));
+    Bundle::open(results.path()).unwrap().write(&report()).unwrap();
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), "mine");
 }

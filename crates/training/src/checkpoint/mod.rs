@@ -1,9 +1,8 @@
 //! What a stopped training leaves behind: one sealed file, and the one before it.
 //!
-//! `NAME.ckpt` is the last checkpoint, `NAME.previous.ckpt` the one before. A new one is written aside as
-//! `NAME.ckpt.tmp`, synced and read back; then the last one is renamed to be the previous one, and the new one to be the
-//! last. So at every moment one of the two is whole, and a leftover `.tmp` means nothing. One process at a time may use
-//! a name; whoever calls sees to that.
+//! `NAME.ckpt` is the last checkpoint, `NAME.previous.ckpt` the one before. A new one is written [`aside`](robin_data::aside),
+//! synced and read back; then the last one is renamed to be the previous one, and the new one to be the last. So at every
+//! moment one of the two is whole. One process at a time may use a name; whoever calls sees to that.
 
 mod content;
 mod identity;
@@ -11,13 +10,14 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use robin_data::aside::Aside;
 use robin_nn::Parameters;
 
 use crate::state::State;
@@ -80,18 +80,12 @@ impl Checkpointing {
         self.path.with_extension("previous.ckpt")
     }
 
-    fn aside(&self) -> PathBuf {
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(".tmp");
-        name.into()
-    }
-
     /// Removes every file of this name. None is an error that is not there.
     ///
     /// # Errors
     /// [`Error::Io`] naming the file.
     pub fn remove(&self) -> Result<()> {
-        for path in [self.aside(), self.path.clone(), self.previous()] {
+        for path in [self.path.clone(), self.previous()] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(io(&path, "remove the checkpoint")(error));
@@ -166,26 +160,28 @@ impl Files {
     /// Writes a checkpoint and moves the last one to where the previous one was.
     pub(crate) fn save(&mut self, parameters: &Parameters, state: &State) -> Result<()> {
         let bytes = content::encode(&self.identity, parameters, state)?;
-        let (path, aside) = (&self.checkpointing.path, self.checkpointing.aside());
-        let mut file = File::create(&aside).map_err(io(&aside, "write the checkpoint"))?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io(&aside, "write the checkpoint"))?;
-        drop(file);
-        if let Some(Err(reason)) = read(&aside)? {
-            return Err(Error::Damaged { path: aside, reason });
+        let path = &self.checkpointing.path;
+        let mut aside = Aside::create(path).map_err(io(path, "write the checkpoint"))?;
+        aside
+            .write_all(&bytes)
+            .and_then(|()| aside.sync())
+            .map_err(io(aside.path(), "write the checkpoint"))?;
+        let written = aside.contents().map_err(io(aside.path(), "read the checkpoint back"))?;
+        if let Err(reason) = Content::decode(&written) {
+            return Err(Error::Damaged { path: aside.path().to_owned(), reason });
         }
         // Only a whole one becomes the previous one: a damaged last one is replaced, and the previous one kept.
         if self.last.as_ref() == Some(path) {
-            fs::rename(path, self.checkpointing.previous()).map_err(io(path, "rename the checkpoint"))?;
+            let previous = self.checkpointing.previous();
+            match fs::rename(path, &previous) {
+                // Somebody has removed it, and this is the next one.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                renamed => renamed.map_err(io(path, "rename the checkpoint"))?,
+            }
+            self.last = Some(previous);
         }
-        fs::rename(&aside, path).map_err(io(path, "rename the checkpoint"))?;
+        aside.persist().map_err(io(path, "write the checkpoint"))?;
         self.last = Some(path.clone());
-        // The renames live in the folder: without this a power cut may undo them.
-        #[cfg(unix)]
-        {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = folder.unwrap_or(Path::new("."));
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io(folder, "sync"))?;
-        }
         tracing::debug!(path = %path.display(), bytes = bytes.len(), "checkpoint written");
         Ok(())
     }

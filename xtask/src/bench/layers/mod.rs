@@ -5,13 +5,14 @@ mod direction;
 
 use anyhow::ensure;
 use clap::Args;
+use robin_experiments::threads::{pool, threads};
 use robin_models::MODELS;
 use serde_json::{Value, json};
 
 pub(super) use cases::{Sizes, layer_cases};
 
-use super::options::{Output, threads};
-use super::output::publish;
+use super::options::Output;
+use super::output::{prepare, publish};
 use super::subject::dataset_of;
 use direction::{DIRECTIONS, time_direction};
 
@@ -35,8 +36,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (batch, threads) = (arguments.batch, threads(arguments.threads));
-    ensure!(batch > 0 && threads > 0, "--batch is {batch}, --threads {threads}; both must be at least 1");
+    prepare(&arguments.output)?;
+    let (batch, threads) = (arguments.batch, threads(arguments.threads)?);
+    ensure!(batch > 0, "--batch is {batch}, it must be at least 1");
     let all = || MODELS.iter().map(|entry| entry.name.to_owned()).collect();
     let models = if arguments.model.is_empty() { all() } else { arguments.model.clone() };
     let mut cases = Vec::new();
@@ -49,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
 
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let pool = pool(Some(threads))?;
     let mut layers = Vec::new();
     let mut text = vec![format!("GFLOP/s, batch {batch}, {threads} threads"), header()];
     for (name, sizes) in &cases {

@@ -3,9 +3,9 @@
 use super::Geometry;
 use super::taps::{AddTaps, SLACK};
 use crate::aligned::Aligned;
-use crate::finish::{Bits, Source};
+use crate::finish::{Bits, Source, check_values};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::panels::{Panels, Rows, Store, multiply};
 use crate::vector::{Kernel, LANES, Vector, run};
 
@@ -44,8 +44,8 @@ impl FewChannels {
     /// # Panics
     /// If the weights do not fit `geometry`.
     pub fn new(isa: Isa, geometry: Geometry, weights: &[f32]) -> Self {
+        geometry.check_weights(weights.len());
         let (taps, outputs) = (geometry.taps(), geometry.out_channels);
-        assert_eq!(weights.len(), taps * outputs, "weights of {geometry:?}");
         let transposed: Vec<f32> =
             (0..outputs * taps).map(|at| weights[at % taps * outputs + at / taps]).collect();
         Self { isa, geometry, panels: Panels::pack(isa, &transposed, outputs, taps) }
@@ -68,20 +68,16 @@ impl FewChannels {
         scratch: &mut Scratch,
     ) {
         let g = &self.geometry;
-        let sides = match dy {
-            Source::Dense(dy) => {
-                assert!(dy.len() >= images * from.image(), "{images} images of {from:?}");
-                g.output()
+        match dy {
+            Source::Dense(_) => g.check_images(to, from),
+            Source::Pooled(..) => {
+                g.check_input(to);
+                g.check_pooled(from);
             }
-            Source::Pooled(dy, bits) => {
-                let len = images * from.image();
-                assert!(dy.len() >= len && bits.len() >= len / LANES, "{images} images of {from:?}");
-                g.output().map(|side| side / 2)
-            }
-        };
-        assert!([from.height, from.width] == sides && from.channels == g.out_channels, "{from:?} for {g:?}");
-        assert!([to.height, to.width] == g.input && to.channels == g.in_channels, "{to:?} for {g:?}");
-        assert!(dx.len() >= images * to.image(), "{images} images of {to:?}");
+        }
+        let (from, to) = (&from.places(images), &to.places(images));
+        dy.check(from);
+        check_values(dx, to);
         scratch.make_room(g, &self.panels);
         for image in 0..images {
             let dx = &mut dx[image * to.image()..][..to.image()];
@@ -136,7 +132,7 @@ impl Scratch {
     }
 
     /// Begins an image with zeros, or with what stands there.
-    fn begin(&mut self, g: &Geometry, to: &Layout, earlier: Option<&[f32]>) {
+    fn begin(&mut self, g: &Geometry, to: &Places, earlier: Option<&[f32]>) {
         let (row, len) = (row_of_sums(g), to.width * to.channels);
         self.sums[..(g.input[0] + 2 * g.padding) * row].fill(0.0);
         let Some(earlier) = earlier else { return };
@@ -147,7 +143,7 @@ impl Scratch {
     }
 
     /// Hands an image over, without what fell on the padding.
-    fn end(&self, g: &Geometry, to: &Layout, dx: &mut [f32]) {
+    fn end(&self, g: &Geometry, to: &Places, dx: &mut [f32]) {
         let (row, len) = (row_of_sums(g), to.width * to.channels);
         for at in 0..to.height {
             let sums = &self.sums[(at + g.padding) * row + g.padding * to.channels..][..len];
@@ -162,7 +158,7 @@ struct Unpool<'a> {
     dy: &'a [f32],
     bits: &'a [[Bits; 4]],
     start: usize,
-    from: &'a Layout,
+    from: &'a Places,
     to: &'a mut [f32],
 }
 

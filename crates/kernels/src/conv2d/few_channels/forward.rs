@@ -4,8 +4,8 @@
 //! Every sum is the same chain of multiply-adds as in [`crate::panels`], so pooling on the way or apart gives the same.
 
 use super::{Geometry, pools};
-use crate::finish::PooledFinish;
-use crate::layout::Layout;
+use crate::finish::{PooledFinish, check_values};
+use crate::layout::{Layout, Places};
 use crate::panels::Panels;
 use crate::vector::{Kernel, LANES, Vector, run};
 
@@ -23,13 +23,15 @@ pub(in super::super) fn run_pooled(
     pooled: &Layout,
     mut finish: PooledFinish<'_>,
 ) {
-    assert!(pools(g), "{g:?}");
+    g.check();
+    assert!(pools(g), "no pooling on the way through {g:?}");
     assert_eq!([weights.rows(), weights.columns()], [g.taps(), g.out_channels], "weights of {g:?}");
-    assert!([from.height, from.width] == g.input && from.channels == g.in_channels, "{from:?} for {g:?}");
-    assert!(from.halo >= g.padding && x.len() >= images * from.image(), "{images} images of {from:?}");
-    let sides = g.output().map(|side| side / 2);
-    assert!([pooled.height, pooled.width] == sides && pooled.channels == g.out_channels, "{pooled:?}");
-    finish.check(pooled, images);
+    g.check_input(from);
+    g.check_pooled(pooled);
+    assert!(from.halo >= g.padding, "{from:?} has a halo of less than the padding of {g:?}");
+    let (from, pooled) = (&from.places(images), &pooled.places(images));
+    check_values(x, from);
+    finish.check(pooled);
     run(weights.isa(), Pooled { g, weights, x, from, images, pooled, finish: &mut finish });
 }
 
@@ -37,9 +39,9 @@ struct Pooled<'a, 'b> {
     g: &'a Geometry,
     weights: &'a Panels,
     x: &'a [f32],
-    from: &'a Layout,
+    from: &'a Places,
     images: usize,
-    pooled: &'a Layout,
+    pooled: &'a Places,
     finish: &'a mut PooledFinish<'b>,
 }
 

@@ -7,28 +7,21 @@ use super::transforms::{OUTPUTS, input};
 use super::{Geometry, Tiling};
 use crate::finish::{Bits, Source};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::Places;
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Panics if the source does not fit the geometry.
-pub(super) fn check(g: &Geometry, source: Source<'_>, from: &Layout, images: usize) {
-    let len = images * from.image();
-    let sides = match source {
-        Source::Dense(values) => {
-            assert!(values.len() >= len, "{images} images of {from:?}");
-            g.input
-        }
-        Source::Pooled(values, bits) => {
-            assert!(values.len() >= len && bits.len() >= len / LANES, "{images} images of {from:?}");
-            g.input.map(|side| side / 2)
-        }
+pub(super) fn check(g: &Geometry, source: Source<'_>, from: &Places) {
+    let (sides, halo) = match source {
+        Source::Dense(_) => (g.input, g.padding),
+        Source::Pooled(..) => (g.input.map(|side| side / 2), g.padding.div_ceil(2)),
     };
-    let halo = match source {
-        Source::Dense(_) => g.padding,
-        Source::Pooled(..) => g.padding.div_ceil(2),
-    };
-    assert!([from.height, from.width] == sides && from.channels == g.in_channels, "{from:?} for {g:?}");
-    assert!(from.halo >= halo, "{from:?} for {g:?}");
+    assert!(
+        [from.height, from.width] == sides && from.channels == g.in_channels && from.halo >= halo,
+        "{:?}, but {sides:?} with a halo of {halo} is read: {g:?}",
+        **from
+    );
+    source.check(from);
 }
 
 /// Writes the transforms of `tiles`: product `e` of tile `t` begins at `e * stride + t * channels` of `v`.
@@ -36,7 +29,7 @@ pub(super) fn transform(
     isa: Isa,
     tiling: &Tiling,
     source: Source<'_>,
-    from: &Layout,
+    from: &Places,
     tiles: Range<usize>,
     v: &mut [f32],
     stride: usize,
@@ -47,7 +40,7 @@ pub(super) fn transform(
 struct Input<'a> {
     tiling: &'a Tiling,
     source: Source<'a>,
-    from: &'a Layout,
+    from: &'a Places,
     tiles: Range<usize>,
     v: &'a mut [f32],
     stride: usize,
@@ -169,7 +162,7 @@ impl<'a> Patch<'a> {
     #[inline(always)]
     fn new(
         tiling: &Tiling,
-        from: &Layout,
+        from: &Places,
         values: &'a [f32],
         image: usize,
         row: usize,
@@ -241,7 +234,7 @@ impl<'a> Windows<'a> {
     #[inline(always)]
     fn new(
         tiling: &Tiling,
-        from: &Layout,
+        from: &Places,
         (values, bits): (&'a [f32], &'a [[Bits; 4]]),
         image: usize,
         row: usize,

@@ -65,7 +65,8 @@ impl Winograd {
     /// # Panics
     /// If [`supports`] says no, or the weights do not fit.
     pub fn new(isa: Isa, geometry: Geometry, weights: &[f32]) -> Self {
-        assert!(supports(&geometry), "{geometry:?}");
+        geometry.check_weights(weights.len());
+        assert!(supports(&geometry), "not by Winograd's filtering: {geometry:?}");
         Self { isa, geometry, weights: Weights::new(isa, &geometry, weights) }
     }
 
@@ -89,7 +90,8 @@ impl Winograd {
         scratch: &mut Scratch,
     ) {
         let (tiling, (c, k)) = (Tiling::new(&self.geometry), (from.channels, to.channels));
-        input::check(&self.geometry, source, from, images);
+        let (from, to) = (&from.places(images), &to.places(images));
+        input::check(&self.geometry, source, from);
         output::check(&self.geometry, ending, to, images);
         let most = tiling.of_a_block(c, k);
         let count = images * tiling.per_image();

@@ -8,7 +8,7 @@ use crate::finish::{
     Add, Finish, Gate, MarkedGate, MarkingRectifier, OpenGate, Pass, PooledFinish, Rectifier,
 };
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// How the layer ends.
@@ -20,14 +20,17 @@ pub enum Ending<'a> {
 }
 
 /// Panics if the ending does not fit the geometry.
-pub(super) fn check(g: &Geometry, ending: &Ending<'_>, to: &Layout, images: usize) {
-    assert!([to.height, to.width] == g.output() && to.channels == g.out_channels, "{to:?} for {g:?}");
+pub(super) fn check(g: &Geometry, ending: &Ending<'_>, to: &Places, images: usize) {
+    assert!(
+        [to.height, to.width] == g.output() && to.channels == g.out_channels,
+        "{:?} is no output of {g:?}",
+        **to
+    );
     match ending {
-        Ending::Pixels(finish) => finish.check(to, images),
+        Ending::Pixels(finish) => finish.check(to),
         Ending::Pooled(finish, pooled) => {
-            let sides = g.output().map(|side| side / 2);
-            assert!([pooled.height, pooled.width] == sides && pooled.channels == to.channels, "{pooled:?}");
-            finish.check(pooled, images);
+            g.check_pooled(pooled);
+            finish.check(&pooled.places(images));
         }
     }
 }
@@ -40,7 +43,7 @@ pub(super) fn transform(
     m: &[f32],
     stride: usize,
     tiles: Range<usize>,
-    to: &Layout,
+    to: &Places,
     ending: &mut Ending<'_>,
 ) {
     run(isa, Output { tiling, m, stride, tiles, to, ending });
@@ -51,7 +54,7 @@ struct Output<'a, 'b> {
     m: &'a [f32],
     stride: usize,
     tiles: Range<usize>,
-    to: &'a Layout,
+    to: &'a Places,
     ending: &'a mut Ending<'b>,
 }
 
@@ -97,7 +100,7 @@ impl Output<'_, '_> {
                         products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, gate);
                     }
                 },
-                Ending::Pooled(finish, pooled) => products.pooled::<V, P>(finish, pooled),
+                Ending::Pooled(finish, pooled) => products.pooled::<V, P>(finish, &pooled.places(1)),
             }
         }
     }
@@ -118,7 +121,7 @@ impl Products<'_> {
     #[inline(always)]
     unsafe fn pixels<V: Vector, G: Pass, const P: usize>(
         &self,
-        to: &Layout,
+        to: &Places,
         bias: Option<&[f32]>,
         output: &mut [f32],
         add: Add<'_>,
@@ -161,7 +164,7 @@ impl Products<'_> {
     /// # Safety
     /// As [`Products::pixels`].
     #[inline(always)]
-    unsafe fn pooled<V: Vector, const P: usize>(&self, finish: &mut PooledFinish<'_>, pooled: &Layout) {
+    unsafe fn pooled<V: Vector, const P: usize>(&self, finish: &mut PooledFinish<'_>, pooled: &Places) {
         for tile in self.tiles.clone() {
             let (image, row, column) = self.tiling.locate(tile);
             let from = (tile - self.tiles.start) * self.channels;

@@ -13,10 +13,11 @@ use super::transforms::{OUTPUTS, filter_matrix, output_adjoint};
 use super::weights::weighted;
 use super::{Geometry, Tiling, input, odd_lines, supports};
 use crate::aligned::Aligned;
-use crate::finish::Source;
+use crate::finish::{Source, check_values};
 use crate::isa::Isa;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
 use crate::outer::{self, Operand};
+use crate::sizes::{self, product};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// Bytes that the transforms of the images of one phase may have together.
@@ -63,11 +64,15 @@ impl WeightGradient {
     /// # Panics
     /// If [`supports`] says no.
     pub fn new(isa: Isa, geometry: Geometry, earlier: Option<Self>) -> Self {
-        assert!(supports(&geometry), "{geometry:?}");
+        geometry.check();
+        assert!(supports(&geometry), "not by Winograd's filtering: {geometry:?}");
         let tiling = Tiling::new(&geometry);
         // As in the forward pass, products should not meet in one set of a cache.
         let strides = [geometry.in_channels, geometry.out_channels]
             .map(|channels| odd_lines(tiling.per_image() * channels));
+        for stride in strides {
+            sizes::values("transforms of an image", &[tiling.products(), stride]);
+        }
         let plan = Plan { isa, geometry, tiling, strides };
         let len = geometry.in_channels * geometry.out_channels;
         let mut earlier = earlier.into_iter().flat_map(|earlier| earlier.products);
@@ -90,7 +95,7 @@ impl WeightGradient {
     /// from the geometry alone, so that sums that are made of such blocks do so too.
     pub fn images(&self) -> usize {
         let most = BYTES / size_of::<f32>() / self.transformed().iter().sum::<usize>();
-        TILES.div_ceil(self.plan.tiling.per_image()).min(most).max(1)
+        TILES.div_ceil(self.plan.tiling.per_image().max(1)).min(most).max(1)
     }
 
     /// Transforms the inputs `x` (layout `from`) and the gradients `dy` (layout `to`) of `images` into `v` and `z`, which
@@ -110,14 +115,16 @@ impl WeightGradient {
         z: &mut [f32],
     ) {
         let Plan { isa, geometry: g, tiling, strides } = &self.plan;
-        input::check(g, Source::Dense(x), from, images.end);
-        assert!([to.height, to.width] == g.output() && to.channels == g.out_channels, "{to:?} for {g:?}");
-        assert!(dy.len() >= images.end * to.image(), "{} images of {to:?}", images.end);
+        g.check_images(from, to);
+        let (from, to) = (&from.places(images.end), &to.places(images.end));
+        input::check(g, Source::Dense(x), from);
+        check_values(dy, to);
         let [v_image, z_image] = self.transformed();
+        let room = [v_image, z_image].map(|image| product(&[images.len(), image]));
         assert_eq!(
-            [v.len(), z.len()],
-            [images.len() * v_image, images.len() * z_image],
-            "room for {images:?}"
+            [Some(v.len()), Some(z.len())],
+            room,
+            "room for {images:?}, {v_image} and {z_image} values each"
         );
         for ((image, v), z) in images.zip(v.chunks_exact_mut(v_image)).zip(z.chunks_exact_mut(z_image)) {
             let tiles = image * tiling.per_image()..(image + 1) * tiling.per_image();
@@ -132,8 +139,20 @@ impl WeightGradient {
     }
 
     /// The gradient on the weights, `[kernel, kernel, in, out]`.
+    ///
+    /// # Panics
+    /// If its products were exchanged.
     pub fn finish(&self) -> Aligned {
         let g = &self.plan.geometry;
+        // Products can be exchanged for those of another layer, or among each other.
+        for (number, product) in self.products.iter().enumerate() {
+            let theirs = &product.plan.geometry;
+            assert!(
+                theirs == g && product.number == number,
+                "product {number} of {g:?} was exchanged for {} of {theirs:?}",
+                product.number
+            );
+        }
         let mut dw = Aligned::zeros(g.taps() * g.out_channels);
         let filter = filter_matrix(g.kernel);
         let matrix: Vec<Vec<f32>> =
@@ -151,7 +170,10 @@ impl Product {
     pub fn accumulate(&mut self, v: &[f32], z: &[f32], images: usize, scratch: &mut Scratch) {
         let Plan { isa, geometry: g, tiling, strides } = &self.plan;
         let [v_image, z_image] = strides.map(|stride| tiling.products() * stride);
-        assert!(v.len() >= images * v_image && z.len() >= images * z_image, "transforms of {images} images");
+        for (values, image) in [(v.len(), v_image), (z.len(), z_image)] {
+            let fits = product(&[images, image]).is_some_and(|len| len <= values);
+            assert!(fits, "{values} values for the transforms of {images} images of {image}");
+        }
         scratch.v.clear();
         scratch.z.clear();
         for image in 0..images {
@@ -170,7 +192,7 @@ impl Product {
 struct Gradient<'a> {
     tiling: &'a Tiling,
     dy: &'a [f32],
-    to: &'a Layout,
+    to: &'a Places,
     tiles: Range<usize>,
     z: &'a mut [f32],
     stride: usize,

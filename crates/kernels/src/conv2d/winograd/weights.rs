@@ -23,7 +23,7 @@ const MANY: usize = if cfg!(test) { 1 << 20 } else { 1 << 24 };
 impl Weights {
     /// Of weights `[kernel, kernel, in, out]`.
     pub(super) fn new(isa: Isa, g: &Geometry, weights: &[f32]) -> Self {
-        assert_eq!(weights.len(), g.taps() * g.out_channels, "weights of {g:?}");
+        g.check_weights(weights.len());
         let tiling = Tiling::new(g);
         if tiling.per_image() == 1 && tiling.products() * g.in_channels * g.out_channels > MANY {
             return Self::Given(Aligned::from(weights));
@@ -154,7 +154,7 @@ mod tests {
                 stride: 1,
                 padding: 1,
             };
-            matches!(Weights::new(Isa::Portable, &g, &vec![0.0; g.taps() * channels]), Weights::Given(_))
+            matches!(Weights::new(Isa::PORTABLE, &g, &vec![0.0; g.taps() * channels]), Weights::Given(_))
         };
         assert_eq!(
             [(4, 512), (8, 256), (4, 64)].map(|(side, channels)| kept(side, channels)),

@@ -1,0 +1,119 @@
+//! The one place that writes to the terminal, and knows that it may not be there.
+//!
+//! What is said on the way goes to standard error by [`say!`], and never fails the work: whoever has closed the stream does
+//! not want to know. A result goes to standard output by [`answer!`], which says whether it arrived: if the reader has left
+//! (`| head -1`) the program ends as quietly as any other, and on a full disk it says so.
+
+#![allow(clippy::disallowed_methods, reason = "the one place for them")]
+
+use std::fmt;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use indicatif::MultiProgress;
+
+/// Says something on the way, on a line of its own.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::terminal::speak(format_args!($($text)*)) };
+}
+
+/// Gives a result, on a line of its own, or says why it could not.
+macro_rules! answer {
+    ($($text:tt)*) => { $crate::terminal::deliver(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+pub(crate) use {answer, say};
+
+/// A result that nobody got.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// Whoever read the results has stopped reading.
+    Closed,
+    /// The results had nowhere to go.
+    Unwritten(io::Error),
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("nobody reads standard output any more"),
+            Self::Unwritten(error) => write!(f, "cannot write the result to standard output: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Lost {}
+
+/// Behind [`say!`].
+pub(crate) fn speak(text: fmt::Arguments<'_>) {
+    // One piece, so that lines of several threads do not mix.
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Says `text` on a line of its own above `bars`.
+pub(crate) fn above(bars: &MultiProgress, text: &str) {
+    // Not by `suspend`, which panics where the terminal is gone.
+    if bars.is_hidden() || bars.println(text).is_err() {
+        say!("{text}");
+    }
+}
+
+/// Behind [`answer!`]; adds nothing to `text`.
+pub(crate) fn deliver(text: fmt::Arguments<'_>) -> Result<(), Lost> {
+    arrived(give(&mut io::stdout().lock(), text))
+}
+
+fn give(stream: &mut impl Write, text: fmt::Arguments<'_>) -> io::Result<()> {
+    stream.write_fmt(text)?;
+    // What lies in a buffer when the program ends is lost without a word.
+    stream.flush()
+}
+
+/// What came of writing a result.
+pub(crate) fn arrived(written: io::Result<()>) -> Result<(), Lost> {
+    written.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Lost::Closed,
+        _ => Lost::Unwritten(error),
+    })
+}
+
+/// Whether somebody watches what is said on the way.
+pub(crate) fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Says on standard error what the libraries trace, by `filter`.
+pub(crate) fn trace(filter: tracing_subscriber::EnvFilter) {
+    // What cannot be said is not worth a panic, which is what the complaint about it would end in.
+    let say = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    say.log_internal_errors(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream that fails in one way, at once or when flushed.
+    struct Broken(ErrorKind, bool);
+
+    impl Write for Broken {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.1 { Ok(bytes.len()) } else { Err(self.0.into()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn a_result_that_does_not_arrive_is_an_error_of_its_kind() {
+        for late in [false, true] {
+            let given = |kind| arrived(give(&mut Broken(kind, late), format_args!("result")));
+            assert!(matches!(given(ErrorKind::BrokenPipe), Err(Lost::Closed)));
+            assert!(matches!(given(ErrorKind::StorageFull), Err(Lost::Unwritten(_))));
+        }
+        let mut stream = Vec::new();
+        arrived(give(&mut stream, format_args!("result"))).unwrap();
+        assert_eq!(stream, b"result");
+    }
+}
