@@ -196,7 +196,11 @@ all_in_service() {
 
 case $action in
 can-install)
-    installed || { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -s install slurmctld >/dev/null 2>&1; }
+    installed && exit
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 1
+    {
+        apt-get -s install "${packages[@]}" || { apt-get update && apt-get -s install "${packages[@]}"; }
+    } >/dev/null 2>&1
     ;;
 up)
     [ ${#folder} -le 60 ] || fail "$folder is too long for sockets"

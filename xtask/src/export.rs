@@ -91,7 +91,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let bytes = std::fs::read(weights).with_context(|| format!("cannot read {file}"))?;
     let (graph, parameters) = export::load(model, &bytes, [height, width], &file)?;
     // Both before either is written, so that no file stands beside another export's.
-    let mut files = vec![(out, export::state_dict(&parameters)?)];
+    let mut files =
+        vec![(out, export::with_role_of(&bytes, model, &file, &export::state_dict(&parameters)?)?)];
     if let (Some(path), Some(data)) = (&arguments.logits, &data) {
         files.push((path, export::logits(&graph, &parameters, data, *images, arguments.device.device()?)?));
     }

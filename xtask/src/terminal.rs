@@ -81,6 +81,11 @@ pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether somebody watches the results.
+pub(crate) fn answers_are_watched() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Says on standard error what the libraries trace, by `filter`.
 pub(crate) fn trace(filter: tracing_subscriber::EnvFilter) {
     // What cannot be said is not worth a panic, which is what the complaint about it would end in.

@@ -21,7 +21,7 @@ fn failure(arguments: &[&str]) -> (u8, String) {
 fn an_unknown_name_is_wrong_usage_and_lists_the_valid_ones() {
     for (arguments, expected) in [
         (&["reproduce", "table-9"][..], "(one of: table-1, table-2, "),
-        (&["reproduce", "table-1", "--profile", "huge"], "(one of: smoke, quick, paper)"),
+        (&["reproduce", "table-1", "--profile", "huge"], "(one of: smoke, quick, night, paper)"),
         (&["reproduce", "table-1", "--device", "tpu"], "cpu, or cuda:N"),
         (&["data", "fetch", "svhn"], "(one of: mnist, cifar10)"),
     ] {
@@ -115,7 +115,7 @@ fn wrong_options_of_a_training_name_the_option_and_what_is_allowed() {
         ("--epsilon", "-1", "8/255"),
         ("--norm", "l1", "l2"),
         ("--method", "pgd", "standard, pgd-at, trades, mart"),
-        ("--recipe", "weak", "paper, strong"),
+        ("--recipe", "weak", "paper, momentum, fast, strong"),
         ("--classifier", "robin", "multiclass, one-vs-all"),
         ("--step-size", "big", "2.5x"),
         ("--schedule", "linear", "cosine:LAST"),

@@ -99,9 +99,10 @@ impl Files {
         self.texts().into_iter().filter(|(path, _)| path.ends_with(".rs")).collect()
     }
 
+    /// Manifests below the root, but for those of a workspace of its own, which is no member.
     fn member_manifests(&self) -> Vec<Source<'_>> {
         let manifests = self.texts().into_iter().filter(|(path, _)| path.ends_with("/Cargo.toml"));
-        manifests.collect()
+        manifests.filter(|(_, text)| !text.lines().any(|line| line == "[workspace]")).collect()
     }
 
     /// Members as `ARCHITECTURE.md` calls them: folders of `crates`, and `xtask`.
@@ -139,6 +140,7 @@ mod tests {
             ("crates/core/src/lib.rs", b"//! Core."),
             ("xtask/Cargo.toml", b"[package]"),
             ("Cargo.toml", b"[workspace]"),
+            ("fuzz/Cargo.toml", b"[package]\n\n[workspace]\n"),
             ("target/debug/made.rs", b""),
             (".git", b"gitdir: elsewhere"),
             ("fixtures/golden/layers.safetensors", b"\xff\xfe"),

@@ -6,13 +6,15 @@ use robin_core::{Attack, Budget, Epsilon, Norm};
 use serde::{Deserialize, Serialize};
 
 use self::check::Check;
+pub use self::check::MOST_RUNS;
 use crate::minimal::WithinBudget;
 use crate::{
     Apgd, Cw, CwLinf, Ddn, Error, Fab, Fgsm, Fmn, MinimalAttack, Pgd, RandomNoise, Reach, Result, Square,
     Start,
 };
 
-/// A base attack without its budget. Every setting that decides a number is written out.
+/// A base attack without its budget. Every setting that decides a number is written out. [`Config::build`] knows how large
+/// each may be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Config {
@@ -162,25 +164,25 @@ impl Config {
         Ok(match *self {
             Config::Fgsm {} => Box::new(Fgsm { budget }),
             Config::Pgd { steps, restarts, step_size, start } => {
-                let steps = check.at_least("steps", steps, 1)?;
-                let restarts = check.at_least("restarts", restarts, 1)?;
+                let steps = check.steps("steps", steps)?;
+                let restarts = check.runs("restarts", restarts)?;
                 let step_size = step_size.pixels(budget.epsilon, steps)?;
                 Box::new(Pgd { budget, steps, step_size, restarts, start })
             }
             Config::RandomNoise { candidates } => {
-                Box::new(RandomNoise { budget, candidates: check.at_least("candidates", candidates, 1)? })
+                Box::new(RandomNoise { budget, candidates: check.steps("candidates", candidates)? })
             }
             Config::Apgd { steps, restarts, rising_share, momentum } => Box::new(Apgd {
                 budget,
-                steps: check.at_least("steps", steps, 1)?,
-                restarts: check.at_least("restarts", restarts, 1)?,
+                steps: check.steps("steps", steps)?,
+                restarts: check.runs("restarts", restarts)?,
                 rising_share: check.share("rising_share", rising_share)?,
                 momentum: check.positive_share("momentum", momentum)?,
             }),
             Config::Square { queries, restarts, first_share, reach } => Box::new(Square {
                 budget,
-                queries: check.at_least("queries", queries, 1)?,
-                restarts: check.at_least("restarts", restarts, 1)?,
+                queries: check.steps("queries", queries)?,
+                restarts: check.runs("restarts", restarts)?,
                 first_share: check.positive_share("first_share", first_share)?,
                 reach,
             }),
@@ -208,8 +210,8 @@ impl Config {
                 only(Norm::L2)?;
                 Box::new(Cw {
                     step_size: check.positive("step_size", step_size)?,
-                    steps: check.at_least("steps", steps, 1)?,
-                    searches: check.at_least("searches", searches, 1)?,
+                    steps: check.steps("steps", steps)?,
+                    searches: check.runs("searches", searches)?,
                     first_constant: check.positive("first_constant", first_constant)?,
                     confidence: check.not_negative("confidence", confidence)?,
                 })
@@ -218,7 +220,7 @@ impl Config {
                 only(Norm::L2)?;
                 Box::new(Cw {
                     step_size: check.positive("step_size", step_size)?,
-                    steps: check.at_least("steps", steps, 1)?,
+                    steps: check.steps("steps", steps)?,
                     searches: 1,
                     first_constant: check.positive("constant", constant)?,
                     confidence: 0.0,
@@ -236,7 +238,7 @@ impl Config {
                 only(Norm::Linf)?;
                 Box::new(CwLinf {
                     step_size: check.positive("step_size", step_size)?,
-                    steps: check.at_least("steps", steps, 1)?,
+                    steps: check.steps("steps", steps)?,
                     first_constant: check.positive("first_constant", first_constant)?,
                     largest_constant: check.positive("largest_constant", largest_constant)?,
                     constant_factor: check.above_one("constant_factor", constant_factor)?,
@@ -247,10 +249,10 @@ impl Config {
             Config::Ddn { steps, radius_rate, first_radius, levels } => {
                 only(Norm::L2)?;
                 if let Some(levels) = levels {
-                    check.at_least("levels", levels as usize, 2)?;
+                    check.levels("levels", levels)?;
                 }
                 Box::new(Ddn {
-                    steps: check.at_least("steps", steps, 1)?,
+                    steps: check.steps("steps", steps)?,
                     radius_rate: check.rate("radius_rate", radius_rate)?,
                     first_radius: check.positive("first_radius", first_radius)?,
                     levels,
@@ -258,7 +260,7 @@ impl Config {
             }
             Config::Fmn { steps, first_step, last_step, first_rate, last_rate } => Box::new(Fmn {
                 norm,
-                steps: check.at_least("steps", steps, 1)?,
+                steps: check.steps("steps", steps)?,
                 first_step: check.positive("first_step", first_step)?,
                 last_step: check.positive("last_step", last_step)?,
                 first_rate: check.rate("first_rate", first_rate)?,
@@ -266,7 +268,7 @@ impl Config {
             }),
             Config::FabT { steps, largest_weight, overshoot, kept } => Box::new(Fab {
                 norm,
-                steps: check.at_least("steps", steps, 1)?,
+                steps: check.steps("steps", steps)?,
                 largest_weight: check.share("largest_weight", largest_weight)?,
                 overshoot: check.positive("overshoot", overshoot)?,
                 kept: check.rate("kept", kept)?,
@@ -298,7 +300,8 @@ impl StepSize {
     /// The length in pixels for an attack of `steps` steps.
     ///
     /// # Errors
-    /// [`Error::Setting`] unless it is finite and > 0; 0 is allowed with epsilon 0, where no step can move.
+    /// [`Error::Setting`] unless it is > 0 and no more than any attack's number may be; 0 is allowed with epsilon 0, where no
+    /// step can move.
     pub fn pixels(self, epsilon: Epsilon, steps: usize) -> Result<f64> {
         let pixels = match self {
             StepSize::Relative(factor) => factor * epsilon.get() / steps as f64,
@@ -306,14 +309,14 @@ impl StepSize {
         };
         let wrong_factor = matches!(self, StepSize::Relative(factor) if factor.is_nan() || factor <= 0.0);
         let legal = pixels > 0.0 || (pixels == 0.0 && epsilon.get() == 0.0);
-        if legal && pixels.is_finite() && !wrong_factor {
+        if legal && pixels <= check::LARGEST && !wrong_factor {
             return Ok(pixels);
         }
         Err(Error::Setting {
             attack: "pgd",
             field: "step_size",
             value: format!("{self:?} ({pixels} pixels at epsilon {epsilon}, {steps} steps)"),
-            allowed: "a finite number > 0",
+            allowed: format!("a number > 0, at most {:e} pixels", check::LARGEST),
         })
     }
 }

@@ -17,7 +17,7 @@ pub enum Error {
         /// What was given.
         value: String,
         /// What would have been right, in words.
-        allowed: &'static str,
+        allowed: String,
     },
     /// A budget in a norm that the attack does not exist in.
     #[error("attack {attack} measures in {allowed}, not in {norm}")]
@@ -36,7 +36,9 @@ pub enum Error {
         attack: &'static str,
     },
     /// Text that names no loss.
-    #[error("loss {text:?} is unknown (one of: ce, margin, dlr, margin-t:T, dlr-t:T with T >= 1 targets)")]
+    #[error(
+        "loss {text:?} is unknown (one of: ce, margin, dlr, margin-t:T, dlr-t:T with 1 to 1000 targets T)"
+    )]
     Loss {
         /// What was given.
         text: String,

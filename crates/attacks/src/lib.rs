@@ -73,7 +73,7 @@ mod vector;
 
 pub use apgd::Apgd;
 pub use bundle::{Stage, autoattack};
-pub use config::{Config, StepSize};
+pub use config::{Config, MOST_RUNS, StepSize};
 pub use cw::Cw;
 pub use cw_linf::CwLinf;
 pub use ddn::Ddn;

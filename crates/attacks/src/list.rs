@@ -15,8 +15,11 @@ pub struct Entry {
     pub example: Config,
     /// The same at so little work that it can be run by the thousand: for tests, and of no other use.
     pub brief: Config,
-    /// The loss it is known with. Attacks that aim at the border refuse losses that are not 0 there.
+    /// The loss that it raises where nobody asks for another: its authors'.
     pub loss: Loss,
+    /// Whether it aims at the border between classes, and so refuses a loss that is not 0 there
+    /// ([`Loss::is_signed`]).
+    pub border: bool,
     /// The norms that it exists in.
     pub norms: &'static [Norm],
 }
@@ -79,6 +82,7 @@ pub static ATTACKS: &[Entry] = &[
         example: Config::Fgsm {},
         brief: Config::Fgsm {},
         loss: Loss::Ce,
+        border: false,
         norms: BOTH,
     },
     Entry {
@@ -87,6 +91,7 @@ pub static ATTACKS: &[Entry] = &[
         example: PGD,
         brief: PGD,
         loss: Loss::Ce,
+        border: false,
         norms: BOTH,
     },
     Entry {
@@ -95,6 +100,7 @@ pub static ATTACKS: &[Entry] = &[
         example: APGD,
         brief: apgd(15),
         loss: Loss::Ce,
+        border: false,
         norms: BOTH,
     },
     Entry {
@@ -103,6 +109,7 @@ pub static ATTACKS: &[Entry] = &[
         example: fab(100),
         brief: fab(8),
         loss: Loss::MarginT(9),
+        border: true,
         norms: BOTH,
     },
     Entry {
@@ -111,6 +118,7 @@ pub static ATTACKS: &[Entry] = &[
         example: square(5000, Reach::Whole),
         brief: square(60, Reach::Whole),
         loss: Loss::Margin,
+        border: false,
         norms: BOTH,
     },
     Entry {
@@ -119,6 +127,7 @@ pub static ATTACKS: &[Entry] = &[
         example: cw(1000, 9),
         brief: cw(20, 3),
         loss: Loss::Margin,
+        border: true,
         norms: L2,
     },
     Entry {
@@ -127,6 +136,7 @@ pub static ATTACKS: &[Entry] = &[
         example: cw_linf(1000, 1e-5, 2.0),
         brief: cw_linf(10, 1e-2, 20.0),
         loss: Loss::Margin,
+        border: true,
         norms: LINF,
     },
     Entry {
@@ -135,6 +145,7 @@ pub static ATTACKS: &[Entry] = &[
         example: cw_paper(50),
         brief: cw_paper(20),
         loss: Loss::Margin,
+        border: true,
         norms: L2,
     },
     Entry {
@@ -143,6 +154,7 @@ pub static ATTACKS: &[Entry] = &[
         example: ddn(100),
         brief: ddn(15),
         loss: Loss::Ce,
+        border: false,
         norms: L2,
     },
     Entry {
@@ -151,6 +163,7 @@ pub static ATTACKS: &[Entry] = &[
         example: fmn(100),
         brief: fmn(15),
         loss: Loss::Margin,
+        border: true,
         norms: BOTH,
     },
     Entry {
@@ -159,6 +172,7 @@ pub static ATTACKS: &[Entry] = &[
         example: Config::RandomNoise { candidates: 10 },
         brief: Config::RandomNoise { candidates: 10 },
         loss: Loss::Ce,
+        border: false,
         norms: BOTH,
     },
 ];

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::objectives::{CrossEntropy, Dlr, Margin, TargetedDlr, TargetedMargin};
 
+/// Most targets of a loss: the classes of ImageNet.
+const MOST_TARGETS: usize = 1_000;
+
 /// Which function of the scores an attack raises. Written as `ce`, `margin`, `dlr`, and with a number of
 /// target classes `margin-t:9`, `dlr-t:9`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,13 +50,11 @@ impl Loss {
         if let Some((example, &label)) = labels.iter().enumerate().find(|(_, y)| **y as usize >= classes) {
             return Err(CoreError::Label { example, label, classes });
         }
-        let (name, least) = match self {
-            Loss::Ce | Loss::Margin | Loss::MarginT(_) => ("", 2),
-            Loss::Dlr => ("dlr", 3),
-            Loss::DlrT(_) => ("dlr-t", 4),
-        };
+        let least = self.least_classes();
         if classes < least {
-            return Err(CoreError::TooFewClasses { loss: name, least, classes });
+            // Those of two scores have been refused by their shape.
+            let loss = if matches!(self, Loss::Dlr) { "dlr" } else { "dlr-t" };
+            return Err(CoreError::TooFewClasses { loss, least, classes });
         }
         let (Loss::MarginT(count) | Loss::DlrT(count)) = self else {
             return Ok(vec![self.against(labels.to_vec())]);
@@ -72,6 +73,35 @@ impl Loss {
             }
         };
         Ok((0..count.min(classes - 1)).map(objective).collect())
+    }
+
+    /// The fewest scores that it compares.
+    pub fn least_classes(self) -> usize {
+        match self {
+            Loss::Ce | Loss::Margin | Loss::MarginT(_) => 2,
+            Loss::Dlr => 3,
+            Loss::DlrT(_) => 4,
+        }
+    }
+
+    /// Whether it is 0 on the border between classes, negative where an example is right and positive where it is
+    /// not: [`Objective::is_signed`] of the objectives that it makes.
+    pub fn is_signed(self) -> bool {
+        !matches!(self, Loss::Ce)
+    }
+
+    /// Whether it chooses target classes from the clean scores.
+    pub fn chooses_targets(self) -> bool {
+        matches!(self, Loss::MarginT(_) | Loss::DlrT(_))
+    }
+
+    /// The same without targets of its own choice, for those who have chosen already.
+    pub fn without_targets(self) -> Self {
+        match self {
+            Loss::MarginT(_) => Loss::Margin,
+            Loss::DlrT(_) => Loss::Dlr,
+            other => other,
+        }
     }
 
     /// This loss over all score columns against `labels` `[n]`, if it needs no targets. One that does
@@ -133,7 +163,11 @@ impl FromStr for Loss {
                 _ => Err(unknown()),
             };
         };
-        let targets = targets.parse().ok().filter(|&targets| targets > 0).ok_or_else(unknown)?;
+        let targets = targets
+            .parse()
+            .ok()
+            .filter(|targets| (1..=MOST_TARGETS).contains(targets))
+            .ok_or_else(unknown)?;
         match name {
             "margin-t" => Ok(Loss::MarginT(targets)),
             "dlr-t" => Ok(Loss::DlrT(targets)),
@@ -168,7 +202,7 @@ mod tests {
             assert_eq!(text, format!("\"{loss}\""));
             assert_eq!(serde_json::from_str::<Loss>(&text).unwrap(), loss);
         }
-        for wrong in ["cw", "dlr-t", "margin-t:0", "margin-t:-1", "ce:9"] {
+        for wrong in ["cw", "dlr-t", "margin-t:0", "margin-t:-1", "margin-t:1001", "ce:9"] {
             let message = wrong.parse::<Loss>().unwrap_err().to_string();
             assert!(message.contains(wrong) && message.contains("ce, margin, dlr, margin-t:T"), "{message}");
         }
@@ -190,6 +224,25 @@ mod tests {
 
     fn clean_row(scores: &Scores, row: usize) -> Scores {
         Scores::new(scores.tensor().narrow(0, row, 1).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_said_of_a_loss_is_true_of_its_objectives() {
+        let five = Scores::from_vec(vec![5.0, 1.0, 3.0, 2.0, -4.0], 1, 5).unwrap();
+        for loss in [Loss::Ce, Loss::Margin, Loss::Dlr, Loss::MarginT(2), Loss::DlrT(2)] {
+            let prepared = |classes: usize| {
+                let columns = five.tensor().narrow(1, 0, classes).unwrap().contiguous().unwrap();
+                loss.prepare(&Scores::new(columns).unwrap(), &[0])
+            };
+            let objectives = prepared(5).unwrap();
+            assert!(objectives.iter().all(|objective| objective.is_signed() == loss.is_signed()), "{loss}");
+            assert_eq!(objectives.len() > 1, loss.chooses_targets(), "{loss}");
+            let least = loss.least_classes();
+            assert!(prepared(least).is_ok() && prepared(least - 1).is_err(), "{loss}");
+            let alone = loss.without_targets();
+            assert!(alone.against(vec![0]).evaluate(&five).is_ok(), "{loss}");
+            assert_eq!(alone == loss, !loss.chooses_targets());
+        }
     }
 
     #[test]

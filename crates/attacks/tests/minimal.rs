@@ -172,9 +172,11 @@ fn attacks_that_aim_at_the_border_refuse_losses_that_do_not_say_where_it_is() {
     let batch = model.batch(2, SEED);
     for (name, config, _, norm) in minimal() {
         let attack = config.minimal(norm).unwrap();
+        let border = ATTACKS.iter().any(|entry| entry.name == name && entry.border);
         match smallest(&*attack, &model, Loss::Ce, &batch, Some(10.0)) {
-            Ok(_) => assert_eq!(name, "ddn"),
+            Ok(_) => assert!(!border, "{name}"),
             Err(error) => {
+                assert!(border, "{name}");
                 let message = error.to_string();
                 // `cw-paper` is `cw` with other numbers.
                 assert!(

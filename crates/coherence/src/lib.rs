@@ -16,7 +16,7 @@ mod term;
 
 pub use arms::arms;
 pub use networks::networks;
-pub use summary::{Histogram, Sizes, Summary};
+pub use summary::{Histogram, MOST_BINS, Sizes, Summary};
 
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Coherence, Example};
 
+/// Most bins of a histogram.
+pub const MOST_BINS: usize = 10_000;
+
 /// Coherence over a data set, and what was left out of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

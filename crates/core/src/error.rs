@@ -10,10 +10,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Text that is no perturbation radius.
-    #[error("epsilon {text:?} is not a finite number >= 0 (write `8/255` or `0.5`)")]
+    #[error("epsilon {text:?} is no radius: {reason} (write `8/255` or `0.5`)")]
     Epsilon {
         /// What was given.
         text: String,
+        /// What is wrong with it, and what was probably meant.
+        reason: String,
     },
     /// Text that names no norm.
     #[error("norm {text:?} is unknown (one of: l2, linf)")]

@@ -26,7 +26,7 @@ pub use budget::Budget;
 pub use cancel::CancelToken;
 pub use classifier::{Classifier, Pass};
 pub use climb::{Climb, Climbed, Climber, Formula, Terms};
-pub use epsilon::Epsilon;
+pub use epsilon::{Epsilon, Epsilons};
 pub use error::{Error, Result};
 pub use norm::Norm;
 pub use objective::{Ascent, Evaluation, Objective};

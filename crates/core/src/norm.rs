@@ -18,6 +18,14 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// The distance from black to white of images `shape` `[c, h, w]`: a larger budget is none.
+    pub fn diameter(self, shape: [usize; 3]) -> f64 {
+        match self {
+            Norm::L2 => (shape.iter().product::<usize>() as f64).sqrt(),
+            Norm::Linf => 1.0,
+        }
+    }
+
     /// Size of `perturbed - clean`, in pixel units, accumulated in f64.
     ///
     /// # Panics

@@ -51,6 +51,8 @@ pub enum Purpose {
     GradientProbe = 41,
     /// Classifiers and images that the evaluation tests itself with.
     Control = 42,
+    /// Which images of a data set are looked at.
+    Sample = 43,
     /// Points of a toy data set (index: cluster).
     ToyPoints = 50,
 }

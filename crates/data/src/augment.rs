@@ -48,15 +48,16 @@ impl Augmentation {
     /// Refuses what images of `height` x `width` cannot be padded with.
     ///
     /// # Errors
-    /// [`Error::Padding`] if reflected pixels would lie outside the image itself.
+    /// [`Error::Padding`] if reflected pixels would lie outside the image itself, or if there is more black than image on a
+    /// side, where most windows would show nothing.
     pub fn validate(&self, height: usize, width: usize) -> Result<()> {
         let padding = self.crop_padding;
-        match self.padding {
-            Padding::Reflect if padding > 0 && padding >= height.min(width) => {
-                Err(Error::Padding { padding, height, width })
-            }
-            _ => Ok(()),
-        }
+        let side = height.min(width);
+        let most = match self.padding {
+            Padding::Zeros => side,
+            Padding::Reflect => side.saturating_sub(1),
+        };
+        if padding > most { Err(Error::Padding { padding, height, width, most }) } else { Ok(()) }
     }
 
     /// `batch` with every image changed; labels and ids as they were.

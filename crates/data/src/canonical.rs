@@ -106,7 +106,7 @@ impl CanonicalFile {
         let (path, bytes) = if let Some(found) = size_of(&plain)? {
             // Before reading: a file that is far too long must not fill the memory.
             self.check_size(&plain, found)?;
-            let bytes = fs::read(&plain).map_err(Error::io("read", &plain))?;
+            let bytes = robin_files::read(&plain, self.size).map_err(Error::io("read", &plain))?;
             (plain, bytes)
         } else {
             let packed = self.gzip_path(folder);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Tensor};
-use robin_core::{Batch, ExampleId};
+use robin_core::{Batch, ExampleId, Seed};
 use sha2::{Digest, Sha256};
 
 use crate::canonical::{self, hex};
@@ -101,11 +101,12 @@ impl Dataset {
         pixels: Vec<u8>,
         labels: Vec<u16>,
     ) -> Result<Self> {
-        let length = shape.iter().product::<usize>();
-        if pixels.len() != labels.len() * length {
+        // Anybody's sizes: a product that wraps would fit what it should not.
+        let length = shape.iter().try_fold(1_usize, |length, &side| length.checked_mul(side));
+        if length.and_then(|length| length.checked_mul(labels.len())) != Some(pixels.len()) {
             return Err(Error::Counts {
                 first: "pixels".to_owned(),
-                first_count: pixels.len() / length.max(1),
+                first_count: pixels.len() / length.unwrap_or(usize::MAX).max(1),
                 second: "labels".to_owned(),
                 second_count: labels.len(),
             });
@@ -215,6 +216,34 @@ impl Dataset {
             return Ok(self.clone());
         }
         Ok(Self { len: limit, sha256: Arc::default(), ..self.clone() })
+    }
+
+    /// `count` examples drawn at random without repeats, in the order of the draw: so the first ones of a sample are one too.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if `count` is 0 or more than there are.
+    pub fn sample(&self, count: usize, seed: Seed) -> Result<Self> {
+        if count == 0 || count > self.len {
+            return Err(Error::Limit { asked: count, available: self.len });
+        }
+        let order = seed.root_stream().permutation(self.len);
+        let (length, drawn) = (self.image_length(), &order[..count]);
+        let image = |&at: &u32| &self.pixels[at as usize * length..][..length];
+        let pixels: Vec<u8> = drawn.iter().flat_map(image).copied().collect();
+        let labels = drawn.iter().map(|&at| self.labels[at as usize]).collect();
+        Self::with_labels(&self.name, self.classes, self.split, self.shape, pixels, labels)
+    }
+
+    /// The same examples, of `classes` classes: a subset need not have an example of the highest.
+    ///
+    /// # Errors
+    /// [`Error::Classes`] unless every label is below `classes`, and `classes` at most 65,536.
+    pub fn with_classes(&self, classes: usize) -> Result<Self> {
+        let least = self.labels().iter().max().map_or(1, |&label| usize::from(label) + 1);
+        if !(least..=1 << 16).contains(&classes) {
+            return Err(Error::Classes { asked: classes, least });
+        }
+        Ok(Self { classes, ..self.clone() })
     }
 
     /// The examples that `map` says something about, in file order, with the labels that they have here. An

@@ -172,6 +172,14 @@ pub enum Error {
         /// How many there are.
         available: usize,
     },
+    /// A number of classes that the labels do not go with.
+    #[error("{asked} classes were asked for, allowed is {least} (one more than the largest label) to 65536")]
+    Classes {
+        /// How many were asked for.
+        asked: usize,
+        /// One more than the largest label.
+        least: usize,
+    },
     /// An example that the data set does not have.
     #[error("example {index} was asked for, there are {available}")]
     Index {
@@ -188,11 +196,8 @@ pub enum Error {
         /// How many there are.
         classes: usize,
     },
-    /// Reflected padding that is wider than the image.
-    #[error(
-        "crop_padding {padding} cannot be reflected in images of {height} x {width}: allowed is 0 to {}",
-        height.min(width).saturating_sub(1)
-    )]
+    /// Padding that is wider than the image.
+    #[error("crop_padding {padding} does not suit images of {height} x {width}: allowed is 0 to {most}")]
     Padding {
         /// Pixels on each side.
         padding: usize,
@@ -200,6 +205,8 @@ pub enum Error {
         height: usize,
         /// Of the images.
         width: usize,
+        /// The widest that suits them.
+        most: usize,
     },
     /// A label map that does not suit the data set.
     #[error("label map: {field} is {value}, allowed is {allowed}")]

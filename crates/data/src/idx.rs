@@ -49,31 +49,50 @@ pub(crate) fn labels(file: &str, mut bytes: Vec<u8>, classes: usize) -> Result<V
 }
 
 /// Bytes of the header of an image file, the longer one.
-pub(crate) const HEADER: usize = 16;
+pub(crate) const HEADER: u64 = 16;
 
-/// The size in bytes of the file that begins with `start`, its first [`HEADER`] bytes or all of them.
+/// What the header of a file says, in examples and in bytes of the whole file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Declared {
+    pub(crate) count: usize,
+    pub(crate) size: u64,
+}
+
+/// What the image file says that begins with `start`, its first [`HEADER`] bytes or all of them.
 ///
 /// # Errors
-/// [`Error::Format`] for neither images nor labels, or sizes beyond any memory.
-pub(crate) fn size(file: &str, start: &[u8]) -> Result<u64> {
-    let sizes: &[usize] = match word(file, start, 0)? {
-        LABELS_MAGIC => &[4],
-        _ => {
-            check_magic(file, start, IMAGES_MAGIC, "images")?;
-            &[4, 8, 12]
-        }
+/// [`Error::Format`] for no images, none at all, or sizes beyond any memory.
+pub(crate) fn declared_images(file: &str, start: &[u8]) -> Result<Declared> {
+    check_magic(file, start, IMAGES_MAGIC, "images")?;
+    let [count, rows, columns] = [4, 8, 12].map(|offset| word(file, start, offset));
+    let (count, rows, columns) = (count?, rows?, columns?);
+    let refuse = |offset, expected: &str, found: String| {
+        Err(Error::Format { file: file.to_owned(), offset, expected: expected.to_owned(), found })
     };
-    let mut contents = 1u64;
-    for &offset in sizes {
-        let size = word(file, start, offset)?;
-        contents = contents.checked_mul(size.into()).ok_or_else(|| Error::Format {
-            file: file.to_owned(),
-            offset: offset as u64,
-            expected: "sizes that fit in memory".to_owned(),
-            found: size.to_string(),
-        })?;
+    if count == 0 {
+        return refuse(4, "at least one image", "0".to_owned());
     }
-    Ok(contents.saturating_add(4 + 4 * sizes.len() as u64))
+    if rows == 0 || columns == 0 {
+        return refuse(8, "at least one row and column", format!("{rows} x {columns}"));
+    }
+    let size = (u64::from(count) * u64::from(rows)).checked_mul(columns.into());
+    match size.and_then(|size| size.checked_add(HEADER)).filter(|&size| usize::try_from(size).is_ok()) {
+        Some(size) => Ok(Declared { count: count as usize, size }),
+        None => {
+            let sizes = format!("{count} images of {rows} x {columns}");
+            refuse(4, &format!("sizes that fit in memory, not {sizes}"), sizes)
+        }
+    }
+}
+
+/// What the label file says that begins with `start`.
+///
+/// # Errors
+/// [`Error::Format`] for no labels.
+pub(crate) fn declared_labels(file: &str, start: &[u8]) -> Result<Declared> {
+    check_magic(file, start, LABELS_MAGIC, "labels")?;
+    let count = word(file, start, 4)?;
+    Ok(Declared { count: count as usize, size: 8 + u64::from(count) })
 }
 
 /// An image file with these contents.
@@ -155,14 +174,16 @@ mod tests {
     }
 
     #[test]
-    fn the_header_says_how_long_the_file_is() {
-        for file in [write_images(2, 3, 4, &[1; 24]), write_labels(&[1, 2, 3])] {
-            assert_eq!(size("f", &file[..file.len().min(HEADER)]).unwrap(), file.len() as u64);
-        }
-        assert_eq!(offset(size("f", &[0, 0, 8, 2, 0, 0, 0, 1])), 0);
-        assert_eq!(offset(size("f", &[0, 0, 8, 3, 0, 0])), 6);
+    fn the_header_says_how_many_and_how_long() {
+        let file = write_images(2, 3, 4, &[1; 24]);
+        let declared = Declared { count: 2, size: file.len() as u64 };
+        assert_eq!(declared_images("f", &file[..HEADER as usize]).unwrap(), declared);
+        let file = write_labels(&[1, 2, 3]);
+        assert_eq!(declared_labels("f", &file[..8]).unwrap(), Declared { count: 3, size: 11 });
+        assert_eq!(offset(declared_images("f", &file)), 0);
+        assert_eq!(offset(declared_images("f", &[0, 0, 8, 3, 0, 0])), 6);
         let huge = [&[0, 0, 8, 3][..], &[0xFF; 12]].concat();
-        assert_eq!(offset(size("f", &huge)), 12);
+        assert_eq!(offset(declared_images("f", &huge)), 4);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
 use serde::Serialize;
 
 use crate::canonical::{self, CanonicalFile};
-use crate::{Dataset, DatasetName, Error, Result, Source, Split};
+use crate::{Dataset, DatasetName, Error, Result, Source, Split, gzip};
 
 /// State of every file of `dataset` in `data_dir`, train before test. Reads and hashes them all.
 ///
@@ -52,6 +52,11 @@ pub enum FileState {
         /// Size on disk.
         found: u64,
     },
+    /// After decompression there is more than there should be; how much, nobody looked.
+    TooLong {
+        /// Published size.
+        expected: u64,
+    },
     /// The size is right, the contents are not.
     WrongChecksum {
         /// Published SHA-256, hex.
@@ -74,6 +79,7 @@ impl fmt::Display for FileState {
             Self::WrongSize { expected, found } => {
                 write!(f, "wrong size: expected {expected}, found {found}")
             }
+            Self::TooLong { expected } => write!(f, "wrong size: expected {expected}, found more"),
             Self::WrongChecksum { expected, found } => {
                 write!(f, "wrong checksum: expected SHA-256 {expected}, found {found}")
             }
@@ -89,6 +95,8 @@ pub(crate) fn status(file: &CanonicalFile, folder: &Path) -> Result<FileStatus> 
     let (path, state) = if let Some(found) = canonical::size_of(&plain)? {
         let state = if found == file.size {
             let reader = File::open(&plain).map_err(Error::io("open", &plain))?;
+            // Somebody may be writing to it.
+            let reader = reader.take(file.size + 1);
             judge(file, canonical::sha256_of(reader).map_err(Error::io("read", &plain))?)
         } else {
             FileState::WrongSize { expected: file.size, found }
@@ -96,7 +104,8 @@ pub(crate) fn status(file: &CanonicalFile, folder: &Path) -> Result<FileStatus> 
         (plain, state)
     } else if canonical::size_of(&packed)?.is_some() {
         let reader = File::open(&packed).map_err(Error::io("open", &packed))?;
-        let state = match canonical::sha256_of(MultiGzDecoder::new(std::io::BufReader::new(reader))) {
+        let state = match canonical::sha256_of(gzip::decoder(reader, file.size)) {
+            Ok((_, size)) if size > file.size => FileState::TooLong { expected: file.size },
             Ok(outcome) => judge(file, outcome),
             Err(error) => FileState::BrokenGzip { reason: error.to_string() },
         };

@@ -1,7 +1,8 @@
 //! MNIST, CIFAR-10 and the user's own images: reading, fetching with checksums, label maps, seeded batches,
 //! augmentation.
 //!
-//! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches),
+//! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches), [`balance`] (whether a
+//! part stands for the whole),
 //! [`canonical`] (what the published files are), [`own`] (other files), [`fetch`](mod@fetch) (how they get here);
 //! [`aside`] is how every crate writes a file.
 //!
@@ -14,6 +15,7 @@
 
 pub mod aside;
 pub mod augment;
+pub mod balance;
 pub mod canonical;
 mod cifar;
 pub mod dataset;
@@ -21,6 +23,8 @@ pub mod embedded;
 pub mod error;
 pub mod fetch;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzz;
 mod gzip;
 mod idx;
 pub mod inspect;
@@ -30,6 +34,7 @@ pub mod own;
 pub mod sampling;
 
 pub use augment::{Augmentation, Flip, Padding};
+pub use balance::{Skew, skew};
 pub use dataset::{Dataset, Source};
 pub use error::{Error, Result, SourceFailure};
 pub use fetch::{FetchObserver, fetch};

@@ -15,7 +15,7 @@ use robin_core::{
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_evaluation::battery::{Bench, Kind, Scope, TESTS};
 use robin_evaluation::foreign::{BadGradients, check};
-use robin_evaluation::{Options, clean, robust};
+use robin_evaluation::{Options, clean, robust, scattered};
 
 /// A linear layer on the mean images of each class; your network takes its place.
 ///
@@ -83,7 +83,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mine = Mine::of_means(&train)?;
 
     // Before anything else: is the gradient that of the scores?
-    let ids: Vec<ExampleId> = (0..8).map(ExampleId::first).collect();
+    let some = scattered(test.len(), 64, Seed::new(0));
+    let ids: Vec<ExampleId> = some.into_iter().map(ExampleId::first).collect();
     let report = check(&mine, &test.batch(&ids, &LabelMap::Identity)?, BadGradients::Refuse, Seed::new(0))?;
     println!("gradient: median disagreement {:.1e}", report.median_error);
 

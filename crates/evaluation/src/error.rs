@@ -45,9 +45,12 @@ pub enum Error {
         /// Of each attack.
         norms: Vec<robin_core::Norm>,
     },
-    /// A batch of no examples.
-    #[error("batch_size is 0, allowed is >= 1")]
-    BatchSize,
+    /// A batch of no examples, or of more than fit.
+    #[error("batch_size is {asked}, allowed is 1 to {}", crate::MOST_BATCH)]
+    BatchSize {
+        /// What was asked for.
+        asked: usize,
+    },
     /// Text that is no ledger, or a ledger that JSON cannot hold.
     #[error("cannot read or write {what} as JSON")]
     Json {
@@ -112,9 +115,9 @@ pub enum Error {
     /// A gradient that is not the scores'.
     #[error(
         "the classifier's gradient is not that of its scores: median disagreement {:.3} of {} probes at step {:e} \
-         (allowed {}), {} probes flat; candle's own max_pool2d and softmax_last_dim do this. An attack would fail \
+         (allowed {}), {} of {} images off by more than half; candle's own max_pool2d and softmax_last_dim do this. An attack would fail \
          and look like robustness; --allow-bad-gradients attacks all the same and marks the result",
-        report.median_error, report.moved, report.step, report.tolerance, report.flat
+        report.median_error, report.moved, report.step, report.tolerance, report.images_off, report.images
     )]
     BadGradient {
         /// The probe's numbers.

@@ -10,6 +10,7 @@
 //! order or threads; a perturbation outside its budget is an error, never a number.
 
 pub mod battery;
+pub mod blind;
 pub mod clean;
 pub mod combine;
 mod compact;
@@ -22,6 +23,7 @@ pub mod one_class;
 pub mod options;
 pub mod outcome;
 pub mod robust;
+pub mod scattered;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
@@ -29,15 +31,17 @@ pub mod transferred;
 pub mod weak_cw;
 pub mod witnesses;
 
+pub use blind::{Blind, blind};
 pub use clean::{Clean, clean};
 pub use combine::{Lowest, paper, union};
 pub use distances::{Distances, distances};
 pub use error::{Error, Result};
 pub use ledger::{Ledger, Means, Order, Run, Summary, Which};
 pub use one_class::{OneClassAccuracy, OneClassStrategy};
-pub use options::{Observer, Options, Progress};
+pub use options::{MOST_BATCH, Observer, Options, Progress};
 pub use outcome::{CostTotals, Outcome, Robust};
 pub use robust::robust;
+pub use scattered::scattered;
 pub use statistics::{
     ENOUGH_SEEDS, Estimate, Interval, McNemar, Replicate, Spread, Verdict, accuracy, gap, interval, mcnemar,
     paired, spread, student, verdict, wilson,

@@ -4,9 +4,12 @@ use robin_core::CancelToken;
 
 use crate::{Error, Result};
 
+/// Most examples of a batch, all of whose images and activations are in memory at once.
+pub const MOST_BATCH: usize = 1 << 16;
+
 /// Batch size, a way to stop, and somebody to tell.
 pub struct Options<'a> {
-    /// Examples per batch, at least 1. Decides memory and speed, never a number.
+    /// Examples per batch, 1 to [`MOST_BATCH`]. Decides memory and speed, never a number.
     pub batch_size: usize,
     /// Looked at between batches and between an attack's steps.
     pub cancel: &'a CancelToken,
@@ -17,8 +20,8 @@ pub struct Options<'a> {
 /// Cuts `examples` into batches, or says why it cannot be done.
 pub(crate) fn batches(batch_size: usize, examples: &[u32]) -> Result<std::slice::Chunks<'_, u32>> {
     match batch_size {
-        0 => Err(Error::BatchSize),
-        size => Ok(examples.chunks(size)),
+        1..=MOST_BATCH => Ok(examples.chunks(batch_size)),
+        asked => Err(Error::BatchSize { asked }),
     }
 }
 

@@ -316,7 +316,7 @@ fn the_observer_hears_every_batch_and_cancelling_stops() {
 fn what_cannot_be_evaluated_is_refused() {
     let (model, data) = (threshold(), eight());
     let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size: 0 };
-    assert!(matches!(run.robust(&*pgd("0.1"), StrategyName::Softmax), Err(Error::BatchSize)));
+    assert!(matches!(run.robust(&*pgd("0.1"), StrategyName::Softmax), Err(Error::BatchSize { asked: 0 })));
     let none = self::data(&[]);
     let run = Run { model: &model, judge: &Misclassified, data: &none, batch_size: 1 };
     assert!(matches!(run.robust(&*pgd("0.1"), StrategyName::Softmax), Err(Error::Empty)));

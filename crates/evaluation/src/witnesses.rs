@@ -4,10 +4,10 @@
 mod tests;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use robin_core::{Batch, Budget, Epsilon, Iterate, Norm, host};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -137,12 +137,13 @@ impl Witnesses {
     pub fn from_safetensors(bytes: &[u8], file: &str) -> Result<Self> {
         let fault = |source| Error::Safetensors { file: file.to_owned(), source };
         let wrong = |reason: String| Error::Witness { file: file.to_owned(), reason };
-        let found = SafeTensors::deserialize(bytes).map_err(fault)?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(fault)?;
+        let found = robin_files::tensors::open(bytes).map_err(fault)?;
+        let (_, header) = robin_files::tensors::header(bytes).map_err(fault)?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let said =
             metadata.get(METADATA).ok_or_else(|| wrong(format!("metadata `{METADATA}` is missing")))?;
-        let said: Said = serde_json::from_str(said).map_err(|error| wrong(format!("metadata: {error}")))?;
+        let said: Said =
+            robin_files::json::parse(said).map_err(|error| wrong(format!("metadata: {error}")))?;
         let budget = Budget { norm: said.norm, epsilon: said.epsilon };
         let tensor = |name: &str, dtype: Dtype| match found.tensor(name) {
             Ok(view) if view.dtype() == dtype => Ok(view),
@@ -160,13 +161,18 @@ impl Witnesses {
             }
             Ok(view.data().as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
         };
+        let ids: Vec<u32> = numbers("ids")?;
+        let mut seen = HashSet::new();
+        if let Some(id) = ids.iter().find(|id| !seen.insert(**id)) {
+            return Err(wrong(format!("example {id} stands there twice, and would be counted twice")));
+        }
         let values =
             images.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         Ok(Self {
             budget,
             data_sha256: said.data_sha256,
             shape: [c, h, w],
-            ids: numbers("ids")?,
+            ids,
             labels: numbers("labels")?,
             predictions: numbers("predictions")?,
             images: values,

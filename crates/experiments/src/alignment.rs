@@ -38,9 +38,7 @@ pub(crate) fn measure(
     cancel: &CancelToken,
     mut told: impl FnMut(usize),
 ) -> Result<Vec<Example>> {
-    if batch_size == 0 {
-        return Err(Error::Zero { option: "--batch" });
-    }
+    Error::check_count("--batch", batch_size, robin_evaluation::MOST_BATCH)?;
     let doing = "measuring coherence";
     let (mut arms, mut members) = (None, Vec::new());
     match compared {

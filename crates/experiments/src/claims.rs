@@ -109,9 +109,17 @@ pub fn judge(plan: &Plan, outcome: &Outcome) -> Result<Vec<ClaimVerdict>> {
     judge_with(CLAIMS, plan, outcome)
 }
 
+/// Refuses a text that is not claims as they are written.
+pub(crate) fn check(text: &str) -> Result<()> {
+    parse(text).map(drop)
+}
+
+fn parse(text: &str) -> Result<Written> {
+    toml::from_str(text).map_err(|source| Error::Spec { item: "claims".to_owned(), source: Box::new(source) })
+}
+
 fn judge_with(text: &str, plan: &Plan, outcome: &Outcome) -> Result<Vec<ClaimVerdict>> {
-    let written: Written = toml::from_str(text)
-        .map_err(|source| Error::Spec { item: "claims".to_owned(), source: Box::new(source) })?;
+    let written = parse(text)?;
     let library = Library::new(plan, outcome)?;
     let mut all: Vec<ClaimVerdict> =
         written.claims.iter().map(|claim| claim.judge(&library)).collect::<Result<_>>()?;

@@ -237,6 +237,21 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// A whole record that does not say what its kind says.
+    #[error(
+        "record {key} ({kind}): results.{name} {reason}; delete {}/{key}.json to have it recomputed",
+        if *kind == "network" { "networks" } else { "evaluations" }
+    )]
+    Results {
+        /// What the record is.
+        kind: &'static str,
+        /// Its key.
+        key: crate::key::Key,
+        /// The result.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An evaluation whose network is not there.
     #[error("not run, because {label} failed")]
     Dependency {
@@ -305,8 +320,8 @@ pub enum Error {
     /// Somebody asked to stop.
     #[error("interrupted; give the same command again to continue")]
     Cancelled,
-    /// Settings or results that JSON cannot hold.
-    #[error("cannot write {what} as JSON")]
+    /// Settings or results that JSON cannot hold, or a file of them that is none.
+    #[error("cannot read or write {what} as JSON")]
     Json {
         /// Settings or results.
         what: &'static str,
@@ -389,6 +404,14 @@ impl Error {
     pub fn chain(&self) -> String {
         let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
         causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
+    /// Refuses the number of `option` if it is not from 1 to `most`.
+    pub(crate) fn check_count(option: &'static str, value: usize, most: usize) -> Result<()> {
+        match (1..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::Option { option, value: value.to_string(), allowed: format!("1 to {most}") }),
+        }
     }
 
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error {

@@ -8,8 +8,9 @@ use robin_core::ExampleId;
 use robin_data::{Dataset, LabelMap};
 use robin_nn::{Graph, Parameters};
 use safetensors::Dtype;
-use safetensors::tensor::{SafeTensors, TensorView, serialize};
+use safetensors::tensor::{TensorView, serialize};
 
+use crate::role::Role;
 use crate::{Device, Error, Result};
 
 /// The architecture `model` in the sizes that the weights `bytes` have: width and number of classes are read from
@@ -30,7 +31,7 @@ pub fn load(
         allowed: error.to_string(),
     };
     let entry = robin_models::find(model).map_err(refuse)?;
-    let found = SafeTensors::deserialize(bytes).map_err(Error::work("reading the weights"))?;
+    let found = robin_files::tensors::open(bytes).map_err(Error::work("reading the weights"))?;
     // Both ends of the network tell its sizes; what lies between is checked below.
     let plain = robin_models::build(model, None, [3, height, width], 10).map_err(refuse)?;
     let tensors = plain.tensors();
@@ -74,6 +75,23 @@ pub fn state_dict(parameters: &Parameters) -> Result<Vec<u8>> {
         }
     }
     to_file(&tensors)
+}
+
+/// The file `exported` with what the weights `bytes` that it was made of say about their network, if they do; `model` and
+/// `file` are theirs, for messages.
+///
+/// # Errors
+/// As [`Role::read`]; [`Error::Option`] if the weights say that they are of another architecture.
+pub fn with_role_of(bytes: &[u8], model: &str, file: &str, exported: &[u8]) -> Result<Vec<u8>> {
+    match Role::read(bytes, file)? {
+        Some(role) if role.model != model => Err(Error::Option {
+            option: "--model",
+            value: model.to_owned(),
+            allowed: format!("{}: {file} says that it is {} of that architecture", role.model, role.what()),
+        }),
+        Some(role) => role.written_into(exported),
+        None => Ok(exported.to_vec()),
+    }
 }
 
 /// `images` (f32 `[n, c, h, w]`, the first `count` of `data`) and the network's `logits` on them (f32 `[n, k]`, in
@@ -174,7 +192,7 @@ mod tests {
         let data = Dataset::load(DatasetName::Mnist, Split::Test, &Source::Embedded).unwrap();
         let device: Device = "cpu".parse().unwrap();
         let file = logits(&graph, &parameters, &data, 3, device).unwrap();
-        let tensors = SafeTensors::deserialize(&file).unwrap();
+        let tensors = robin_files::tensors::open(&file).unwrap();
         assert_eq!(tensors.tensor("images").unwrap().shape(), [3, 1, 28, 28]);
         assert_eq!(tensors.tensor("logits").unwrap().shape(), [3, 10]);
         let first =

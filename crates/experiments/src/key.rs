@@ -8,8 +8,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 over the canonical JSON of a cell's settings, 64 hexadecimal digits.
+///
+/// Nothing else is one: a key is the name of a file, and may come out of a file that anybody has written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "String", try_from = "String")]
 pub struct Key(String);
 
 impl Key {
@@ -18,11 +20,6 @@ impl Key {
         let mut text = String::new();
         canonical(settings, &mut text);
         Self(sha256(text.as_bytes()))
-    }
-
-    /// The key whose 64 digits are `text`, as files of plans and names of files have it.
-    pub(crate) fn read(text: &str) -> Self {
-        Self(text.to_owned())
     }
 
     /// The key that `text` is, if it is one.
@@ -34,6 +31,20 @@ impl Key {
     /// The 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("{text:?} is no key: 64 hexadecimal digits"))
+    }
+}
+
+impl From<Key> for String {
+    fn from(Key(digits): Key) -> Self {
+        digits
     }
 }
 
@@ -123,6 +134,17 @@ mod tests {
             text,
             "{\"\":[],\"B\":-1e-7,\"a\":{},\"b \\\"\":[1,2.5,{\"c\":\"\u{e9}\\n\",\"d\":null}]}"
         );
+    }
+
+    #[test]
+    fn nothing_but_a_hash_is_a_key() {
+        let key = Key::of(&json!({}));
+        let text = serde_json::to_string(&key).unwrap();
+        assert_eq!(text, format!("\"{key}\""));
+        assert_eq!(serde_json::from_str::<Key>(&text).unwrap(), key);
+        for wrong in ["", "..", "../../secret", &key.as_str()[1..], &key.as_str().to_uppercase()] {
+            assert!(serde_json::from_value::<Key>(wrong.into()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

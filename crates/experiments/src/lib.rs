@@ -1,7 +1,7 @@
 //! The paper's tables as data: planned, run, recorded.
 //!
 //! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`schedule`] (which cell when),
-//! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`] and [`store`] (what is kept),
+//! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`], [`mod@role`] and [`store`] (what is kept),
 //! [`table`], [`figure`], [`gallery`] and [`claims`] (the outcome); apart from these [`foreign`] (networks that somebody else trained)
 //! and [`cluster`] (a plan on many machines).
 //!
@@ -14,11 +14,14 @@ pub mod claims;
 pub mod cluster;
 pub mod cost;
 pub mod device;
+mod doubts;
 pub mod environment;
 pub mod error;
 pub mod export;
 pub mod figure;
 pub mod foreign;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gallery;
 pub mod item;
 pub mod key;
@@ -29,6 +32,7 @@ pub mod plan;
 pub mod preview;
 pub mod profile;
 pub mod record;
+pub mod role;
 pub mod run;
 pub mod schedule;
 pub mod spec;
@@ -49,6 +53,7 @@ pub use observer::{Observer, Progress, Watched};
 pub use plan::{Plan, Request};
 pub use preview::{Preview, State};
 pub use profile::Profile;
+pub use role::Role;
 pub use schedule::{Options, Outcome, reproduce};
 pub use spec::{COMMON, ITEMS, Spec};
 pub use store::Writer;

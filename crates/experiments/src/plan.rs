@@ -19,7 +19,7 @@ use robin_nn::{Graph, Parameters};
 use serde::Serialize;
 use serde_json::Value;
 
-pub(crate) use networks::{Part, class_count, parts};
+pub(crate) use networks::{MOST_ORDERS, Part, class_count, parts};
 pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
 
 use crate::key::Key;

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::key::{Key, sha256};
@@ -88,7 +89,8 @@ impl Record {
     /// Reads the text of the file `path`, which should hold the record `key`.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if a byte differs from what was written, or if this is another record.
+    /// [`Error::Damaged`] if a byte differs from what was written, if this is another record, and for one that was sealed by
+    /// somebody else: with other settings than its key says, without results, or with a name twice.
     pub fn from_text(text: &str, path: &Path, kind: Kind, key: &Key) -> Result<Self> {
         let damaged = |what, expected: &str, found: &str| Error::Damaged {
             path: path.to_owned(),
@@ -107,22 +109,42 @@ impl Record {
         if actual != seal {
             return Err(damaged("SHA-256 of the content", seal, &actual));
         }
-        let whole: Value =
-            serde_json::from_str(text).map_err(|error| damaged("content", "JSON", &error.to_string()))?;
+        let whole: Value = robin_files::json::parse(text)
+            .map_err(|error| damaged("content", "JSON with every name once", &error.to_string()))?;
         for (what, expected) in [("format", FORMAT), ("kind", kind.name()), ("key", key.as_str())] {
             let found = whole[what].as_str().unwrap_or("nothing");
             if found != expected {
                 return Err(damaged(what, expected, found));
             }
         }
+        // The seal says that nobody changed a byte, not that the bytes belong together.
+        let settings = Key::of(&whole["settings"]);
+        if settings != *key {
+            return Err(damaged("key of the settings", key.as_str(), settings.as_str()));
+        }
+        let results = match &whole["results"] {
+            Value::Object(results) if !results.is_empty() => whole["results"].clone(),
+            Value::Array(results) if !results.is_empty() => whole["results"].clone(),
+            Value::Null => return Err(damaged("results", "what was computed", "nothing")),
+            other => return Err(damaged("results", "what was computed", &other.to_string())),
+        };
         let mut provenance = whole["provenance"].as_object().cloned().unwrap_or_default();
         provenance.shift_remove("sha256");
-        Ok(Self {
-            kind,
-            key: key.clone(),
-            settings: whole["settings"].clone(),
-            results: whole["results"].clone(),
-            provenance,
-        })
+        Ok(Self { kind, key: key.clone(), settings: whole["settings"].clone(), results, provenance })
+    }
+
+    /// The result called `name`; a record may lack one that others have (`null`).
+    ///
+    /// # Errors
+    /// [`Error::Results`] if there is none, or it is no `T`.
+    pub fn result<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        serde_json::from_value(self.results[name].clone())
+            .map_err(|error| self.lacks(name, error.to_string()))
+    }
+
+    /// The error about a result that is not there, or not what it should be.
+    pub(crate) fn lacks(&self, name: &str, reason: String) -> Error {
+        let reason = if self.results[name].is_null() { "is not there".to_owned() } else { reason };
+        Error::Results { kind: self.kind.name(), key: self.key.clone(), name: name.to_owned(), reason }
     }
 }

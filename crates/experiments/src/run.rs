@@ -221,14 +221,11 @@ pub(crate) fn aggregate(
 /// The misclassified examples of an evaluation's record, after the attack if there was one, else clean; and the share of the
 /// attack's input gradients that were exactly zero.
 pub(crate) fn verdicts(record: &Record) -> Result<(Broken, f64)> {
-    let read = |source| Error::Json { what: "the results of an evaluation", source };
-    let robust: Option<Robust> =
-        serde_json::from_value(record.results["robust_examples"].clone()).map_err(read)?;
+    let robust: Option<Robust> = record.result("robust_examples")?;
     match robust {
         Some(robust) => Ok((robust.worst.broken, robust.cost.zero_gradient_share())),
         None => {
-            let clean: Clean =
-                serde_json::from_value(record.results["clean_examples"].clone()).map_err(read)?;
+            let clean: Clean = record.result("clean_examples")?;
             Ok((clean.broken, 0.0))
         }
     }
@@ -236,11 +233,8 @@ pub(crate) fn verdicts(record: &Record) -> Result<(Broken, f64)> {
 
 /// The SHA-256 that a network's record promises of its weights.
 pub(crate) fn weights_sha256(record: &Record) -> Result<&str> {
-    use serde::de::Error as _;
-    record.results["weights_sha256"].as_str().ok_or_else(|| Error::Json {
-        what: "the results of a network",
-        source: serde_json::Error::missing_field("weights_sha256"),
-    })
+    let name = "weights_sha256";
+    record.results[name].as_str().ok_or_else(|| record.lacks(name, "is no text".to_owned()))
 }
 
 pub(crate) fn classifier(

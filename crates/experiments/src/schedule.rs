@@ -68,9 +68,7 @@ pub struct Outcome {
 pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(Outcome, Writer)> {
     let threads = threads(options.threads)?;
     let jobs = jobs(options.jobs, threads)?;
-    if options.batch_size == 0 {
-        return Err(Error::Zero { option: "--batch" });
-    }
+    Error::check_count("--batch", options.batch_size, robin_evaluation::MOST_BATCH)?;
     let store = Store::new(folder);
     let present = present(plan, &store)?;
     check_weights(plan, &store, &present)?;

@@ -9,9 +9,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::key::{Key, sha256};
+use crate::key::Key;
 use crate::out::{Out, check_shared, check_targets, write, write_shared};
 use crate::record::{Kind, Record};
+use crate::role::{Epoch, weights_sha256, with_role};
 use crate::{Error, Result};
 
 /// Read access to a result folder, which need not exist.
@@ -20,7 +21,7 @@ pub struct Store {
     folder: PathBuf,
 }
 
-/// A trained network's weights, as the bytes of safetensors files.
+/// A trained network's weights, as the bytes of safetensors files without a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
     /// What the network's evaluations load.
@@ -89,7 +90,7 @@ impl Store {
         }
     }
 
-    /// The weights of the network `key`, whose record says that their SHA-256 is `expected`.
+    /// The weights of the network `key`, whose record says that their SHA-256 without their role is `expected`.
     ///
     /// # Errors
     /// [`Error::Damaged`] if they are missing or differ.
@@ -108,7 +109,7 @@ impl Store {
             }
             Err(source) => return Err(Error::Io { path, action: "read", source }),
         };
-        let found = sha256(&bytes);
+        let found = weights_sha256(&bytes);
         if found != expected {
             return Err(Error::Damaged {
                 path: self.record_path(Kind::Network, key),
@@ -125,7 +126,7 @@ impl Store {
         let entries = fs::read_dir(self.folder.join(kind.folder())).into_iter().flatten();
         let key = |entry: std::io::Result<fs::DirEntry>| {
             let name = entry.ok()?.file_name();
-            Some(Key::read(name.to_str()?.strip_suffix(".json").filter(|stem| stem.len() == 64)?))
+            Key::parse(name.to_str()?.strip_suffix(".json")?)
         };
         entries.filter_map(key).collect()
     }
@@ -226,7 +227,8 @@ impl Writer {
         &self.store
     }
 
-    /// Writes a record. With `weights` they are written first, so that a record never stands without them.
+    /// Writes a record. With `weights` they are written first, so that a record never stands without them, and each with the
+    /// role that the record gives it.
     ///
     /// # Errors
     /// [`Error::Damaged`] if a record is already there, in a shared folder one that says anything else: nothing is
@@ -247,10 +249,13 @@ impl Writer {
             });
         }
         if let Some(Weights { chosen, last }) = weights {
+            let chosen_epoch = if last.is_some() { Epoch::Best } else { Epoch::Last };
             if let Some(last) = last {
-                self.write(&self.store.last_weights_path(&record.key), last)?;
+                let last = with_role(last, &record.settings, Epoch::Last)?;
+                self.write(&self.store.last_weights_path(&record.key), &last)?;
             }
-            self.write(&self.store.weights_path(&record.key), chosen)?;
+            let chosen = with_role(chosen, &record.settings, chosen_epoch)?;
+            self.write(&self.store.weights_path(&record.key), &chosen)?;
         }
         self.write(&path, record.to_text().as_bytes())?;
         tracing::info!(key = %record.key, "record written");

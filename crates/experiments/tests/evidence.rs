@@ -219,11 +219,11 @@ fn check_difference(one: &Compared, all: &BTreeMap<String, Record>) {
     let mean = |terms: &[robin_experiments::claims::ComparedTerm]| -> f64 {
         terms.iter().map(|term| term.sign * term.mean()).sum()
     };
-    assert!(
-        (estimate.effect - (mean(&one.left) - mean(&one.right) - one.bound)).abs() < 1e-9,
-        "{}",
-        one.place
-    );
+    // An image without a gradient on one side is left out on both, so that means over each side's own images differ.
+    if one.terms().all(|term| !matches!(term.quantity, Quantity::Coherence | Quantity::Distance)) {
+        let difference = mean(&one.left) - mean(&one.right) - one.bound;
+        assert!((estimate.effect - difference).abs() < 1e-9, "{}", one.place);
+    }
     assert!(estimate.low < estimate.effect && estimate.effect < estimate.high);
     for term in one.terms().filter(|term| term.quantity == Quantity::Withstands) {
         for seed in &term.seeds {

@@ -39,6 +39,8 @@ fn images(folder: &Path, shape: [usize; 3], labels: &[u8]) -> ImagesRequest {
         embedded: false,
         data_dir: None,
         limit: None,
+        sample: None,
+        classes: None,
         preparation: Preparation::default(),
     }
 }

@@ -65,8 +65,7 @@ fn drawn(plan: &Plan, outcome: &Outcome) -> Vec<Figure> {
 
 #[test]
 fn figures_3_and_4_share_their_networks_and_draw_what_was_counted() {
-    let small = ("batch_size = 128", "batch_size = 32");
-    let specs = [spec("figure-3", &[TINY]), spec("figure-4", &[TINY, small])];
+    let specs = [spec("figure-3", &[TINY]), spec("figure-4", &[TINY])];
     let plan = plan(&specs, Some("mnist/cnn2/l2-halved"));
     let networks = plan.cells.iter().filter(|cell| matches!(cell.work, Work::Network(_))).count();
     // Three numbers of classes under two orders; the same again without attacks.
@@ -213,7 +212,7 @@ fn keys_follow_what_decides_a_result_and_specs_that_make_no_sense_are_named() {
         ("figure-3", "attack = \"pgd10\"", "attack = \"pgd11\"", "no attack \"pgd11\" (one of: "),
         ("figure-1", "[\"ddn\", \"fmn\", \"cw\"]", "[\"pgd10\"]", "pgd10 raises ce"),
         ("figure-4", "mnist = \"mnist-standard\"", "mnist = \"mnist-other\"", "no recipe \"mnist-other\""),
-        ("figure-6", "members = 5", "members = 1", "an ensemble needs members of 2 or more"),
+        ("figure-6", "members = 5", "members = 1", "an ensemble needs 2 to 1000 members, not 1"),
         ("figure-2", "center = [0.30, 0.35]", "center = [1.30, 0.35]", "1.3"),
     ] {
         let message = request(item, (from, to));

@@ -33,6 +33,11 @@ pub static MODELS: &[Entry] = &[
     mlp::ENTRY,
 ];
 
+/// The widest that is looked at: sizes of layers stay far below what a number holds.
+pub const MOST_WIDTH: usize = 1 << 14;
+/// Most values of a network: 4 GiB, and several times that in training.
+pub const MOST_VALUES: usize = 1 << 30;
+
 /// An architecture in the list.
 pub struct Entry {
     /// Name on the command line and in records.
@@ -61,7 +66,9 @@ pub enum Error {
         valid: Vec<&'static str>,
     },
     /// A width that the architecture cannot have.
-    #[error("{model}: width {width} is not a positive multiple of {step} (default {default})")]
+    #[error(
+        "{model}: width {width} is not a positive multiple of {step}, at most {MOST_WIDTH} (default {default})"
+    )]
     Width {
         /// The architecture.
         model: &'static str,
@@ -71,6 +78,16 @@ pub enum Error {
         step: usize,
         /// The architecture's own width.
         default: usize,
+    },
+    /// A network that would not fit any memory that it is trained in.
+    #[error("{model}: width {width} makes {values} parameters, allowed are at most {MOST_VALUES}")]
+    Size {
+        /// The architecture.
+        model: &'static str,
+        /// What was asked for.
+        width: usize,
+        /// Trained values and buffers.
+        values: usize,
     },
     /// Layers that do not fit the images.
     #[error(transparent)]
@@ -92,7 +109,7 @@ pub fn find(name: &str) -> Result<&'static Entry, Error> {
 /// convolution (`None`: the architecture's own). Input normalisation is the first layer.
 ///
 /// # Errors
-/// [`Error::Unknown`], [`Error::Width`], or [`Error::Network`] if the images are too small.
+/// [`Error::Unknown`], [`Error::Width`], [`Error::Size`], or [`Error::Network`] if the images are too small.
 pub fn build(
     name: &str,
     width: Option<usize>,
@@ -101,10 +118,16 @@ pub fn build(
 ) -> Result<Graph, Error> {
     let entry = find(name)?;
     let width = width.unwrap_or(entry.default_width);
-    if width == 0 || !width.is_multiple_of(entry.width_step) {
+    if width == 0 || width > MOST_WIDTH || !width.is_multiple_of(entry.width_step) {
         let Entry { name: model, width_step: step, default_width: default, .. } = *entry;
         return Err(Error::Width { model, width, step, default });
     }
     let builder = Graph::builder(entry.name, input).normalize("normalize");
-    Ok((entry.layers)(builder, width, num_classes).build()?)
+    let graph = (entry.layers)(builder, width, num_classes).build()?;
+    let values =
+        graph.tensors().iter().map(|tensor| tensor.shape.iter().product()).fold(0, usize::saturating_add);
+    if values > MOST_VALUES {
+        return Err(Error::Size { model: entry.name, width, values });
+    }
+    Ok(graph)
 }

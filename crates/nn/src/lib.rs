@@ -1,6 +1,6 @@
 //! Networks as data, their parameters, and the executors that run them.
 //!
-//! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`network`] (what training
+//! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`mod@note`] (what a weight file says of its network), [`network`] (what training
 //! owns), [`mod@executor`] (the list of executors), then [`mod@reference`] (candle, the judge) and [`cpu`]
 //! (our kernels); `cuda` is built with the feature of that name.
 //!
@@ -14,6 +14,7 @@ pub mod error;
 pub mod executor;
 pub mod graph;
 pub mod network;
+pub mod note;
 pub mod parameters;
 pub mod reference;
 pub mod resident;
@@ -22,6 +23,7 @@ pub use error::{Error, Result};
 pub use executor::{EXECUTORS, Executor, executor};
 pub use graph::{Bias, Convolution, Graph, GraphBuilder, Initialisation};
 pub use network::{Gradient, Gradients, LossFn, Network};
+pub use note::{note, with_note, without_note};
 pub use parameters::{NamedTensor, Parameters, tensor_shapes};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

@@ -1,7 +1,7 @@
 //! A network's numbers: ordered, named and shaped as in PyTorch, on the host.
 
 use robin_core::{Purpose, Seed};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use crate::graph::{Initial, TensorSpec};
 use crate::{Error, Graph, Result};
@@ -86,7 +86,7 @@ impl Parameters {
     /// PyTorch's counters `*.num_batches_tracked` are accepted and ignored.
     ///
     /// # Errors
-    /// [`Error::Safetensors`] if the bytes are no such file; [`Error::Weights`] lists every tensor that is
+    /// [`Error::Safetensors`] if the bytes are no such file, or one that names a tensor twice; [`Error::Weights`] lists every tensor that is
     /// missing, too many, not f32 or of another shape.
     pub fn from_safetensors(graph: &Graph, bytes: &[u8], file: &str) -> Result<Self> {
         Self::from_safetensors_with(graph, bytes, file, &[])
@@ -103,7 +103,7 @@ impl Parameters {
         file: &str,
         supplied: &[NamedTensor],
     ) -> Result<Self> {
-        let found = SafeTensors::deserialize(bytes)
+        let found = robin_files::tensors::open(bytes)
             .map_err(|source| Error::Safetensors { file: file.to_owned(), source })?;
         let specs = graph.tensors();
         let mut parameters = Self { trained: Vec::new(), buffers: Vec::new() };
@@ -129,8 +129,8 @@ impl Parameters {
             }
             let (chunks, _) = view.data().as_chunks::<4>();
             let values: Vec<f32> = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                faults.push(format!("{name}[{at}] is {}", values[at]));
+            if let Some((at, allowed)) = impossible(name, &values) {
+                faults.push(format!("{name}[{at}] is {}, allowed is {allowed}", values[at]));
             }
             let tensor = NamedTensor { name: name.clone(), shape: shape.clone(), values };
             parameters.of_kind(*initial).push(tensor);
@@ -147,13 +147,26 @@ impl Parameters {
     }
 }
 
+/// The first value that a tensor of this name cannot have, and what it may be: it would make every score NaN, or turn
+/// images around without a word.
+fn impossible(name: &str, values: &[f32]) -> Option<(usize, &'static str)> {
+    let first = |legal: fn(f32) -> bool, allowed| {
+        values.iter().position(|&value| !legal(value)).map(|at| (at, allowed))
+    };
+    match name.rsplit('.').next() {
+        Some("std") => first(|value| value.is_finite() && value > 0.0, "a deviation > 0"),
+        Some("running_var") => first(|value| value.is_finite() && value >= 0.0, "a variance >= 0"),
+        _ => first(f32::is_finite, "a finite number"),
+    }
+}
+
 /// Names and shapes of the tensors in a safetensors file's `bytes`, sorted by name; `file` names it in
 /// messages.
 ///
 /// # Errors
 /// [`Error::Safetensors`] if the bytes are no such file.
 pub fn tensor_shapes(bytes: &[u8], file: &str) -> Result<Vec<(String, Vec<usize>)>> {
-    let found = SafeTensors::deserialize(bytes)
+    let found = robin_files::tensors::open(bytes)
         .map_err(|source| Error::Safetensors { file: file.to_owned(), source })?;
     let mut shapes: Vec<(String, Vec<usize>)> =
         found.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
@@ -274,6 +287,42 @@ mod tests {
         let shapes = tensor_shapes(&bytes, "bare").unwrap();
         assert!(shapes.contains(&("fc2.weight".to_owned(), vec![3, 300])), "{shapes:?}");
         assert!(tensor_shapes(&bytes[..4], "bare").is_err());
+    }
+
+    #[test]
+    fn a_tensor_that_stands_there_twice_is_refused() {
+        let parameters = Parameters::initialise(&graph(3), Seed::new(1));
+        let bytes = parameters.to_safetensors().unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+        // The same bytes under one name, said twice: which of two wishes a reader takes is its own affair.
+        let fields: serde_json::Value = serde_json::from_str(header).unwrap();
+        let twice = header.trim_end().replacen('{', &format!("{{\"fc1.bias\":{},", fields["fc1.bias"]), 1);
+        let file = [&(twice.len() as u64).to_le_bytes(), twice.as_bytes(), &bytes[8 + length..]].concat();
+        let error = Parameters::from_safetensors(&graph(3), &file, "twice.safetensors").unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("\"fc1.bias\" stands there twice"), "{source}");
+        assert!(tensor_shapes(&file, "twice").is_err());
+    }
+
+    #[test]
+    fn deviations_and_variances_that_cannot_be_are_refused() {
+        let graph = Graph::builder("toy", [1, 2, 2]).normalize("normalize").batch_norm2d("bn").flatten();
+        let graph = graph.linear("fc", 2).build().unwrap();
+        for (name, value, allowed) in [
+            ("normalize.std", -1.0, "a deviation > 0"),
+            ("normalize.std", 0.0, "a deviation > 0"),
+            ("normalize.std", f32::NAN, "a deviation > 0"),
+            ("normalize.mean", f32::INFINITY, "a finite number"),
+            ("bn.running_var", -1e-3, "a variance >= 0"),
+        ] {
+            let mut parameters = Parameters::initialise(&graph, Seed::new(1));
+            let buffer = parameters.buffers.iter_mut().find(|buffer| buffer.name == name).unwrap();
+            buffer.values[0] = value;
+            let bytes = parameters.to_safetensors().unwrap();
+            let message = Parameters::from_safetensors(&graph, &bytes, "w").unwrap_err().to_string();
+            assert!(message.contains(&format!("{name}[0] is {value}, allowed is {allowed}")), "{message}");
+        }
     }
 
     #[test]

@@ -95,32 +95,62 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// Most passes over the data. A checkpoint has a report for each.
+const MOST_EPOCHS: usize = 100_000;
+/// Most examples of a step.
+const MOST_BATCH: usize = 1 << 16;
+/// Most steps of a training attack, which runs for every batch.
+const MOST_STEPS: usize = 10_000;
+/// Most held-out images; there must be more in the data set anyway.
+const MOST_IMAGES: usize = 1 << 30;
+/// Largest learning rate, weight decay, weight of a divergence: beyond it nothing can be learned in f32.
+const LARGEST: f64 = 1e6;
+
 /// The error about `field`.
-pub(crate) fn refuse<T>(field: &'static str, value: impl ToString, allowed: &'static str) -> Result<T> {
-    Err(Error::Setting { field, value: value.to_string(), allowed })
+pub(crate) fn refuse<T>(field: &'static str, value: impl ToString, allowed: impl Into<String>) -> Result<T> {
+    Err(Error::Setting { field, value: value.to_string(), allowed: allowed.into() })
+}
+
+/// Refuses a number that is not from 1 to `most`.
+fn count(field: &'static str, value: usize, most: usize) -> Result<()> {
+    if (1..=most).contains(&value) { Ok(()) } else { refuse(field, value, format!("1 to {most}")) }
+}
+
+/// Refuses steps of a training attack that are none, or more than anybody waits for.
+pub(crate) fn check_steps(field: &'static str, steps: usize) -> Result<()> {
+    count(field, steps, MOST_STEPS)
+}
+
+/// Refuses what is not above 0, or too large to learn with.
+pub(crate) fn positive(field: &'static str, value: f64) -> Result<()> {
+    match value > 0.0 && value <= LARGEST {
+        true => Ok(()),
+        false => refuse(field, value, format!("a number > 0, at most {LARGEST:e}")),
+    }
+}
+
+/// Refuses what is below 0, or too large to learn with.
+pub(crate) fn not_negative(field: &'static str, value: f64) -> Result<()> {
+    match (0.0..=LARGEST).contains(&value) {
+        true => Ok(()),
+        false => refuse(field, value, format!("a number >= 0, at most {LARGEST:e}")),
+    }
 }
 
 impl Config {
-    /// Refuses settings that make no sense, before any work.
+    /// Refuses settings that make no sense, before any work. What depends on the images is
+    /// [`Augmentation::validate`]'s.
     ///
     /// # Errors
     /// [`Error::Setting`] for the first of them.
     pub fn validate(&self) -> Result<()> {
-        if self.epochs == 0 {
-            return refuse("epochs", "0", ">= 1");
-        }
-        if self.batch_size == 0 {
-            return refuse("batch_size", "0", ">= 1");
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return refuse("learning_rate", self.learning_rate, "a finite number > 0");
-        }
+        count("epochs", self.epochs, MOST_EPOCHS)?;
+        count("batch_size", self.batch_size, MOST_BATCH)?;
+        positive("learning_rate", self.learning_rate)?;
         if !(0.0..1.0).contains(&self.momentum) {
             return refuse("momentum", self.momentum, "a number in [0, 1)");
         }
-        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return refuse("weight_decay", self.weight_decay, "a finite number >= 0");
-        }
+        not_negative("weight_decay", self.weight_decay)?;
         self.schedule.validate()?;
         self.method.validate()?;
         if self.attack_mode == AttackMode::Train && self.method == (Method::Standard {}) {
@@ -146,12 +176,8 @@ impl Config {
             return refuse("weight_averaging.decay", decay, "a number in (0, 1)");
         }
         if let Some(Validation { images, budget, steps, step_size }) = self.validation {
-            if images == 0 {
-                return refuse("validation.images", "0", ">= 1");
-            }
-            if steps == 0 {
-                return refuse("validation.steps", "0", ">= 1");
-            }
+            count("validation.images", images, MOST_IMAGES)?;
+            check_steps("validation.steps", steps)?;
             step_size.pixels(budget.epsilon, steps)?;
         }
         Ok(())
@@ -223,6 +249,48 @@ pub(crate) mod tests {
         };
         assert!(message(milestones).contains("milestones is [0.5, 0.2]"));
     }
+
+    #[test]
+    fn numbers_without_an_end_are_refused_with_what_is_allowed() {
+        let message = |change: &dyn Fn(&mut Config)| {
+            let mut config = paper(20);
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert!(
+            message(&|c| c.epochs = 4_000_000_000).contains("epochs is 4000000000, allowed is 1 to 100000")
+        );
+        assert!(message(&|c| c.batch_size = usize::MAX).contains("allowed is 1 to 65536"));
+        for far in [1e7, 1e300, f64::INFINITY, f64::NAN] {
+            assert!(message(&|c| c.learning_rate = far).contains("at most 1e6"), "{far}");
+            assert!(message(&|c| c.weight_decay = far).contains("at most 1e6"), "{far}");
+            let schedule = Schedule::Steps { milestones: vec![0.5], factor: far };
+            assert!(message(&|c| c.schedule = schedule.clone()).contains("factor is"), "{far}");
+            assert!(message(&|c| c.label_smoothing = far).contains("[0, 1)"), "{far}");
+            assert!(message(&|c| c.momentum = far).contains("[0, 1)"), "{far}");
+        }
+        let schedule = Schedule::Steps { milestones: vec![0.5; 10_000], factor: 0.1 };
+        assert!(message(&|c| c.schedule = schedule.clone()).contains("10000 milestones"));
+        let budget = Budget { norm: robin_core::Norm::L2, epsilon: "0.5".parse().unwrap() };
+        let step_size = StepSize::STANDARD;
+        let proportion = crate::Proportion::All;
+        let method = Method::PgdAt { budget, steps: 10_001, step_size, proportion };
+        assert!(message(&|c| c.method = method.clone()).contains("steps is 10001, allowed is 1 to 10000"));
+        let trades = |lambda, deviation| {
+            let start = AttackStart::Gaussian { deviation };
+            Method::Trades { budget, steps: 10, step_size, lambda, start }
+        };
+        assert!(message(&|c| c.method = trades(1e7, 0.001)).contains("lambda is 10000000"));
+        assert!(
+            message(&|c| c.method = trades(6.0, 2.0))
+                .contains("deviation is 2, allowed is a number in (0, 1]")
+        );
+        let validation = Validation { images: usize::MAX, budget, steps: 10, step_size };
+        assert!(message(&|c| c.validation = Some(validation)).contains("validation.images is"));
+        let validation = Validation { images: 1, steps: usize::MAX, ..validation };
+        assert!(message(&|c| c.validation = Some(validation)).contains("validation.steps is"));
+    }
+
     #[test]
     fn settings_of_methods_and_extras_that_make_no_sense_are_named() {
         let budget = Budget { norm: robin_core::Norm::L2, epsilon: "0.5".parse().unwrap() };

@@ -17,7 +17,7 @@ pub enum Error {
         /// Its value.
         value: String,
         /// What it may be.
-        allowed: &'static str,
+        allowed: String,
     },
     /// A network whose outputs do not match the classes to be learned.
     #[error("training: the network has {outputs} outputs, the labels have {classes} classes")]

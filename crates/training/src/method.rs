@@ -4,7 +4,7 @@ use robin_attacks::StepSize;
 use robin_core::Budget;
 use serde::{Deserialize, Serialize};
 
-use crate::config::refuse;
+use crate::config::{check_steps, not_negative, refuse};
 use crate::{Proportion, Result};
 
 /// What the loss is computed on.
@@ -70,7 +70,7 @@ pub enum AttackStart {
     /// `deviation` times a standard normal number added to every pixel, then projected onto the budget (the
     /// reference projects do not project before the first step).
     Gaussian {
-        /// Standard deviation in pixels, above 0.
+        /// Standard deviation in pixels, above 0 and at most 1.
         deviation: f64,
     },
 }
@@ -109,20 +109,16 @@ impl Method {
             | Method::Trades { budget, steps, step_size, .. }
             | Method::Mart { budget, steps, step_size, .. } => (budget, *steps, step_size),
         };
-        if steps == 0 {
-            return refuse("steps", "0", ">= 1");
-        }
+        check_steps("steps", steps)?;
         step_size.pixels(budget.epsilon, steps)?;
         let (lambda, start) = match self {
             Method::Trades { lambda, start, .. } | Method::Mart { lambda, start, .. } => (*lambda, *start),
             Method::Standard {} | Method::PgdAt { .. } => return Ok(()),
         };
-        if !(lambda >= 0.0 && lambda.is_finite()) {
-            return refuse("lambda", lambda, "a finite number >= 0");
-        }
+        not_negative("lambda", lambda)?;
         match start {
-            AttackStart::Gaussian { deviation } if !(deviation > 0.0 && deviation.is_finite()) => {
-                refuse("deviation", deviation, "a finite number > 0")
+            AttackStart::Gaussian { deviation } if !(deviation > 0.0 && deviation <= 1.0) => {
+                refuse("deviation", deviation, "a number in (0, 1]")
             }
             AttackStart::Clean {} if matches!(self, Method::Trades { .. }) => {
                 let allowed =

@@ -5,7 +5,10 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::config::refuse;
+use crate::config::{positive, refuse};
+
+/// Most milestones of a schedule.
+const MOST_MILESTONES: usize = 1_000;
 
 /// What the learning rate is multiplied by, from step to step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,13 +67,14 @@ impl Schedule {
         };
         match self {
             Schedule::Steps { milestones, factor } => {
+                if milestones.len() > MOST_MILESTONES {
+                    let found = format!("a list of {} milestones", milestones.len());
+                    return refuse("milestones", found, format!("at most {MOST_MILESTONES} of them"));
+                }
                 if !milestones.iter().all(|m| 0.0 < *m && *m < 1.0) || !milestones.is_sorted() {
                     return refuse("milestones", format!("{milestones:?}"), "rising fractions in (0, 1)");
                 }
-                if !(*factor > 0.0 && factor.is_finite()) {
-                    return refuse("factor", factor, "a finite number > 0");
-                }
-                Ok(())
+                positive("factor", *factor)
             }
             Schedule::Cosine { last } => share("last", *last),
             Schedule::OneCycle { first, peak, last } => {

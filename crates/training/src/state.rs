@@ -23,6 +23,23 @@ pub(crate) struct State {
     pub(crate) warnings: Vec<Warning>,
 }
 
+impl State {
+    /// Before the first step of a training with these settings for `classes` classes.
+    pub(crate) fn before(momentum: f64, weight_decay: f64, classes: usize) -> Self {
+        Self {
+            epoch: 0,
+            step: 0,
+            sgd: Sgd::new(momentum, weight_decay),
+            average: None,
+            best: None,
+            epochs: Vec::new(),
+            loss: 0.0,
+            tally: Tally::new(classes),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// The epoch with the highest robust accuracy on the images that are held out; the first of them on a tie.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Best {

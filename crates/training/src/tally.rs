@@ -19,6 +19,11 @@ impl Tally {
         Self { classes, counts: vec![0; classes * classes], perturbed: 0, perturbed_correct: 0 }
     }
 
+    /// Whether this counts the same classes as `other`, and has a count for each pair of them.
+    pub(crate) fn fits(&self, other: &Self) -> bool {
+        self.classes == other.classes && self.counts.len() == other.counts.len()
+    }
+
     /// Number of classes.
     pub fn classes(&self) -> usize {
         self.classes

@@ -14,7 +14,7 @@ use crate::step::{Examples, StepResult, examples, gradients, perturbed_count};
 use crate::validation::{Division, measure};
 use crate::watchdog::after_epoch;
 use crate::{
-    Best, Config, EpochReport, Error, Observer, Result, Sgd, StepReport, Summary, Tally, Trained,
+    Best, Config, EpochReport, Error, Observer, Result, StepReport, Summary, Tally, Trained,
     ValidationReport, Warning,
 };
 
@@ -66,17 +66,7 @@ impl<'a> Trainer<'a> {
         let division = Division::new(data, config.validation.as_ref())?;
         let mapped = labels.apply_all(data.labels())?;
         let labels = division.training.iter().map(|&index| mapped[index as usize]).collect();
-        let state = State {
-            epoch: 0,
-            step: 0,
-            sgd: Sgd::new(config.momentum, config.weight_decay),
-            average: None,
-            best: None,
-            epochs: Vec::with_capacity(config.epochs),
-            loss: 0.0,
-            tally: Tally::new(classes),
-            warnings: Vec::new(),
-        };
+        let state = State::before(config.momentum, config.weight_decay, classes);
         let mut trainer = Self {
             network,
             task,
@@ -112,10 +102,15 @@ impl<'a> Trainer<'a> {
                 found.content.into_state(trainer.network.parameters(), &trainer.state)?;
             trainer.network.restore(parameters)?;
             trainer.state = state;
+            let (epoch, step) = (trainer.state.epoch, trainer.state.step);
+            let (epochs, steps) = (task.config.epochs, trainer.batches.len());
+            if epoch > epochs || step > steps {
+                let reason = format!("it is at step {step} of {steps} after epoch {epoch} of {epochs}");
+                return Err(Error::Damaged { path: found.path, reason });
+            }
             if !trainer.is_finished() {
                 trainer.batches = trainer.batches_of(trainer.state.epoch)?;
             }
-            let (epoch, step) = (trainer.state.epoch, trainer.state.step);
             tracing::info!(from = %found.path.display(), epoch, step, "training continued");
             continued = Continued { from: Some(found.path), epoch, step, damaged: None };
             if let Some((path, reason)) = found.damaged {

@@ -368,7 +368,7 @@ fn a_checkpoint_is_written_when_stopped_when_asked_and_when_due() {
 fn a_divergence_names_examples_and_the_last_checkpoint() {
     let mut setting = Setting::new(config());
     setting.config.schedule = Schedule::Steps { milestones: vec![], factor: 0.1 };
-    setting.config.learning_rate = 1e30;
+    setting.config.learning_rate = 1e6;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("network.ckpt");
     let mut network = network("cpu", "cnn2-small", 4);

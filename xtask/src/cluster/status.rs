@@ -1,7 +1,6 @@
 //! `cargo xtask status`: how far a submitted plan is.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -12,6 +11,7 @@ use robin_experiments::record::Kind;
 use robin_report::table::duration;
 
 use super::{Submitted, slurm};
+use crate::terminal::{answers_are_watched, deliver};
 
 /// How often `--watch` looks: a controller serves many.
 const EVERY: Duration = Duration::from_secs(15);
@@ -35,11 +35,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     loop {
         let status = Status::new(&folder, &slurm::look(&folder.submissions()?)?)?;
         let text = text(&folder, &status)?;
-        if arguments.watch && std::io::stdout().is_terminal() {
-            print!("\x1b[2J\x1b[H");
-        }
-        print!("{text}");
-        std::io::stdout().flush()?;
+        // What was said before is wiped where somebody looks.
+        let wipe = if arguments.watch && answers_are_watched() { "\x1b[2J\x1b[H" } else { "" };
+        deliver(format_args!("{wipe}{text}"))?;
         if !arguments.watch || status.is_over() {
             let failed = status.count(|standing| matches!(standing, Standing::Failed(_)));
             let lost = status.count(|standing| matches!(standing, Standing::Lost(_)));

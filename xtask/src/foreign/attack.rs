@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use robin_attacks::Loss;
-use robin_core::{Epsilon, Norm};
+use robin_core::{Epsilon, Epsilons, Norm};
 use robin_evaluation::Which;
-use robin_evaluation::foreign::BadGradients;
-use robin_experiments::foreign::{AttackReport, AttackRequest, MeansRequest, StrategyChoice, attack_each};
+use robin_evaluation::foreign::{BadGradients, GradientVerdict};
+use robin_experiments::foreign::{
+    AttackReport, AttackRequest, MeansRequest, OfClass, StrategyChoice, attack_each,
+};
 use serde_json::{Map, Value};
 
 use super::{ImagesArguments, SubjectArguments, print_json};
@@ -34,7 +36,7 @@ pub(crate) struct Arguments {
     /// The base attack, or autoattack: four of them, each on the images that the ones before have left standing.
     #[arg(long, value_name = "NAME", default_value = "pgd")]
     attack: String,
-    /// What it raises: ce, margin, dlr, margin-t:T or dlr-t:T [default: ce; autoattack has its own].
+    /// What it raises: ce, margin, dlr, margin-t:T or dlr-t:T [default: the attack's own: ce of pgd, margin of cw...].
     #[arg(long)]
     loss: Option<Loss>,
     /// Of which scores: softmax, best-arm, top2, highest-arm, average-gradient, softmax-top2, margin-t,
@@ -46,14 +48,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     norm: Norm,
     /// The largest size, in pixels from 0 to 1: 8/255 or 0.5; several separated by commas.
-    #[arg(long, value_name = "E", value_delimiter = ',', required = true, allow_negative_numbers = true)]
-    epsilon: Vec<Epsilon>,
+    #[arg(long, value_name = "E", required = true, allow_negative_numbers = true)]
+    epsilon: Vec<Epsilons>,
     /// Steps, where the attack has them.
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Length of a step in pixels [default: 2.5 epsilon / steps].
+    /// Length of a step in pixels, like 2/255 [default: 2.5 epsilon / steps].
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
-    step_size: Option<f64>,
+    step_size: Option<Epsilon>,
     /// Runs from different starts; broken by one is broken.
     #[arg(long, value_name = "N")]
     restarts: Option<usize>,
@@ -63,13 +65,14 @@ pub(crate) struct Arguments {
     /// Which image of the attack counts.
     #[arg(long, value_enum, default_value_t = Iterate::Worst)]
     iterate: Iterate,
-    /// The class that images shall be taken for [default: any wrong one].
+    /// The class that images shall be taken for [default: any wrong one]. Images of it, and images taken for it anyway, are
+    /// not attacked.
     #[arg(long, value_name = "CLASS")]
     target: Option<u32>,
     /// Of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder for the adversarial images (safetensors).
+    /// Folder for the adversarial images (safetensors); one attack's, whose settings its run.json holds.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Draw so many of them as PNG too, beside the clean ones.
@@ -99,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let numbers = [("steps", arguments.steps), ("restarts", arguments.restarts)];
     settings.extend(numbers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
     if let Some(pixels) = arguments.step_size {
-        settings.insert("step_size".to_owned(), MeansRequest::absolute_step(pixels));
+        settings.insert("step_size".to_owned(), MeansRequest::absolute_step(pixels.get()));
     }
     let request = AttackRequest {
         subject: arguments.subject.request(&arguments.device)?,
@@ -112,7 +115,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             target: arguments.target,
         },
         norm: arguments.norm,
-        epsilons: arguments.epsilon.clone(),
+        epsilons: arguments.epsilon.iter().flat_map(|list| list.0.clone()).collect(),
         iterate: match arguments.iterate {
             Iterate::Worst => Which::Worst,
             Iterate::Last => Which::Last,
@@ -142,9 +145,14 @@ pub(super) fn bad_gradients(allow: bool) -> BadGradients {
 }
 
 fn print(report: &AttackReport) -> Result<(), Lost> {
-    let mark = if report.gradient_is_true { "" } else { "  (BAD GRADIENTS: says nothing)" };
+    let mark = match report.gradient.verdict {
+        GradientVerdict::True => "",
+        GradientVerdict::False => "  (BAD GRADIENTS: says nothing)",
+        GradientVerdict::Flat => "  (FLAT GRADIENTS: says little)",
+    };
+    let last = if report.iterate == Which::Last { ", last iterate" } else { "" };
     answer!(
-        "{} {}, {}: clean {:.4}, robust {:.4}, n {}, {} forward, {} backward, {:.1} s{mark}",
+        "{} {}, {}{last}: clean {:.4}, robust {:.4}, n {}, {} forward, {} backward, {}, {:.1} s{mark}",
         report.norm,
         report.epsilon,
         report.attack,
@@ -153,18 +161,39 @@ fn print(report: &AttackReport) -> Result<(), Lost> {
         report.n,
         report.forward,
         report.backward,
+        zero_gradients(report.zero_gradient_share),
         report.seconds
     )?;
+    if let Some(target) = &report.target {
+        answer!(
+            "  taken for class {}: {} of {} that are neither of it nor taken for it when clean; left out {} of that class and {} \
+             taken for it anyway",
+            target.target,
+            target.target_success.map_or("none".to_owned(), |success| format!("{success:.4}")),
+            target.target_n,
+            target.excluded_of_target_class,
+            target.excluded_already_predicted
+        )?;
+    }
     for stage in &report.stages {
         answer!(
-            "  {}: {} attacked, robust {:.4} with the stages before, {} forward, {} backward, {:.1} s",
+            "  {}: {} attacked, robust {:.4} with the stages before, {} forward, {} backward, {}, {:.1} s",
             stage.stage,
             stage.attacked,
             stage.robust_accuracy,
             stage.forward,
             stage.backward,
+            zero_gradients(stage.zero_gradient_share),
             stage.seconds
         )?;
     }
-    Ok(())
+    if let Some(missing) = OfClass::missing(&report.classes) {
+        answer!("  {missing}")?;
+    }
+    report.warnings.iter().try_for_each(|warning| answer!("WARNING: {warning}"))
+}
+
+/// The share of gradients that were zero, in words.
+pub(super) fn zero_gradients(share: Option<f64>) -> String {
+    share.map_or("no gradients".to_owned(), |share| format!("zero gradients {:.1}%", 100.0 * share))
 }

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use robin_core::{Budget, Epsilon, Norm, Seed};
 use robin_evaluation::battery::{Finding, Scope, Status};
 use robin_evaluation::controls::{Control, self_test};
-use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, SubjectRequest, evaluate_and};
+use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, OfClass, SubjectRequest, evaluate_and};
 
-use super::attack::bad_gradients;
+use super::attack::{bad_gradients, zero_gradients};
 use super::{ImagesArguments, SubjectArguments, print_json};
 use crate::device::DeviceArguments;
 use crate::interrupt;
@@ -79,7 +79,7 @@ impl Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Battery {
-    /// 64 images, fewer steps and samples.
+    /// 64 images from all over the set, fewer steps and samples.
     Subset,
     /// Without limits.
     Full,
@@ -138,21 +138,22 @@ fn evaluated(
 fn print(report: &EvaluateReport) -> Result<(), Lost> {
     let summary = &report.summary;
     answer!("{}, n {}", report.budget, summary.n)?;
-    let line = |name: &str, accuracy: f64, interval: robin_evaluation::Interval| {
-        answer!("  {name:<48} {accuracy:.4} [{:.4}, {:.4}]", interval.low, interval.high)
+    let line = |name: &str, accuracy: f64, interval: robin_evaluation::Interval, more: &str| {
+        answer!("  {name:<48} {accuracy:.4} [{:.4}, {:.4}]{more}", interval.low, interval.high)
     };
-    line("clean", summary.clean_accuracy, summary.clean_interval)?;
+    line("clean", summary.clean_accuracy, summary.clean_interval, "")?;
     for attack in &summary.attacks {
-        match attack.staged {
-            true => line(&format!("{} (and before)", attack.attack), attack.accuracy, attack.interval)?,
-            false => line(&attack.attack, attack.accuracy, attack.interval)?,
-        }
+        let before = if attack.staged { " (and before)" } else { "" };
+        let name = format!("{}{before}", attack.attack);
+        let zero = format!("  {}", zero_gradients(attack.zero_gradient_share));
+        line(&name, attack.accuracy, attack.interval, &zero)?;
     }
     answer!("  {:<48} {:.4}", "lowest of one attack (what papers print)", summary.paper)?;
-    line("union of all attacks (the headline)", summary.union, summary.union_interval)?;
-    if let Some(weak) = &summary.weak_cw {
-        answer!("WARNING: {weak}")?;
+    line("union of all attacks (the headline)", summary.union, summary.union_interval, "")?;
+    if let Some(missing) = OfClass::missing(&report.classes) {
+        answer!("{missing}")?;
     }
+    report.warnings.iter().try_for_each(|warning| answer!("WARNING: {warning}"))?;
     if !report.gradient_is_true {
         answer!("BAD GRADIENTS: the accuracies under attack say nothing")?;
     }

@@ -26,7 +26,7 @@ pub(crate) struct SubjectArguments {
     #[arg(long, value_name = "NAME|FILE.onnx")]
     model: String,
     /// Weights with PyTorch's names (safetensors, or a state_dict in .pt or .pth); of an aggregate once per network, in
-    /// order (arms: class order).
+    /// order (arms: class order) unless the files say what they are, as those of `train` and `reproduce` do.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     weights: Vec<PathBuf>,
     /// Channels of the first convolution [default: as the weights say].
@@ -54,6 +54,12 @@ pub(crate) struct ImagesArguments {
     /// Only the first so many images.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Draw these at random by a seed, instead of the first ones.
+    #[arg(long, value_name = "SEED", requires = "limit")]
+    sample: Option<u64>,
+    /// How many classes there are [default: as the data set says, else one more than the largest label].
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
     /// Resize images in folders so that the shorter side has so many pixels (bilinear, antialiased).
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=8192))]
     resize: Option<u32>,
@@ -109,6 +115,8 @@ impl ImagesArguments {
             embedded: self.embedded,
             data_dir: self.data_dir.clone(),
             limit: self.limit,
+            sample: self.sample,
+            classes: self.classes,
             preparation: Preparation {
                 resize: self.resize,
                 center_crop: self.center_crop,
@@ -132,7 +140,7 @@ impl ImagesArguments {
 /// One line for what begins and for what was warned of; progress is for the impatient.
 fn tell(told: &Told<'_>) {
     match told {
-        Told::Begins(what) => say!("{what}"),
+        Told::Begins(what) | Told::Note(what) => say!("{what}"),
         Told::Progress(progress) => {
             say!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
         }

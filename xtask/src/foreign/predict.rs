@@ -33,5 +33,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let (low, high) = (report.interval.low, report.interval.high);
     answer!("accuracy {:.4} [{low:.4}, {high:.4}], n {}", report.accuracy, report.n)?;
+    if !report.missing_classes.is_empty() {
+        let missing: Vec<String> = report.missing_classes.iter().map(ToString::to_string).collect();
+        answer!("no image is of class {}: the accuracy says nothing about that", missing.join(", "))?;
+    }
     Ok(())
 }

@@ -45,6 +45,13 @@ pub(crate) struct Arguments {
     /// Only the first so many images.
     #[arg(long, value_name = "N")]
     train_images: Option<usize>,
+    /// Draw images at random by a seed, instead of taking the first ones: those that are trained on, and those of them that the
+    /// network is measured on.
+    #[arg(long, value_name = "SEED")]
+    sample: Option<u64>,
+    /// How many classes there are [default: as the data set says, else one more than the largest label].
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
     /// Architecture; a wrong name lists them.
     #[arg(long)]
     model: String,
@@ -215,6 +222,8 @@ impl Arguments {
                 Half::Test => Split::Test,
             },
             train_images: self.train_images,
+            sample: self.sample,
+            classes: self.classes,
             model: self.model.clone(),
             width: self.width,
             classifier: self.classifier,
@@ -271,10 +280,13 @@ impl Arguments {
 
     /// The least time between two checkpoints.
     pub(super) fn checkpoint_every(&self) -> Result<Duration, Error> {
-        Duration::try_from_secs_f64(self.checkpoint_every).map_err(|_| Error::Option {
+        // A year.
+        const LONGEST: f64 = 366.0 * 86_400.0;
+        let legal = Some(self.checkpoint_every).filter(|seconds| (0.0..=LONGEST).contains(seconds));
+        legal.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| Error::Option {
             option: "--checkpoint-every",
             value: self.checkpoint_every.to_string(),
-            allowed: "a number of seconds >= 0".to_owned(),
+            allowed: format!("a number of seconds from 0 to {LONGEST}"),
         })
     }
 }

@@ -16,6 +16,8 @@ use progress::{Bars, Lines};
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let run = TrainingRun::new(&arguments.request()?)?;
+    run.notes.iter().for_each(|note| say!("{note}"));
+    run.warnings.iter().for_each(|warning| say!("WARNING: {warning}"));
     let (cancel, save) = (interrupt::token()?, interrupt::save_token()?);
     let environment = environment();
     let watch: Box<dyn Watch> = match is_watched() {
@@ -57,7 +59,9 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
             .iter()
             .map(|(name, error)| json!({ "name": name, "error": error.chain() }))
             .collect();
-        let whole = json!({ "settings": run.settings, "networks": networks, "failures": failures });
+        let whole = json!({
+            "settings": run.settings, "networks": networks, "failures": failures, "warnings": run.warnings,
+        });
         let text = serde_json::to_string_pretty(&whole).context("cannot write the outcome as JSON")?;
         return Ok(answer!("{text}")?);
     }
@@ -74,6 +78,10 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
             share(&set["worst"]["accuracy"]),
             set["clean"]["n"]
         );
+        if let Some(labels) = results["training_set_images"]["missing_labels"].as_array() {
+            let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
+            line += &format!(", none of them of label {}: this says nothing about it", labels.join(", "));
+        }
         if let Some(epoch) = results["best"]["epoch"].as_u64() {
             let held_out = &results["best"]["validation"];
             line += &format!(

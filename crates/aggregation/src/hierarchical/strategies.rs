@@ -37,6 +37,15 @@ impl Stages {
         }
     }
 
+    /// The fewest scores that its loss compares at once. A group of one class has nothing to be confused with, and does
+    /// not count; without any other there is no bound.
+    pub fn compared(self, split: &Split) -> usize {
+        let coarse = matches!(self, Self::First | Self::Both).then(|| split.groups().len());
+        let fine = split.groups().iter().map(Vec::len).filter(|&classes| classes > 1);
+        let fine = (self != Self::First).then(|| fine.min()).flatten();
+        coarse.into_iter().chain(fine).min().unwrap_or(usize::MAX)
+    }
+
     /// The strategy against a classifier with this split. One network runs per step.
     pub fn build(self, loss: Loss, split: &Split) -> Box<dyn Strategy> {
         Box::new(Staged { stages: self, loss, split: split.clone() })

@@ -29,6 +29,10 @@ impl Objective for View {
         Some(Formula { columns: self.columns.clone(), ..inner })
     }
 
+    fn is_signed(&self) -> bool {
+        self.inner.is_signed()
+    }
+
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {
         Box::new(Self { columns: self.columns.select(rows), inner: self.inner.select(rows) })
     }

@@ -20,13 +20,13 @@ fn message(config: Config) -> String {
 fn settings_outside_what_is_allowed_are_named() {
     let pgd = |steps, restarts, step_size| Config::Pgd { steps, restarts, step_size, start: Start::Clean };
     for (config, parts) in [
-        (pgd(0, 1, StepSize::STANDARD), ["pgd", "steps is 0", ">= 1"]),
-        (pgd(1, 0, StepSize::STANDARD), ["pgd", "restarts is 0", ">= 1"]),
+        (pgd(0, 1, StepSize::STANDARD), ["pgd", "steps is 0", "1 to 1000000"]),
+        (pgd(1, 0, StepSize::STANDARD), ["pgd", "restarts is 0", "1 to 10000"]),
         (pgd(1, 1, StepSize::Absolute(0.0)), ["step_size", "Absolute(0.0)", "> 0"]),
         (pgd(1, 1, StepSize::Absolute(f64::NAN)), ["step_size", "NaN", "> 0"]),
-        (pgd(1, 1, StepSize::Absolute(f64::INFINITY)), ["step_size", "inf", "finite"]),
+        (pgd(1, 1, StepSize::Absolute(f64::INFINITY)), ["step_size", "inf", "at most 1e10"]),
         (pgd(1, 1, StepSize::Relative(-2.5)), ["step_size", "Relative(-2.5)", "> 0"]),
-        (Config::RandomNoise { candidates: 0 }, ["random-noise", "candidates is 0", ">= 1"]),
+        (Config::RandomNoise { candidates: 0 }, ["random-noise", "candidates is 0", "1 to 1000000"]),
         (
             Config::Square { queries: 1, restarts: 1, first_share: 0.0, reach: Reach::Whole },
             ["square", "first_share is 0", "(0, 1]"],
@@ -47,6 +47,36 @@ fn settings_outside_what_is_allowed_are_named() {
         let message = message(config);
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
+}
+
+/// Every number that has a lower bound, far above what it may be.
+#[test]
+fn numbers_without_an_end_are_refused_in_every_attack() {
+    for entry in ATTACKS {
+        let settings = serde_json::to_value(entry.example).unwrap();
+        for (field, value) in settings.as_object().unwrap() {
+            let beyond = match value {
+                serde_json::Value::Number(number) if number.is_u64() => vec![1_000_001_u64.into()],
+                serde_json::Value::Number(_) => vec![1e11.into(), 1e300.into()],
+                // Of what is no number only the step size has some inside.
+                _ if field == "step_size" => {
+                    vec![serde_json::json!({ "relative": 1e300 }), serde_json::json!({ "absolute": 1e11 })]
+                }
+                _ => continue,
+            };
+            for value in beyond {
+                let mut changed = settings.clone();
+                changed[field.as_str()] = value.clone();
+                let config: Config = serde_json::from_value(changed).unwrap();
+                let message = config.build(Budget { norm: entry.norms[0], ..budget("8/255") });
+                let message = message.err().unwrap_or_else(|| panic!("{config:?} is legal")).to_string();
+                assert!(message.contains(field.as_str()), "{message}");
+            }
+        }
+    }
+    let levels = Config::Ddn { steps: 1, radius_rate: 0.5, first_radius: 1.0, levels: Some(u32::MAX) };
+    let message = levels.minimal(Norm::L2).err().unwrap().to_string();
+    assert!(message.contains("levels is 4294967295, allowed is 2 to 65536"), "{message}");
 }
 
 #[test]

@@ -44,6 +44,7 @@ proptest! {
         channels in 1usize..4, height in 1usize..7, width in 1usize..7, padding in 0usize..9, seed: u64,
     ) {
         let clean = batch(3, channels, height, width);
+        let padding = padding.min(height).min(width);
         let cropped = crop_of(padding).apply(&clean, Seed::new(seed)).unwrap();
         prop_assert_eq!(cropped.images.dims(), clean.images.dims());
         prop_assert_eq!(&cropped.ids, &clean.ids);
@@ -152,9 +153,14 @@ fn the_crop_of_the_paper_is_bit_for_bit_what_it_was_before_the_other_choices_cam
 }
 
 #[test]
-fn padding_that_cannot_be_reflected_is_refused() {
+fn padding_wider_than_the_image_is_refused() {
     let message = everything(3).apply(&counting(1), Seed::new(1)).unwrap_err().to_string();
     assert!(message.contains("crop_padding 3") && message.contains("3 x 4: allowed is 0 to 2"), "{message}");
     assert!(everything(2).apply(&counting(1), Seed::new(1)).is_ok());
-    assert!(crop_of(9).apply(&counting(1), Seed::new(1)).is_ok());
+    assert!(crop_of(3).apply(&counting(1), Seed::new(1)).is_ok());
+    for padding in [4, 1_000_000, usize::MAX] {
+        let message = crop_of(padding).apply(&counting(1), Seed::new(1)).unwrap_err().to_string();
+        assert!(message.contains(&format!("crop_padding {padding} ")), "{message}");
+        assert!(message.contains("3 x 4: allowed is 0 to 3"), "{message}");
+    }
 }

@@ -154,3 +154,37 @@ fn a_map_restricts_and_relabels() {
     let all = data.restricted(&LabelMap::OneVsAll { class: 7 }).unwrap();
     assert_eq!(all.sha256(), data.sha256());
 }
+
+#[test]
+fn a_sample_is_drawn_without_repeats_and_repeatably() {
+    let labels: Vec<u8> = (0..100).map(|at| at / 10).collect();
+    let data =
+        Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 1, 1], (0..100).collect(), labels).unwrap();
+    let draw = |count, seed| data.sample(count, Seed::new(seed)).unwrap();
+    let sample = draw(40, 1);
+    assert_eq!((sample.pixels(), sample.sha256()), (draw(40, 1).pixels(), draw(40, 1).sha256()));
+    assert_ne!(sample.pixels(), draw(40, 2).pixels());
+    let mut drawn = sample.pixels().to_vec();
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!(drawn.len(), 40, "no image twice");
+    for (pixel, label) in sample.pixels().iter().zip(sample.labels()) {
+        assert_eq!(u16::from(pixel / 10), *label, "an image keeps its label");
+    }
+    // The first ones of a larger sample: a prefix of a sample is a sample.
+    assert_eq!(draw(100, 1).take(40).unwrap().pixels(), sample.pixels());
+    for count in [0, 101] {
+        assert!(matches!(data.sample(count, Seed::new(1)), Err(Error::Limit { available: 100, .. })));
+    }
+}
+
+#[test]
+fn a_number_of_classes_may_be_more_than_the_labels_show() {
+    let data = tiny();
+    assert_eq!(data.with_classes(4).unwrap().num_classes(), 4);
+    let more = data.with_classes(256).unwrap();
+    assert_eq!((more.num_classes(), more.sha256()), (256, data.sha256()));
+    for classes in [0, 3, 257] {
+        assert!(matches!(data.with_classes(classes), Err(Error::Classes { least: 4, .. })), "{classes}");
+    }
+}

@@ -108,6 +108,21 @@ fn fetch_from(
     Err(Error::NoSourceWorked { dataset, folder: folder.to_owned(), missing, failures })
 }
 
+pub(crate) fn fuzz_png(bytes: &[u8]) {
+    let _ = npm::records("f", &mut &bytes[..], &[3, 9]);
+}
+
+pub(crate) fn fuzz_labels(bytes: &[u8]) {
+    let _ = npm::read_labels("f", &mut &bytes[..]);
+}
+
+pub(crate) fn fuzz_archive(bytes: &[u8]) {
+    let _ = archive::members("f", bytes, &["f/one".to_owned(), "f/two".to_owned()], &mut |_, contents| {
+        let read = std::io::copy(&mut std::io::Read::take(contents, 1 << 20), &mut std::io::sink());
+        read.map(drop).map_err(Error::transfer("reading"))
+    });
+}
+
 /// Those of `files` that `folder` does not have.
 fn still_wanted(files: &[CanonicalFile], folder: &Path) -> Result<Vec<CanonicalFile>> {
     let mut wanted = Vec::new();

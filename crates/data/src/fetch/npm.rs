@@ -115,17 +115,27 @@ fn batch_labels<'a>(name: &str, train: &'a [u8], test: &'a [u8], batch: usize) -
     })
 }
 
-fn read_labels(file: &str, reader: &mut dyn Read) -> Result<Vec<u8>> {
+pub(super) fn read_labels(file: &str, reader: &mut dyn Read) -> Result<Vec<u8>> {
     serde_json::from_reader(reader.take(1 << 20)).map_err(Error::transfer(format!("reading {file}")))
 }
 
+/// Bytes of a PNG file that are no pixels, and of the memory for them.
+const LARGEST_OTHERS: u64 = 1 << 20;
+/// Bytes of what npm says that are read.
+const LONGEST_LOG: u64 = 1 << 20;
+
 /// CIFAR-10 records from an RGB image of one example per row, pixels in row-major order.
-fn records(file: &str, reader: &mut dyn Read, labels: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn records(file: &str, reader: &mut dyn Read, labels: &[u8]) -> Result<Vec<u8>> {
     let decoding = format!("decoding {file}");
     let mut packed = Vec::new();
-    reader.take(64 << 20).read_to_end(&mut packed).map_err(Error::transfer(&*decoding))?;
-    let mut decoder =
-        png::Decoder::new(Cursor::new(packed)).read_info().map_err(Error::transfer(&*decoding))?;
+    // Twice the pixels, where PNG packs them to less than once.
+    let longest = 2 * (labels.len() * cifar::RECORD) as u64 + LARGEST_OTHERS;
+    reader.take(longest).read_to_end(&mut packed).map_err(Error::transfer(&*decoding))?;
+    let limits = png::Limits { bytes: LARGEST_OTHERS as usize };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(packed), limits);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let mut decoder = decoder.read_info().map_err(Error::transfer(&*decoding))?;
     let info = decoder.info();
     let found = (info.width as usize, info.height as usize, info.color_type, info.bit_depth);
     let expected = (cifar::IMAGE / 3, labels.len(), png::ColorType::Rgb, png::BitDepth::Eight);
@@ -195,7 +205,7 @@ pub(super) fn pack_with(
     match packed(folder) {
         Some((path, _)) if status.success() => Ok(path),
         _ => {
-            let said = fs::read(&log).unwrap_or_default();
+            let said = robin_files::read(&log, LONGEST_LOG).unwrap_or_default();
             let said = String::from_utf8_lossy(&said);
             let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
             let message = lines[lines.len().saturating_sub(6)..].join("; ");

@@ -3,13 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
-use flate2::bufread::GzDecoder;
 use robin_core::CancelToken;
 
 use super::store::{Metered, Store};
 use super::{FetchObserver, FileSource, archive};
 use crate::canonical::CanonicalFile;
-use crate::{DatasetName, Error, Result};
+use crate::{DatasetName, Error, Result, gzip};
 
 /// In the order in which they are tried.
 pub(super) fn sources(dataset: DatasetName) -> Vec<Box<dyn FileSource>> {
@@ -75,7 +74,9 @@ impl<F: Fn(&str) -> Result<Download>> FileSource for Official<F> {
             Layout::GzipFiles { base } => {
                 for file in wanted {
                     let url = format!("{base}/{}.gz", file.name);
-                    download(&url, &mut |body| store.put(file, &url, &mut gunzipped(&url, body)?))?;
+                    download(&url, &mut |body| {
+                        store.put(file, &url, &mut gunzipped(&url, body, file.size)?)
+                    })?;
                 }
                 Ok(())
             }
@@ -92,11 +93,14 @@ impl<F: Fn(&str) -> Result<Download>> FileSource for Official<F> {
     }
 }
 
-/// `body` decompressed; some servers declare the gzip as a transfer encoding, and the client undoes it.
-fn gunzipped<'a>(url: &str, body: &'a mut dyn Read) -> Result<Box<dyn Read + 'a>> {
+/// `body` decompressed, up to one byte more than `size`; some servers declare the gzip as a transfer encoding, and the client undoes it.
+fn gunzipped<'a>(url: &str, body: &'a mut dyn Read, size: u64) -> Result<Box<dyn Read + 'a>> {
     let mut body = BufReader::new(body);
     let start = body.fill_buf().map_err(Error::transfer(format!("reading {url}")))?;
-    if start.starts_with(&[0x1F, 0x8B]) { Ok(Box::new(GzDecoder::new(body))) } else { Ok(Box::new(body)) }
+    Ok(match start.starts_with(&[0x1F, 0x8B]) {
+        true => Box::new(gzip::decoder(body, size)),
+        false => Box::new(body),
+    })
 }
 
 fn open(url: &str) -> Result<Download> {

@@ -1,9 +1,12 @@
 //! An IDX pair of any size, plain or gzip.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use super::find::is_gz;
-use super::{Images, contents, count_classes};
+use super::{Images, LARGEST, count_classes};
+use crate::idx::{Declared, HEADER};
 use crate::{Error, Result, gzip, idx};
 
 /// Largest number of labels that a byte tells apart.
@@ -14,37 +17,73 @@ const BYTE: usize = 256;
 /// # Errors
 /// [`Error::Format`] with file and offset, [`Error::Counts`], [`Error::Io`].
 pub(super) fn read(images: &Path, labels: &Path, classes: Option<usize>) -> Result<Images> {
-    let [images_file, labels_file] = [images, labels].map(|path| path.display().to_string());
-    let read = idx::images(&images_file, unpacked(images, &images_file)?)?;
-    let refuse = |offset, expected: &str, found: String| {
-        Err(Error::Format { file: images_file.clone(), offset, expected: expected.to_owned(), found })
-    };
-    if read.count == 0 {
-        return refuse(4, "at least one image", "0".to_owned());
+    // Both headers before either's contents: counts that do not agree cost no memory.
+    let images = Idx::open(images, idx::declared_images)?;
+    let labels = Idx::open(labels, idx::declared_labels)?;
+    let (first_count, second_count) = (images.declared.count, labels.declared.count);
+    if first_count != second_count {
+        return Err(Error::Counts { first: images.name, first_count, second: labels.name, second_count });
     }
-    if read.rows == 0 || read.columns == 0 {
-        return refuse(8, "at least one row and column", format!("{} x {}", read.rows, read.columns));
-    }
-    let labels = idx::labels(
-        &labels_file,
-        unpacked(labels, &labels_file)?,
-        classes.map_or(BYTE, |classes| classes.min(BYTE)),
-    )?;
-    if labels.len() != read.count {
-        let (first_count, second_count) = (read.count, labels.len());
-        return Err(Error::Counts { first: images_file, first_count, second: labels_file, second_count });
-    }
+    let pixels = idx::images(&images.name, images.contents()?)?;
+    let most = classes.map_or(BYTE, |classes| classes.min(BYTE));
+    let labels = idx::labels(&labels.name, labels.contents()?, most)?;
     let labels: Vec<u16> = labels.into_iter().map(u16::from).collect();
     let classes = count_classes(&labels, classes);
-    Ok(Images { shape: [1, read.rows, read.columns], pixels: read.pixels, labels, classes })
+    Ok(Images { shape: [1, pixels.rows, pixels.columns], pixels: pixels.pixels, labels, classes })
 }
 
-fn unpacked(path: &Path, file: &str) -> Result<Vec<u8>> {
-    let bytes = contents(path)?;
-    if !is_gz(path) {
-        return Ok(bytes);
+/// A file of which the header was read.
+struct Idx<'a> {
+    path: &'a Path,
+    /// For messages.
+    name: String,
+    declared: Declared,
+}
+
+impl<'a> Idx<'a> {
+    /// Reads the header and compares it with the file's length.
+    fn open(path: &'a Path, declared: fn(&str, &[u8]) -> Result<Declared>) -> Result<Self> {
+        let name = path.display().to_string();
+        let found = std::fs::metadata(path).map_err(Error::io("look at", path))?;
+        if !found.is_file() {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is no regular file");
+            return Err(Error::io("read", path)(source));
+        }
+        let length = found.len();
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
+        let start = match is_gz(path) {
+            true => gzip::start(&name, &mut file, HEADER)?,
+            false => {
+                let mut start = Vec::new();
+                file.take(HEADER).read_to_end(&mut start).map_err(Error::io("read", path))?;
+                start
+            }
+        };
+        let declared = declared(&name, &start)?;
+        match is_gz(path) {
+            true => gzip::check_size(&name, length, declared.size)?,
+            false if length == declared.size => {}
+            false => {
+                return Err(Error::Format {
+                    file: name,
+                    offset: length.min(declared.size),
+                    expected: format!("{} bytes in all ({} examples)", declared.size, declared.count),
+                    found: format!("{length} bytes"),
+                });
+            }
+        }
+        if declared.size > LARGEST {
+            let expected = format!("sizes of at most {LARGEST} bytes");
+            return Err(Error::Format { file: name, offset: 4, expected, found: declared.size.to_string() });
+        }
+        Ok(Self { path, name, declared })
     }
-    // The header says how much may come out, so that a small file cannot fill the memory.
-    let start = gzip::start(file, &bytes[..], idx::HEADER as u64)?;
-    gzip::unpack(file, &bytes[..], idx::size(file, &start)?)
+
+    fn contents(&self) -> Result<Vec<u8>> {
+        if !is_gz(self.path) {
+            return super::contents(self.path);
+        }
+        let file = File::open(self.path).map_err(Error::io("open", self.path))?;
+        gzip::unpack(&self.name, file, self.declared.size)
+    }
 }

@@ -76,6 +76,11 @@ impl Choice {
         limit.map_or_else(|| Ok(data.clone()), |limit| data.take(limit))
     }
 
+    /// Whether it is a tree of images, of which [`Choice::load_prepared`] reads only those that are asked for.
+    pub fn is_tree(&self, split: Split) -> bool {
+        matches!(self, Self::Own(path) if matches!(find(path, split), Ok(Found::Tree(_))))
+    }
+
     /// The published data set, if it is one.
     pub fn published(&self) -> Option<DatasetName> {
         match self {
@@ -208,8 +213,11 @@ fn display_name(path: &Path) -> String {
     format!("own:{last}")
 }
 
+/// Bytes of the largest file of images: those of ImageNet at 64 x 64 fit.
+const LARGEST: u64 = 1 << 34;
+
 fn contents(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io("read", path))
+    robin_files::read(path, LARGEST).map_err(Error::io("read", path))
 }
 
 /// Labels are of 16 bits.
@@ -239,6 +247,10 @@ fn labels(
 /// `classes`, else one more than the largest of `labels`.
 fn count_classes(labels: &[u16], classes: Option<usize>) -> usize {
     classes.unwrap_or_else(|| labels.iter().max().map_or(0, |&label| usize::from(label) + 1))
+}
+
+pub(crate) fn fuzz_tensors(bytes: &[u8]) {
+    let _ = tensors::read("f", bytes, None, &Preparation::default());
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Images and labels in a safetensors file.
 
 use safetensors::tensor::{Metadata, TensorInfo};
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::{Dtype, SafeTensorError};
 
 use super::arrange::{FLOATS, arrange, from_floats};
 use super::{Images, MOST_CLASSES, Preparation, count_classes};
@@ -22,7 +22,7 @@ pub(super) fn read(
     classes: Option<usize>,
     preparation: &Preparation,
 ) -> Result<Images> {
-    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| {
+    let (header, metadata) = robin_files::tensors::header(bytes).map_err(|error| {
         let offset = match error {
             SafeTensorError::HeaderTooSmall
             | SafeTensorError::InvalidHeaderLength

@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use super::{Finding, Scope, Test};
 use crate::robust::quietly;
-use crate::{Clean, Options, Result, Robust, clean};
+use crate::{Clean, Options, Result, Robust, clean, scattered};
 
-/// Images of [`Scope::Subset`].
-const SUBSET: usize = 64;
+/// Images of [`Scope::Subset`]: the first ones.
+pub const SUBSET: usize = 64;
 
 /// What the scores are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// Puts `model` on the bench with `data`, the first 64 of it unless the scope is full.
+    /// Puts `model` on the bench with `data`, 64 from all over it unless the scope is full.
     ///
     /// # Errors
     /// As [`crate::clean()`].
@@ -69,7 +69,7 @@ impl<'a> Bench<'a> {
         cancel: &'a CancelToken,
     ) -> Result<Self> {
         let data = match scope {
-            Scope::Subset => data.take(data.len().min(SUBSET))?,
+            Scope::Subset => subset(data, seed)?,
             Scope::Full => data.clone(),
         };
         let mut options = Options { batch_size, cancel, observer: &mut () };
@@ -159,13 +159,12 @@ impl<'a> Bench<'a> {
         quietly(model, &Misclassified, attack, strategy, &self.data, &self.clean, self.seed, &mut options)
     }
 
-    /// The examples that are right when clean, at most `limit`.
+    /// The examples that are right when clean; `limit` from all over them, if there are more.
     pub(super) fn right(&self, limit: usize) -> Result<Batch> {
-        let ids: Vec<ExampleId> = (0..self.n())
-            .filter(|&at| !self.clean.broken[at])
-            .take(limit)
-            .map(|at| ExampleId::first(at as u32))
-            .collect();
+        let right: Vec<u32> = (0..self.n() as u32).filter(|&at| !self.clean.broken[at as usize]).collect();
+        let mut chosen = scattered(right.len(), limit, self.seed);
+        chosen.sort_unstable();
+        let ids: Vec<ExampleId> = chosen.iter().map(|&at| ExampleId::first(right[at as usize])).collect();
         Ok(self.data.batch(&ids, &LabelMap::Identity)?)
     }
 
@@ -182,6 +181,20 @@ impl<'a> Bench<'a> {
         let objectives = strategy.build(loss)?.prepare(&scores, batch)?;
         Ok(config.build(self.budget)?.perturb(&target, &objectives, batch, self.seed)?)
     }
+}
+
+/// [`SUBSET`] images from all over `data`, in its order: the first ones may be of one class.
+fn subset(data: &Dataset, seed: Seed) -> Result<Dataset> {
+    if data.len() <= SUBSET {
+        return Ok(data.clone());
+    }
+    let mut places = scattered(data.len(), SUBSET, seed);
+    places.sort_unstable();
+    let length = data.shape().iter().product::<usize>();
+    let image = |&at: &u32| &data.pixels()[at as usize * length..][..length];
+    let pixels = places.iter().flat_map(image).copied().collect();
+    let labels = places.iter().map(|&at| data.labels()[at as usize]).collect();
+    Ok(Dataset::with_labels(data.name(), data.num_classes(), data.split(), data.shape(), pixels, labels)?)
 }
 
 /// PGD as the tables have it.

@@ -7,7 +7,7 @@ use robin_core::Columns;
 use super::bench::{Bench, Kind, number};
 use super::{Answer, Status};
 use crate::Result;
-use crate::foreign::{GradientProbe, probe_objective};
+use crate::foreign::{GradientProbe, GradientVerdict, probe_objective};
 
 /// Fewer directions than for a foreign model: there are many objectives.
 const PROBE: GradientProbe = GradientProbe { directions: 4, ..GradientProbe::STANDARD };
@@ -29,11 +29,12 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
                 continue;
             };
             let report = probe_objective(bench.model, &*objective, &batch.images, PROBE, bench.seed)?;
-            // A cross-entropy that is flat at sure examples is what the margin is for.
-            if report.moved > report.flat {
-                worst = worst.max(report.median_error);
-            } else if loss == Loss::Margin {
-                flat = true;
+            match report.verdict {
+                // A gradient that is wrong for some images only counts as wrong.
+                GradientVerdict::False => worst = worst.max(report.median_error.max(1.01 * PROBE.tolerance)),
+                GradientVerdict::True => worst = worst.max(report.median_error),
+                // A cross-entropy that is flat at sure examples is what the margin is for.
+                GradientVerdict::Flat => flat |= loss == Loss::Margin,
             }
             numbers.push((format!("{} {loss}", entry.name), report.median_error));
         }

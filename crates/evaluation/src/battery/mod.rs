@@ -34,13 +34,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-pub use bench::{Bench, Kind, Precise};
+pub use bench::{Bench, Kind, Precise, SUBSET};
 
 /// How much of the battery is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// The first 64 images, and fewer steps, restarts and samples.
+    /// 64 images from all over the set, and fewer steps, restarts and samples.
     Subset,
     /// Everything that there is.
     Full,

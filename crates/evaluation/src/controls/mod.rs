@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use self::certified::Certified;
 use self::linear::Linear;
 use self::quantised::Quantised;
-use crate::battery::transformed::{Decides, Sigmoid, Transformed};
+use crate::battery::transformed::{Affine, Decides, Sigmoid, Transformed};
 use crate::battery::{Bench, Finding, Kind, Scope, Status, TESTS};
 use crate::{Error, Result};
 
@@ -61,6 +61,8 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
     let undefended = Linear::fragile(&teacher);
     let sharp =
         Transformed { inner: arms.as_ref(), map: Sigmoid { sharpness: 100.0 }, decides: Decides::Outer };
+    let map = Affine { factors: vec![1e4; CLASSES], shifts: vec![0.0; CLASSES] };
+    let loud = Transformed { inner: &teacher, map, decides: Decides::Outer };
     let quantised = Quantised { inner: Box::new(teacher.clone()), levels: 16 };
     let certified = Certified::around(&teacher);
 
@@ -72,6 +74,7 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
         subject("undefended", &undefended as &dyn Classifier, Kind::Whole),
         subject("merge-binary", merged.as_ref(), Kind::Arms),
         subject("sigmoid x 100", &sharp, Kind::Whole),
+        subject("scores x 10,000", &loud, Kind::Whole),
         subject("quantised input", &quantised, Kind::Whole),
         proved("linear, closed form", &teacher as &dyn Classifier, Proved::Exactly(robust)),
         proved("certified by intervals", &certified, Proved::AtLeast(bound)),

@@ -118,7 +118,7 @@ impl Ledger {
     /// differ.
     pub fn from_json(text: &str) -> Result<Self> {
         let ledger: Self =
-            serde_json::from_str(text).map_err(|source| Error::Json { what: "the ledger", source })?;
+            robin_files::json::parse(text).map_err(|source| Error::Json { what: "the ledger", source })?;
         if ledger.format != Self::FORMAT {
             return Err(Error::Format { found: ledger.format, expected: Self::FORMAT });
         }

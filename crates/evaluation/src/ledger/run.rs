@@ -3,11 +3,12 @@
 use robin_attacks::Config;
 use robin_core::{Adversarial, Attack, Classifier, Iterate, Judge, Purpose, Seed, Strategy, Target};
 use robin_data::Dataset;
+use serde::Serialize;
 
 use super::{Ledger, Run};
 use crate::options::Progress;
 use crate::robust::{attack_each, sizes};
-use crate::{Error, Options, Outcome, Result, Witnesses};
+use crate::{CostTotals, Error, Options, Outcome, Result, Witnesses};
 
 /// An attack in full, with its names for the ledger.
 pub struct Means<'a> {
@@ -28,7 +29,8 @@ pub struct Means<'a> {
 }
 
 /// Which image of an attack counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Which {
     /// The best of all that was tried.
     #[default]
@@ -191,6 +193,18 @@ impl Ledger {
 }
 
 impl Run {
+    /// Work on all examples.
+    pub fn cost(&self) -> CostTotals {
+        let sum = |counts: &[u32]| counts.iter().map(|&count| u64::from(count)).sum();
+        CostTotals {
+            attacked: self.attacked.iter().filter(|attacked| **attacked).count() as u64,
+            forward: sum(&self.forward),
+            backward: sum(&self.backward),
+            gradients: sum(&self.gradients),
+            zero_gradients: sum(&self.zero_gradients),
+        }
+    }
+
     /// Whether all that this run may return is allowed by `budget` too.
     pub(crate) fn within(&self, budget: robin_core::Budget) -> bool {
         self.budget.norm == budget.norm && self.budget.epsilon.get() <= budget.epsilon.get()

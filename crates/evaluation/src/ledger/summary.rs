@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Ledger, Run};
 use crate::statistics::{Interval, accuracy, interval};
 use crate::weak_cw::{self, WeakCw};
-use crate::{CostTotals, Error, Result};
+use crate::{Blind, CostTotals, Error, Result, blind};
 
 /// Accuracies within one budget.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +47,11 @@ pub struct AttackSummary {
     pub mean_size: Option<f64>,
     /// Work of all runs.
     pub cost: CostTotals,
+    /// Share of input gradients that were exactly zero; `None` where the attack takes none.
+    pub zero_gradient_share: Option<f64>,
+    /// The warning that goes with it, if it is large.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blind: Option<Blind>,
 }
 
 impl Ledger {
@@ -95,16 +100,8 @@ impl Ledger {
         let runs: Vec<&Run> = runs.collect();
         let broken = self.broken(&runs);
         let mut cost = CostTotals::default();
-        for run in &runs {
-            let sum = |counts: &[u32]| counts.iter().map(|&count| u64::from(count)).sum();
-            cost.add(&CostTotals {
-                attacked: run.attacked.iter().filter(|attacked| **attacked).count() as u64,
-                forward: sum(&run.forward),
-                backward: sum(&run.backward),
-                gradients: sum(&run.gradients),
-                zero_gradients: sum(&run.zero_gradients),
-            });
-        }
+        runs.iter().for_each(|run| cost.add(&run.cost()));
+        let loss = runs.first().and_then(|run| run.loss.parse().ok());
         let smallest = |at: usize| {
             let successes = runs.iter().filter(|run| run.attacked[at] && run.outcome.broken[at]);
             successes.map(|run| f64::from(run.outcome.sizes[at])).min_by(f64::total_cmp)
@@ -117,6 +114,8 @@ impl Ledger {
             restarts: runs.len(),
             staged: runs.iter().any(|run| run.staged),
             mean_size: (!sizes.is_empty()).then(|| sizes.iter().sum::<f64>() / sizes.len() as f64),
+            zero_gradient_share: (cost.gradients > 0).then(|| cost.zero_gradient_share()),
+            blind: loss.and_then(|loss| blind(&cost, loss)),
             cost,
         }
     }

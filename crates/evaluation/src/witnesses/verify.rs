@@ -24,7 +24,8 @@ pub struct Verification {
     pub rounded: Rounded,
 }
 
-/// Witnesses as images that a file of 8 bits per channel can hold.
+/// Witnesses as images that a file of 8 bits per channel can hold; those that are no image within the budget to begin
+/// with are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rounded {
     /// Still misclassified.
@@ -111,7 +112,8 @@ pub fn verify(
                 Some(fault) => result.faults.push(format!("example {id}: {fault}")),
                 None => result.valid += 1,
             }
-            if rounded_predictions[row] != label {
+            // Where the clean image stood in there is nothing to round.
+            if legal[row].is_ok() && rounded_predictions[row] != label {
                 result.rounded.misclassified += 1;
                 let (clean, rounded) = (clean.images.narrow(0, row, 1)?, rounded.narrow(0, row, 1)?);
                 let legal = witnesses.budget.verify(&clean, &rounded);

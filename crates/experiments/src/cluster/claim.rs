@@ -257,8 +257,7 @@ pub fn sweep(store: &Store) -> Result<()> {
 /// A file's key, and what stands behind it.
 fn split(name: &str) -> Option<(Key, &str)> {
     let (key, rest) = name.split_at_checked(64)?;
-    let key = key.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Key::read(key))?;
-    Some((key, rest.strip_prefix('.').unwrap_or(rest)))
+    Some((Key::parse(key)?, rest.strip_prefix('.').unwrap_or(rest)))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<bool> {

@@ -322,7 +322,9 @@ impl Submission {
         let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
         let cells = text.lines().nth(task).and_then(|line| {
             line.split(' ')
-                .map(|cell| cell.split_once(':').map(|(item, key)| (item.to_owned(), Key::read(key))))
+                .map(|cell| {
+                    cell.split_once(':').and_then(|(item, key)| Some((item.to_owned(), Key::parse(key)?)))
+                })
                 .collect()
         });
         cells.ok_or_else(|| Error::Submission { path, reason: format!("there is no task {task}") })
@@ -366,7 +368,7 @@ impl Line {
         let [key, kind, item, core_seconds, array, task, label] = fields[..] else { return None };
         let kind = [Kind::Network, Kind::Evaluation].into_iter().find(|of| of.folder() == kind)?;
         Some(Self {
-            key: Key::read(key),
+            key: Key::parse(key)?,
             kind,
             item: item.to_owned(),
             core_seconds: core_seconds.parse().ok()?,

@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use robin_core::{Budget, Epsilon, Judge, Misclassified, Norm, Purpose, Seed};
-use robin_data::Dataset;
-use robin_evaluation::foreign::{BadGradients, GradientReport, check};
-use robin_evaluation::{CostTotals, Ledger, Options, Order, Which, Witnesses};
+use robin_attacks::Config;
+use robin_core::{Budget, Epsilon, ExampleId, Judge, Misclassified, Norm, Purpose, Seed};
+use robin_data::{Dataset, LabelMap};
+use robin_evaluation::foreign::{BadGradients, GradientReport, GradientVerdict, check};
+use robin_evaluation::{
+    CostTotals, Ledger, Observer, Options, Order, Progress, Run, Which, Witnesses, blind, scattered,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::found::{Counted, Example, OfClass, TargetReport, examples};
 use super::means::Prepared;
 use super::output::Saver;
 use super::subject::Description;
@@ -17,7 +21,7 @@ use super::target::Hits;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told};
 use crate::plan::settings::numerics;
 use crate::run::to_json;
-use crate::{Error, Result};
+use crate::{Error, Result, doubts};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -44,22 +48,37 @@ pub struct AttackRequest {
     pub pictures: usize,
 }
 
-/// What an attack within one budget did.
+/// What an attack within one budget did. Every number is counted from `examples`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AttackReport {
-    /// Share that is right without an attack. With a target: that is not taken for it; images of the target
-    /// class itself always count as standing, here and below.
+    /// Share of all images that is right without an attack.
     pub clean_accuracy: f64,
-    /// Share that the attack does not break.
+    /// Share of all images that is right, and still is after the attack. With a target, images of that class are among
+    /// them although nothing attacks them.
     pub robust_accuracy: f64,
     /// Number of images.
     pub n: usize,
+    /// How many of them were attacked.
+    pub attacked: usize,
+    /// With a target: how many were led to it.
+    #[serde(flatten)]
+    pub target: Option<TargetReport>,
     /// Networks run forward.
     pub forward: u64,
     /// Networks run backward.
     pub backward: u64,
+    /// Input gradients taken.
+    pub gradients: u64,
+    /// How many of them were exactly zero: there the attack saw nothing.
+    pub zero_gradients: u64,
+    /// Their share; `None` where the attack takes none.
+    pub zero_gradient_share: Option<f64>,
     /// Wall-clock time of the attack.
     pub seconds: f64,
+    /// What must be said beside the numbers.
+    pub warnings: Vec<String>,
+    /// The same by class.
+    pub classes: Vec<OfClass>,
     /// Each image.
     pub examples: Vec<Example>,
     /// The budget's norm.
@@ -68,6 +87,12 @@ pub struct AttackReport {
     pub epsilon: Epsilon,
     /// The attack with its loss, strategy and settings.
     pub attack: String,
+    /// Every setting of it, those that nobody gave included; of a bundle, of each stage.
+    pub settings: Vec<Config>,
+    /// Which of its images counts.
+    pub iterate: Which,
+    /// Of all random numbers.
+    pub seed: u64,
     /// Of a bundle, each stage in its turn; empty for an attack alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageReport>,
@@ -75,9 +100,9 @@ pub struct AttackReport {
     pub classifier: Description,
     /// The images.
     pub data: Images,
-    /// Whether the classifier's gradient is that of its scores; if it is not, these numbers say nothing.
+    /// Whether nothing is false about the classifier's gradient; if it is false, these numbers say nothing.
     pub gradient_is_true: bool,
-    /// The probe behind that.
+    /// The probe behind that; it may have found the gradient flat, too.
     pub gradient: GradientReport,
 }
 
@@ -94,23 +119,14 @@ pub struct StageReport {
     pub forward: u64,
     /// Networks run backward.
     pub backward: u64,
+    /// Input gradients taken.
+    pub gradients: u64,
+    /// How many of them were exactly zero.
+    pub zero_gradients: u64,
+    /// Their share; `None` where the stage takes none.
+    pub zero_gradient_share: Option<f64>,
     /// Wall-clock time.
     pub seconds: f64,
-}
-
-/// One image.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Example {
-    /// Its place in the data set.
-    pub id: u32,
-    /// Its class.
-    pub label: u32,
-    /// What the classifier says to it.
-    pub clean_prediction: u32,
-    /// What it says to the perturbed image.
-    pub adversarial_prediction: u32,
-    /// Size of the perturbation.
-    pub size: f32,
 }
 
 /// Attacks within each budget.
@@ -148,13 +164,10 @@ pub fn attack_each(
     let budgets: Vec<Budget> =
         request.epsilons.iter().map(|&epsilon| Budget { norm: request.norm, epsilon }).collect();
     let (data, images) = request.images.load()?;
-    let subject = Subject::load(
-        &request.subject,
-        data.shape(),
-        data.num_classes(),
-        request.images.dataset.published(),
-    )?;
-    let prepare = |&budget: &Budget| request.means.prepare(budget, subject.aggregate, data.num_classes());
+    let subject = Subject::load(&request.subject, &data, &images, how)?;
+    doubt_budgets(&budgets, &data, how);
+    let classes = subject.classifier.num_classes();
+    let prepare = |&budget: &Budget| request.means.prepare(budget, subject.aggregate, classes);
     let attacks = budgets.iter().map(prepare).collect::<Result<Vec<_>>>()?;
     let mut saver = match &request.out {
         Some(folder) => {
@@ -165,16 +178,23 @@ pub fn attack_each(
     };
     let gradient = prove(&subject, &data, request.bad_gradients, request.seed, how)?;
 
-    let judge: Box<dyn Judge> = match request.means.target {
+    let target = request.means.target;
+    let judge: Box<dyn Judge> = match target {
         Some(class) => Box::new(Hits(class)),
         None => Box::new(Misclassified),
     };
-    let mut teller = Teller(how.tell);
+    let mut teller = Attacked { teller: Teller(how.tell), left_out: 0 };
     let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
     let model = subject.classifier.as_ref();
     (how.tell)(&Told::Begins("clean images"));
-    let clean = Ledger::begin(model, judge.as_ref(), &data, &mut options)
+    let mut clean = Ledger::begin(model, &Misclassified, &data, &mut options)
         .map_err(Error::work("measuring clean accuracy"))?;
+    if target.is_some() {
+        let decisions = clean.clean.predictions.iter().zip(&clean.labels);
+        clean.clean.broken = decisions.map(|(&said, &label)| judge.broken(said, label)).collect();
+        teller.left_out = clean.clean.broken.iter().filter(|left_out| **left_out).count();
+    }
+    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
     let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
     let label = request.means.label();
     for (budget, prepared) in budgets.into_iter().zip(attacks) {
@@ -192,39 +212,46 @@ pub fn attack_each(
             stage_seconds.push(begun.elapsed().as_secs_f64());
         }
         let seconds = begun.elapsed().as_secs_f64();
-        let summary = ledger.summary(budget).map_err(Error::work("summing up"))?;
-        let mut cost = CostTotals::default();
-        summary.attacks.iter().for_each(|stage| cost.add(&stage.cost));
-        let stages = summary.attacks.iter().zip(stage_seconds).map(|(stage, seconds)| StageReport {
-            stage: stage.attack.clone(),
-            attacked: stage.cost.attacked,
-            robust_accuracy: stage.accuracy,
-            forward: stage.cost.forward,
-            backward: stage.cost.backward,
-            seconds,
-        });
-        // Every stage carries on what the ones before have found.
-        let outcome = &ledger.runs.last().expect("an attack has at least one stage").outcome;
+        let examples = examples(&ledger, target, prepared.len() > 1);
+        let counted = Counted::of(&examples, target, classes);
+        let mut warnings: Vec<String> = doubt(&gradient).into_iter().collect();
+        for (run, stage) in ledger.runs.iter().zip(&prepared) {
+            if let Some(blind) = blind(&run.cost(), stage.loss) {
+                let warning = format!("{}, {budget}: {blind}", stage.label);
+                (how.tell)(&Told::Warning(&warning));
+                warnings.push(warning);
+            }
+        }
+        let stages = match prepared.len() {
+            1 => Vec::new(),
+            _ => ledger.runs.iter().zip(stage_seconds).map(StageReport::of).collect(),
+        };
+        let Counted { clean_accuracy, robust_accuracy, target, classes, cost } = counted;
+        debug_assert!(
+            target.is_some() || robust_accuracy == robin_evaluation::accuracy(&ledger.union(budget))
+        );
         done(AttackReport {
-            clean_accuracy: summary.clean_accuracy,
-            robust_accuracy: summary.union,
-            n: summary.n,
+            clean_accuracy,
+            robust_accuracy,
+            n: examples.len(),
+            attacked: cost.attacked as usize,
+            target,
             forward: cost.forward,
             backward: cost.backward,
+            gradients: cost.gradients,
+            zero_gradients: cost.zero_gradients,
+            zero_gradient_share: zero_gradient_share(&cost),
             seconds,
-            examples: (0..ledger.len())
-                .map(|at| Example {
-                    id: at as u32,
-                    label: ledger.labels[at],
-                    clean_prediction: ledger.clean.predictions[at],
-                    adversarial_prediction: outcome.predictions[at],
-                    size: outcome.sizes[at],
-                })
-                .collect(),
+            warnings,
+            classes,
+            examples,
             norm: budget.norm,
             epsilon: budget.epsilon,
             attack: label.clone(),
-            stages: if prepared.len() > 1 { stages.collect() } else { Vec::new() },
+            settings: prepared.iter().map(|stage| stage.config).collect(),
+            iterate: request.iterate,
+            seed: request.seed,
+            stages,
             classifier: subject.description.clone(),
             data: images.clone(),
             gradient_is_true: gradient.is_true(),
@@ -264,6 +291,49 @@ fn settings(
     }))
 }
 
+/// Says which budgets reach from any image to any other.
+pub(super) fn doubt_budgets(budgets: &[Budget], data: &Dataset, how: &How<'_>) {
+    let doubts = budgets.iter().filter_map(|&budget| doubts::budget(budget, data.shape()));
+    doubts.for_each(|doubt| (how.tell)(&Told::Warning(&doubt)));
+}
+
+/// Says how far an attack is among the images that it is about.
+struct Attacked<'a> {
+    teller: Teller<'a>,
+    /// Images that an attack with a target leaves out.
+    left_out: usize,
+}
+
+impl Observer for Attacked<'_> {
+    fn progress(&mut self, &Progress { done, of, broken }: &Progress) {
+        let of_those = |count: usize| count.saturating_sub(self.left_out);
+        let (done, of, broken) = (of_those(done), of_those(of), of_those(broken));
+        self.teller.progress(&Progress { done, of, broken });
+    }
+}
+
+impl StageReport {
+    fn of((run, seconds): (&Run, f64)) -> Self {
+        let cost = run.cost();
+        Self {
+            stage: run.attack.clone(),
+            attacked: cost.attacked,
+            // Every stage carries on what the ones before have found.
+            robust_accuracy: run.outcome.accuracy(),
+            forward: cost.forward,
+            backward: cost.backward,
+            gradients: cost.gradients,
+            zero_gradients: cost.zero_gradients,
+            zero_gradient_share: zero_gradient_share(&cost),
+            seconds,
+        }
+    }
+}
+
+fn zero_gradient_share(cost: &CostTotals) -> Option<f64> {
+    (cost.gradients > 0).then(|| cost.zero_gradient_share())
+}
+
 /// The checks before any attack.
 pub(super) fn prove(
     subject: &Subject,
@@ -273,15 +343,39 @@ pub(super) fn prove(
     how: &How<'_>,
 ) -> Result<GradientReport> {
     (how.tell)(&Told::Begins("is the gradient true?"));
-    let ids: Vec<_> = (0..data.len().min(8) as u32).map(robin_core::ExampleId::first).collect();
-    let batch =
-        data.batch(&ids, &robin_data::LabelMap::Identity).map_err(Error::work("reading the first images"))?;
-    let report = check(subject.classifier.as_ref(), &batch, bad_gradients, Seed::new(seed))
+    let seed = Seed::new(seed);
+    let ids: Vec<_> = scattered(data.len(), PROBED, seed).into_iter().map(ExampleId::first).collect();
+    let batch = data.batch(&ids, &LabelMap::Identity).map_err(Error::work("reading some of the images"))?;
+    let report = check(subject.classifier.as_ref(), &batch, bad_gradients, seed)
         .map_err(Error::work("checking the classifier"))?;
-    if !report.is_true() {
-        (how.tell)(&Told::Warning(
-            "the classifier's gradient is NOT that of its scores: all results are marked",
-        ));
+    if let Some(doubt) = doubt(&report) {
+        (how.tell)(&Told::Warning(&doubt));
     }
     Ok(report)
+}
+
+/// Images from all over the set that the gradient is probed at, at most.
+const PROBED: usize = 64;
+
+/// From this share of flat probes on it is said.
+const FLAT: f64 = 0.05;
+
+/// What to say about a gradient that is not as it should be.
+pub(super) fn doubt(report: &GradientReport) -> Option<String> {
+    let GradientReport { verdict, flat_share, images, moved, flat, .. } = *report;
+    let said = format!("{:.1}% of the probes ({images} images)", 100.0 * flat_share);
+    match verdict {
+        GradientVerdict::False => {
+            Some("the classifier's gradient is NOT that of its scores: all results are marked".to_owned())
+        }
+        GradientVerdict::Flat => Some(format!(
+            "the classifier is FLAT: on {said} neither its scores nor its gradient move, {moved} of {} do; gradients lead \
+             nowhere, and what attacks by gradients leave standing is not robust by their word",
+            moved + flat
+        )),
+        GradientVerdict::True if flat_share >= FLAT => {
+            Some(format!("the classifier is flat on {said}: neither its scores nor its gradient move there"))
+        }
+        GradientVerdict::True => None,
+    }
 }

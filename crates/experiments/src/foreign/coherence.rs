@@ -1,12 +1,11 @@
 //! Agreement of gradients between the networks of an aggregate, with untrained ones as the control.
 
-use robin_aggregation::Aggregation;
 use robin_coherence::Summary;
 use robin_core::{Purpose, Seed};
 use robin_nn::Parameters;
 use serde::Serialize;
 
-use super::subject::{Description, Networks, classifiers};
+use super::subject::{Description, Networks, check_classes, classifiers, joined};
 use super::{How, Images, ImagesRequest, SubjectRequest, Told};
 use crate::alignment::{Compared, measure};
 use crate::{Error, Result};
@@ -48,27 +47,15 @@ pub struct CoherenceReport {
 /// bins; otherwise as [`super::attack()`].
 pub fn coherence(request: &CoherenceRequest, how: &How<'_>) -> Result<CoherenceReport> {
     let CoherenceRequest { subject, images, bins, seed } = request;
-    if *bins == 0 {
-        return Err(Error::Zero { option: "--bins" });
-    }
+    Error::check_count("--bins", *bins, robin_coherence::MOST_BINS)?;
     let compared = subject.aggregate.and_then(Compared::of).ok_or_else(|| Error::Unfit {
         option: "--aggregate",
         given: subject.aggregate.map_or("(nothing)".to_owned(), |aggregate| aggregate.to_string()),
         reason: "coherence is one of one-vs-all's arms, or of an ensemble's networks".to_owned(),
     })?;
     let (data, described) = images.load()?;
-    let Networks { plain, description } = Networks::read(subject, data.shape(), images.dataset.published())?;
-    let aggregate = subject.aggregate.unwrap_or(Aggregation::OneVsAll);
-    let classifier =
-        aggregate.build(classifiers(&plain, subject.device)?).map_err(Error::work("joining the networks"))?;
-    if classifier.num_classes() != data.num_classes() {
-        return Err(Error::Unfit {
-            option: "--weights",
-            given: format!("(a classifier of {} classes)", classifier.num_classes()),
-            reason: format!("the data set has {}", data.num_classes()),
-        });
-    }
-    drop(classifier);
+    let Networks { plain, description } = Networks::read(subject, &data, &described, how)?;
+    check_classes(joined(&plain, subject.aggregate, subject.device)?.as_ref(), &data)?;
     let fresh = plain.iter().enumerate().map(|(number, (graph, parameters))| {
         let seed = Seed::new(*seed).derive(Purpose::Network, number as u64);
         let mut fresh = Parameters::initialise(graph, seed);

@@ -12,14 +12,15 @@ use robin_evaluation::{Ledger, Options, Order, Summary, Which, Witnesses};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::attack::prove;
+use super::attack::{doubt, doubt_budgets, prove};
+use super::found::OfClass;
 use super::means::{Prepared, StrategyChoice};
 use super::output::{Unsaved, other_settings};
 use super::subject::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
 use crate::out::{Out, check_targets, write};
 use crate::plan::settings::numerics;
-use crate::{Error, Result};
+use crate::{Error, Result, doubts};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -51,11 +52,15 @@ pub struct EvaluateRequest {
 pub struct EvaluateReport {
     /// Clean accuracy, each attack, the lowest, and the union.
     pub summary: Summary,
+    /// Clean accuracy and the union by class.
+    pub classes: Vec<OfClass>,
+    /// What must be said beside the numbers.
+    pub warnings: Vec<String>,
     /// What each test of the battery found.
     pub battery: Vec<Finding>,
-    /// Whether the classifier's gradient is that of its scores; if it is not, these numbers say nothing.
+    /// Whether nothing is false about the classifier's gradient; if it is false, these numbers say nothing.
     pub gradient_is_true: bool,
-    /// The probe behind that.
+    /// The probe behind that; it may have found the gradient flat, too.
     pub gradient: GradientReport,
     /// The budget.
     pub budget: Budget,
@@ -86,19 +91,15 @@ pub fn evaluate_and(
     done: &mut (dyn FnMut(EvaluateReport) + Send),
 ) -> Result<()> {
     let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
-    if *restarts == 0 {
-        return Err(Error::Zero { option: "--restarts" });
-    }
+    Error::check_count("--restarts", *restarts as usize, robin_attacks::MOST_RUNS)?;
     let (data, images) = request.images.load()?;
-    let subject = Subject::load(
-        &request.subject,
-        data.shape(),
-        data.num_classes(),
-        request.images.dataset.published(),
-    )?;
-    let planned = planned(request, &subject, data.num_classes())?;
+    let subject = Subject::load(&request.subject, &data, &images, how)?;
+    doubt_budgets(&[*budget], &data, how);
+    doubt_battery(request.scope, &data, &images, how)?;
+    let classes = subject.classifier.num_classes();
+    let planned = planned(request, &subject, classes)?;
     let mut settings = json!({
-        "classifier": &subject.description,
+        "classifier": subject.description.identity()?,
         "data": &images,
         "budget": budget,
         "steps": steps,
@@ -124,7 +125,20 @@ pub fn evaluate_and(
     let ledger = attacks(request, &subject, &data, &planned, how, (&settings, &mut unsaved))?;
     let battery = doubts(request, &subject, &data, how, &mut unsaved)?;
     let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
+    let union = ledger.union(*budget);
+    let rows = (0..ledger.len()).map(|at| (ledger.labels[at], !ledger.clean.broken[at], !union[at]));
+    let mut warnings: Vec<String> = doubt(&gradient).into_iter().collect();
+    for attack in &summary.attacks {
+        if let Some(blind) = attack.blind {
+            let warning = format!("{}: {blind}", attack.attack);
+            (how.tell)(&Told::Warning(&warning));
+            warnings.push(warning);
+        }
+    }
+    warnings.extend(summary.weak_cw.as_ref().map(ToString::to_string));
     let report = EvaluateReport {
+        classes: OfClass::count(rows, classes),
+        warnings,
         summary,
         battery,
         gradient_is_true: gradient.is_true(),
@@ -143,6 +157,16 @@ pub fn evaluate_and(
 
 /// What an evaluation writes beside its settings.
 const FILES: [&str; 4] = ["ledger.json", "battery.json", "adversarial.safetensors", "report.json"];
+
+/// The battery's images are the first ones of those that are evaluated, which may be sorted.
+fn doubt_battery(scope: Scope, data: &Dataset, images: &Images, how: &How<'_>) -> Result<()> {
+    if scope == Scope::Subset {
+        let few = data.take(data.len().min(battery::SUBSET)).map_err(Error::work("preparing the battery"))?;
+        let doubt = doubts::part(&few, data, "images of the battery", images.published);
+        doubt.iter().for_each(|doubt| (how.tell)(&Told::Warning(doubt)));
+    }
+    Ok(())
+}
 
 /// The attacks of an evaluation: what the paper has, and what it should have feared.
 fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<MeansRequest> {

@@ -8,7 +8,8 @@ use robin_import::state_dict::StateDict;
 use robin_import::{Network, Normalization};
 use robin_nn::{Graph, NamedTensor, Parameters};
 
-use super::subject::{Description, Networks, SubjectRequest, check_normalization};
+use super::normalize::Numbers;
+use super::subject::{Description, MOST_BYTES, Networks, SubjectRequest, check_normalization, check_width};
 use crate::key::sha256;
 use crate::{Error, Result};
 
@@ -50,11 +51,11 @@ pub(super) fn model(
         }
     }
     let path = Path::new(name);
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read the model"))?;
+    let bytes = robin_files::read(path, MOST_BYTES).map_err(Error::io(path, "read the model"))?;
     let digest = sha256(&bytes);
     let failed = Error::work("reading the model");
-    let supplied = normalize.as_ref().map(|n| n.buffers(shape[0], dataset)).transpose()?;
-    let supplied = supplied.as_deref().and_then(normalization);
+    let supplied = normalize.as_ref().map(|given| given.numbers(shape[0], dataset)).transpose()?;
+    let supplied = supplied.map(|Numbers { mean, std }| [mean, std]);
     let read = Model::parse(bytes, name, path.parent());
     let read = read.and_then(|model| model.network(Some(shape), supplied.as_ref()));
     let Network { graph, parameters, normalizes } = read.map_err(failed)?;
@@ -64,7 +65,10 @@ pub(super) fn model(
         widths: Vec::new(),
         aggregate: None,
         weights_sha256: vec![digest],
+        networks: Vec::new(),
         normalize: normalize.as_ref().map(ToString::to_string),
+        // Of a model that normalises images itself there is no telling which of its layers do.
+        normalization: Numbers::of(&parameters).into_iter().collect(),
         device: device.to_string(),
     };
     Ok(Networks { plain: vec![(graph, parameters)], description })
@@ -87,6 +91,7 @@ pub(super) fn state_dict(
     check_normalization(request.normalize.as_ref(), tensors.normalizes(), file)?;
     let supplied = normalization(supplied);
     let (network, sizes) = tensors.network(&request.model, shape, supplied.as_ref()).map_err(failed)?;
+    check_width(request.width, sizes.width, file)?;
     Ok((network.graph, network.parameters, sizes.width))
 }
 

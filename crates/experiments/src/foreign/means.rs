@@ -1,11 +1,14 @@
 //! An attack by its names on the command line.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 
 use robin_aggregation::{Aggregation, Stages, StrategyConfig, StrategyName};
 use robin_attacks::bundle::{AUTOATTACK, AUTOATTACK_LEAST_CLASSES, autoattack};
-use robin_attacks::{ATTACKS, Config, Loss};
+use robin_attacks::{ATTACKS, Config, Entry, Loss};
 use robin_core::{Attack, Budget, Strategy};
 use robin_evaluation::{Means, Which};
 use serde_json::{Map, Value, json};
@@ -20,7 +23,7 @@ pub struct MeansRequest {
     pub attack: String,
     /// Settings that differ from the list's example, by their names in specs.
     pub settings: Map<String, Value>,
-    /// What is raised; `None`: cross-entropy, or what the stages of a bundle have.
+    /// What is raised; `None`: the attack's own loss, or what the stages of a bundle have.
     pub loss: Option<Loss>,
     /// Of which scores.
     pub strategy: StrategyChoice,
@@ -32,8 +35,9 @@ pub struct MeansRequest {
 pub(super) struct Prepared {
     pub(super) label: String,
     strategy_name: String,
+    pub(super) loss: Loss,
     loss_name: String,
-    config: Config,
+    pub(super) config: Config,
     attack: Box<dyn Attack>,
     strategy: Box<dyn Strategy>,
 }
@@ -89,9 +93,8 @@ impl FromStr for StrategyChoice {
 impl MeansRequest {
     /// Whatever is known by `attack`, as its authors run it, on all scores.
     pub fn usual(attack: &str) -> Self {
-        let loss = ATTACKS.iter().find(|entry| entry.name == attack).map(|entry| entry.loss);
         let strategy = StrategyChoice::Scores(StrategyName::Softmax.into());
-        Self { loss, ..Self::new(attack, json!({}), Loss::Ce, strategy) }
+        Self { loss: None, ..Self::new(attack, json!({}), Loss::Ce, strategy) }
     }
 
     /// This attack, or the stages of the bundle that it is, ready for a classifier of `classes` classes that is
@@ -118,13 +121,16 @@ impl MeansRequest {
         classes: usize,
     ) -> Result<Prepared> {
         let config = self.config()?;
+        let attack = config.build(budget).map_err(Error::work("preparing the attack"))?;
+        let strategy = self.strategy(aggregate, classes)?;
         Ok(Prepared {
             label,
             strategy_name: self.strategy.to_string(),
+            loss: self.loss(),
             loss_name: self.loss().to_string(),
             config,
-            attack: config.build(budget).map_err(Error::work("preparing the attack"))?,
-            strategy: self.strategy(aggregate, classes)?,
+            attack,
+            strategy,
         })
     }
 
@@ -167,8 +173,26 @@ impl MeansRequest {
             .collect()
     }
 
+    /// The attack's line in the list.
+    fn entry(&self) -> Result<&'static Entry> {
+        ATTACKS.iter().find(|entry| entry.name == self.attack).ok_or_else(|| Error::Unknown {
+            what: "attack",
+            given: self.attack.clone(),
+            valid: ATTACKS.iter().map(|entry| entry.name).chain([AUTOATTACK]).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Whether it looks at all scores, and at any wrong class.
+    fn is_whole(&self) -> bool {
+        self.target.is_none() && self.strategy == StrategyChoice::Scores(StrategyName::Softmax.into())
+    }
+
+    /// What it raises: what was asked for, or the attack's own loss. Where the target has been chosen, or single
+    /// scores are looked at, that is the own loss without targets of its choice.
     fn loss(&self) -> Loss {
-        self.loss.unwrap_or(Loss::Ce)
+        let own = || self.entry().map_or(Loss::Ce, |entry| entry.loss);
+        let fitting = || if self.is_whole() { own() } else { own().without_targets() };
+        self.loss.unwrap_or_else(fitting)
     }
 
     /// The base attack with its settings.
@@ -176,11 +200,7 @@ impl MeansRequest {
     /// # Errors
     /// [`Error::Unknown`] lists the attacks, [`Error::Unfit`] the settings that the attack has.
     pub fn config(&self) -> Result<Config> {
-        let entry = ATTACKS.iter().find(|entry| entry.name == self.attack).ok_or_else(|| Error::Unknown {
-            what: "attack",
-            given: self.attack.clone(),
-            valid: ATTACKS.iter().map(|entry| entry.name).chain([AUTOATTACK]).collect::<Vec<_>>().join(", "),
-        })?;
+        let entry = self.entry()?;
         let json = |source| Error::Json { what: "the attack's settings", source };
         let mut settings = serde_json::to_value(entry.example).map_err(json)?;
         for (name, value) in &self.settings {
@@ -223,11 +243,21 @@ impl MeansRequest {
             if self.strategy != StrategyChoice::Scores(StrategyName::Softmax.into()) {
                 return refuse("--target goes with strategy softmax only".to_owned());
             }
+            self.check_loss(classes)?;
             return Ok(Box::new(Towards { class, loss: self.loss() }));
         }
         match (self.strategy, aggregate) {
             (StrategyChoice::Stages(stages), Some(Aggregation::Hierarchical(split))) => {
-                Ok(stages.build(self.loss(), &split.split()))
+                if self.entry()?.border {
+                    return refuse(format!(
+                        "attack {} aims at the border between classes, and a stage has only one of its own; allowed: \
+                         softmax, margin-t",
+                        self.attack
+                    ));
+                }
+                let split = split.split();
+                self.check_loss(stages.compared(&split))?;
+                Ok(stages.build(self.loss(), &split))
             }
             (StrategyChoice::Stages(_), _) => {
                 refuse("it attacks the stages of --aggregate hierarchical:SPLIT, and this is none".to_owned())
@@ -246,9 +276,41 @@ impl MeansRequest {
                     reason: error.to_string(),
                 };
                 config.check_attack(&self.attack).map_err(pair)?;
-                config.build(self.loss()).map_err(pair)
+                let strategy = config.build(self.loss()).map_err(pair)?;
+                self.check_loss(classes)?;
+                Ok(strategy)
             }
         }
+    }
+
+    /// Refuses a loss that the attack cannot follow, or that `compared` scores are too few for.
+    fn check_loss(&self, compared: usize) -> Result<()> {
+        let loss = self.loss();
+        let refuse = |reason: String| Err(Error::Unfit { option: "--loss", given: loss.to_string(), reason });
+        if self.entry()?.border && !loss.is_signed() {
+            return refuse(format!(
+                "attack {} aims at the border between classes, and {loss} is not 0 there; allowed: margin, dlr, \
+                 margin-t:T, dlr-t:T",
+                self.attack
+            ));
+        }
+        let chosen = match self.strategy {
+            _ if self.target.is_some() => Some("--target has chosen one"),
+            StrategyChoice::Stages(_) => Some("a stage does not see them all"),
+            StrategyChoice::Scores(_) => None,
+        };
+        if let Some(chosen) = chosen.filter(|_| loss.chooses_targets()) {
+            return refuse(format!(
+                "it chooses target classes among all scores, and {chosen}; allowed: ce, margin, dlr"
+            ));
+        }
+        if compared < loss.least_classes() {
+            return refuse(format!(
+                "it compares at least {} scores, and there are {compared}",
+                loss.least_classes()
+            ));
+        }
+        Ok(())
     }
 
     /// What it is called in ledgers.

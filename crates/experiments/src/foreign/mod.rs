@@ -1,8 +1,9 @@
 //! Networks that somebody else trained, or that stand alone: attacked, evaluated, asked, and their witnesses
 //! checked.
 //!
-//! Reading order: [`subject`] (weights become a classifier), [`images`] (what it is shown), [`means`] (an
-//! attack by its names), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
+//! Reading order: [`subject`] (weights become a classifier; `roles` sorts them, [`mod@normalize`] says what
+//! becomes of pixels), [`images`] (what it is shown), [`means`] (an
+//! attack by its names), [`found`] (what came of it), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
 //! [`mod@coherence`], [`mod@verify`].
 //!
 //! Every mistake in the request is found before any work, and says which option it is about.
@@ -11,11 +12,14 @@ pub mod attack;
 pub mod coherence;
 pub mod evaluate;
 mod external;
+pub mod found;
 pub mod images;
 pub mod means;
+pub mod normalize;
 mod output;
 mod precise;
 pub mod predict;
+mod roles;
 pub mod subject;
 mod target;
 pub mod verify;
@@ -23,11 +27,13 @@ pub mod verify;
 pub use attack::{AttackReport, AttackRequest, StageReport, attack, attack_each};
 pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
 pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate, evaluate_and};
+pub use found::{Example, OfClass, TargetReport};
 pub use images::{Images, ImagesRequest};
 pub use means::MeansRequest;
 pub use means::StrategyChoice;
+pub use normalize::{Normalize, Numbers};
 pub use predict::{PredictReport, predict};
-pub use subject::{Normalize, Subject, SubjectRequest};
+pub use subject::{Subject, SubjectRequest};
 pub use verify::verify;
 
 use robin_core::CancelToken;
@@ -49,6 +55,8 @@ pub enum Told<'a> {
     Begins(&'a str),
     /// How far it is.
     Progress(robin_evaluation::Progress),
+    /// Something that was decided for him.
+    Note(&'a str),
     /// Something that he should know.
     Warning(&'a str),
 }

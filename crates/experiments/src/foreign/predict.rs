@@ -21,6 +21,8 @@ pub struct PredictReport {
     pub predictions: Vec<u32>,
     /// True classes, `[n]`.
     pub labels: Vec<u16>,
+    /// Classes of the classifier that no image is of: the accuracy says nothing about them.
+    pub missing_classes: Vec<u32>,
     /// The classifier.
     pub classifier: Description,
     /// The images.
@@ -33,7 +35,7 @@ pub struct PredictReport {
 /// As [`super::attack()`].
 pub fn predict(subject: &SubjectRequest, images: &ImagesRequest, how: &How<'_>) -> Result<PredictReport> {
     let (data, described) = images.load()?;
-    let subject = Subject::load(subject, data.shape(), data.num_classes(), images.dataset.published())?;
+    let subject = Subject::load(subject, &data, &described, how)?;
     let mut teller = Teller(how.tell);
     let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
     let found = clean(subject.classifier.as_ref(), &Misclassified, &data, &mut options)
@@ -42,6 +44,9 @@ pub fn predict(subject: &SubjectRequest, images: &ImagesRequest, how: &How<'_>) 
         accuracy: found.accuracy(),
         interval: found.interval(),
         n: found.len(),
+        missing_classes: (0..subject.classifier.num_classes() as u32)
+            .filter(|&class| !data.labels().iter().any(|&label| u32::from(label) == class))
+            .collect(),
         predictions: found.predictions,
         labels: data.labels().to_vec(),
         classifier: subject.description,

@@ -1,27 +1,29 @@
 //! Weights in files become the classifier that is attacked.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
 use robin_aggregation::Aggregation;
 use robin_core::Classifier;
-use robin_data::DatasetName;
-use robin_nn::{Graph, NamedTensor, Parameters};
+use robin_data::Dataset;
+use robin_nn::{Graph, Parameters};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::external;
+use super::normalize::{Normalize, Numbers, far_better};
 use super::precise::Precise;
-use crate::key::sha256;
-use crate::{Device, Error, Result};
+use super::roles::{File, Wanted};
+use super::{How, Images, Told};
+use crate::role::{Role, weights_sha256};
+use crate::{Device, Error, Result, doubts};
 
 /// Which classifier.
 #[derive(Debug, Clone)]
 pub struct SubjectRequest {
     /// The architecture by its name, of every network of an aggregate; or the path of an ONNX model (`.onnx`).
     pub model: String,
-    /// Weights, one file per network, in the aggregate's order: safetensors, or PyTorch's (`.pt`, `.pth`). None for an
-    /// ONNX model, which has its own.
+    /// Weights, one file per network: safetensors, or PyTorch's (`.pt`, `.pth`). Files that say what their networks are
+    /// for may come in any order, others in the aggregate's. None for an ONNX model, which has its own.
     pub weights: Vec<PathBuf>,
     /// Channels of the first convolution; `None`: as the weights say.
     pub width: Option<usize>,
@@ -33,100 +35,8 @@ pub struct SubjectRequest {
     pub device: Device,
 }
 
-/// Input normalisation for weights that carry none.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Normalize {
-    /// The usual numbers of the data set.
-    Dataset,
-    /// Pixels as they are.
-    None,
-    /// Means, then deviations: one of each, or one of each per channel.
-    Numbers(Vec<f32>),
-}
-
-/// What the field uses for CIFAR-10, and what networks trained here have.
-const CIFAR10: ([f32; 3], [f32; 3]) = ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]);
-
-impl Normalize {
-    /// The buffers `normalize.mean` and `normalize.std` for `channels` channels of `dataset`.
-    pub(super) fn buffers(&self, channels: usize, dataset: Option<DatasetName>) -> Result<Vec<NamedTensor>> {
-        let (mean, std) = match self {
-            Self::None => (vec![0.0; channels], vec![1.0; channels]),
-            Self::Dataset => match dataset {
-                Some(DatasetName::Cifar10) => (CIFAR10.0.to_vec(), CIFAR10.1.to_vec()),
-                Some(DatasetName::Mnist) => (vec![0.0; channels], vec![1.0; channels]),
-                None => {
-                    return Err(Error::Unfit {
-                        option: "--normalize",
-                        given: "dataset".to_owned(),
-                        reason: "only mnist and cifar10 have usual numbers; allowed: none, MEAN,STD"
-                            .to_owned(),
-                    });
-                }
-            },
-            Self::Numbers(numbers) if numbers.len() == 2 => {
-                (vec![numbers[0]; channels], vec![numbers[1]; channels])
-            }
-            Self::Numbers(numbers) if numbers.len() == 2 * channels => {
-                (numbers[..channels].to_vec(), numbers[channels..].to_vec())
-            }
-            Self::Numbers(numbers) => {
-                return Err(Error::Unfit {
-                    option: "--normalize",
-                    given: self.to_string(),
-                    reason: format!(
-                        "{} numbers; allowed: 2, or {} ({channels} means, then {channels} deviations)",
-                        numbers.len(),
-                        2 * channels
-                    ),
-                });
-            }
-        };
-        let tensor =
-            |name: &str, values| NamedTensor { name: name.to_owned(), shape: vec![channels], values };
-        Ok(vec![tensor("normalize.mean", mean), tensor("normalize.std", std)])
-    }
-}
-
-impl fmt::Display for Normalize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dataset => f.pad("dataset"),
-            Self::None => f.pad("none"),
-            Self::Numbers(numbers) => {
-                f.pad(&numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-            }
-        }
-    }
-}
-
-impl FromStr for Normalize {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let numbers =
-            || text.split(',').map(|part| part.trim().parse::<f32>().ok()).collect::<Option<Vec<_>>>();
-        match text {
-            "dataset" => Ok(Self::Dataset),
-            "none" => Ok(Self::None),
-            _ => match numbers() {
-                Some(numbers)
-                    if numbers.len().is_multiple_of(2)
-                        && numbers.iter().all(|n| n.is_finite())
-                        && numbers[numbers.len() / 2..].iter().all(|&std| std > 0.0) =>
-                {
-                    Ok(Self::Numbers(numbers))
-                }
-                _ => Err(Error::Unfit {
-                    option: "--normalize",
-                    given: text.to_owned(),
-                    reason: "allowed: dataset, none, or MEAN,STD with finite means and deviations > 0"
-                        .to_owned(),
-                }),
-            },
-        }
-    }
-}
+/// Bytes of the largest file of weights or images that is read.
+pub(super) const MOST_BYTES: u64 = 1 << 33;
 
 /// The classifier that was asked for.
 pub struct Subject {
@@ -140,8 +50,8 @@ pub struct Subject {
     pub(super) precise: Option<Precise>,
 }
 
-/// What a classifier is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What a classifier is made of; lists have the aggregate's order.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Description {
     /// The architecture.
     pub model: String,
@@ -149,42 +59,81 @@ pub struct Description {
     pub widths: Vec<usize>,
     /// How the networks are joined; `None` for a single one.
     pub aggregate: Option<String>,
-    /// SHA-256 of each weights file.
+    /// SHA-256 of each weights file, without what it says about its network.
     pub weights_sha256: Vec<String>,
-    /// Numbers supplied for weights without a normalisation.
+    /// What each network is for, where the files say it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// Numbers supplied for weights without a normalisation, as they were asked for.
     pub normalize: Option<String>,
+    /// What the networks' first layers do: once if all do the same, else for each.
+    pub normalization: Vec<Numbers>,
     /// What does the arithmetic.
     pub device: String,
 }
 
+impl Description {
+    /// What decides results, in the form that evaluations have had in their settings from the beginning: what follows from
+    /// the rest is left out, so that those of earlier versions can be continued.
+    pub(super) fn identity(&self) -> Result<Value> {
+        let json = |source| Error::Json { what: "the classifier's description", source };
+        let mut identity = serde_json::to_value(self).map_err(json)?;
+        if let Some(fields) = identity.as_object_mut() {
+            fields.retain(|name, _| !matches!(name.as_str(), "networks" | "normalization"));
+        }
+        Ok(identity)
+    }
+}
+
 impl Subject {
-    /// Reads the weights and builds the classifier for images `shape` `[c, h, w]` of `classes` classes.
+    /// Reads the weights and builds the classifier for `data`, which `images` describes; says what is worth knowing.
     ///
     /// # Errors
-    /// [`Error::Unfit`] for options that do not fit together, [`Error::Io`] for a file, [`Error::Work`] for
+    /// [`Error::Unfit`] for options or files that do not fit together, [`Error::Io`] for a file, [`Error::Work`] for
     /// weights of another architecture, listing every tensor that does not fit.
-    pub fn load(
-        request: &SubjectRequest,
-        shape: [usize; 3],
-        classes: usize,
-        dataset: Option<DatasetName>,
-    ) -> Result<Self> {
-        let Networks { plain, description } = Networks::read(request, shape, dataset)?;
-        let mut networks = classifiers(&plain, request.device)?;
-        let classifier = match request.aggregate {
-            Some(aggregate) => aggregate.build(networks).map_err(Error::work("joining the networks"))?,
-            None => networks.pop().expect("there is one file"),
-        };
-        if classifier.num_classes() != classes {
-            return Err(Error::Unfit {
-                option: "--weights",
-                given: format!("(a classifier of {} classes)", classifier.num_classes()),
-                reason: format!("the data set has {classes}"),
-            });
+    pub fn load(request: &SubjectRequest, data: &Dataset, images: &Images, how: &How<'_>) -> Result<Self> {
+        let Networks { plain, description } = Networks::read(request, data, images, how)?;
+        let classifier = joined(&plain, request.aggregate, request.device)?;
+        check_classes(classifier.as_ref(), data)?;
+        if let (Some(_), [numbers]) = (&request.normalize, &description.normalization[..]) {
+            let device = (request.aggregate, request.device);
+            if let Some(better) = far_better(&plain, device, numbers, data, how)? {
+                (how.tell)(&Told::Warning(&better));
+            }
         }
         let precise = Precise::new(plain, request.aggregate);
         Ok(Self { classifier, aggregate: request.aggregate, description, precise })
     }
+}
+
+/// `networks` as one classifier.
+pub(super) fn joined(
+    networks: &[(Graph, Parameters)],
+    aggregate: Option<Aggregation>,
+    device: Device,
+) -> Result<Box<dyn Classifier>> {
+    let mut networks = classifiers(networks, device)?;
+    match aggregate {
+        Some(aggregate) => aggregate.build(networks).map_err(Error::work("joining the networks")),
+        None => Ok(networks.pop().expect("there is one file")),
+    }
+}
+
+/// Refuses a classifier of more or fewer classes than the images have.
+pub(super) fn check_classes(classifier: &dyn Classifier, data: &Dataset) -> Result<()> {
+    let (own, there) = (classifier.num_classes(), data.num_classes());
+    let way_out = match own > there {
+        true => format!(" as far as its labels go; if it has more, give --classes {own}"),
+        false => String::new(),
+    };
+    if own == there {
+        return Ok(());
+    }
+    Err(Error::Unfit {
+        option: "--weights",
+        given: format!("(a classifier of {own} classes)"),
+        reason: format!("the data set has {there}{way_out}"),
+    })
 }
 
 /// The networks one by one, before they are joined.
@@ -207,18 +156,23 @@ pub(super) fn classifiers(
 }
 
 impl Networks {
-    /// Reads the weights for images `shape` `[c, h, w]`.
+    /// Reads the weights for `data`, which `images` describes, in the aggregate's order; says what is worth knowing.
     ///
     /// # Errors
     /// As [`Subject::load`].
     pub(super) fn read(
         request: &SubjectRequest,
-        shape: [usize; 3],
-        dataset: Option<DatasetName>,
+        data: &Dataset,
+        images: &Images,
+        how: &How<'_>,
     ) -> Result<Self> {
         let SubjectRequest { model, weights, width, normalize, aggregate, device } = request;
+        let shape = data.shape();
+        images.warnings.iter().for_each(|warning| (how.tell)(&Told::Warning(warning)));
         if external::is_model(model) {
-            return external::model(request, shape, dataset);
+            let Self { plain, mut description } = external::model(request, shape, images.published)?;
+            tell_normalization(&mut description, &[model], how);
+            return Ok(Self { plain, description });
         }
         if weights.is_empty() || aggregate.is_none() && weights.len() != 1 {
             return Err(Error::Unfit {
@@ -230,40 +184,62 @@ impl Networks {
             });
         }
         let supplied =
-            normalize.as_ref().map(|n| n.buffers(shape[0], dataset)).transpose()?.unwrap_or_default();
-        let mut plain = Vec::new();
+            normalize.as_ref().map(|given| given.numbers(shape[0], images.published)).transpose()?;
+        let wanted = Wanted {
+            model,
+            aggregate: *aggregate,
+            shape,
+            classes: data.num_classes(),
+            dataset: images.published,
+        };
+        let files = weights.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
+        let (files, warnings) = wanted.arrange(files)?;
+        warnings.iter().for_each(|warning| (how.tell)(&Told::Warning(warning)));
+        let roles = || files.iter().map(|file| file.role.as_ref().map(Role::what));
+        let mut plain: Vec<(Graph, Parameters)> = Vec::new();
         let mut description = Description {
             model: model.clone(),
             widths: Vec::new(),
             aggregate: aggregate.map(|aggregate| aggregate.to_string()),
             weights_sha256: Vec::new(),
+            networks: roles().collect::<Option<Vec<_>>>().unwrap_or_default(),
             normalize: normalize.as_ref().map(ToString::to_string),
+            normalization: Vec::new(),
             device: device.to_string(),
         };
-        for path in weights {
-            let bytes = std::fs::read(path).map_err(Error::io(path, "read the weights"))?;
-            let file = path.display().to_string();
-            if external::is_state_dict(path) {
-                let (graph, parameters, found) =
-                    external::state_dict(request, &supplied, shape, &bytes, &file)?;
-                check_width(*width, found, &file)?;
-                description.widths.push(found);
-                description.weights_sha256.push(sha256(&bytes));
-                plain.push((graph, parameters));
-                continue;
+        let buffers = supplied.as_ref().map(Numbers::buffers);
+        let supplied = buffers.as_ref().map_or(&[][..], |buffers| &buffers[..]);
+        for File { name: file, bytes, .. } in &files {
+            let (graph, parameters, width) = if external::is_state_dict(Path::new(file)) {
+                external::state_dict(request, supplied, shape, bytes, file)?
+            } else {
+                let sizes = Sizes::of(model, shape, bytes, file)?;
+                check_width(*width, sizes.width, file)?;
+                let graph = robin_models::build(model, Some(sizes.width), shape, sizes.outputs)
+                    .map_err(Error::work("building the model"))?;
+                check_normalization(normalize.as_ref(), sizes.normalized, file)?;
+                let parameters = Parameters::from_safetensors_with(&graph, bytes, file, supplied)
+                    .map_err(Error::work("reading the weights"))?;
+                (graph, parameters, sizes.width)
+            };
+            // By their numbers, because the same tensors may stand in files that differ.
+            if let Some(twin) = plain.iter().position(|(_, other)| *other == parameters) {
+                return Err(Error::Unfit {
+                    option: "--weights",
+                    given: file.clone(),
+                    reason: format!(
+                        "it is the same network as {}: one of them stands for another",
+                        files[twin].name
+                    ),
+                });
             }
-            let sizes = Sizes::of(model, shape, &bytes, &file)?;
-            check_width(*width, sizes.width, &file)?;
-            let width = sizes.width;
-            let graph = robin_models::build(model, Some(width), shape, sizes.outputs)
-                .map_err(Error::work("building the model"))?;
-            check_normalization(normalize.as_ref(), sizes.normalized, &file)?;
-            let parameters = Parameters::from_safetensors_with(&graph, &bytes, &file, &supplied)
-                .map_err(Error::work("reading the weights"))?;
+            description.normalization.extend(Numbers::of(&parameters));
             description.widths.push(width);
-            description.weights_sha256.push(sha256(&bytes));
+            description.weights_sha256.push(weights_sha256(bytes));
             plain.push((graph, parameters));
         }
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        tell_normalization(&mut description, &names, how);
         Ok(Self { plain, description })
     }
 }
@@ -289,7 +265,7 @@ pub(super) fn check_normalization(normalize: Option<&Normalize>, normalized: boo
 }
 
 /// Checks that the width that was given, if any, is that of the weights in `file`.
-fn check_width(given: Option<usize>, found: usize, file: &str) -> Result<()> {
+pub(super) fn check_width(given: Option<usize>, found: usize, file: &str) -> Result<()> {
     match given {
         Some(given) if given != found => Err(Error::Unfit {
             option: "--width",
@@ -297,6 +273,34 @@ fn check_width(given: Option<usize>, found: usize, file: &str) -> Result<()> {
             reason: format!("{file} has width {found}; leave the option out"),
         }),
         _ => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> Result<File> {
+    let bytes = robin_files::read(path, MOST_BYTES).map_err(Error::io(path, "read the weights"))?;
+    let name = path.display().to_string();
+    // PyTorch's files have no place for a role.
+    let role = if external::is_state_dict(path) { None } else { Role::read(&bytes, &name)? };
+    Ok(File { role, name, bytes })
+}
+
+/// Says what becomes of the pixels, in numbers, and doubts them; what all networks do alike is kept once.
+fn tell_normalization(description: &mut Description, files: &[impl AsRef<str>], how: &How<'_>) {
+    let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+    let source = match &description.normalize {
+        Some(given) => format!("--normalize {given}"),
+        None => "as the weights say".to_owned(),
+    };
+    if description.normalization.windows(2).all(|pair| pair[0] == pair[1]) {
+        description.normalization.truncate(1);
+    }
+    for (numbers, file) in description.normalization.iter().zip(files) {
+        let which =
+            if description.normalization.len() > 1 { format!("{}: ", file.as_ref()) } else { String::new() };
+        (how.tell)(&Told::Note(&format!("{which}images are normalised with {numbers} ({source})")));
+        if let Err(reason) = doubts::normalisation(&wide(&numbers.mean), &wide(&numbers.std)) {
+            (how.tell)(&Told::Warning(&format!("{}: {reason}", file.as_ref())));
+        }
     }
 }
 

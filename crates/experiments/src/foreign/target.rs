@@ -4,12 +4,13 @@ use candle_core::Tensor;
 use robin_attacks::Loss;
 use robin_core::{Batch, Columns, Evaluation, Judge, Objective, Result, Scores, Strategy};
 
-/// Broken is what is predicted as the wanted class.
+/// Broken, for an attack that wants one class, is what is predicted as that class. An image of the class itself has
+/// nothing to be led to: it is done before it begins, so it is never attacked.
 pub(super) struct Hits(pub(super) u32);
 
 impl Judge for Hits {
     fn broken(&self, prediction: u32, label: u32) -> bool {
-        prediction == self.0 && label != self.0
+        prediction == self.0 || label == self.0
     }
 }
 
@@ -42,5 +43,10 @@ impl Objective for Lowered {
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {
         Box::new(Self(self.0.select(rows)))
+    }
+
+    /// Negative until the wanted class is predicted, as the loss against it was positive.
+    fn is_signed(&self) -> bool {
+        self.0.is_signed()
     }
 }

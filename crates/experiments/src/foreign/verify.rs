@@ -4,6 +4,7 @@ use std::path::Path;
 
 use robin_evaluation::{Verification, Witnesses};
 
+use super::subject::MOST_BYTES;
 use super::{How, ImagesRequest, Subject, SubjectRequest};
 use crate::{Error, Result};
 
@@ -17,11 +18,11 @@ pub fn verify(
     images: &ImagesRequest,
     how: &How<'_>,
 ) -> Result<Verification> {
-    let bytes = std::fs::read(file).map_err(Error::io(file, "read the witnesses"))?;
+    let bytes = robin_files::read(file, MOST_BYTES).map_err(Error::io(file, "read the witnesses"))?;
     let witnesses = Witnesses::from_safetensors(&bytes, &file.display().to_string())
         .map_err(Error::work("reading the witnesses"))?;
-    let (data, _) = images.load()?;
-    let subject = Subject::load(subject, data.shape(), data.num_classes(), images.dataset.published())?;
+    let (data, described) = images.load()?;
+    let subject = Subject::load(subject, &data, &described, how)?;
     robin_evaluation::witnesses::verify(
         &witnesses,
         subject.classifier.as_ref(),

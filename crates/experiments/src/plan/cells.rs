@@ -186,6 +186,9 @@ impl Builder<'_> {
         };
         let recipe = format!("[recipes.{}]", row.planned.row.recipe);
         config.validate().map_err(|error| fault(spec, &recipe, &error))?;
+        let [_, height, width] = row.train.shape();
+        let crop = config.augmentation().validate(height, width);
+        crop.map_err(|error| fault(spec, &recipe, &error))?;
         // Some networks learn from some classes only.
         let kept = |images: &Dataset| {
             images.restricted(&labels).map_err(|error| fault(spec, &format!("network {label}"), &error))

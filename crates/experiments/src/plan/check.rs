@@ -6,6 +6,9 @@ use super::cells::fault;
 use crate::spec::{Column, PrintedOverlap, Row, Spec, StudySpec, Transfer};
 use crate::{Profile, Result};
 
+/// How many times a row's width a classifier's may be.
+const MOST_WIDER: f64 = 100.0;
+
 /// Refuses an item that names what there is not, or says a thing twice.
 pub(super) fn check(spec: &Spec) -> Result<()> {
     columns(spec)?;
@@ -94,9 +97,10 @@ fn classifiers(spec: &Spec) -> Result<()> {
             return Err(fault(spec, &place, &"no strategy"));
         }
         if let Some(factor) = classifier.width_factor
-            && !(factor > 0.0 && factor.is_finite())
+            && !(factor > 0.0 && factor <= MOST_WIDER)
         {
-            return Err(fault(spec, &place, &format!("width_factor is {factor}, allowed: > 0")));
+            let reason = format!("width_factor is {factor}, allowed: a number > 0, at most {MOST_WIDER}");
+            return Err(fault(spec, &place, &reason));
         }
         let labels: Vec<String> = spec.rows.iter().map(Row::label).collect();
         if let Some(unknown) = classifier.rows.iter().flatten().find(|row| !labels.contains(row)) {

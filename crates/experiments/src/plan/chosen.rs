@@ -69,10 +69,15 @@ fn passes(row: &Row, request: &Request) -> bool {
     request.rows.as_ref().is_none_or(names)
 }
 
-/// Refuses no seed at all, and a seed that is named twice.
+/// Most root seeds of a run, each of which trains every network.
+const MOST_SEEDS: usize = 1_000;
+
+/// Refuses no seed at all, more than anybody runs, and a seed that is named twice.
 pub(super) fn check_seeds(seeds: &[u64]) -> Result<()> {
     let reason = if seeds.is_empty() {
         "at least one seed is needed"
+    } else if seeds.len() > MOST_SEEDS {
+        "at most 1000 seeds are run at once"
     } else if seeds.iter().enumerate().any(|(at, seed)| seeds[..at].contains(seed)) {
         "a seed is named twice"
     } else {

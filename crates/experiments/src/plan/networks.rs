@@ -38,6 +38,11 @@ mod address {
     pub(super) const CLASS_COUNTS: u64 = 100_000;
 }
 
+/// Most members of an ensemble: their addresses end where those of pairs begin.
+const MOST_MEMBERS: usize = (address::PAIRS - address::MEMBERS) as usize;
+/// Most orders of the classes that are told apart.
+pub(crate) const MOST_ORDERS: usize = 1_000_000;
+
 /// `MODEL[count]` of section 3 under the class order number `number`, which is `order`.
 pub(crate) fn class_count(count: usize, number: usize, order: Vec<u32>) -> Part {
     let address = address::CLASS_COUNTS + (number * (order.len() + 1) + count) as u64;
@@ -95,14 +100,15 @@ pub(crate) fn parts(
             Ok(std::iter::once(coarse).chain(fine).collect())
         }
         Aggregation::Ensemble => match members {
-            Some(members) if members >= 2 => Ok((0..members as u64)
+            Some(members) if (2..=MOST_MEMBERS).contains(&members) => Ok((0..members as u64)
                 .map(|member| {
                     // The first one is the network that stands alone elsewhere.
                     let address = if member == 0 { 0 } else { address::MEMBERS + member };
                     Part::new(format!("member {member}"), LabelMap::Identity, address)
                 })
                 .collect()),
-            other => Err(format!("an ensemble needs members of 2 or more, not {other:?}")),
+            Some(members) => Err(format!("an ensemble needs 2 to {MOST_MEMBERS} members, not {members}")),
+            None => Err(format!("an ensemble needs members: 2 to {MOST_MEMBERS}")),
         },
         Aggregation::SharedTrunk => {
             let trunk = Part::new("shared trunk".to_owned(), LabelMap::Identity, address::SHARED_TRUNK);
@@ -149,7 +155,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_trained_is_refused() {
-        for (kind, members) in [("ensemble", None), ("ensemble", Some(1)), ("one-vs-all", Some(3))] {
+        for (kind, members) in
+            [("ensemble", None), ("ensemble", Some(1)), ("ensemble", Some(100_000)), ("one-vs-all", Some(3))]
+        {
             assert!(of(kind, members).unwrap_err().contains("ensemble"), "{kind}");
         }
     }

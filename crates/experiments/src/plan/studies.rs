@@ -188,9 +188,6 @@ impl Builder<'_> {
         places: &mut Vec<(StudyPlace, usize)>,
     ) -> Result<()> {
         let spec = item.spec;
-        if bins == 0 {
-            return Err(fault(spec, "[study]", &"bins is 0, allowed: 1 or more"));
-        }
         for (name, aggregate, members) in
             [("robin", "one-vs-all", None), ("ensemble", "ensemble", Some(members))]
         {

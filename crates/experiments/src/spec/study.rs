@@ -123,12 +123,33 @@ pub struct StudyShrink {
     pub orders: Option<usize>,
 }
 
+/// Most orders of the classes in one study, each with a network of its own.
+const MOST_ORDERS: usize = 1_000;
+
 impl StudySpec {
+    /// Numbers that no study can have; those of its networks are refused with them.
+    fn check(&self) -> Result<(), String> {
+        let check = |name: &str, value: usize, most: usize| match (1..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(format!("{name} is {value}, allowed: 1 to {most}")),
+        };
+        match self {
+            Self::ClassCount { orders, .. } => check("orders", *orders, MOST_ORDERS),
+            Self::Distances { orders, bins, .. } => {
+                check("orders", *orders, MOST_ORDERS)?;
+                check("bins", *bins, robin_coherence::MOST_BINS)
+            }
+            Self::Coherence { bins, .. } => check("bins", *bins, robin_coherence::MOST_BINS),
+            Self::Toy(_) => Ok(()),
+        }
+    }
+
     /// What `profile` does of it, and in words what it leaves out.
     ///
     /// # Errors
-    /// In words, what does not shrink.
+    /// In words, what does not shrink, or no study can have.
     pub(crate) fn shrunk(&self, profile: Profile) -> Result<(Self, Vec<String>), String> {
+        self.check()?;
         let mut study = self.clone();
         let (counts, orders, shrink) = match &mut study {
             Self::ClassCount { counts, orders, smoke, quick, night, .. }

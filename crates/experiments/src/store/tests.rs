@@ -3,6 +3,7 @@ use std::fs;
 use serde_json::json;
 
 use super::*;
+use crate::key::sha256;
 
 fn record(value: u32) -> Record {
     let settings = json!({ "kind": "evaluation", "value": value });
@@ -83,6 +84,64 @@ fn a_record_under_another_name_is_foreign_and_left_alone() {
     // Nor does saving overwrite it.
     damage(writer.save(&mine, None).unwrap_err());
     assert_eq!(fs::read_to_string(path).unwrap(), other.to_text());
+}
+
+/// The record's text with another value for `field`, sealed again.
+fn resealed(record: &Record, field: &str, value: serde_json::Value) -> String {
+    let mut whole: serde_json::Value = serde_json::from_str(&record.to_text()).unwrap();
+    whole[field] = value;
+    seal(&whole)
+}
+
+/// The text of `whole` as a record that somebody else has sealed.
+fn seal(whole: &serde_json::Value) -> String {
+    let mut whole = whole.clone();
+    whole["provenance"]["sha256"] = "".into();
+    seal_text(&(serde_json::to_string_pretty(&whole).unwrap() + "\n"))
+}
+
+fn seal_text(open: &str) -> String {
+    let body = open.strip_suffix("\"\n  }\n}\n").unwrap();
+    format!("{body}{}\"\n  }}\n}}\n", sha256(body.as_bytes()))
+}
+
+#[test]
+fn a_record_sealed_with_other_settings_than_its_key_is_refused() {
+    let record = record(1);
+    let read = |text: &str| Record::from_text(text, Path::new("r.json"), record.kind, &record.key);
+    assert_eq!(read(&resealed(&record, "kind", json!("evaluation"))).unwrap(), record);
+    let other = json!({ "kind": "evaluation", "value": 2 });
+    let (_, what, expected, found) = damage(read(&resealed(&record, "settings", other.clone())).unwrap_err());
+    assert_eq!(what, "key of the settings");
+    assert_eq!((expected, found), (record.key.to_string(), Key::of(&other).to_string()));
+}
+
+#[test]
+fn a_sealed_record_without_results_says_so() {
+    let record = record(1);
+    let read = |text: &str| Record::from_text(text, Path::new("r.json"), record.kind, &record.key);
+    for (results, said) in [(json!({}), "{}"), (json!([]), "[]"), (json!(7), "7"), (json!(null), "nothing")] {
+        let (_, what, expected, found) = damage(read(&resealed(&record, "results", results)).unwrap_err());
+        assert_eq!((what, expected.as_str(), found.as_str()), ("results", "what was computed", said));
+    }
+    // One that has some, and not those that are asked for.
+    let message = record.result::<Vec<f64>>("distances").unwrap_err().to_string();
+    assert!(message.contains("results.distances is not there"), "{message}");
+    assert!(message.contains(&format!("delete evaluations/{}.json", record.key)), "{message}");
+    let message = record.result::<Vec<f64>>("accuracy").unwrap_err().to_string();
+    assert!(message.contains("results.accuracy invalid type"), "{message}");
+}
+
+#[test]
+fn a_sealed_record_with_a_name_twice_is_refused() {
+    let record = record(1);
+    let open = seal(&serde_json::from_str(&record.to_text()).unwrap());
+    let twice = open.replacen("\"results\": {", "\"results\": {\n    \"accuracy\": 1.0,", 1);
+    let at = twice.find("\"sha256\": \"").unwrap() + 11;
+    let twice = seal_text(&format!("{}{}", &twice[..at], &twice[at + 64..]));
+    let error = Record::from_text(&twice, Path::new("r.json"), record.kind, &record.key).unwrap_err();
+    let (_, what, _, found) = damage(error);
+    assert!(what == "content" && found.contains("\"accuracy\" stands there twice"), "{what}: {found}");
 }
 
 #[test]

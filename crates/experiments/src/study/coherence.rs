@@ -59,11 +59,7 @@ impl CoherenceWork {
 /// Summaries of a record: of the trained networks, and of the same before training.
 ///
 /// # Errors
-/// [`Error::Json`] if it has none.
+/// [`Error::Results`] if it has none.
 pub fn read(record: &Record) -> Result<[Summary; 2]> {
-    let read = |name: &str| {
-        serde_json::from_value(record.results[name].clone())
-            .map_err(|source| Error::Json { what: "coherence", source })
-    };
-    Ok([read("trained")?, read("untrained")?])
+    Ok([record.result("trained")?, record.result("untrained")?])
 }

@@ -67,8 +67,7 @@ impl DistancesWork {
 /// The distances of a record.
 ///
 /// # Errors
-/// [`Error::Json`] if it has none.
+/// [`Error::Results`] if it has none.
 pub fn read(record: &Record) -> Result<Distances> {
-    serde_json::from_value(record.results["distances"].clone())
-        .map_err(|source| Error::Json { what: "distances", source })
+    record.result("distances")
 }

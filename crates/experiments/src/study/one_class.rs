@@ -66,20 +66,15 @@ fn accuracy(broken: &[bool], data: &Dataset) -> Result<OneClassAccuracy> {
 /// What a record says of section 3's task.
 ///
 /// # Errors
-/// [`Error::Json`] if it is none of these.
+/// [`Error::Results`] if it is none of these.
 pub fn read(record: &Record) -> Result<OneClassAccuracy> {
-    serde_json::from_value(record.results["one_class"].clone())
-        .map_err(|source| Error::Json { what: "the results of section 3's task", source })
+    record.result("one_class")
 }
 
 /// Every example's result, for those who look closer.
 ///
 /// # Errors
-/// [`Error::Json`] if the record is none of these.
+/// [`Error::Results`] if the record is none of these.
 pub fn examples(record: &Record) -> Result<(Clean, Option<Robust>)> {
-    let failed = |source| Error::Json { what: "the examples of section 3's task", source };
-    Ok((
-        serde_json::from_value(record.results["clean_examples"].clone()).map_err(failed)?,
-        serde_json::from_value(record.results["robust_examples"].clone()).map_err(failed)?,
-    ))
+    Ok((record.result("clean_examples")?, record.result("robust_examples")?))
 }

@@ -12,9 +12,10 @@ use super::watch::{Progress, Remaining};
 use super::{Arm, TrainingRun};
 use crate::key::{Key, sha256};
 use crate::logs::{EpochRow, Logs};
+use crate::plan::NetworkWork;
 use crate::record::{Kind, Record};
 use crate::run::{Context, training_set};
-use crate::{Error, Result, Watched};
+use crate::{Error, Result, Watched, doubts};
 
 /// An arm and all that its work may use.
 pub(super) struct Bench<'a> {
@@ -108,6 +109,11 @@ fn results(bench: &Bench<'_>, trained: &robin_training::Trained) -> Result<(Valu
         // Said beside the numbers: these are the first images, and perhaps not all.
         "training_set_images": { "measured": arm.work.measured.len(), "trained_on": arm.work.data.len() },
     });
+    let lacking = missing_labels(&arm.work)?;
+    if !lacking.is_empty() {
+        // An accuracy on images of one label is none.
+        results["training_set_images"]["missing_labels"] = json!(lacking);
+    }
     let mut weights = vec![(Weights::Last, last)];
     if let Some(best) = &trained.best {
         let bytes = to_file(&best.parameters)?;
@@ -119,6 +125,13 @@ fn results(bench: &Bench<'_>, trained: &robin_training::Trained) -> Result<(Valu
         weights.push((Weights::Best, bytes));
     }
     Ok((results, weights))
+}
+
+/// Labels of the network that none of the images has on which it is measured.
+fn missing_labels(work: &NetworkWork) -> Result<Vec<usize>> {
+    let measured =
+        work.measured.relabelled(&work.labels).map_err(Error::work("relabelling the training set"))?;
+    Ok(doubts::missing(&measured))
 }
 
 fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Arm, TrainingRun};
-use crate::key::{Key, sha256};
+use crate::key::Key;
 use crate::out::{Out, anything, check_targets, write};
 use crate::record::{Kind, Record};
+use crate::role::{Epoch, weights_sha256, with_role};
 use crate::{Error, Result, logs};
 
 const FORMAT: &str = "robin-training-run/1";
@@ -85,7 +86,7 @@ impl Folder {
             let Some(expected) = expected.as_str() else { continue };
             let weights = self.weights(&arm.name, which);
             let found = match fs::read(&weights) {
-                Ok(bytes) => sha256(&bytes),
+                Ok(bytes) => weights_sha256(&bytes),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => "no such file".to_owned(),
                 Err(error) => return Err(Error::io(&weights, "read")(error)),
             };
@@ -97,13 +98,18 @@ impl Folder {
         Ok(Some(record))
     }
 
-    /// Writes an arm's weights, then the record that says that it is finished.
+    /// Writes an arm's weights, each with its role, then the record that says that it is finished.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the file.
+    /// [`Error::Io`] naming the file; [`Error::Work`] for bytes that are no weights.
     pub fn save(&self, name: &str, record: &Record, weights: &[(Weights, Vec<u8>)]) -> Result<()> {
         for (which, bytes) in weights {
-            write(&self.weights(name, *which), bytes)?;
+            let epoch = match which {
+                Weights::Last => Epoch::Last,
+                Weights::Best => Epoch::Best,
+            };
+            let bytes = with_role(bytes, &record.settings, epoch)?;
+            write(&self.weights(name, *which), &bytes)?;
         }
         write(&self.record(name), record.to_text().as_bytes())
     }

@@ -35,6 +35,10 @@ pub struct TrainingRun {
     pub arms: Vec<Arm>,
     /// What does the arithmetic.
     pub device: Device,
+    /// What was decided for the user, in words.
+    pub notes: Vec<String>,
+    /// What is doubtful about the images and the settings, in words.
+    pub warnings: Vec<String>,
 }
 
 /// One network of a [`TrainingRun`].

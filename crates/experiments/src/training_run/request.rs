@@ -62,8 +62,12 @@ pub struct Request {
     pub source: Source,
     /// Which half is trained on.
     pub split: Split,
-    /// Only the first so many images.
+    /// Only the first so many images, or so many drawn at random; `None` = all.
     pub train_images: Option<usize>,
+    /// Draw them at random by this seed, in the order of the draw; `None` = the first ones.
+    pub sample: Option<u64>,
+    /// How many classes there are; `None` = as the data set says, or its labels.
+    pub classes: Option<usize>,
     /// Architecture.
     pub model: String,
     /// Channels of its first convolution; `None` = its own.

@@ -2,17 +2,19 @@
 
 use robin_core::{Budget, Epsilon, Norm, Purpose, Seed};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, class_order};
-use robin_training::{AttackStart, Config, Method, Proportion, Validation, WeightAveraging};
+use robin_training::{AttackStart, Config, Method, Outputs, Proportion, Validation, WeightAveraging};
 use serde_json::{Value, json};
 
 use super::request::{MethodName, Overrides, RecipeName, Request};
 use super::{Arm, TrainingRun};
+use crate::foreign::images::chosen;
 use crate::plan::{
-    NetworkIdentity, NetworkWork, Part, check_normalize, class_count, network_settings, parts,
+    MOST_ORDERS, NetworkIdentity, NetworkWork, Part, check_normalize, class_count, network_settings, parts,
 };
-use crate::spec::{Recipe, Row, Spec};
+use crate::role::what;
+use crate::spec::{Normalize, Recipe, Row, Spec};
 use crate::training_run::TrainedKind;
-use crate::{Error, Result};
+use crate::{Error, Result, doubts};
 
 /// Table 1 has the paper's settings for every data set.
 const PAPER: &str = "table-1";
@@ -37,14 +39,46 @@ impl TrainingRun {
             Some(reading) => Spec::named(PAPER)?.read_as(reading)?,
         };
         let recipe = recipe(&spec, request)?;
-        let data = load(request)?;
+        let whole = load(request)?;
+        let data = chosen(&whole, request.train_images, request.sample).map_err(|_| {
+            option("--train-images", &given(request.train_images), format!("1 to {}", whole.len()))
+        })?;
         let arms = arms(request, data.num_classes())?;
         let budget = budget(request)?;
         let settings = Settings { spec: &spec, recipe: &recipe, request, budget };
         let arms = arms.into_iter().map(|part| settings.arm(&data, part)).collect::<Result<Vec<_>>>()?;
-        let shared = shared(request, &arms[0]);
-        Ok(Self { settings: shared, arms, device: request.device })
+        let (notes, warnings) = said(request, &arms, (&data, &whole), budget);
+        Ok(Self { settings: shared(request, &arms[0]), arms, device: request.device, notes, warnings })
     }
+}
+
+/// What was decided for the user, and what is doubtful.
+fn said(
+    request: &Request,
+    arms: &[Arm],
+    (data, whole): (&Dataset, &Dataset),
+    budget: Budget,
+) -> (Vec<String>, Vec<String>) {
+    let published = request.dataset.published();
+    let from = match request.overrides.normalize {
+        Some(_) => "--normalize",
+        None => "the recipe's",
+    };
+    let notes = vec![match &arms[0].work.normalize {
+        Some(Normalize { mean, std }) => {
+            format!("images are normalised with mean {mean:?}, std {std:?} ({from})")
+        }
+        None => format!("images are not normalised: mean 0, std 1 ({from})"),
+    }];
+    let mut warnings: Vec<String> = doubts::images(data, Some(whole), published).collect();
+    warnings.extend(doubts::budget(budget, data.shape()));
+    for Arm { work, .. } in arms {
+        let what = "images that networks are measured on after training";
+        let doubt = doubts::part(&work.measured, &work.data, what, published);
+        // The same for all arms.
+        warnings.extend(doubt.filter(|doubt| !warnings.contains(doubt)));
+    }
+    (notes, warnings)
 }
 
 /// The paper's settings for the request's images and model.
@@ -71,11 +105,16 @@ fn recipe(spec: &Spec, request: &Request) -> Result<Recipe> {
     Ok(recipe.clone())
 }
 
+/// All images, of which some are chosen.
 fn load(request: &Request) -> Result<Dataset> {
-    let Request { dataset, source, split, train_images, .. } = request;
-    dataset.load(*split, source, *train_images).map_err(|error| match error {
-        robin_data::Error::Limit { asked, available } => {
-            option("--train-images", &asked, format!("1 to {available}"))
+    let Request { dataset, source, split, classes, .. } = request;
+    let load = || {
+        let whole = dataset.load(*split, source, None)?;
+        classes.map_or_else(|| Ok(whole.clone()), |classes| whole.with_classes(classes))
+    };
+    let whole = load().map_err(|error| match error {
+        robin_data::Error::Classes { asked, least } => {
+            option("--classes", &asked, format!("{least} (one more than the largest label) to 65536"))
         }
         other => {
             let place = match (source, dataset.published()) {
@@ -85,7 +124,11 @@ fn load(request: &Request) -> Result<Dataset> {
             };
             Error::Data { dataset: format!("{dataset}, {split}"), place, source: Box::new(other) }
         }
-    })
+    })?;
+    match doubts::one_class(&whole) {
+        Some(reason) => Err(Error::Unfit { option: "--dataset", given: dataset.to_string(), reason }),
+        None => Ok(whole),
+    }
 }
 
 /// The networks, in their aggregate's order.
@@ -95,10 +138,13 @@ fn arms(request: &Request, classes: usize) -> Result<Vec<Part>> {
         TrainedKind::Classifier { kind, members } => {
             parts(kind, members, false, classes).map_err(|reason| refuse(format!("another: {reason}")))?
         }
-        TrainedKind::Merged { count, order } if (2..=classes).contains(&count) => {
+        TrainedKind::Merged { count, order } if (2..=classes).contains(&count) && order < MOST_ORDERS => {
             vec![class_count(count, order, class_order(classes, Seed::new(request.seed), order as u64))]
         }
-        TrainedKind::Merged { .. } => return Err(refuse(format!("other:2 to other:{classes}"))),
+        TrainedKind::Merged { .. } => {
+            let allowed = format!("other:2 to other:{classes}, with an order of 0 to {}", MOST_ORDERS - 1);
+            return Err(refuse(allowed));
+        }
     };
     let Some(arms) = &request.arms else { return Ok(all) };
     if request.classifier != TrainedKind::ONE_VS_ALL {
@@ -156,7 +202,16 @@ impl Settings<'_> {
                     robin_models::Error::Width { width, step, .. } => option(
                         "--width",
                         &width,
-                        format!("positive multiples of {step} for {}", request.model),
+                        format!(
+                            "positive multiples of {step} for {}, at most {}",
+                            request.model,
+                            robin_models::MOST_WIDTH
+                        ),
+                    ),
+                    robin_models::Error::Size { width, values, .. } => option(
+                        "--width",
+                        &width,
+                        format!("at most {} parameters; this makes {values}", robin_models::MOST_VALUES),
                     ),
                     other => {
                         let given = format!("{} for images of {:?}", request.model, data.shape());
@@ -169,6 +224,7 @@ impl Settings<'_> {
         let normalize = over.normalize.clone().unwrap_or_else(|| self.recipe.normalize.clone());
         if let Some(normalize) = &normalize {
             check_normalize(normalize, data.shape()[0])
+                .and_then(|()| doubts::normalisation(&normalize.mean, &normalize.std))
                 .map_err(|reason| option("--normalize", &"this", reason))?;
         }
         let measured = over.measured_images.unwrap_or(MEASURED.min(data.len()));
@@ -196,7 +252,11 @@ impl Settings<'_> {
         };
         let identity =
             NetworkIdentity { model: &request.model, width, root: request.seed, address: *address };
-        let settings = network_settings(&work, &identity, request.device)?;
+        let mut settings = network_settings(&work, &identity, request.device)?;
+        // Left out where there is none, so that the keys of such networks are what they always were.
+        if let Some(seed) = request.sample {
+            settings["data"]["sample"] = json!(seed);
+        }
         Ok(Arm { name, settings, work })
     }
 
@@ -312,11 +372,42 @@ impl Settings<'_> {
             .augmentation()
             .validate(height, width)
             .map_err(|error| option("--crop-padding", &config.crop_padding, error))?;
-        // Whether every epoch can be filled with batches, which balanced ones may not be.
         let mapped = labels.apply_all(data.labels()).map_err(Error::work("mapping the labels"))?;
+        if let (2, Some(&first)) = (outputs, mapped.first())
+            && mapped.iter().all(|&label| label == first)
+        {
+            return Err(self.nothing_to_learn(data, labels, config.outputs, first));
+        }
+        // Whether every epoch can be filled with batches, which balanced ones may not be.
         robin_data::epoch(&mapped, config.sampling, config.batch_size, 0, Seed::new(0))
             .map_err(|error| option("--sampling", &format!("{:?}", config.sampling).to_lowercase(), error))?;
         Ok(())
+    }
+}
+
+impl Settings<'_> {
+    /// A network for two labels, of which its images have one: it would report 100% and know nothing.
+    fn nothing_to_learn(&self, data: &Dataset, labels: &LabelMap, outputs: Outputs, label: u32) -> Error {
+        let what = what(labels, outputs);
+        let counts = data.class_counts();
+        let there: Vec<u32> =
+            (0..).zip(&counts).filter(|(_, count)| **count > 0).map(|(class, _)| class).collect();
+        let leave_out = match labels {
+            LabelMap::OneVsAll { .. } if there.len() > 1 => {
+                format!("leave it out by --arm {}, ", list(&there))
+            }
+            _ => String::new(),
+        };
+        Error::Unfit {
+            option: "--classifier",
+            given: self.request.classifier.to_string(),
+            reason: format!(
+                "{what} has nothing to learn: all of its {} training images have label {label}, because there are images of \
+                 class {} only; {leave_out}draw images at random by --sample SEED, or take more",
+                data.len(),
+                list(&there)
+            ),
+        }
     }
 }
 
@@ -349,6 +440,10 @@ fn shared(request: &Request, arm: &Arm) -> Value {
     settings["classifier"] = json!(request.classifier.to_string());
     settings["seed"] = json!({ "root": request.seed });
     settings
+}
+
+fn given(images: Option<usize>) -> String {
+    images.map_or("not given".to_owned(), |images| images.to_string())
 }
 
 fn list(arms: &[u32]) -> String {

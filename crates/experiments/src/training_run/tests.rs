@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use robin_core::CancelToken;
-use robin_data::{Choice, DatasetName, Source, Split};
+use robin_data::{Choice, DatasetName, LabelMap, Source, Split};
 use robin_training::{Checkpointing, Continued, SaveToken};
 
 use super::*;
-use crate::key::sha256;
 use crate::logs::EpochRow;
 use crate::record::Kind;
+use crate::role::{Epoch, Role, weights_sha256};
 use crate::run::Context;
 use crate::store::Weights;
 use crate::training_run::request::TrainedKind;
@@ -23,6 +23,8 @@ fn request(classifier: TrainedKind) -> Request {
         source: Source::Embedded,
         split: Split::Train,
         train_images: Some(200),
+        sample: None,
+        classes: None,
         model: "cnn2-small".to_owned(),
         width: Some(4),
         classifier,
@@ -164,9 +166,21 @@ fn a_table_keeps_the_same_best_and_last_weights() {
     let (results, weights) = crate::run::train(&run.arms[0].work, checkpointing, &context).unwrap();
     let kept = |file| std::fs::read(folder.path().join(file)).unwrap();
     let (best, last) = (kept("multiclass.best.safetensors"), kept("multiclass.safetensors"));
-    assert_eq!(results["weights_sha256"], sha256(&best));
-    assert_eq!(results["last"]["weights_sha256"], sha256(&last));
-    assert_eq!(weights, Weights { chosen: best, last: Some(last) });
+    assert_eq!(results["weights_sha256"], weights_sha256(&best));
+    assert_eq!(results["last"]["weights_sha256"], weights_sha256(&last));
+    // On disk each says what it is for; the bytes beside that are the same.
+    let plain = |file: &[u8]| robin_nn::without_note(file).unwrap();
+    assert_eq!(weights, Weights { chosen: plain(&best), last: Some(plain(&last)) });
+    let role = |file: &[u8]| Role::read(file, "w").unwrap().unwrap();
+    assert_eq!((role(&best).epoch, role(&last).epoch), (Epoch::Best, Epoch::Last));
+    assert_eq!((role(&last).labels, role(&last).dataset), (LabelMap::Identity, "mnist".to_owned()));
+
+    // Files from before they said it, and folders with them, are what they were.
+    for (name, file) in [("multiclass", &last), ("multiclass.best", &best)] {
+        std::fs::write(folder.path().join(format!("{name}.safetensors")), plain(file)).unwrap();
+    }
+    let outcome = executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
+    assert_eq!((outcome.trained, outcome.records.len()), (0, 1), "an old folder is finished");
 
     let mut without = request(TrainedKind::MULTICLASS);
     without.overrides.validation = Some(0);
@@ -236,7 +250,7 @@ fn networks_of_every_aggregate_can_be_trained() {
         Err(error) => error.to_string(),
     };
     assert!(refused("other:11").contains("allowed is other:2 to other:10"));
-    assert!(refused("ensemble:1").contains("members of 2 or more"));
+    assert!(refused("ensemble:1").contains("2 to 1000 members, not 1"));
     assert!(refused("one-versus-all").contains("hierarchical:animals-objects"));
 }
 
@@ -287,6 +301,34 @@ fn an_arm_that_fails_does_not_stop_the_others() {
     std::fs::remove_dir(&checkpoint).unwrap();
     let outcome = executed(&run(&request), folder.path(), &(), &CancelToken::new()).unwrap();
     assert_eq!((outcome.trained, outcome.records.len()), (1, 2));
+}
+
+/// Takes the folder away, then asks for a stop.
+struct Gone<'a>(&'a Path, CancelToken, AtomicUsize);
+
+impl Watch for Gone<'_> {
+    fn step(&self, _arm: usize, _progress: &Progress) {
+        let _ = std::fs::remove_dir_all(self.0);
+        self.1.cancel();
+    }
+
+    fn unsaved(&self, _arm: usize, error: &dyn std::error::Error) {
+        assert!(error.to_string().contains("multiclass.ckpt: cannot write the checkpoint"), "{error}");
+        self.2.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_stop_that_could_not_be_saved_is_no_interruption_to_continue() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("run");
+    let cancel = CancelToken::new();
+    let watch = Gone(&folder, cancel.clone(), AtomicUsize::new(0));
+    let outcome = executed(&run(&request(TrainedKind::MULTICLASS)), &folder, &watch, &cancel).unwrap();
+    assert_eq!(watch.2.load(Ordering::Relaxed), 1, "the checkpoint that was due");
+    let [(name, error)] = &outcome.failures[..] else { panic!("{:?}", outcome.failures) };
+    assert!(name == "multiclass" && error.chain().contains("multiclass.ckpt"), "{}", error.chain());
+    assert!(!outcome.cancelled && outcome.records.is_empty());
 }
 
 #[test]
@@ -342,7 +384,7 @@ fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
         (message(&|r| r.train_images = Some(0)), "--train-images is 0, allowed is 1 to 2000"),
         (message(&|r| r.train_images = Some(2001)), "--train-images is 2001"),
         (message(&|r| r.arms = Some(vec![1])), "--arm is 1, allowed is nothing"),
-        (over(&|o| o.epochs = Some(0)), "--epochs is 0, allowed is >= 1"),
+        (over(&|o| o.epochs = Some(0)), "--epochs is 0, allowed is 1 to 100000"),
         (over(&|o| o.batch_size = Some(0)), "--batch is 0"),
         (over(&|o| o.batch_size = Some(181)), "--batch is 181, allowed is 1 to 180"),
         (over(&|o| o.learning_rate = Some(-0.1)), "--learning-rate is -0.1"),

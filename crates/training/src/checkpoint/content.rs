@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use robin_nn::{NamedTensor, Parameters};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
@@ -39,6 +39,20 @@ struct Progress {
     loss: f64,
     tally: Tally,
     warnings: Vec<Warning>,
+}
+
+impl Progress {
+    /// Refuses what no training comes to, for one that would begin as `fresh`: the seal says that nobody changed a byte.
+    fn check(&self, fresh: &State) -> Result<(), String> {
+        let Self { epoch, epochs, tally, .. } = self;
+        if epochs.len() != *epoch {
+            return Err(format!("{} reports of {epoch} epochs", epochs.len()));
+        }
+        if !tally.fits(&fresh.tally) {
+            return Err(format!("counts of other than {} classes", fresh.tally.classes()));
+        }
+        Ok(())
+    }
 }
 
 /// The bytes of a sealed checkpoint.
@@ -89,23 +103,40 @@ impl Content {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
         seal::verify(bytes)?;
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| text(&error))?;
+        let (_, header) = robin_files::tensors::header(bytes).map_err(|error| text(&error))?;
         let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(ENTRY));
         let entry = entry.ok_or_else(|| format!("no entry {ENTRY:?} in its metadata"))?;
-        let value: Value =
-            serde_json::from_str(&entry[seal::room().len()..]).map_err(|error| text(&error))?;
+        let json =
+            entry.get(seal::room().len()..).ok_or_else(|| format!("nothing behind the seal in {ENTRY:?}"))?;
+        let value: Value = robin_files::json::parse(json).map_err(|error| text(&error))?;
         let mut value = inexact(value);
+        if !value.is_object() {
+            return Err("no object behind the seal".to_owned());
+        }
         if value["format"] != FORMAT {
             return Err(format!("format {}, this program reads {FORMAT}", value["format"]));
         }
         let progress = serde_json::from_value(value["progress"].take()).map_err(|error| text(&error))?;
-        let file = SafeTensors::deserialize(bytes).map_err(|error| text(&error))?;
+        let file = robin_files::tensors::open(bytes).map_err(|error| text(&error))?;
         let tensors = file.iter().map(|(name, view)| {
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("tensor {name} is {:?}, expected F32", view.dtype()));
+            }
             let (chunks, _) = view.data().as_chunks::<4>();
             let values = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            (name.to_owned(), (view.shape().to_vec(), values))
+            Ok((name.to_owned(), (view.shape().to_vec(), values)))
         });
-        Ok(Self { identity: value["identity"].take(), progress, tensors: tensors.collect() })
+        let tensors = tensors.collect::<Result<_, String>>()?;
+        Ok(Self { identity: value["identity"].take(), progress, tensors })
+    }
+
+    /// Parameters of the names and shapes that it has.
+    pub(super) fn shapes(&self) -> Parameters {
+        let own = self.tensors.iter().filter_map(|(name, (shape, values))| {
+            let name = name.strip_prefix("parameters/")?.to_owned();
+            Some(NamedTensor { name, shape: shape.clone(), values: values.clone() })
+        });
+        Parameters { trained: own.collect(), buffers: Vec::new() }
     }
 
     pub(super) fn identity(&self) -> &Value {
@@ -114,6 +145,7 @@ impl Content {
 
     /// The state and the parameters, for a network with `present` ones whose training would begin as `fresh`.
     pub(crate) fn into_state(mut self, present: &Parameters, fresh: &State) -> Result<(State, Parameters)> {
+        self.progress.check(fresh).map_err(|reason| Error::Content(reason.into()))?;
         let parameters = self.parameters("parameters", present)?;
         let has =
             |tensors: &HashMap<String, _>, prefix: &str| tensors.keys().any(|name| name.starts_with(prefix));

@@ -25,6 +25,9 @@ use crate::{Error, Result};
 pub(crate) use content::Content;
 pub(crate) use identity::Identity;
 
+/// Bytes of the longest checkpoint that is read: four networks of the largest size that is trained.
+const LONGEST: u64 = 1 << 35;
+
 /// Where checkpoints are written, and when.
 #[derive(Debug, Clone)]
 pub struct Checkpointing {
@@ -187,9 +190,29 @@ impl Files {
     }
 }
 
+/// Any bytes as a checkpoint, and as one with a seal that is made right: for tests and `cargo fuzz`.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(content) = Content::decode(bytes) {
+        let tensors = content.shapes();
+        let fresh = State::before(0.9, 5e-4, 2);
+        let _ = content.into_state(&tensors, &fresh);
+    }
+}
+
+/// As [`fuzz`], behind a seal that is made right.
+#[doc(hidden)]
+pub fn fuzz_sealed(bytes: &[u8]) {
+    let mut bytes = bytes.to_vec();
+    if seal::reset(&mut bytes) {
+        seal::close(&mut bytes);
+    }
+    fuzz(&bytes);
+}
+
 /// The checkpoint at `path`, or why it is none; nothing if there is no file.
 fn read(path: &Path) -> Result<Option<Result<Content, String>>> {
-    match fs::read(path) {
+    match robin_files::read(path, LONGEST) {
         Ok(bytes) => Ok(Some(Content::decode(&bytes))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io(path, "read the checkpoint")(error)),

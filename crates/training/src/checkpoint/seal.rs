@@ -21,6 +21,13 @@ pub(super) fn close(bytes: &mut [u8]) {
     bytes[at..at + DIGITS].copy_from_slice(digits.as_bytes());
 }
 
+/// Leaves room for a seal where one is; whether there is one.
+pub(super) fn reset(bytes: &mut [u8]) -> bool {
+    let Some(at) = place(bytes) else { return false };
+    bytes[at..at + DIGITS].fill(b'0');
+    true
+}
+
 /// Whether `bytes` are what was sealed, and if not, why.
 pub(super) fn verify(bytes: &[u8]) -> Result<(), String> {
     let at = place(bytes).ok_or_else(|| format!("no seal in its {} bytes", bytes.len()))?;

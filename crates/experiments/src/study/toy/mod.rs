@@ -202,10 +202,9 @@ struct Rules<'a> {
 /// The panels of a record.
 ///
 /// # Errors
-/// [`Error::Json`] if it has none.
+/// [`Error::Results`] if it has none.
 pub fn read(record: &Record) -> Result<Vec<ToyPanel>> {
-    serde_json::from_value(record.results.clone())
-        .map_err(|source| Error::Json { what: "the toy's panels", source })
+    serde_json::from_value(record.results.clone()).map_err(|error| record.lacks("panels", error.to_string()))
 }
 
 /// What is wrong with `spec`, in words.
@@ -215,17 +214,16 @@ pub(crate) fn fault(spec: &ToySpec, attack: &AttackSpec) -> Option<String> {
     let inside = |cluster: &crate::spec::Cluster| {
         cluster.class < classes
             && cluster.center.iter().all(|at| (0.0..=1.0).contains(at))
-            && cluster.deviation >= 0.0
-            && cluster.deviation.is_finite()
+            && (0.0..=1.0).contains(&cluster.deviation)
     };
-    if classes < 3 {
-        return Some(format!("{classes} classes, allowed: 3 or more"));
+    if !(3..=256).contains(&classes) {
+        return Some(format!("{classes} classes, allowed: 3 to 256"));
     }
     if let Some(class) = (0..classes).find(|&class| !covered(class)) {
         return Some(format!("class {} has no cluster", spec.classes[class]));
     }
     if let Some(cluster) = spec.clusters.iter().find(|cluster| !inside(cluster)) {
-        return Some(format!("{cluster:?}: a class that there is, a center in [0, 1], a deviation >= 0"));
+        return Some(format!("{cluster:?}: a class that there is, a center and a deviation in [0, 1]"));
     }
     for (name, value) in
         [("train_points", spec.train_points), ("shown_points", spec.shown_points), ("grid", spec.grid)]
