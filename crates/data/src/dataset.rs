@@ -22,7 +22,7 @@ pub struct Dataset {
     /// `len * c * h * w` or more.
     pixels: Arc<[u8]>,
     /// `len` or more.
-    labels: Arc<[u8]>,
+    labels: Arc<[u16]>,
     /// Of these `len` examples, once somebody has asked.
     sha256: Arc<OnceLock<String>>,
 }
@@ -85,6 +85,21 @@ impl Dataset {
         shape: [usize; 3],
         pixels: Vec<u8>,
         labels: Vec<u8>,
+    ) -> Result<Self> {
+        Self::with_labels(name, classes, split, shape, pixels, labels.into_iter().map(u16::from).collect())
+    }
+
+    /// As [`Dataset::new`], of up to 65,536 classes.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn with_labels(
+        name: &str,
+        classes: usize,
+        split: Split,
+        shape: [usize; 3],
+        pixels: Vec<u8>,
+        labels: Vec<u16>,
     ) -> Result<Self> {
         // Anybody's sizes: a product that wraps would fit what it should not.
         let length = shape.iter().try_fold(1_usize, |length, &side| length.checked_mul(side));
@@ -153,7 +168,7 @@ impl Dataset {
     }
 
     /// True classes, `[n]`, before any label map.
-    pub fn labels(&self) -> &[u8] {
+    pub fn labels(&self) -> &[u16] {
         &self.labels[..self.len]
     }
 
@@ -172,14 +187,18 @@ impl Dataset {
     }
 
     /// SHA-256, hex, over shape, number, labels and pixels of exactly these examples: equal for equal
-    /// examples, wherever they were loaded from.
+    /// examples, wherever they were loaded from. Labels are bytes if all of them are below 256, else pairs of bytes.
     pub fn sha256(&self) -> &str {
         self.sha256.get_or_init(|| {
             let mut digest = Sha256::new();
             for size in self.shape.iter().chain([&self.len]) {
                 digest.update((*size as u64).to_le_bytes());
             }
-            digest.update(self.labels());
+            let narrow: Result<Vec<u8>, _> = self.labels().iter().map(|&label| u8::try_from(label)).collect();
+            match narrow {
+                Ok(bytes) => digest.update(bytes),
+                Err(_) => self.labels().iter().for_each(|label| digest.update(label.to_le_bytes())),
+            }
             digest.update(self.pixels());
             hex(&digest.finalize())
         })
@@ -212,16 +231,16 @@ impl Dataset {
         let image = |&at: &u32| &self.pixels[at as usize * length..][..length];
         let pixels: Vec<u8> = drawn.iter().flat_map(image).copied().collect();
         let labels = drawn.iter().map(|&at| self.labels[at as usize]).collect();
-        Self::new(&self.name, self.classes, self.split, self.shape, pixels, labels)
+        Self::with_labels(&self.name, self.classes, self.split, self.shape, pixels, labels)
     }
 
     /// The same examples, of `classes` classes: a subset need not have an example of the highest.
     ///
     /// # Errors
-    /// [`Error::Classes`] unless every label is below `classes`, and `classes` at most 256.
+    /// [`Error::Classes`] unless every label is below `classes`, and `classes` at most 65,536.
     pub fn with_classes(&self, classes: usize) -> Result<Self> {
         let least = self.labels().iter().max().map_or(1, |&label| usize::from(label) + 1);
-        if !(least..=256).contains(&classes) {
+        if !(least..=1 << 16).contains(&classes) {
             return Err(Error::Classes { asked: classes, least });
         }
         Ok(Self { classes, ..self.clone() })
@@ -245,7 +264,7 @@ impl Dataset {
         let pixels =
             kept.iter().flat_map(|&at| &self.pixels[at * length..(at + 1) * length]).copied().collect();
         let labels = kept.iter().map(|&at| self.labels[at]).collect();
-        Self::new(&self.name, self.classes, self.split, self.shape, pixels, labels)
+        Self::with_labels(&self.name, self.classes, self.split, self.shape, pixels, labels)
     }
 
     /// [`Dataset::restricted`] with the labels and the number of classes of `map`.
@@ -255,8 +274,9 @@ impl Dataset {
     pub fn relabelled(&self, map: &LabelMap) -> Result<Self> {
         let kept = self.restricted(map)?;
         let classes = map.num_classes(self.classes);
-        // A map never has more classes than its data set, whose labels are bytes.
-        let labels: Arc<[u8]> = map.apply_all(kept.labels())?.into_iter().map(|label| label as u8).collect();
+        // A map never has more classes than its data set, whose labels are of 16 bits.
+        let labels: Arc<[u16]> =
+            map.apply_all(kept.labels())?.into_iter().map(|label| label as u16).collect();
         Ok(Self { classes, labels, sha256: Arc::default(), ..kept })
     }
 

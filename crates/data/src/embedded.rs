@@ -184,7 +184,8 @@ fn encode(name: DatasetName, data: &Dataset, indices: &[usize]) -> Vec<Vec<u8>> 
     let [channels, height, width] = data.shape();
     let length = channels * height * width;
     let image = |index: usize| &data.pixels()[index * length..(index + 1) * length];
-    let labels: Vec<u8> = indices.iter().map(|&index| data.labels()[index]).collect();
+    // Both have ten classes.
+    let labels: Vec<u8> = indices.iter().map(|&index| data.labels()[index] as u8).collect();
     match name {
         DatasetName::Mnist => {
             let pixels: Vec<u8> = indices.iter().flat_map(|&index| image(index)).copied().collect();

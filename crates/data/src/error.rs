@@ -38,6 +38,17 @@ pub enum Error {
         /// The files.
         files: Vec<String>,
     },
+    /// Something is to be done to images that it is not for.
+    #[error(
+        "{data}: {preparation} does not apply: --resize and --center-crop are for trees of PNG or JPEG images, \
+         --channels-last for arrays (safetensors, NumPy)"
+    )]
+    Preparation {
+        /// The data set, or what kind of file it is.
+        data: String,
+        /// What was to be done.
+        preparation: String,
+    },
     /// A file that has not been fetched.
     #[error(
         "{} does not exist: run `cargo xtask data fetch {dataset}` (or name the folder that has it)",
@@ -162,7 +173,7 @@ pub enum Error {
         available: usize,
     },
     /// A number of classes that the labels do not go with.
-    #[error("{asked} classes were asked for, allowed is {least} (one more than the largest label) to 256")]
+    #[error("{asked} classes were asked for, allowed is {least} (one more than the largest label) to 65536")]
     Classes {
         /// How many were asked for.
         asked: usize,

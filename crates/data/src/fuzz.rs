@@ -98,7 +98,7 @@ pub fn label_map(bytes: &[u8]) {
     for classes in [0, 1, 2, 10, 256] {
         if map.validate(classes).is_ok() {
             let _ = map.num_classes(classes);
-            let labels: Vec<u8> = (0..classes).map(|label| label as u8).collect();
+            let labels: Vec<u16> = (0..classes).map(|label| label as u16).collect();
             let _ = map.apply_all(&labels);
         }
     }

@@ -65,7 +65,7 @@ impl LabelMap {
     ///
     /// # Errors
     /// [`Error::NotKept`] for the first label that the map says nothing about.
-    pub fn apply_all(&self, labels: &[u8]) -> Result<Vec<u32>> {
+    pub fn apply_all(&self, labels: &[u16]) -> Result<Vec<u32>> {
         labels.iter().map(|&label| self.apply(label)).collect()
     }
 

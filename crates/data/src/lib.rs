@@ -42,7 +42,7 @@ pub use folder::default_dir;
 pub use inspect::{DatasetInfo, FileState, FileStatus, SplitInfo, info, verify};
 pub use labels::{Groups, LabelMap, class_order};
 pub use name::{DatasetName, Split};
-pub use own::Choice;
+pub use own::{Choice, Preparation};
 pub use sampling::{Sampling, epoch};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

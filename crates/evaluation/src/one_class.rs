@@ -49,7 +49,7 @@ impl OneClassAccuracy {
     ///
     /// # Errors
     /// [`Error::Examples`] if the lengths differ, [`Error::Empty`] if a group has no example.
-    pub fn of(broken: &[bool], labels: &[u8], class: u32) -> Result<Self> {
+    pub fn of(broken: &[bool], labels: &[u16], class: u32) -> Result<Self> {
         if broken.len() != labels.len() {
             return Err(Error::Examples { what: "labels", found: labels.len(), expected: broken.len() });
         }

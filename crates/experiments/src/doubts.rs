@@ -55,16 +55,23 @@ pub(crate) fn one_class(data: &Dataset) -> Option<String> {
     })
 }
 
-/// What is doubtful about `data`, which was chosen from `whole`, in words.
+/// What is doubtful about `data`, which was chosen from `whole`, in words; `None` if no more than `data` was read, as the
+/// first so many of each class.
 pub(crate) fn images(
     data: &Dataset,
-    whole: &Dataset,
+    whole: Option<&Dataset>,
     published: Option<DatasetName>,
 ) -> impl Iterator<Item = String> {
-    let absent = missing(whole);
-    let absent = (!absent.is_empty())
-        .then(|| format!("no image of the whole set is of {}", names(&absent, published)));
-    absent.into_iter().chain(part(data, whole, "images", published)).chain(dark(data))
+    let absent = missing(whole.unwrap_or(data));
+    let absent = (!absent.is_empty()).then(|| {
+        let names = names(&absent, published);
+        match whole {
+            Some(_) => format!("no image of the whole set is of {names}"),
+            None => format!("none of the {} images that were read is of {names}: take more", data.len()),
+        }
+    });
+    let part = whole.and_then(|whole| part(data, whole, "images", published));
+    absent.into_iter().chain(part).chain(dark(data))
 }
 
 /// Whether `data`, so many `what` of `whole`, stands for it, class by class; in words if not.
@@ -164,7 +171,7 @@ mod tests {
         assert_eq!(missing(&prefix), (1..10).collect::<Vec<_>>());
         let eleven = data.with_classes(11).unwrap();
         assert_eq!(part(&eleven, &eleven, "images", None), None, "a class that is nowhere is not left out");
-        let text = images(&eleven, &eleven, None).collect::<Vec<_>>();
+        let text = images(&eleven, Some(&eleven), None).collect::<Vec<_>>();
         assert_eq!(text, ["no image of the whole set is of class 10"]);
     }
 

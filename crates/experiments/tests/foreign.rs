@@ -74,6 +74,7 @@ fn images(limit: usize) -> ImagesRequest {
         limit: Some(limit),
         sample: None,
         classes: None,
+        preparation: robin_data::Preparation::default(),
     }
 }
 

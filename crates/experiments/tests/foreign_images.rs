@@ -41,6 +41,7 @@ impl Place {
             limit: None,
             sample: None,
             classes: None,
+            preparation: robin_data::Preparation::default(),
         }
     }
 

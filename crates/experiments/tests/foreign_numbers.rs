@@ -75,6 +75,7 @@ fn images() -> ImagesRequest {
         limit: Some(IMAGES),
         sample: None,
         classes: None,
+        preparation: robin_data::Preparation::default(),
     }
 }
 

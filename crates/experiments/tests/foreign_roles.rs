@@ -75,6 +75,7 @@ fn ask(weights: &[PathBuf], aggregate: &str) -> Result<(PredictReport, Vec<Strin
         limit: Some(200),
         sample: None,
         classes: None,
+        preparation: robin_data::Preparation::default(),
     };
     let warnings = std::sync::Mutex::new(Vec::new());
     let tell = |told: &Told<'_>| {

@@ -140,7 +140,7 @@ fn pooling_agrees_with_pytorch_also_at_ties() {
         let channels = golden.shape(&name("x"))[1];
         let (images, from, x) = channels_last(&golden, &name("x"), LANES);
         let (_, to, dy) = channels_last(&golden, &name("dy"), LANES);
-        let g = max_pool2d::Geometry { input: [from.height, from.width], channels: LANES, window: 2 };
+        let g = max_pool2d::Geometry::tiles([from.height, from.width], LANES, 2);
         for isa in Isa::available() {
             let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
             let mut places = vec![0; dy.len() / LANES * g.area()];

@@ -147,7 +147,7 @@ fn fully_connected(isa: Isa) -> Vec<f32> {
 }
 
 fn max_pooling(isa: Isa) -> Vec<f32> {
-    let g = max_pool2d::Geometry { input: [X.height, X.width], channels: 32, window: 2 };
+    let g = max_pool2d::Geometry::tiles([X.height, X.width], 32, 2);
     let (mut y, mut dx) = (vec![0.0; IMAGES * HALVES.image()], vec![0.0; IMAGES * X.image()]);
     let mut places = vec![0; y.len() / LANES * g.area()];
     max_pool2d::direct::forward(isa, &g, &images(&X, 1), &X, IMAGES, &HALVES, &mut y, Some(&mut places));

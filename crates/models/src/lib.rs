@@ -6,6 +6,7 @@
 
 mod cnn2;
 mod cnn2_small;
+mod imagenet;
 mod mlp;
 mod myrtle;
 mod preact_resnet18;
@@ -14,6 +15,7 @@ mod resnet18;
 mod resnet50;
 mod wide_resnet_28_10;
 
+pub use imagenet::imagenet;
 use robin_nn::{Graph, GraphBuilder};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

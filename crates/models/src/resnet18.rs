@@ -15,7 +15,11 @@ pub(crate) const ENTRY: Entry = Entry {
 };
 
 fn layers(graph: GraphBuilder, width: usize, num_classes: usize) -> GraphBuilder {
-    let graph = conv(graph, "conv1", width, 3, 1).batch_norm2d("bn1").relu();
+    body(conv(graph, "conv1", width, 3, 1).batch_norm2d("bn1").relu(), width, num_classes)
+}
+
+/// All that comes after the stem.
+pub(crate) fn body(graph: GraphBuilder, width: usize, num_classes: usize) -> GraphBuilder {
     let graph = stages(graph, width, [2, 2, 2, 2], 1, basic);
     graph.global_avg_pool2d().flatten().linear("linear", num_classes)
 }

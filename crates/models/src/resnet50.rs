@@ -18,7 +18,11 @@ pub(crate) const ENTRY: Entry = Entry {
 const EXPANSION: usize = 4;
 
 fn layers(graph: GraphBuilder, width: usize, num_classes: usize) -> GraphBuilder {
-    let graph = conv(graph, "conv1", width, 3, 1).batch_norm2d("bn1").relu();
+    body(conv(graph, "conv1", width, 3, 1).batch_norm2d("bn1").relu(), width, num_classes)
+}
+
+/// All that comes after the stem.
+pub(crate) fn body(graph: GraphBuilder, width: usize, num_classes: usize) -> GraphBuilder {
     let graph = stages(graph, width, [3, 4, 6, 3], EXPANSION, bottleneck);
     graph.global_avg_pool2d().flatten().linear("linear", num_classes)
 }

@@ -90,7 +90,7 @@ pub enum Layer {
     },
     /// `max(x, 0)`.
     Relu,
-    /// Max pooling without overlap.
+    /// Max pooling.
     MaxPool2d(max_pool2d::Geometry),
     /// Average pooling without overlap, over windows that fill the image.
     AvgPool2d(avg_pool2d::Geometry),

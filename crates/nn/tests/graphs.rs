@@ -89,6 +89,19 @@ fn odd_sequences() -> Vec<Graph> {
         finish(stem("pool-bare", sides).conv2d("conv", same(4)).max_pool2d(2).relu().conv2d("last", same(3))),
         finish(stem("pool-odd", [2, 7, 9]).conv2d("conv", same(4)).relu().max_pool2d(2).relu()),
         finish(stem("pool-twice", sides).conv2d("a", same(4)).relu().max_pool2d(2).max_pool2d(2)),
+        finish(stem("pool-lapped", sides).conv2d("a", same(20)).relu().max_pool2d_with(3, 2, 1)),
+        finish(
+            stem("pool-step-1", sides).max_pool2d_with(3, 1, 1).conv2d("a", same(4)).batch_norm2d("b").relu(),
+        ),
+        finish(
+            begin("imagenet-stem", [3, 18, 18])
+                .conv2d("a", conv(5, [7, 2, 3]))
+                .batch_norm2d("b")
+                .relu()
+                .max_pool2d_with(3, 2, 1),
+        ),
+        finish(stem("pool-gaps", [2, 8, 9]).max_pool2d_with(2, 3, 0).conv2d("a", same(4)).relu()),
+        finish(stem("pool-half", [2, 6, 6]).conv2d("a", same(4)).relu().max_pool2d_with(2, 2, 1)),
         finish(stem("pool-to-one", [2, 2, 2]).conv2d("a", same(4)).relu().max_pool2d(2)),
         finish(
             stem("global-max-pool", square).conv2d("conv", same(4)).batch_norm2d("bn").global_max_pool2d(),

@@ -255,7 +255,7 @@ fn another_trainings_checkpoint_is_refused_by_field() {
     let other_data = |setting: &mut Setting| {
         let mut pixels = setting.data.pixels().to_vec();
         pixels[5] ^= 1;
-        let labels = setting.data.labels().to_vec();
+        let labels = setting.data.labels().iter().map(|&label| label as u8).collect();
         setting.data =
             Dataset::from_parts(DatasetName::Mnist, Split::Train, [1, 28, 28], pixels, labels).unwrap();
     };

@@ -64,7 +64,9 @@ pub(super) fn compare(arguments: &Arguments, package: Package) -> anyhow::Result
     };
     write("weights.safetensors", &case.parameters.to_safetensors()?)?;
     write("images", case.data.pixels())?;
-    write("labels", case.data.labels())?;
+    // The published data sets have ten classes.
+    let labels: Vec<u8> = case.data.labels().iter().map(|&label| label as u8).collect();
+    write("labels", &labels)?;
     let pool = pool(Some(case.threads))?;
 
     let (n, mut pairs, mut ratios, mut text) = (case.data.len(), Vec::new(), Vec::new(), Vec::new());
@@ -236,7 +238,7 @@ fn right(
     let rows: Vec<usize> = (0..count).map(|at| right[at * right.len() / count]).collect();
     let length: usize = all.shape().iter().product();
     let pixels = rows.iter().flat_map(|row| &all.pixels()[row * length..(row + 1) * length]);
-    let labels = rows.iter().map(|&row| all.labels()[row]).collect();
+    let labels = rows.iter().map(|&row| all.labels()[row] as u8).collect();
     Ok(Dataset::from_parts(name, all.split(), all.shape(), pixels.copied().collect(), labels)?)
 }
 

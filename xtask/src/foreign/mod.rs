@@ -13,7 +13,7 @@ use anyhow::Context;
 use clap::Args;
 use robin_aggregation::Aggregation;
 use robin_core::CancelToken;
-use robin_data::{Choice, Split};
+use robin_data::{Choice, Preparation, Split};
 use robin_experiments::foreign::{How, ImagesRequest, Normalize, SubjectRequest, Told};
 
 use crate::device::DeviceArguments;
@@ -22,12 +22,12 @@ use crate::terminal::{answer, say};
 /// Which classifier. Nothing is flattened into it: clap finds an optional group by its own arguments only.
 #[derive(Debug, Args)]
 pub(crate) struct SubjectArguments {
-    /// The architecture of every network.
-    #[arg(long, value_name = "NAME")]
+    /// The architecture of every network by its name, or an ONNX model (net.onnx), which needs no weights.
+    #[arg(long, value_name = "NAME|FILE.onnx")]
     model: String,
-    /// Weights with PyTorch's names; of an aggregate once per network, in order (arms: class order) unless the files say
-    /// what they are, as those of `train` and `reproduce` do.
-    #[arg(long, required = true, value_name = "FILE.safetensors", num_args = 1..)]
+    /// Weights with PyTorch's names (safetensors, or a state_dict in .pt or .pth); of an aggregate once per network, in
+    /// order (arms: class order) unless the files say what they are, as those of `train` and `reproduce` do.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     weights: Vec<PathBuf>,
     /// Channels of the first convolution [default: as the weights say].
     #[arg(long, value_name = "N")]
@@ -44,8 +44,8 @@ pub(crate) struct SubjectArguments {
 /// Which images, and how the work is done.
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArguments {
-    /// The data set: mnist, cifar10, or a path (IDX pair, CIFAR-100 binary, safetensors with images and
-    /// labels).
+    /// The data set: mnist, cifar10, or a path (folders of PNG or JPEG images, one per class; safetensors or npz with
+    /// images and labels; npy; IDX pair; CIFAR-100 binary).
     #[arg(long, value_name = "NAME|PATH")]
     dataset: Choice,
     /// The half of it: train or test.
@@ -60,6 +60,15 @@ pub(crate) struct ImagesArguments {
     /// How many classes there are [default: as the data set says, else one more than the largest label].
     #[arg(long, value_name = "N")]
     classes: Option<usize>,
+    /// Resize images in folders so that the shorter side has so many pixels (bilinear, antialiased).
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=8192))]
+    resize: Option<u32>,
+    /// Then keep the middle square of so many pixels.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=8192))]
+    center_crop: Option<u32>,
+    /// Images in arrays are [n, h, w, c]: convert them.
+    #[arg(long)]
+    channels_last: bool,
     /// The subset inside the program instead of the full set.
     #[arg(long)]
     embedded: bool,
@@ -108,6 +117,11 @@ impl ImagesArguments {
             limit: self.limit,
             sample: self.sample,
             classes: self.classes,
+            preparation: Preparation {
+                resize: self.resize,
+                center_crop: self.center_crop,
+                channels_last: self.channels_last,
+            },
         }
     }
 

@@ -1,11 +1,15 @@
 //! From a path to the files that it means.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, Split};
 
-const IMAGES: &str = "-images-idx3-ubyte";
-const LABELS: &str = "-labels-idx1-ubyte";
+use super::tree::{self, Tree};
+
+/// Names of IDX pairs end so; the second is how some archives are unpacked.
+const PAIRS: [[&str; 2]; 2] =
+    [["-images-idx3-ubyte", "-labels-idx1-ubyte"], ["-images.idx3-ubyte", "-labels.idx1-ubyte"]];
 
 /// Files of one split.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +17,21 @@ pub(super) enum Found {
     Idx { images: PathBuf, labels: PathBuf },
     Cifar100(PathBuf),
     Safetensors(PathBuf),
+    Npz(PathBuf),
+    Npy { images: PathBuf, labels: PathBuf },
+    Tree(Tree),
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Idx { .. } => "an IDX pair",
+            Self::Cifar100(_) => "a binary file of CIFAR-100",
+            Self::Safetensors(_) => "a safetensors file",
+            Self::Npz(_) | Self::Npy { .. } => "NumPy's arrays",
+            Self::Tree(_) => "a tree of images",
+        })
+    }
 }
 
 /// The files of `split` that `path` means.
@@ -32,9 +51,19 @@ pub(super) fn find(path: &Path, split: Split) -> Result<Found> {
     match there[..] {
         [one] => found(one).ok_or_else(|| Error::NoDataset {
             text: text(),
-            looked_for: vec![format!("a name that ends in .safetensors, .bin or {IMAGES}")],
+            looked_for: vec![format!(
+                "a name that ends in .safetensors, .npz, .npy, .bin or {}",
+                PAIRS[0][0]
+            )],
         }),
-        [] => Err(Error::NoDataset { text: text(), looked_for: named(candidates.iter().collect()) }),
+        [] => {
+            let mut looked_for: Vec<String> = named(candidates.iter().collect());
+            looked_for.push("folders of PNG or JPEG images, one per class".to_owned());
+            tree::find(path, split)
+                .filter(|_| path.is_dir())
+                .map(Found::Tree)
+                .ok_or_else(|| Error::NoDataset { text: text(), looked_for })
+        }
         _ => Err(Error::Ambiguous { text: text(), files: named(there) }),
     }
 }
@@ -50,13 +79,16 @@ fn candidates(path: &Path, split: Split) -> Vec<PathBuf> {
         PathBuf::from(name)
     };
     if !path.is_dir() {
-        return vec![with(IMAGES.to_owned()), with(format!("{IMAGES}.gz"))];
+        let endings = PAIRS.iter().flat_map(|[images, _]| [(*images).to_owned(), format!("{images}.gz")]);
+        return endings.map(with).collect();
     }
     let names: &[&str] = match split {
         Split::Train => &["train"],
         Split::Test => &["t10k", "test"],
     };
-    let endings = [IMAGES.to_owned(), format!("{IMAGES}.gz"), ".bin".to_owned(), ".safetensors".to_owned()];
+    let pairs = PAIRS.iter().flat_map(|[images, _]| [(*images).to_owned(), format!("{images}.gz")]);
+    let others = [".bin", ".safetensors", ".npz"].map(str::to_owned);
+    let endings: Vec<String> = pairs.chain(others).collect();
     let files = names.iter().flat_map(|name| endings.iter().map(move |ending| format!("{name}{ending}")));
     files.map(|file| path.join(file)).collect()
 }
@@ -64,15 +96,22 @@ fn candidates(path: &Path, split: Split) -> Vec<PathBuf> {
 /// What the name of the file `path` says about it.
 fn found(path: &Path) -> Option<Found> {
     let name = path.file_name()?.to_str()?;
-    if let Some(prefix) = name.trim_end_matches(".gz").strip_suffix(IMAGES) {
-        let plain = path.with_file_name(format!("{prefix}{LABELS}"));
-        let packed = path.with_file_name(format!("{prefix}{LABELS}.gz"));
+    for [images, labels] in PAIRS {
+        let Some(prefix) = name.trim_end_matches(".gz").strip_suffix(images) else { continue };
+        let plain = path.with_file_name(format!("{prefix}{labels}"));
+        let packed = path.with_file_name(format!("{prefix}{labels}.gz"));
         let labels = if packed.is_file() && !plain.is_file() { packed } else { plain };
         return Some(Found::Idx { images: path.to_owned(), labels });
     }
     match Path::new(name).extension()?.to_str()? {
         "bin" => Some(Found::Cifar100(path.to_owned())),
         "safetensors" => Some(Found::Safetensors(path.to_owned())),
+        "npz" => Some(Found::Npz(path.to_owned())),
+        "npy" => {
+            let labels = name.strip_suffix("-images.npy").map(|prefix| format!("{prefix}-labels.npy"));
+            let labels = path.with_file_name(labels.unwrap_or_else(|| "labels.npy".to_owned()));
+            Some(Found::Npy { images: path.to_owned(), labels })
+        }
         _ => None,
     }
 }

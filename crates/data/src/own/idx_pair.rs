@@ -25,7 +25,9 @@ pub(super) fn read(images: &Path, labels: &Path, classes: Option<usize>) -> Resu
         return Err(Error::Counts { first: images.name, first_count, second: labels.name, second_count });
     }
     let pixels = idx::images(&images.name, images.contents()?)?;
-    let labels = idx::labels(&labels.name, labels.contents()?, classes.unwrap_or(BYTE))?;
+    let most = classes.map_or(BYTE, |classes| classes.min(BYTE));
+    let labels = idx::labels(&labels.name, labels.contents()?, most)?;
+    let labels: Vec<u16> = labels.into_iter().map(u16::from).collect();
     let classes = count_classes(&labels, classes);
     Ok(Images { shape: [1, pixels.rows, pixels.columns], pixels: pixels.pixels, labels, classes })
 }

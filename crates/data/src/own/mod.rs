@@ -1,12 +1,17 @@
 //! Which images: a published data set by name, or the user's own by path.
 
+mod arrange;
 mod find;
 mod idx_pair;
+mod numpy;
 mod tensors;
+mod tree;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use serde::Serialize;
 
 use self::find::{Found, find};
 use crate::{Dataset, DatasetName, Error, Result, Source, Split, cifar};
@@ -16,12 +21,19 @@ use crate::{Dataset, DatasetName, Error, Result, Source, Split, cifar};
 /// A path is a folder, a file, or the beginning of file names. Recognised are
 ///
 /// - IDX pairs: `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte`, each plain or with `.gz`; `NAME` is the
-///   prefix, in a folder `train` for one split and `t10k` or `test` for the other;
+///   prefix, in a folder `train` for one split and `t10k` or `test` for the other; a dot may stand before `idx`;
 /// - CIFAR-100's binary files (fine labels): `train.bin`, `test.bin`, or one such file;
-/// - safetensors: `train.safetensors`, `test.safetensors`, or one file, with `images` (u8, `[n, c, h, w]`) and
-///   `labels` (u8, i32, u32 or i64, `[n]`); an entry `classes` of its metadata says how many classes there are.
+/// - safetensors: `train.safetensors`, `test.safetensors`, or one file, with `images` (u8, or f32 in `[0, 1]`,
+///   `[n, c, h, w]`) and `labels` (u8, i32, u32 or i64, `[n]`); an entry `classes` of its metadata says how many
+///   classes there are;
+/// - NumPy: `train.npz`, `test.npz`, or one archive, with `images`, `x` or `data` and `labels` or `y` (also with the
+///   split: `x_train`, `test_labels`); or a `.npy` file of images with `labels.npy`, or `NAME-labels.npy` for
+///   `NAME-images.npy`, beside it; values as in safetensors;
+/// - PNG and JPEG images in one folder per class, in a folder `train`, `test` or `val` of the split, or at once. Classes
+///   are the folders' names, sorted. The first images of all classes come first, then the second.
 ///
-/// A path that names one file or one pair is taken for whichever split is asked for. Where no file says how many
+/// All images are in memory, as 8 bits a value; [`Choice::load_prepared`] reads of a tree of images only those that are
+/// asked for. A path that names one file or one pair is taken for whichever split is asked for. Where no file says how many
 /// classes there are, it is one more than the largest label, in a folder that of the training images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
@@ -40,11 +52,33 @@ impl Choice {
     /// [`Error::Ambiguous`] if to several; [`Error::Format`] for a file that is truncated, empty, of another
     /// type, or has a label that is no class; [`Error::Counts`] for a pair that is none.
     pub fn load(&self, split: Split, source: &Source, limit: Option<usize>) -> Result<Dataset> {
+        self.load_prepared(split, source, limit, &Preparation::default())
+    }
+
+    /// As [`Choice::load`], with what is done to the user's own images first.
+    ///
+    /// # Errors
+    /// As [`Choice::load`]; [`Error::Preparation`] where there is nothing to prepare.
+    pub fn load_prepared(
+        &self,
+        split: Split,
+        source: &Source,
+        limit: Option<usize>,
+        preparation: &Preparation,
+    ) -> Result<Dataset> {
         let data = match self {
+            Self::Published(_) if *preparation != Preparation::default() => {
+                return Err(preparation.unused(self.to_string()));
+            }
             Self::Published(name) => Dataset::load(*name, split, source)?,
-            Self::Own(path) => load(path, split)?,
+            Self::Own(path) => load(path, split, limit, preparation)?,
         };
         limit.map_or_else(|| Ok(data.clone()), |limit| data.take(limit))
+    }
+
+    /// Whether it is a tree of images, of which [`Choice::load_prepared`] reads only those that are asked for.
+    pub fn is_tree(&self, split: Split) -> bool {
+        matches!(self, Self::Own(path) if matches!(find(path, split), Ok(Found::Tree(_))))
     }
 
     /// The published data set, if it is one.
@@ -78,6 +112,35 @@ impl FromStr for Choice {
     }
 }
 
+/// What is done to the user's own images before anything else. Nothing, unless it is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Preparation {
+    /// Images of a tree are resized so that the shorter side has so many pixels, by bilinear interpolation over as many
+    /// pixels as are joined, as torchvision's `Resize` with antialiasing.
+    pub resize: Option<u32>,
+    /// The middle square of so many pixels is kept, as torchvision's `CenterCrop`.
+    pub center_crop: Option<u32>,
+    /// Arrays are `[n, h, w, c]`, and converted.
+    pub channels_last: bool,
+}
+
+impl Preparation {
+    fn unused(&self, data: String) -> Error {
+        Error::Preparation { data, preparation: self.to_string() }
+    }
+}
+
+impl fmt::Display for Preparation {
+    /// As records name it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let resize = self.resize.map(|side| format!("resize {side} (shorter side, bilinear, antialiased)"));
+        let crop = self.center_crop.map(|side| format!("center crop {side}"));
+        let last = self.channels_last.then(|| "channels last".to_owned());
+        let parts: Vec<String> = [resize, crop, last].into_iter().flatten().collect();
+        f.pad(&parts.join(", "))
+    }
+}
+
 /// The contents of one or two files.
 #[derive(Debug, PartialEq, Eq)]
 struct Images {
@@ -86,35 +149,58 @@ struct Images {
     /// `[n, c, h, w]`, n at least 1.
     pixels: Vec<u8>,
     /// `[n]`, below `classes`.
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     classes: usize,
 }
 
-fn load(path: &Path, split: Split) -> Result<Dataset> {
+fn load(path: &Path, split: Split, limit: Option<usize>, preparation: &Preparation) -> Result<Dataset> {
     let found = find(path, split)?;
     // A test set need not have every class that the network was trained on.
-    let classes = match (split, path.is_dir()) {
-        (Split::Test, true) => match find(path, Split::Train) {
-            Ok(train) => Some(read(&train, None)?.classes),
+    let classes = match (split, path.is_dir(), &found) {
+        (.., Found::Tree(_)) => None,
+        (Split::Test, true, _) => match find(path, Split::Train) {
+            Ok(train) => Some(read(&train, Split::Train, None, None, preparation)?.classes),
             Err(Error::NoDataset { .. }) => None,
             Err(error) => return Err(error),
         },
         _ => None,
     };
-    let Images { shape, pixels, labels, classes } = read(&found, classes)?;
-    let data = Dataset::new(&display_name(path), classes, split, shape, pixels, labels)?;
+    let Images { shape, pixels, labels, classes } = read(&found, split, classes, limit, preparation)?;
+    let data = Dataset::with_labels(&display_name(path), classes, split, shape, pixels, labels)?;
     tracing::debug!(name = data.name(), %split, examples = data.len(), "own data set loaded");
     Ok(data)
 }
 
-fn read(found: &Found, classes: Option<usize>) -> Result<Images> {
+fn read(
+    found: &Found,
+    split: Split,
+    classes: Option<usize>,
+    limit: Option<usize>,
+    preparation: &Preparation,
+) -> Result<Images> {
+    let Preparation { resize, center_crop, channels_last } = preparation;
+    let (of_trees, of_arrays) = (resize.is_some() || center_crop.is_some(), *channels_last);
+    let unused = match found {
+        Found::Idx { .. } | Found::Cifar100(_) => of_trees || of_arrays,
+        Found::Safetensors(_) | Found::Npz(_) | Found::Npy { .. } => of_trees,
+        Found::Tree(_) => of_arrays,
+    };
+    if unused {
+        return Err(preparation.unused(format!("{found}")));
+    }
     match found {
         Found::Idx { images, labels } => idx_pair::read(images, labels, classes),
-        Found::Safetensors(path) => tensors::read(&path.display().to_string(), &contents(path)?, classes),
+        Found::Safetensors(path) => {
+            tensors::read(&path.display().to_string(), &contents(path)?, classes, preparation)
+        }
+        Found::Npz(path) => numpy::read_archive(path, split, classes, preparation),
+        Found::Npy { images, labels } => numpy::read_pair(images, labels, classes, preparation),
+        Found::Tree(tree) => tree::read(tree, limit, preparation),
         Found::Cifar100(path) => {
             let (mut pixels, mut labels) = (Vec::new(), Vec::new());
             let format = cifar::Records::Cifar100;
             cifar::append(&path.display().to_string(), &contents(path)?, format, &mut pixels, &mut labels)?;
+            let labels = labels.into_iter().map(u16::from).collect();
             Ok(Images { shape: [3, 32, 32], pixels, labels, classes: format.classes() })
         }
     }
@@ -134,14 +220,40 @@ fn contents(path: &Path) -> Result<Vec<u8>> {
     robin_files::read(path, LARGEST).map_err(Error::io("read", path))
 }
 
+/// Labels are of 16 bits.
+const MOST_CLASSES: usize = 1 << 16;
+
+/// `labels` out of `file`, where they begin at `start` and have `size` bytes each, checked to be below `classes`.
+fn labels(
+    file: &str,
+    start: usize,
+    size: usize,
+    labels: impl Iterator<Item = i64>,
+    classes: Option<usize>,
+) -> Result<Vec<u16>> {
+    let classes = classes.unwrap_or(MOST_CLASSES);
+    let check = |(at, label): (usize, i64)| match u16::try_from(label) {
+        Ok(label) if usize::from(label) < classes => Ok(label),
+        _ => Err(Error::Format {
+            file: file.to_owned(),
+            offset: (start + at * size) as u64,
+            expected: format!("a label of 0 to {}", classes - 1),
+            found: label.to_string(),
+        }),
+    };
+    labels.enumerate().map(check).collect()
+}
+
 /// `classes`, else one more than the largest of `labels`.
-fn count_classes(labels: &[u8], classes: Option<usize>) -> usize {
+fn count_classes(labels: &[u16], classes: Option<usize>) -> usize {
     classes.unwrap_or_else(|| labels.iter().max().map_or(0, |&label| usize::from(label) + 1))
 }
 
 pub(crate) fn fuzz_tensors(bytes: &[u8]) {
-    let _ = tensors::read("f", bytes, None);
+    let _ = tensors::read("f", bytes, None, &Preparation::default());
 }
 
+#[cfg(test)]
+mod more_tests;
 #[cfg(test)]
 mod tests;

@@ -3,21 +3,25 @@
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensorError};
 
-use super::{Images, count_classes};
+use super::arrange::{FLOATS, arrange, from_floats};
+use super::{Images, MOST_CLASSES, Preparation, count_classes};
 use crate::{Error, Result};
 
 /// Bytes before the header: its length.
 const LENGTH: usize = 8;
-/// Largest number of labels that a byte tells apart.
-const BYTE: usize = 256;
 
-/// Reads `images` (u8 `[n, c, h, w]`) and `labels` (`[n]`) from the contents of `file`. The number of classes is
+/// Reads `images` (u8 or f32 `[n, c, h, w]`) and `labels` (`[n]`) from the contents of `file`. The number of classes is
 /// that of the file's metadata, else `classes`, else one more than the largest label.
 ///
 /// # Errors
 /// [`Error::Format`] with the offset: of the header (8) for a tensor that is missing, of another type or shape, of
 /// the label for one that is no class. [`Error::Counts`] if the numbers of images and labels differ.
-pub(super) fn read(file: &str, bytes: &[u8], classes: Option<usize>) -> Result<Images> {
+pub(super) fn read(
+    file: &str,
+    bytes: &[u8],
+    classes: Option<usize>,
+    preparation: &Preparation,
+) -> Result<Images> {
     let (header, metadata) = robin_files::tensors::header(bytes).map_err(|error| {
         let offset = match error {
             SafeTensorError::HeaderTooSmall
@@ -30,16 +34,19 @@ pub(super) fn read(file: &str, bytes: &[u8], classes: Option<usize>) -> Result<I
     })?;
     let tensors =
         Tensors { file, metadata: &metadata, contents: &bytes[LENGTH + header..], start: LENGTH + header };
-    let (info, pixels, _) = tensors.find("images", "u8 [n, c, h, w]")?;
+    let (info, bytes, offset) = tensors.find("images", "u8 or f32 [n, c, h, w]")?;
     let found = || format!("{:?} {:?}", info.dtype, info.shape);
-    let (Dtype::U8, &[n, channels, height, width]) = (info.dtype, &info.shape[..]) else {
-        return Err(fault(file, LENGTH, "`images` of U8 [n, c, h, w]", found()));
+    let pixels = match (info.dtype, info.shape.len()) {
+        (Dtype::U8, 4) => bytes.to_vec(),
+        (Dtype::F32, 4) => from_floats(bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(word(bytes))))
+            .map_err(|(at, value)| fault(file, offset + 4 * at, FLOATS, value.to_string()))?,
+        _ => return Err(fault(file, LENGTH, "`images` of U8 or F32 [n, c, h, w]", found())),
     };
-    if pixels.is_empty() {
-        return Err(fault(file, LENGTH, "`images` with no dimension of 0", found()));
-    }
+    let arranged = arrange(&info.shape, pixels, preparation);
+    let ([n, channels, height, width], pixels) = arranged
+        .map_err(|(expected, found)| fault(file, LENGTH, &expected, format!("{:?} {found}", info.dtype)))?;
     let classes = tensors.classes()?.or(classes);
-    let labels = tensors.labels(classes.unwrap_or(BYTE))?;
+    let labels = tensors.labels(classes)?;
     if labels.len() != n {
         return Err(Error::Counts {
             first: format!("`images` of {file}"),
@@ -49,7 +56,7 @@ pub(super) fn read(file: &str, bytes: &[u8], classes: Option<usize>) -> Result<I
         });
     }
     let classes = count_classes(&labels, classes);
-    Ok(Images { shape: [channels, height, width], pixels: pixels.to_vec(), labels, classes })
+    Ok(Images { shape: [channels, height, width], pixels, labels, classes })
 }
 
 struct Tensors<'a> {
@@ -84,13 +91,13 @@ impl<'a> Tensors<'a> {
             return Ok(None);
         };
         match text.parse() {
-            Ok(classes) if (1..=BYTE).contains(&classes) => Ok(Some(classes)),
-            _ => Err(fault(self.file, LENGTH, "metadata `classes` of 1 to 256", format!("{text:?}"))),
+            Ok(classes) if (1..=MOST_CLASSES).contains(&classes) => Ok(Some(classes)),
+            _ => Err(fault(self.file, LENGTH, "metadata `classes` of 1 to 65536", format!("{text:?}"))),
         }
     }
 
     /// `labels`, checked to be below `classes`.
-    fn labels(&self, classes: usize) -> Result<Vec<u8>> {
+    fn labels(&self, classes: Option<usize>) -> Result<Vec<u16>> {
         let (info, bytes, offset) = self.find("labels", "[n]")?;
         let found = || format!("{:?} {:?}", info.dtype, info.shape);
         let (size, decode): (usize, fn(&[u8]) -> i64) = match info.dtype {
@@ -104,17 +111,7 @@ impl<'a> Tensors<'a> {
         if info.shape.len() != 1 {
             return Err(fault(self.file, LENGTH, "`labels` of shape [n]", found()));
         }
-        let label = |(at, bytes): (usize, &[u8])| {
-            let label = decode(bytes);
-            match u8::try_from(label) {
-                Ok(label) if usize::from(label) < classes => Ok(label),
-                _ => {
-                    let expected = format!("a label of 0 to {}", classes - 1);
-                    Err(fault(self.file, offset + at * size, &expected, label.to_string()))
-                }
-            }
-        };
-        bytes.chunks_exact(size).enumerate().map(label).collect()
+        super::labels(self.file, offset, size, bytes.chunks_exact(size).map(decode), classes)
     }
 }
 

@@ -194,7 +194,7 @@ fn subset(data: &Dataset, seed: Seed) -> Result<Dataset> {
     let image = |&at: &u32| &data.pixels()[at as usize * length..][..length];
     let pixels = places.iter().flat_map(image).copied().collect();
     let labels = places.iter().map(|&at| data.labels()[at as usize]).collect();
-    Ok(Dataset::new(data.name(), data.num_classes(), data.split(), data.shape(), pixels, labels)?)
+    Ok(Dataset::with_labels(data.name(), data.num_classes(), data.split(), data.shape(), pixels, labels)?)
 }
 
 /// PGD as the tables have it.

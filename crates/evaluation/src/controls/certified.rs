@@ -51,7 +51,7 @@ impl Certified {
             return 0.0;
         }
         let (length, epsilon) = (data.shape().iter().product::<usize>(), budget.epsilon.get());
-        let stands = |(image, &label): (&[u8], &u8)| {
+        let stands = |(image, &label): (&[u8], &u16)| {
             let image: Vec<f64> = image.iter().map(|&pixel| f64::from(f32::from(pixel) / 255.0)).collect();
             let centre = self.hidden(&image);
             let reach: Vec<f64> = self

@@ -64,7 +64,7 @@ impl Linear {
     /// constraint.
     pub(super) fn robust_accuracy(&self, data: &Dataset, budget: Budget) -> f64 {
         let length = data.shape().iter().product::<usize>();
-        let stands = |(image, &label): (&[u8], &u8)| {
+        let stands = |(image, &label): (&[u8], &u16)| {
             let image: Vec<f64> = image.iter().map(|&pixel| f64::from(f32::from(pixel) / 255.0)).collect();
             let label = usize::from(label);
             (0..self.bias.len()).filter(|&rival| rival != label).all(|rival| {

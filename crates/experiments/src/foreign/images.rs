@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use robin_core::{Purpose, Seed};
-use robin_data::{Choice, Dataset, DatasetName, Source, Split};
+use robin_data::{Choice, Dataset, DatasetName, Preparation, Source, Split};
 use serde::Serialize;
 
 use crate::{Error, Result, doubts};
@@ -25,6 +25,8 @@ pub struct ImagesRequest {
     pub sample: Option<u64>,
     /// How many classes there are; `None`: as the data set says, or its labels.
     pub classes: Option<usize>,
+    /// What is done to the user's own images first.
+    pub preparation: Preparation,
 }
 
 /// What was loaded, for reports.
@@ -50,6 +52,9 @@ pub struct Images {
     /// The published data set, if it is one.
     #[serde(skip)]
     pub published: Option<DatasetName>,
+    /// What was done to them first, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<String>,
 }
 
 impl ImagesRequest {
@@ -58,7 +63,7 @@ impl ImagesRequest {
     /// # Errors
     /// [`Error::Data`]; [`Error::Unfit`] for images of one class.
     pub fn load(&self) -> Result<(Dataset, Images)> {
-        let Self { dataset, split, embedded, data_dir, limit, sample, classes } = self;
+        let Self { dataset, split, embedded, data_dir, limit, sample, classes, preparation } = self;
         let failed = |place: String| {
             move |error: robin_data::Error| Error::Data {
                 dataset: format!("{dataset}, {split}"),
@@ -77,8 +82,10 @@ impl ImagesRequest {
                 (Source::Folder(folder), place)
             }
         };
+        // Of a tree of images only those are read that are asked for, where it can be said beforehand which.
+        let read = limit.filter(|_| sample.is_none() && dataset.is_tree(*split));
         let load = || {
-            let whole = dataset.load(*split, &source, None)?;
+            let whole = dataset.load_prepared(*split, &source, read, preparation)?;
             let whole = classes.map_or_else(|| Ok(whole.clone()), |classes| whole.with_classes(classes))?;
             let data = chosen(&whole, *limit, *sample)?;
             Ok((whole, data))
@@ -88,6 +95,7 @@ impl ImagesRequest {
             return Err(Error::Unfit { option: "--dataset", given: dataset.to_string(), reason });
         }
         let published = dataset.published();
+        let whole = read.is_none().then_some(&whole);
         let images = Images {
             dataset: dataset.to_string(),
             split: split.to_string(),
@@ -95,8 +103,9 @@ impl ImagesRequest {
             sha256: data.sha256().to_owned(),
             sample: *sample,
             missing_classes: doubts::missing(&data),
-            warnings: doubts::images(&data, &whole, published).collect(),
+            warnings: doubts::images(&data, whole, published).collect(),
             published,
+            prepared: (*preparation != Preparation::default()).then(|| preparation.to_string()),
         };
         Ok((data, images))
     }

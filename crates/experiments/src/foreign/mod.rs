@@ -11,6 +11,7 @@
 pub mod attack;
 pub mod coherence;
 pub mod evaluate;
+mod external;
 pub mod found;
 pub mod images;
 pub mod means;

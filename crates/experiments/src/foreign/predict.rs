@@ -20,7 +20,7 @@ pub struct PredictReport {
     /// The classifier's decision, `[n]`.
     pub predictions: Vec<u32>,
     /// True classes, `[n]`.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// Classes of the classifier that no image is of: the accuracy says nothing about them.
     pub missing_classes: Vec<u32>,
     /// The classifier.

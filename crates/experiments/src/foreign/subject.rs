@@ -9,6 +9,7 @@ use robin_nn::{Graph, Parameters};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::external;
 use super::normalize::{Normalize, Numbers, far_better};
 use super::precise::Precise;
 use super::roles::{File, Wanted};
@@ -19,10 +20,10 @@ use crate::{Device, Error, Result, doubts};
 /// Which classifier.
 #[derive(Debug, Clone)]
 pub struct SubjectRequest {
-    /// The architecture by its name; of every network of an aggregate.
+    /// The architecture by its name, of every network of an aggregate; or the path of an ONNX model (`.onnx`).
     pub model: String,
-    /// Weights, one safetensors file per network. Files that say what their networks are for may come in any order, others
-    /// in the aggregate's.
+    /// Weights, one file per network: safetensors, or PyTorch's (`.pt`, `.pth`). Files that say what their networks are
+    /// for may come in any order, others in the aggregate's. None for an ONNX model, which has its own.
     pub weights: Vec<PathBuf>,
     /// Channels of the first convolution; `None`: as the weights say.
     pub width: Option<usize>,
@@ -168,11 +169,18 @@ impl Networks {
         let SubjectRequest { model, weights, width, normalize, aggregate, device } = request;
         let shape = data.shape();
         images.warnings.iter().for_each(|warning| (how.tell)(&Told::Warning(warning)));
-        if aggregate.is_none() && weights.len() != 1 {
+        if external::is_model(model) {
+            let Self { plain, mut description } = external::model(request, shape, images.published)?;
+            tell_normalization(&mut description, &[model], how);
+            return Ok(Self { plain, description });
+        }
+        if weights.is_empty() || aggregate.is_none() && weights.len() != 1 {
             return Err(Error::Unfit {
                 option: "--weights",
                 given: format!("({} files)", weights.len()),
-                reason: "a single network has one file; several need --aggregate".to_owned(),
+                reason:
+                    "a single network has one file; several need --aggregate, and an ONNX model needs none"
+                        .to_owned(),
             });
         }
         let supplied =
@@ -199,41 +207,21 @@ impl Networks {
             normalization: Vec::new(),
             device: device.to_string(),
         };
+        let buffers = supplied.as_ref().map(Numbers::buffers);
+        let supplied = buffers.as_ref().map_or(&[][..], |buffers| &buffers[..]);
         for File { name: file, bytes, .. } in &files {
-            let sizes = Sizes::of(model, shape, bytes, file)?;
-            let width = match width {
-                Some(given) if *given != sizes.width => {
-                    return Err(Error::Unfit {
-                        option: "--width",
-                        given: given.to_string(),
-                        reason: format!("{file} has width {}; leave the option out", sizes.width),
-                    });
-                }
-                _ => sizes.width,
+            let (graph, parameters, width) = if external::is_state_dict(Path::new(file)) {
+                external::state_dict(request, supplied, shape, bytes, file)?
+            } else {
+                let sizes = Sizes::of(model, shape, bytes, file)?;
+                check_width(*width, sizes.width, file)?;
+                let graph = robin_models::build(model, Some(sizes.width), shape, sizes.outputs)
+                    .map_err(Error::work("building the model"))?;
+                check_normalization(normalize.as_ref(), sizes.normalized, file)?;
+                let parameters = Parameters::from_safetensors_with(&graph, bytes, file, supplied)
+                    .map_err(Error::work("reading the weights"))?;
+                (graph, parameters, sizes.width)
             };
-            let graph = robin_models::build(model, Some(width), shape, sizes.outputs)
-                .map_err(Error::work("building the model"))?;
-            if supplied.is_some() && sizes.normalized {
-                return Err(Error::Unfit {
-                    option: "--normalize",
-                    given: normalize.as_ref().map(ToString::to_string).unwrap_or_default(),
-                    reason: format!("{file} has a normalisation of its own; leave the option out"),
-                });
-            }
-            if supplied.is_none() && !sizes.normalized {
-                return Err(Error::Unfit {
-                    option: "--normalize",
-                    given: "(nothing)".to_owned(),
-                    reason: format!(
-                        "{file} has no normalize.mean and normalize.std; say how its network normalises images: \
-                         dataset, none, or MEAN,STD"
-                    ),
-                });
-            }
-            let buffers = supplied.as_ref().map(Numbers::buffers);
-            let supplied = buffers.as_ref().map_or(&[][..], |buffers| &buffers[..]);
-            let parameters = Parameters::from_safetensors_with(&graph, bytes, file, supplied)
-                .map_err(Error::work("reading the weights"))?;
             // By their numbers, because the same tensors may stand in files that differ.
             if let Some(twin) = plain.iter().position(|(_, other)| *other == parameters) {
                 return Err(Error::Unfit {
@@ -250,19 +238,54 @@ impl Networks {
             description.weights_sha256.push(weights_sha256(bytes));
             plain.push((graph, parameters));
         }
-        tell_normalization(&mut description, &files, how);
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        tell_normalization(&mut description, &names, how);
         Ok(Self { plain, description })
+    }
+}
+
+/// Checks that images are normalised once: by the network in `file`, or as `normalize` says.
+pub(super) fn check_normalization(normalize: Option<&Normalize>, normalized: bool, file: &str) -> Result<()> {
+    match (normalize, normalized) {
+        (Some(given), true) => Err(Error::Unfit {
+            option: "--normalize",
+            given: given.to_string(),
+            reason: format!("{file} has a normalisation of its own; leave the option out"),
+        }),
+        (None, false) => Err(Error::Unfit {
+            option: "--normalize",
+            given: "(nothing)".to_owned(),
+            reason: format!(
+                "{file} has no normalize.mean and normalize.std; say how its network normalises images: dataset, \
+                 none, or MEAN,STD"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the width that was given, if any, is that of the weights in `file`.
+pub(super) fn check_width(given: Option<usize>, found: usize, file: &str) -> Result<()> {
+    match given {
+        Some(given) if given != found => Err(Error::Unfit {
+            option: "--width",
+            given: given.to_string(),
+            reason: format!("{file} has width {found}; leave the option out"),
+        }),
+        _ => Ok(()),
     }
 }
 
 fn read(path: &Path) -> Result<File> {
     let bytes = robin_files::read(path, MOST_BYTES).map_err(Error::io(path, "read the weights"))?;
     let name = path.display().to_string();
-    Ok(File { role: Role::read(&bytes, &name)?, name, bytes })
+    // PyTorch's files have no place for a role.
+    let role = if external::is_state_dict(path) { None } else { Role::read(&bytes, &name)? };
+    Ok(File { role, name, bytes })
 }
 
 /// Says what becomes of the pixels, in numbers, and doubts them; what all networks do alike is kept once.
-fn tell_normalization(description: &mut Description, files: &[File], how: &How<'_>) {
+fn tell_normalization(description: &mut Description, files: &[impl AsRef<str>], how: &How<'_>) {
     let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
     let source = match &description.normalize {
         Some(given) => format!("--normalize {given}"),
@@ -273,10 +296,10 @@ fn tell_normalization(description: &mut Description, files: &[File], how: &How<'
     }
     for (numbers, file) in description.normalization.iter().zip(files) {
         let which =
-            if description.normalization.len() > 1 { format!("{}: ", file.name) } else { String::new() };
+            if description.normalization.len() > 1 { format!("{}: ", file.as_ref()) } else { String::new() };
         (how.tell)(&Told::Note(&format!("{which}images are normalised with {numbers} ({source})")));
         if let Err(reason) = doubts::normalisation(&wide(&numbers.mean), &wide(&numbers.std)) {
-            (how.tell)(&Told::Warning(&format!("{}: {reason}", file.name)));
+            (how.tell)(&Told::Warning(&format!("{}: {reason}", file.as_ref())));
         }
     }
 }

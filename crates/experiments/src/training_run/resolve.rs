@@ -70,7 +70,7 @@ fn said(
         }
         None => format!("images are not normalised: mean 0, std 1 ({from})"),
     }];
-    let mut warnings: Vec<String> = doubts::images(data, whole, published).collect();
+    let mut warnings: Vec<String> = doubts::images(data, Some(whole), published).collect();
     warnings.extend(doubts::budget(budget, data.shape()));
     for Arm { work, .. } in arms {
         let what = "images that networks are measured on after training";
@@ -114,7 +114,7 @@ fn load(request: &Request) -> Result<Dataset> {
     };
     let whole = load().map_err(|error| match error {
         robin_data::Error::Classes { asked, least } => {
-            option("--classes", &asked, format!("{least} (one more than the largest label) to 256"))
+            option("--classes", &asked, format!("{least} (one more than the largest label) to 65536"))
         }
         other => {
             let place = match (source, dataset.published()) {

@@ -2,6 +2,7 @@
 
 use super::arguments::launch;
 use super::{Buffer, Context, PACK, Real, Result};
+use crate::max_pool2d;
 
 /// How the values of an image lie on a device: `[height, width, packed channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,25 +200,24 @@ pub fn join_gradients(
     unsafe { launch!(context, "join_gradients", count; from, other, rectified, count as i64, to) }
 }
 
-/// Max pooling of images of `shape`; `places` is where each maximum was in its window.
+/// Max pooling of images; `places` is where each maximum was in its window.
 ///
 /// # Errors
 /// If the device fails.
 pub fn max_pool_forward(
     context: &Context,
-    shape: &Shape,
-    window: usize,
+    g: &max_pool2d::Geometry,
     x: &Buffer<Real>,
     y: &Buffer<Real>,
     places: &Buffer<u8>,
 ) -> Result<()> {
-    check_pooling(shape, window, x, y);
-    assert!(places.len() == y.len() && window <= 16, "places of {shape:?}");
+    let shape = check_max_pooling(g, x, y);
+    assert!(places.len() == y.len() && g.window <= 16, "places of {g:?}");
     // SAFETY: lengths were checked.
     unsafe {
         launch!(context, "max_pool_forward", y.len();
-            x, y.len() as i64, shape.width as i32, shape.height as i32, shape.packed() as i32, window as i32, y,
-            places)
+            x, y.len() as i64, shape.width as i32, shape.height as i32, shape.packed() as i32, g.window as i32,
+            g.stride as i32, g.padding as i32, y, places)
     }
 }
 
@@ -227,19 +227,18 @@ pub fn max_pool_forward(
 /// If the device fails.
 pub fn max_pool_backward(
     context: &Context,
-    shape: &Shape,
-    window: usize,
+    g: &max_pool2d::Geometry,
     dy: &Buffer<Real>,
     places: &Buffer<u8>,
     dx: &Buffer<Real>,
 ) -> Result<()> {
-    check_pooling(shape, window, dx, dy);
-    assert_eq!(places.len(), dy.len(), "places of {shape:?}");
+    let shape = check_max_pooling(g, dx, dy);
+    assert_eq!(places.len(), dy.len(), "places of {g:?}");
     // SAFETY: lengths were checked.
     unsafe {
         launch!(context, "max_pool_backward", dx.len();
             dy, places, dx.len() as i64, shape.width as i32, shape.height as i32, shape.packed() as i32,
-            window as i32, dx)
+            g.window as i32, g.stride as i32, g.padding as i32, dx)
     }
 }
 
@@ -279,6 +278,17 @@ pub fn avg_pool_backward(
         launch!(context, "avg_pool_backward", dx.len();
             dy, dx.len() as i64, shape.width as i32, shape.height as i32, shape.packed() as i32, window as i32, dx)
     }
+}
+
+/// The shape of the images before.
+fn check_max_pooling(g: &max_pool2d::Geometry, image: &Buffer<Real>, pooled: &Buffer<Real>) -> Shape {
+    let of = |[height, width]: [usize; 2]| Shape { height, width, channels: g.channels };
+    let (before, after) = (of(g.input), of(g.output()));
+    assert!(!after.is_empty() && g.stride > 0 && 2 * g.padding <= g.window, "{g:?}");
+    let images = pooled.len() / after.len();
+    before.check(images, image);
+    after.check(images, pooled);
+    before
 }
 
 fn check_pooling(shape: &Shape, window: usize, image: &Buffer<Real>, pooled: &Buffer<Real>) {

@@ -1,5 +1,7 @@
 //! Pooling window by window, sixteen channels side by side.
 
+use std::ops::Range;
+
 use super::Geometry;
 use crate::finish::{Bits, Finish, check_values};
 use crate::isa::Isa;
@@ -59,6 +61,7 @@ pub fn input_gradient(
 }
 
 fn check(g: &Geometry, input: &Layout, output: &Layout) {
+    assert!(g.padding <= g.window / 2, "padding is at most half a window: {g:?}");
     assert!(
         [input.height, input.width] == g.input && input.channels == g.channels,
         "{input:?} is no input of {g:?}"
@@ -93,12 +96,16 @@ impl Kernel for Forward<'_> {
         let Self { g, from, to, .. } = self;
         for image in 0..self.images {
             for row in 0..to.height {
+                let rows = g.inside(row, from.height);
                 for column in 0..to.width {
-                    let start = image * from.image() + from.pixel(row * g.window, column * g.window);
+                    let columns = g.inside(column, from.width);
+                    let corner = [row * g.stride + rows.start, column * g.stride + columns.start];
+                    let [top, left] = corner.map(|at| at - g.padding);
+                    let start = image * from.image() + from.pixel(top, left);
                     let at = image * to.image() + to.pixel(row, column);
                     for channel in (0..to.channels).step_by(LANES) {
                         // SAFETY: the instruction set by this function's contract; `forward` checked every slice.
-                        unsafe { self.window::<V>(start + channel, at + channel) }
+                        unsafe { self.window::<V>([&rows, &columns], start + channel, at + channel) }
                     }
                 }
             }
@@ -107,31 +114,41 @@ impl Kernel for Forward<'_> {
 }
 
 impl Forward<'_> {
-    /// The maxima of the sixteen windows that begin at `start`, which go to `at`.
+    /// The maxima of sixteen windows, which go to `at`: of the rows and columns of each that lie in the image, the first
+    /// of which are at `start`.
     ///
     /// # Safety
     /// The processor has the instruction set of `V`; the places are those of vectors.
     #[inline(always)]
-    unsafe fn window<V: Vector>(&mut self, start: usize, at: usize) {
-        let area = self.g.area();
+    unsafe fn window<V: Vector>(&mut self, [rows, columns]: [&Range<usize>; 2], start: usize, at: usize) {
+        let (area, window) = (self.g.area(), self.g.window);
         // SAFETY: as this function's.
         unsafe {
             let mut largest = V::load(self.x, start);
+            let first = rows.start * window + columns.start;
             if let Some(places) = &mut self.places {
-                places[at / LANES * area] = u16::MAX;
+                let places = &mut places[at / LANES * area..][..area];
+                places.fill(0);
+                places[first] = u16::MAX;
             }
-            for place in 1..area {
-                let (row, column) = (place / self.g.window, place % self.g.window);
-                let value = V::load(self.x, start + row * self.from.row() + column * self.from.channels);
-                // NaN wins, as in PyTorch: a broken network must not look like a quiet one.
-                let kept = largest.nan();
-                let larger = value.above(largest) | value.nan() & !kept;
-                if let Some(places) = &mut self.places {
-                    let places = &mut places[at / LANES * area..][..=place];
-                    places[..place].iter_mut().for_each(|earlier| *earlier &= !larger);
-                    places[place] = larger;
+            for row in rows.clone() {
+                for column in columns.clone() {
+                    let place = row * window + column;
+                    if place == first {
+                        continue;
+                    }
+                    let [down, right] = [row - rows.start, column - columns.start];
+                    let value = V::load(self.x, start + down * self.from.row() + right * self.from.channels);
+                    // NaN wins, as in PyTorch: a broken network must not look like a quiet one.
+                    let kept = largest.nan();
+                    let larger = value.above(largest) | value.nan() & !kept;
+                    if let Some(places) = &mut self.places {
+                        let places = &mut places[at / LANES * area..][..=place];
+                        places[..place].iter_mut().for_each(|earlier| *earlier &= !larger);
+                        places[place] = larger;
+                    }
+                    largest = largest.keep(!larger).add(value.keep(larger));
                 }
-                largest = largest.keep(!larger).add(value.keep(larger));
             }
             largest.store(self.y, at);
         }
@@ -156,21 +173,37 @@ impl Kernel for Backward<'_, '_> {
         let Self { g, dy, from, places, images, to, finish } = self;
         for image in 0..images {
             for row in 0..to.height {
+                let rows = g.around(row, from.height);
                 for column in 0..to.width {
                     let at = image * to.image() + to.pixel(row, column);
-                    let (window_row, window_column) = (row / g.window, column / g.window);
-                    let exists = window_row < from.height && window_column < from.width;
-                    let place = row % g.window * g.window + column % g.window;
+                    let columns = g.around(column, from.width);
                     for channel in (0..to.channels).step_by(LANES) {
-                        // SAFETY: the instruction set by this function's contract; `input_gradient` checked every
-                        // slice.
-                        unsafe {
-                            let mut value = V::zero();
-                            if exists {
+                        let mut sum: Option<V> = None;
+                        for window_row in rows.clone() {
+                            for window_column in columns.clone() {
+                                let [down, right] = [(row, window_row), (column, window_column)]
+                                    .map(|(at, window)| at + g.padding - window * g.stride);
+                                let place = down * g.window + right;
                                 let from =
                                     image * from.image() + from.pixel(window_row, window_column) + channel;
-                                value = V::load(dy, from).keep(places[from / LANES * g.area() + place]);
+                                // SAFETY: the instruction set by this function's contract; `input_gradient`
+                                // checked every slice.
+                                sum = unsafe {
+                                    let value =
+                                        V::load(dy, from).keep(places[from / LANES * g.area() + place]);
+                                    Some(match sum {
+                                        Some(sum) => sum.add(value),
+                                        None => value,
+                                    })
+                                };
                             }
+                        }
+                        // SAFETY: as above.
+                        unsafe {
+                            let value = match sum {
+                                Some(sum) => sum,
+                                None => V::zero(),
+                            };
                             finish.put(at + channel, channel, value);
                         }
                     }

@@ -7,7 +7,12 @@ use crate::layout::Layout;
 use crate::vector::LANES;
 
 fn geometries() -> Vec<Geometry> {
-    let g = |input, channels, window| Geometry { input, channels, window };
+    let g = Geometry::tiles;
+    let lapped = |input, channels, [window, stride, padding]: [usize; 3]| Geometry {
+        stride,
+        padding,
+        ..Geometry::tiles(input, channels, window)
+    };
     vec![
         g([4, 4], 16, 2),
         g([28, 28], 16, 2),
@@ -17,6 +22,15 @@ fn geometries() -> Vec<Geometry> {
         g([9, 6], 16, 3),
         g([4, 4], 32, 4),
         g([1, 1], 16, 2),
+        // The stem of ImageNet's residual networks, and others that overlap, reach over the border or leave gaps.
+        lapped([8, 8], 16, [3, 2, 1]),
+        lapped([7, 10], 32, [3, 2, 1]),
+        lapped([6, 5], 16, [3, 1, 1]),
+        lapped([9, 7], 16, [3, 2, 0]),
+        lapped([9, 8], 48, [5, 2, 2]),
+        lapped([8, 9], 16, [2, 3, 0]),
+        lapped([4, 4], 16, [2, 1, 1]),
+        lapped([1, 2], 16, [3, 2, 1]),
     ]
 }
 
@@ -71,7 +85,7 @@ fn direct_agrees_with_the_reference_also_at_ties() {
 
 /// One channel of a 2x2 image, in all channels.
 fn window(isa: Isa, x: [f32; 4]) -> ([f32; 4], f32) {
-    let g = Geometry { input: [2, 2], channels: 16, window: 2 };
+    let g = Geometry::tiles([2, 2], 16, 2);
     let x: Vec<f32> = x.iter().flat_map(|&value| [value; 16]).collect();
     let [dx, y] = pool(isa, &g, &x, &[1.0; 16], 1);
     assert!(dx.chunks_exact(16).all(|pixel| pixel.iter().all(|d| *d == pixel[0])));
@@ -97,6 +111,26 @@ fn nan_wins_wherever_it_stands() {
             let (dx, y) = window(isa, x);
             assert!(y.is_nan(), "{isa:?} {x:?}");
             assert_eq!(dx, expected, "{isa:?} {x:?}");
+        }
+    }
+}
+
+#[test]
+fn the_reference_has_the_gradient_of_its_own_values() {
+    for g in geometries().into_iter().filter(|g| g.output_len() > 0) {
+        // No two values are near each other, so that no maximum changes within a step.
+        let x: Vec<f64> = (0..g.input_len()).map(|i| ((i * 7919) % 10_007) as f64 / 100.0).collect();
+        let dy: Vec<f64> = (0..g.output_len()).map(|i| (i as f64 * 0.7).sin()).collect();
+        let dx = reference::input_gradient(&g, &reference::forward(&g, &x).1, &dy);
+        let value = |x: &[f64]| reference::forward(&g, x).0.iter().zip(&dy).map(|(y, d)| y * d).sum::<f64>();
+        for at in (0..x.len()).step_by(x.len().div_ceil(40)) {
+            let moved = |by: f64| {
+                let mut x = x.clone();
+                x[at] += by;
+                value(&x)
+            };
+            let slope = (moved(1e-3) - moved(-1e-3)) / 2e-3;
+            assert!((slope - dx[at]).abs() < 1e-8, "{g:?} at {at}: {slope}, not {}", dx[at]);
         }
     }
 }

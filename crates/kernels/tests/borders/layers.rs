@@ -274,7 +274,7 @@ fn pooling(draw: &mut Draw, whole: bool) -> ([usize; 2], usize, [Layout; 2]) {
 
 fn max_forward(draw: &mut Draw) {
     let ((input, window, [from, to]), images) = (pooling(draw, false), draw.images());
-    let g = max_pool2d::Geometry { input, channels: draw.bent(from.channels), window };
+    let g = max_pool2d::Geometry::tiles(input, draw.bent(from.channels), window);
     let (x, mut y) = (draw.images_of(&from, images), draw.images_of(&to, images));
     let mut places = draw.values(places(&to, images, window));
     let places = if draw.rarely(3) { None } else { Some(&mut places[..]) };
@@ -284,7 +284,7 @@ fn max_forward(draw: &mut Draw) {
 
 fn max_back(draw: &mut Draw) {
     let ((input, window, [to, from]), images) = (pooling(draw, false), draw.images());
-    let g = max_pool2d::Geometry { input, channels: draw.bent(from.channels), window };
+    let g = max_pool2d::Geometry::tiles(input, draw.bent(from.channels), window);
     let dy = draw.images_of(&from, images);
     let places: Guarded<Bits> = draw.values(places(&from, images, window));
     let mut ending = draw.ending(len_of(&to, images), to.channels);
@@ -299,7 +299,7 @@ fn places(output: &Layout, images: usize, window: usize) -> Option<usize> {
 
 fn max_reference(draw: &mut Draw) {
     let (input, window, [from, to]) = pooling(draw, false);
-    let g = max_pool2d::Geometry { input, channels: from.channels, window };
+    let g = max_pool2d::Geometry::tiles(input, from.channels, window);
     let x = draw.values(product(&[input[0], input[1], from.channels]));
     let (y, found) = max_pool2d::reference::forward(&g, &x);
     assert_finite(&y);

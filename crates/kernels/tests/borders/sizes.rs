@@ -211,7 +211,7 @@ fn rows(draw: &mut Draw) {
 fn max_pooling(draw: &mut Draw) {
     let (input, channels, window) = (draw.sides(), draw.vectors(), draw.one(&[2, 3, 1]));
     let window = draw.bent(window);
-    let g = max_pool2d::Geometry { input, channels, window };
+    let g = max_pool2d::Geometry::tiles(input, channels, window);
     assert!(g.output_len() <= g.input_len(), "{WRONG}{g:?}");
     assert!(Some(g.area()) == product(&[window, window]) && g.output()[0] <= input[0], "{WRONG}{g:?}");
 }

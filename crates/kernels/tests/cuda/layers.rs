@@ -51,18 +51,28 @@ fn images_are_normalised_and_come_back() {
 #[test]
 fn pooling_is_that_of_the_reference_with_ties_and_what_fills_no_window() {
     for context in contexts() {
-        for (side, window) in [([6, 7], 2), ([7, 7], 3), ([4, 4], 4), ([3, 2], 1)] {
+        let tiles = [([6, 7], 2), ([7, 7], 3), ([4, 4], 4), ([3, 2], 1)];
+        let tiles = tiles.map(|(side, window)| max_pool2d::Geometry::tiles(side, 5, window));
+        let lapped = [([8, 7], [3, 2, 1]), ([6, 5], [3, 1, 1]), ([7, 9], [2, 3, 0]), ([9, 8], [5, 2, 2])];
+        let lapped = lapped.map(|(input, [window, stride, padding])| max_pool2d::Geometry {
+            input,
+            channels: 5,
+            window,
+            stride,
+            padding,
+        });
+        for g in tiles.into_iter().chain(lapped) {
+            let side = g.input;
             let inside = shape(side, 5);
             let mut x = stored(&context, &numbers(2 * 5 * inside.pixels(), 4));
             x.iter_mut().step_by(3).for_each(|v| *v = 0.5); // ties
-            let g = max_pool2d::Geometry { input: side, channels: 5, window };
             let outside = shape(g.output(), 5);
             let dy = stored(&context, &numbers(2 * 5 * outside.pixels(), 5));
             let (dx_x, dx_y) = (upload(&context, &inside, &x), upload(&context, &outside, &dy));
             let (y, dx) = (context.buffer(dx_y.len()).unwrap(), context.buffer(dx_x.len()).unwrap());
             let places = context.buffer(dx_y.len()).unwrap();
-            layers::max_pool_forward(&context, &inside, window, &dx_x, &y, &places).unwrap();
-            layers::max_pool_backward(&context, &inside, window, &dx_y, &places, &dx).unwrap();
+            layers::max_pool_forward(&context, &g, &dx_x, &y, &places).unwrap();
+            layers::max_pool_backward(&context, &g, &dx_y, &places, &dx).unwrap();
             let (images, gradients) = (last(&x, &inside), last(&dy, &outside));
             let pairs = images.chunks(g.input_len()).zip(gradients.chunks(g.output_len()));
             let (mut outputs, mut back) = (Vec::new(), Vec::new());
@@ -130,7 +140,8 @@ fn no_layer_hides_what_is_no_number() {
         let shape = shape([2, 2], 1);
         let x = upload(&context, &shape, &[-1.0, f32::NAN, 2.0, 3.0]);
         let (y, places) = (context.buffer(8).unwrap(), context.buffer(8).unwrap());
-        layers::max_pool_forward(&context, &shape, 2, &x, &y, &places).unwrap();
+        layers::max_pool_forward(&context, &max_pool2d::Geometry::tiles([2, 2], 1, 2), &x, &y, &places)
+            .unwrap();
         assert!(layers::to_floats(&context, &y).unwrap().to_vec().unwrap()[0].is_nan());
         layers::finish(&context, &shape, &x, None, None, Rectifier::Relu).unwrap();
         let found = layers::to_floats(&context, &x).unwrap().to_vec().unwrap();

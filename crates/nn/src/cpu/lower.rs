@@ -114,7 +114,7 @@ impl Program {
     /// pooling reads that.
     pub(super) fn has_sparse_gradient(&self, step: &Step) -> bool {
         let mut readers = self.steps.iter().filter(|s| s.input == step.output || s.add == Some(step.output));
-        let larger = |reader: &Step| matches!(reader.operation, Operation::MaxPool2d(g) if g.area() >= 8);
+        let larger = |reader: &Step| matches!(reader.operation, Operation::MaxPool2d(g) if g.is_tiling() && g.area() >= 8);
         step.operation.is_pooled() && readers.next().is_some_and(larger) && readers.next().is_none()
     }
 
@@ -351,6 +351,7 @@ impl Step {
         let [height, width] = g.output();
         // A pooled image of one pixel has no halo to read; rarely worth a special case.
         let free = g.window == 2
+            && g.is_tiling()
             && self.relu
             && self.add.is_none()
             && !*pooled

@@ -229,9 +229,9 @@ pub(super) fn untrained(
     y: &Buffer<Real>,
 ) -> Result<Option<Buffer<u8>>> {
     match operation {
-        Operation::MaxPool { window } => {
+        Operation::MaxPool(g) => {
             let places = context.buffer(y.len())?;
-            layers::max_pool_forward(context, before, *window, x, y, &places)?;
+            layers::max_pool_forward(context, g, x, y, &places)?;
             return Ok(Some(places));
         }
         Operation::AvgPool { window } => layers::avg_pool_forward(context, before, *window, x, y)?,
@@ -253,9 +253,9 @@ pub(super) fn back(
     dx: &Buffer<Real>,
 ) -> Result<()> {
     match operation {
-        Operation::MaxPool { window } => {
+        Operation::MaxPool(geometry) => {
             let places = places.expect("a max pooling keeps its places");
-            layers::max_pool_backward(context, before, *window, g, places, dx)?;
+            layers::max_pool_backward(context, geometry, g, places, dx)?;
         }
         Operation::AvgPool { window } => layers::avg_pool_backward(context, before, *window, g, dx)?,
         Operation::Flatten => layers::flatten_backward(context, before, g, dx)?,

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use robin_kernels::conv2d;
 use robin_kernels::cuda::PACK;
 use robin_kernels::cuda::layers::Shape;
+use robin_kernels::{conv2d, max_pool2d};
 
 use crate::Graph;
 use crate::graph::{Layer, Point};
@@ -62,9 +62,7 @@ pub(super) enum Operation {
     Normalize {
         name: String,
     },
-    MaxPool {
-        window: usize,
-    },
+    MaxPool(max_pool2d::Geometry),
     AvgPool {
         window: usize,
     },
@@ -143,7 +141,7 @@ impl Lowering<'_> {
             Layer::Relu | Layer::Add => self.push(point, Operation::Copy, input, before),
             Layer::MaxPool2d(g) => {
                 let after = image(g.output(), before.channels);
-                self.push(point, Operation::MaxPool { window: g.window }, input, after);
+                self.push(point, Operation::MaxPool(*g), input, after);
             }
             Layer::AvgPool2d(g) => {
                 let after = image(g.output(), before.channels);

@@ -56,6 +56,16 @@ impl GraphBuilder {
         self.cursor
     }
 
+    /// `[c, h, w]`, or `[features]` after flattening, at `point`; none if there is no such point yet.
+    pub fn shape_of(&self, point: Point) -> Option<&[usize]> {
+        self.shape_at(point)
+    }
+
+    /// Whether every layer so far fits; if not, [`GraphBuilder::build`] says which does not.
+    pub fn is_sound(&self) -> bool {
+        self.fault.is_none()
+    }
+
     /// Moves the cursor to `point` of this builder: the next layer reads it.
     pub fn at(self, point: Point) -> Self {
         if self.shape_at(point).is_none() {
@@ -116,9 +126,24 @@ impl GraphBuilder {
         if window == 0 || window > 16 || height < window || width < window {
             return self.fail("max_pool2d", format!("window {window}"));
         }
-        let geometry = max_pool2d::Geometry { input: [height, width], channels, window };
+        self.push_max_pool(max_pool2d::Geometry::tiles([height, width], channels, window))
+    }
+
+    /// Adds max pooling whose windows (1 to 16) may overlap, and reach `padding` (at most half a window) over the
+    /// border. As [`GraphBuilder::max_pool2d`] where they lie side by side.
+    pub fn max_pool2d_with(self, window: usize, stride: usize, padding: usize) -> Self {
+        let Some([channels, height, width]) = self.image() else { return self.fail("max_pool2d", NO_IMAGE) };
+        let geometry = max_pool2d::Geometry { input: [height, width], channels, window, stride, padding };
+        let fits = (1..=16).contains(&window) && stride > 0 && 2 * padding <= window;
+        if !fits || geometry.output().contains(&0) {
+            return self.fail("max_pool2d", format!("window {window}, stride {stride}, padding {padding}"));
+        }
+        self.push_max_pool(geometry)
+    }
+
+    fn push_max_pool(self, geometry: max_pool2d::Geometry) -> Self {
         let [h, w] = geometry.output();
-        self.push(Layer::MaxPool2d(geometry), vec![channels, h, w])
+        self.push(Layer::MaxPool2d(geometry), vec![geometry.channels, h, w])
     }
 
     /// Adds average pooling with window and stride `window`, which must divide both sides.

@@ -46,10 +46,10 @@ fn smallest(values: impl Iterator<Item = f64>) -> f64 {
 fn smallest_gap(g: &Geometry, x: &[f64]) -> f64 {
     let [height, width] = g.output();
     let windows = (0..g.channels * height * width).map(|at| {
-        let (channel, row, column) = (at / (height * width), at / width % height, at % width);
-        let first = (channel * g.input[0] + row * g.window) * g.input[1] + column * g.window;
-        let values =
-            (0..g.window * g.window).map(|place| x[first + place / g.window * g.input[1] + place % g.window]);
+        let (channel, at) = (at / (height * width), at % (height * width));
+        let plane = &x[channel * g.input[0] * g.input[1]..];
+        let of_one = Geometry { channels: 1, ..*g };
+        let values = (0..g.area()).filter_map(|place| Some(plane[of_one.source(at, place)?]));
         let (mut best, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
         for value in values {
             second = second.max(value.min(best));

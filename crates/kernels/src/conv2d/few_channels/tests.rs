@@ -36,7 +36,7 @@ fn pooling_on_the_way_is_pooling_apart_forward_and_back() {
         let from = Layout { height: input[0], width: input[1], channels: in_channels, halo: padding };
         let to = Layout { height, width, channels: out_channels, halo: 1 };
         let pooled = Layout { height: height / 2, width: width / 2, halo: 2, ..to };
-        let pooling = max_pool2d::Geometry { input: g.output(), channels: out_channels, window: 2 };
+        let pooling = max_pool2d::Geometry::tiles(g.output(), out_channels, 2);
         let (x, weights) = (images(&from, 1), coarse(g.taps() * out_channels, 2));
         let (bias, dy, before) = (coarse(out_channels, 3), images(&pooled, 4), images(&from, 5));
         for isa in Isa::available() {

@@ -85,22 +85,25 @@ KERNEL join_gradients(const real *from, const real *other, const real *rectified
     save(to + at * PACK, v);
 }
 
-// Max pooling without overlap; `places` is where in its window each maximum was, the first of a tie.
-KERNEL max_pool_forward(const real *x, i64 count, int width, int height, int channels, int window, real *y, u8 *places) {
+// Max pooling; `places` is where in its window each maximum was, the first of a tie. Windows reach `padding` over the border.
+KERNEL max_pool_forward(const real *x, i64 count, int width, int height, int channels, int window, int stride, int padding,
+                        real *y, u8 *places) {
     FOR_EACH(at, count);
-    int out_width = width / window, out_height = height / window;
+    int out_width = (width + 2 * padding - window) / stride + 1;
+    int out_height = (height + 2 * padding - window) / stride + 1;
     int channel = (int)(at % channels);
     u32 pixel = at / channels;
-    int column = (int)(pixel % out_width) * window;
+    int left = (int)(pixel % out_width) * stride - padding;
     u32 rest = pixel / out_width;
-    int row = (int)(rest % out_height) * window;
-    u32 image = rest / out_height;
-    const real *from = x + ((image * height + row) * width + column) * channels + channel;
-    float best = value(from[0]);
-    int best_place = 0;
-    for (int place = 1; place < window * window; place++) {
-        float v = value(from[((i64)(place / window) * width + place % window) * channels]);
-        if (v > best || v != v) {
+    int top = (int)(rest % out_height) * stride - padding;
+    const real *from = x + (i64)(rest / out_height) * height * width * channels + channel;
+    float best = 0.0f;
+    int best_place = -1;
+    for (int place = 0; place < window * window; place++) {
+        int row = top + place / window, column = left + place % window;
+        if (row < 0 || row >= height || column < 0 || column >= width) continue;
+        float v = value(from[((i64)row * width + column) * channels]);
+        if (best_place < 0 || v > best || v != v) {
             best = v;
             best_place = place;
         }
@@ -109,21 +112,26 @@ KERNEL max_pool_forward(const real *x, i64 count, int width, int height, int cha
     places[at] = (u8)best_place;
 }
 
-// Every value of dx, also of rows and columns that fill no window.
+// Every value of dx, also of rows and columns that are in no window; sums over windows in their order.
 KERNEL max_pool_backward(const real *dy, const u8 *places, i64 count, int width, int height, int channels, int window,
-                         real *dx) {
+                         int stride, int padding, real *dx) {
     FOR_EACH(at, count);
-    int out_width = width / window, out_height = height / window;
+    int out_width = (width + 2 * padding - window) / stride + 1;
+    int out_height = (height + 2 * padding - window) / stride + 1;
     int channel = (int)(at % channels);
     u32 pixel = at / channels;
-    int column = (int)(pixel % width);
+    int column = (int)(pixel % width) + padding;
     u32 rest = pixel / width;
-    int row = (int)(rest % height);
+    int row = (int)(rest % height) + padding;
     u32 image = rest / height;
     float g = 0.0f;
-    if (column / window < out_width && row / window < out_height) {
-        i64 out = ((image * out_height + row / window) * out_width + column / window) * channels + channel;
-        if (places[out] == (row % window) * window + column % window) g = value(dy[out]);
+    int first_row = row < window ? 0 : (row - window) / stride + 1;
+    int first_column = column < window ? 0 : (column - window) / stride + 1;
+    for (int i = first_row; i < out_height && i * stride <= row; i++) {
+        for (int j = first_column; j < out_width && j * stride <= column; j++) {
+            i64 out = ((image * out_height + i) * out_width + j) * channels + channel;
+            if (places[out] == (row - i * stride) * window + column - j * stride) g += value(dy[out]);
+        }
     }
     dx[at] = stored(g);
 }
