@@ -49,6 +49,21 @@ pub fn own_tensors(bytes: &[u8]) {
     own::fuzz_tensors(bytes);
 }
 
+/// An array of NumPy.
+pub fn npy(bytes: &[u8]) {
+    own::fuzz_npy(bytes);
+}
+
+/// An archive of such arrays.
+pub fn npz(bytes: &[u8]) {
+    own::fuzz_npz(bytes);
+}
+
+/// An image in a folder of one's own.
+pub fn picture(bytes: &[u8]) {
+    own::fuzz_picture(bytes);
+}
+
 /// Two images of a package.
 pub fn png(bytes: &[u8]) {
     fetch::fuzz_png(bytes);

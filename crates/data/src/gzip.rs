@@ -21,12 +21,17 @@ pub(crate) fn decoder(packed: impl Read, size: u64) -> impl Read {
     MultiGzDecoder::new(packed).take(size.saturating_add(1))
 }
 
+/// Bytes that images of `packed` bytes may unpack to.
+pub(crate) fn most(packed: u64) -> u64 {
+    FREE.max(packed.saturating_mul(RATIO))
+}
+
 /// Refuses what a file of `packed` bytes says about itself if images are never packed so well.
 ///
 /// # Errors
 /// [`Error::Format`].
 pub(crate) fn check_size(file: &str, packed: u64, size: u64) -> Result<()> {
-    let most = FREE.max(packed.saturating_mul(RATIO));
+    let most = most(packed);
     if size <= most {
         return Ok(());
     }

@@ -128,12 +128,12 @@ fn what_an_attack_finds_is_saved_and_holds() {
     request.pictures = 2;
     let reports = quiet(|how| attack(&request, how)).unwrap();
     let [nothing, found] = &reports[..] else { panic!("two budgets, two reports") };
-    assert_eq!(nothing.robust_accuracy, nothing.clean_accuracy);
+    assert_eq!(nothing.robust_accuracy.unwrap(), nothing.clean_accuracy);
     assert_eq!((asked.accuracy, asked.n), (found.clean_accuracy, found.n));
     assert!(
-        found.robust_accuracy < found.clean_accuracy,
+        found.robust_accuracy.unwrap() < found.clean_accuracy,
         "{} {}",
-        found.robust_accuracy,
+        found.robust_accuracy.unwrap(),
         found.clean_accuracy
     );
     assert!(found.gradient_is_true && found.classifier.widths == [WIDTH] && found.forward > found.backward);
@@ -169,7 +169,7 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
         request.images = images(16);
         request.means.strategy = strategy.parse().unwrap();
         let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
-        assert!(report.robust_accuracy <= report.clean_accuracy, "{strategy}");
+        assert!(report.robust_accuracy.unwrap() <= report.clean_accuracy, "{strategy}");
         assert!(report.attack.contains(strategy) && report.classifier.weights_sha256.len() == 10);
     }
     let aggregates: [(&str, &[&str], &str, Loss); 4] = [
@@ -186,13 +186,14 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
         request.images = images(16);
         (request.means.strategy, request.means.loss) = (strategy.parse().unwrap(), Some(loss));
         let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
-        assert!(report.robust_accuracy <= report.clean_accuracy, "{strategy}");
+        assert!(report.robust_accuracy.unwrap() <= report.clean_accuracy, "{strategy}");
     }
     let mut towards = request(place.subject(&["whole.safetensors"]));
     towards.epsilons = vec!["0.3".parse().unwrap()];
     towards.means.target = Some(4);
     let report = quiet(|how| attack(&towards, how)).unwrap().remove(0);
-    assert!(report.robust_accuracy < report.clean_accuracy);
+    let right = report.examples.iter().filter(|e| e.label != 4 && e.clean_prediction == e.label).count();
+    assert!(report.robust_accuracy.unwrap() < right as f64 / report.robust_n as f64);
     let towards_4 = report.target.unwrap();
     assert!(towards_4.target == 4 && towards_4.target_success.unwrap() > 0.0, "{towards_4:?}");
     towards.means.strategy = "margin-t".parse().unwrap();
@@ -224,7 +225,7 @@ fn autoattack_is_one_choice_of_four_stages_each_on_what_stands() {
             assert!(stage.robust_accuracy <= standing, "{stage:?}");
             standing = stage.robust_accuracy;
         }
-        assert_eq!(report.robust_accuracy, standing);
+        assert_eq!(report.robust_accuracy.unwrap(), standing);
         assert!(standing < report.clean_accuracy);
         let total: u64 = report.stages.iter().map(|stage| stage.forward).sum();
         assert_eq!(report.forward, total);

@@ -45,6 +45,12 @@ targets! {
     png_repaired: "png-repaired", vec![corpus::png()];
     archive: "archive", vec![corpus::gzip(&corpus::tar())];
     archive_packed: "archive-packed", vec![corpus::tar()];
+    npy: "npy", corpus::npy();
+    npz: "npz", vec![corpus::npz()];
+    picture: "picture", vec![corpus::png(), corpus::jpeg()];
+    onnx: "onnx", vec![corpus::imported("tiny.onnx")];
+    state_dict: "state-dict", vec![corpus::imported("mlp-tiny.pt")];
+    pickle: "pickle", vec![corpus::pickle()];
     label_list: "label-list", vec![b"[1,2,255]".to_vec(), b"[]".to_vec()];
     label_map: "label-map", corpus::label_maps();
     weights: "weights", vec![corpus::weights()];

@@ -21,6 +21,7 @@
 //! file makes this crate panic, and none makes it allocate much more than the file has.
 
 pub mod error;
+pub mod fuzz;
 mod nearest;
 pub mod onnx;
 pub mod pickle;
@@ -39,6 +40,9 @@ pub struct Network {
     /// Whether the file itself normalises images: does something to them by fixed numbers first.
     pub normalizes: bool,
 }
+
+/// Bytes of the largest file that is read: 8 GB.
+pub const LARGEST_FILE: u64 = 1 << 33;
 
 /// Means, then deviations, one of each per channel: what is done to images in `[0, 1]` before a network that does not do it
 /// itself.

@@ -53,7 +53,7 @@ impl StateDict {
     /// # Errors
     /// Those of [`pickle::read`].
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = robin_files::read(path, crate::LARGEST_FILE).map_err(Error::io(path))?;
         Self::parse(&bytes, &path.display().to_string())
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Options {
     #[command(flatten)]
     pub(super) device: DeviceArguments,
     /// Measured repetitions after the warm-up [default: 30 seconds, but at least 3 and at most 15; 2 if slow]
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = count)]
     pub(super) repeat: Option<usize>,
     /// Has another program do the same work in turn, and prints the ratio pair by pair
     #[arg(long, value_name = "PROGRAM")]
@@ -36,10 +36,20 @@ pub(super) struct Options {
     #[arg(long, value_name = "PATH", default_value = "python3")]
     pub(super) python: PathBuf,
     /// Pairs, with --against or --arms
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count)]
     pub(super) pairs: usize,
     #[command(flatten)]
     pub(super) output: Output,
+}
+
+/// Of repetitions and pairs: from hundreds on a measurement is no better.
+const MOST: usize = 1000;
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=MOST) => Ok(number),
+        _ => Err(format!("allowed: a whole number from 1 to {MOST}")),
+    }
 }
 
 /// What becomes of the numbers.

@@ -55,7 +55,6 @@ struct Case {
 
 pub(super) fn compare(arguments: &Arguments, package: Package) -> anyhow::Result<()> {
     let options = &arguments.options;
-    ensure!(options.pairs > 0, "--pairs is 0, it must be at least 1");
     let case = Case::new(arguments)?;
     let folder = tempfile::tempdir().context("no place for the weights and images")?;
     let write = |file: &str, bytes: &[u8]| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,7 +21,6 @@ pub(super) fn compare(
     more: &[String],
     unit: Unit,
 ) -> anyhow::Result<(Value, String)> {
-    ensure!(options.pairs > 0, "--pairs is 0, it must be at least 1");
     let script = Script::find()?;
     let theirs = |arguments: &[&str]| theirs(&script, what, options, subject, arguments);
     // The faster layout is looked for once, in a process of its own: the slower one may need more memory.

@@ -32,7 +32,7 @@ impl Repeats {
         let measured = Self::measured(seconds);
         let fewest = if Self::warm_up(seconds) == 1 { 2 } else { FEWEST };
         match self.asked {
-            Some(asked) => measured.len() >= asked.max(1),
+            Some(asked) => measured.len() >= asked,
             None => {
                 measured.len() >= MOST || (measured.len() >= fewest && measured.iter().sum::<f64>() >= BUDGET)
             }
@@ -41,6 +41,6 @@ impl Repeats {
 
     /// No more repetitions than these are ever needed.
     pub(super) fn most(self) -> usize {
-        2 + self.asked.unwrap_or(MOST).max(1)
+        2 + self.asked.unwrap_or(MOST)
     }
 }

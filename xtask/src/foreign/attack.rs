@@ -152,12 +152,12 @@ fn print(report: &AttackReport) -> Result<(), Lost> {
     };
     let last = if report.iterate == Which::Last { ", last iterate" } else { "" };
     answer!(
-        "{} {}, {}{last}: clean {:.4}, robust {:.4}, n {}, {} forward, {} backward, {}, {:.1} s{mark}",
+        "{} {}, {}{last}: clean {:.4}, robust {}, n {}, {} forward, {} backward, {}, {:.1} s{mark}",
         report.norm,
         report.epsilon,
         report.attack,
         report.clean_accuracy,
-        report.robust_accuracy,
+        robust(report),
         report.n,
         report.forward,
         report.backward,
@@ -191,6 +191,15 @@ fn print(report: &AttackReport) -> Result<(), Lost> {
         answer!("  {missing}")?;
     }
     report.warnings.iter().try_for_each(|warning| answer!("WARNING: {warning}"))
+}
+
+/// The share of images that is right after the attack, and of how many where these are not all.
+fn robust(report: &AttackReport) -> String {
+    match report.robust_accuracy {
+        None => "- (every image is of the wanted class)".to_owned(),
+        Some(share) if report.robust_n == report.n => format!("{share:.4}"),
+        Some(share) => format!("{share:.4} of the {} of other classes", report.robust_n),
+    }
 }
 
 /// The share of gradients that were zero, in words.

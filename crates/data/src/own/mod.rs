@@ -253,6 +253,13 @@ pub(crate) fn fuzz_tensors(bytes: &[u8]) {
     let _ = tensors::read("f", bytes, None, &Preparation::default());
 }
 
+pub(crate) use numpy::fuzz as fuzz_npy;
+pub(crate) use tree::fuzz as fuzz_picture;
+
+pub(crate) fn fuzz_npz(bytes: &[u8]) {
+    let _ = numpy::archive("f", bytes, Split::Test, None, &Preparation::default());
+}
+
 #[cfg(test)]
 mod more_tests;
 #[cfg(test)]

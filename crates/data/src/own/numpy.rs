@@ -9,7 +9,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::arrange::{FLOATS, arrange, from_floats};
 use super::{Images, Preparation, contents, count_classes};
-use crate::{Error, Result, Split};
+use crate::{Error, Result, Split, gzip};
 
 /// Names of images and of labels in archives, with those of one split first.
 fn names(split: Split) -> [Vec<String>; 2] {
@@ -30,24 +30,36 @@ pub(super) fn read_archive(
     classes: Option<usize>,
     preparation: &Preparation,
 ) -> Result<Images> {
-    let (file, bytes) = (path.display().to_string(), contents(path)?);
+    archive(&path.display().to_string(), &contents(path)?, split, classes, preparation)
+}
+
+/// As [`read_archive`], from the file's `bytes`.
+pub(super) fn archive(
+    file: &str,
+    bytes: &[u8],
+    split: Split,
+    classes: Option<usize>,
+    preparation: &Preparation,
+) -> Result<Images> {
     let damaged =
-        |error: zip::result::ZipError| fault(&file, 0, "a zip archive of arrays (.npz)", error.to_string());
-    let mut archive = ZipArchive::new(Cursor::new(&bytes[..])).map_err(damaged)?;
+        |error: zip::result::ZipError| fault(file, 0, "a zip archive of arrays (.npz)", error.to_string());
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let there = archive.file_names().filter_map(|name| Some(name.ok()?.trim_end_matches(".npy").to_owned()));
     let there: Vec<String> = there.collect();
     let mut arrays = Vec::new();
     for names in names(split) {
         let Some(name) = names.iter().find(|name| there.contains(name)) else {
             let expected = format!("one of the arrays {}", names.join(", "));
-            return Err(fault(&file, 0, &expected, format!("arrays [{}]", there.join(", "))));
+            return Err(fault(file, 0, &expected, format!("arrays [{}]", there.join(", "))));
         };
         // As it lies there: what is deflated is inflated by the crate that does so elsewhere here.
         let entry = archive.by_name_raw(format!("{name}.npy").as_bytes()).map_err(damaged)?;
         let place = format!("{file}, {name}");
+        // What lies there as it is cannot be more than the archive; what is deflated may become a thousand times as much.
+        let most = gzip::most(bytes.len() as u64);
         arrays.push(match entry.compression() {
-            CompressionMethod::STORE => Array::read(&place, entry)?,
-            CompressionMethod::DEFLATE => Array::read(&place, DeflateDecoder::new(entry))?,
+            CompressionMethod::STORE => Array::read(&place, entry, most)?,
+            CompressionMethod::DEFLATE => Array::read(&place, DeflateDecoder::new(entry), most)?,
             other => return Err(fault(&place, 0, "an array, stored or deflated", format!("{other:?}"))),
         });
     }
@@ -65,8 +77,21 @@ pub(super) fn read_pair(
     classes: Option<usize>,
     preparation: &Preparation,
 ) -> Result<Images> {
-    let read = |path: &Path| Array::read(&path.display().to_string(), &contents(path)?[..]);
+    let read = |path: &Path| array(&path.display().to_string(), &contents(path)?);
     together(&read(path)?, &read(labels)?, classes, preparation)
+}
+
+/// The array in a file's `bytes`.
+fn array(file: &str, bytes: &[u8]) -> Result<Array> {
+    Array::read(file, bytes, bytes.len() as u64)
+}
+
+/// One array as images, and as labels.
+pub(super) fn fuzz(bytes: &[u8]) {
+    if let Ok(array) = array("f", bytes) {
+        let pixels = array.pixels().map(|pixels| arrange(&array.shape, pixels, &Preparation::default()));
+        let _ = (pixels, array.labels(None));
+    }
 }
 
 fn together(
@@ -105,7 +130,8 @@ struct Array {
 const FIRST: usize = 10;
 
 impl Array {
-    fn read(file: &str, mut source: impl Read) -> Result<Self> {
+    /// Reads an array of at most `most` bytes.
+    fn read(file: &str, mut source: impl Read, most: u64) -> Result<Self> {
         let broken = |offset, found: String| fault(file, offset, "an array of NumPy", found);
         let mut take = |count: usize, offset: usize| {
             let mut bytes = vec![0; count];
@@ -145,6 +171,10 @@ impl Array {
         let kind = kind.trim_start_matches('>').to_owned();
         let length = shape.iter().try_fold(size, |length, &side| length.checked_mul(side));
         let length = length.ok_or_else(unread)?;
+        if length as u64 > most {
+            let expected = format!("at most {most} bytes, as many as a file of this length may have");
+            return Err(fault(file, start, &expected, format!("header {header:?}")));
+        }
         let start = start + header.len();
         let mut bytes = Vec::new();
         source.take(length as u64 + 1).read_to_end(&mut bytes).map_err(|e| broken(start, e.to_string()))?;

@@ -1,9 +1,10 @@
 //! Images in folders, one folder per class, as torchvision's `ImageFolder` reads them.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, imageops::FilterType};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, imageops::FilterType};
 
 use super::{Images, Preparation};
 use crate::{Error, Result, Split};
@@ -123,9 +124,27 @@ fn is_image(path: &Path) -> bool {
     !is_hidden(path) && matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) && path.is_file()
 }
 
-fn reader(file: &Path) -> Result<ImageReader<std::io::BufReader<std::fs::File>>> {
-    let reader = ImageReader::open(file).map_err(Error::io("read", file))?;
-    reader.with_guessed_format().map_err(Error::io("read", file))
+/// Bytes of the largest image, as a file and in memory: 256 MB.
+const LARGEST: u64 = 1 << 28;
+
+fn reader(file: &Path) -> Result<ImageReader<Cursor<Vec<u8>>>> {
+    reader_of(robin_files::read(file, LARGEST).map_err(Error::io("read", file))?).map_err(Error::io("read", file))
+}
+
+fn reader_of(bytes: Vec<u8>) -> std::io::Result<ImageReader<Cursor<Vec<u8>>>> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(LARGEST);
+    reader.limits(limits);
+    Ok(reader)
+}
+
+/// One image, resized and cropped.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let preparation = Preparation { resize: Some(8), center_crop: Some(6), ..Preparation::default() };
+    let colour = reader_of(bytes.to_vec()).map(|reader| reader.into_decoder().map(|decoder| decoder.color_type()));
+    let image = reader_of(bytes.to_vec()).map(|reader| reader.decode().map(|image| preparation.apply(image)));
+    let _ = (colour, image);
 }
 
 fn unreadable(file: &Path, found: String) -> Error {

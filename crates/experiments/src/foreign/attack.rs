@@ -53,9 +53,10 @@ pub struct AttackRequest {
 pub struct AttackReport {
     /// Share of all images that is right without an attack.
     pub clean_accuracy: f64,
-    /// Share of all images that is right, and still is after the attack. With a target, images of that class are among
-    /// them although nothing attacks them.
-    pub robust_accuracy: f64,
+    /// Share of `robust_n` images that is right, and still is after the attack; `None` if there are none.
+    pub robust_accuracy: Option<f64>,
+    /// All images; with a target those of other classes, because nothing attacks an image of the class itself.
+    pub robust_n: usize,
     /// Number of images.
     pub n: usize,
     /// How many of them were attacked.
@@ -113,7 +114,7 @@ pub struct StageReport {
     pub stage: String,
     /// Images that the stages before had left standing, and that it attacked.
     pub attacked: u64,
-    /// Share that neither it nor a stage before it breaks.
+    /// Share of all images that neither it nor a stage before it breaks.
     pub robust_accuracy: f64,
     /// Networks run forward.
     pub forward: u64,
@@ -226,13 +227,14 @@ pub fn attack_each(
             1 => Vec::new(),
             _ => ledger.runs.iter().zip(stage_seconds).map(StageReport::of).collect(),
         };
-        let Counted { clean_accuracy, robust_accuracy, target, classes, cost } = counted;
+        let Counted { clean_accuracy, robust_accuracy, robust_n, target, classes, cost } = counted;
         debug_assert!(
-            target.is_some() || robust_accuracy == robin_evaluation::accuracy(&ledger.union(budget))
+            target.is_some() || robust_accuracy == Some(robin_evaluation::accuracy(&ledger.union(budget)))
         );
         done(AttackReport {
             clean_accuracy,
             robust_accuracy,
+            robust_n,
             n: examples.len(),
             attacked: cost.attacked as usize,
             target,

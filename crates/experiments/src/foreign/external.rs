@@ -27,8 +27,8 @@ fn has_extension(path: &Path, known: &[&str]) -> bool {
     path.extension().is_some_and(|found| known.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
 
-/// The network in the file that `request` names as its model, for images `shape` `[c, h, w]`. The digest is that of this
-/// file; of tensors in other files beside it there is none.
+/// The network in the file that `request` names as its model, for images `shape` `[c, h, w]`. Where tensors of it lie in other
+/// files, a second digest is that of all parameters.
 ///
 /// # Errors
 /// [`Error::Unfit`] for options that are for weights by themselves, [`Error::Work`] for a file that cannot be read or
@@ -56,15 +56,20 @@ pub(super) fn model(
     let failed = Error::work("reading the model");
     let supplied = normalize.as_ref().map(|given| given.numbers(shape[0], dataset)).transpose()?;
     let supplied = supplied.map(|Numbers { mean, std }| [mean, std]);
-    let read = Model::parse(bytes, name, path.parent());
-    let read = read.and_then(|model| model.network(Some(shape), supplied.as_ref()));
+    let model = Model::parse(bytes, name, path.parent()).map_err(failed)?;
+    let read = model.network(Some(shape), supplied.as_ref());
     let Network { graph, parameters, normalizes } = read.map_err(failed)?;
+    let mut weights_sha256 = vec![digest];
+    if model.has_external_data() {
+        let parameters = parameters.to_safetensors().map_err(Error::work("reading the model"))?;
+        weights_sha256.push(sha256(&parameters));
+    }
     check_normalization(normalize.as_ref(), normalizes, name)?;
     let description = Description {
         model: name.clone(),
         widths: Vec::new(),
         aggregate: None,
-        weights_sha256: vec![digest],
+        weights_sha256,
         networks: Vec::new(),
         normalize: normalize.as_ref().map(ToString::to_string),
         // Of a model that normalises images itself there is no telling which of its layers do.

@@ -20,7 +20,7 @@ pub struct Example {
     /// Whether it was attacked. Without a target: whether it was right. With one: whether it is neither of that class
     /// nor taken for it anyway.
     pub attacked: bool,
-    /// Whether it is right, and still is after the attack.
+    /// Whether it is right, and still is after the attack, if there was any.
     pub robust: bool,
     /// With a target, of an image that was attacked: whether it is taken for the target now.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,8 @@ pub struct OfClass {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Counted {
     pub(super) clean_accuracy: f64,
-    pub(super) robust_accuracy: f64,
+    pub(super) robust_accuracy: Option<f64>,
+    pub(super) robust_n: usize,
     pub(super) target: Option<TargetReport>,
     pub(super) classes: Vec<OfClass>,
     pub(super) cost: CostTotals,
@@ -78,7 +79,8 @@ pub(super) struct Counted {
 
 impl Counted {
     pub(super) fn of(examples: &[Example], target: Option<u32>, classes: usize) -> Self {
-        let share = |of: &dyn Fn(&Example) -> bool| share(examples.iter().map(of));
+        let attackable: Vec<bool> =
+            examples.iter().filter(|e| target != Some(e.label)).map(|e| e.robust).collect();
         let rows = examples.iter().map(|e| (e.label, e.clean_prediction == e.label, e.robust));
         let mut cost = CostTotals::default();
         for e in examples {
@@ -91,8 +93,9 @@ impl Counted {
             });
         }
         Self {
-            clean_accuracy: share(&|e| e.clean_prediction == e.label),
-            robust_accuracy: share(&|e| e.robust),
+            clean_accuracy: share(examples.iter().map(|e| e.clean_prediction == e.label)),
+            robust_accuracy: (!attackable.is_empty()).then(|| share(attackable.iter().copied())),
+            robust_n: attackable.len(),
             target: target.map(|target| TargetReport::of(examples, target)),
             classes: OfClass::count(rows, classes),
             cost,

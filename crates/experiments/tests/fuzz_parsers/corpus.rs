@@ -1,7 +1,7 @@
 //! Small valid inputs of every parser.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use robin_attacks::StepSize;
@@ -62,6 +62,55 @@ pub(crate) fn png() -> Vec<u8> {
     let mut writer = encoder.write_header().unwrap();
     writer.write_image_data(&(0..2 * 3072).map(|at| (at / 300) as u8).collect::<Vec<_>>()).unwrap();
     writer.finish().unwrap();
+    bytes
+}
+
+pub(crate) fn jpeg() -> Vec<u8> {
+    let image = image::RgbImage::from_fn(17, 9, |x, y| [(x * 15) as u8, (y * 28) as u8, 100].into());
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
+    bytes.into_inner()
+}
+
+/// An array as NumPy saves it.
+fn array(kind: &str, shape: &str, values: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), values].concat()
+}
+
+pub(crate) fn npy() -> Vec<Vec<u8>> {
+    let floats: Vec<u8> = (0..12).flat_map(|at| (at as f32 / 12.0).to_le_bytes()).collect();
+    vec![
+        array("|u1", "(2, 3, 2, 2)", &pixels(24)),
+        array("<f4", "(1, 3, 2, 2)", &floats),
+        array("<i8", "(2,)", &[3_i64, 1].map(i64::to_le_bytes).concat()),
+    ]
+}
+
+pub(crate) fn npz() -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let [images, _, labels] = <[Vec<u8>; 3]>::try_from(npy()).unwrap();
+    for (name, bytes) in [("x_test.npy", images), ("y_test.npy", labels)] {
+        let stored = zip::write::SimpleFileOptions::default();
+        writer.start_file(name, stored.compression_method(zip::CompressionMethod::Stored)).unwrap();
+        writer.write_all(&bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// A network out of another program.
+pub(crate) fn imported(name: &str) -> Vec<u8> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../import/fixtures");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+/// The pickle in a file that PyTorch saved.
+pub(crate) fn pickle() -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(imported("mlp-tiny.pt"))).unwrap();
+    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+    let name = names.iter().find(|name| name.ends_with("data.pkl")).unwrap();
+    let mut bytes = Vec::new();
+    archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
     bytes
 }
 

@@ -57,7 +57,7 @@ impl Model {
     /// # Errors
     /// [`Error::Io`], and those of [`Model::parse`].
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = robin_files::read(path, crate::LARGEST_FILE).map_err(Error::io(path))?;
         Self::parse(bytes, &path.display().to_string(), path.parent())
     }
 
@@ -81,6 +81,12 @@ impl Model {
         // `parent` of a bare file name is the empty path, which is no folder to the system.
         let here = |folder: &Path| if folder.as_os_str().is_empty() { ".".into() } else { folder.to_owned() };
         Ok(Self { file: file.to_owned(), folder: folder.map(here), graph })
+    }
+
+    /// Whether tensors of it lie in other files, so that its own bytes do not decide what it computes.
+    pub fn has_external_data(&self) -> bool {
+        let external = |tensor: &proto::Tensor| tensor.data_location == tensor::EXTERNAL;
+        self.graph.initializer.iter().any(external)
     }
 
     /// What the file says of the shape `[c, h, w]` of images: `None` where a side is left open.

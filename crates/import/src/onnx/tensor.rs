@@ -64,7 +64,8 @@ pub(super) fn claimed(tensor: &proto::Tensor) -> usize {
     typed + tensor.raw_data.len() / 2
 }
 
-const EXTERNAL: i32 = 1;
+/// In `data_location`: the data are in another file.
+pub(super) const EXTERNAL: i32 = 1;
 
 /// Reads `tensor`; `folder` is that of the model's file, the only one that other files may lie in.
 ///
@@ -167,8 +168,13 @@ fn read_external(tensor: &proto::Tensor, folder: Option<&Path>, count: usize) ->
     if !path.starts_with(&folder) {
         return Err(outside());
     }
+    // Asked by name, because opening a pipe waits for somebody to write into it.
+    let there = path.metadata().map_err(failed)?;
+    if !there.is_file() {
+        return Err(format!("its data are in {named:?}, which is no regular file"));
+    }
+    let there = there.len().saturating_sub(offset);
     let mut file = File::open(path).map_err(failed)?;
-    let there = file.metadata().map_err(failed)?.len().saturating_sub(offset);
     let length = length.map_or(there, |length| length as u64);
     // No type has more than 8 bytes a value.
     if length > there || length > (count as u64).saturating_mul(8) {

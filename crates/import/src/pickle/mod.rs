@@ -42,7 +42,8 @@ const KEYS: &[&str] = &["state_dict", "model_state_dict", "model", "net", "netwo
 /// # Errors
 /// [`Error::Io`], and those of [`parse`].
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
-    parse(&std::fs::read(path).map_err(Error::io(path))?, &path.display().to_string())
+    let bytes = robin_files::read(path, crate::LARGEST_FILE).map_err(Error::io(path))?;
+    parse(&bytes, &path.display().to_string())
 }
 
 /// As [`read`], from the file's `bytes`; `file` names it in messages.
