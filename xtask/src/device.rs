@@ -6,7 +6,8 @@ use robin_experiments::{Arithmetic, Device, Error};
 /// A device, and how it computes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeviceArguments {
-    /// What does the arithmetic: cpu, or cuda:N in a build with the feature `cuda`.
+    /// What does the arithmetic: cpu (our kernels), candle (its layers and autograd), cuda:N in a build with the feature
+    /// `cuda`, candle:cuda:N in one with `candle-cuda`.
     #[arg(long, default_value = "cpu")]
     device: Device,
     /// What a GPU computes in: f32, tf32 or bf16 (sums and the optimiser's weights stay f32). Part of every record's key
@@ -23,6 +24,11 @@ impl DeviceArguments {
     pub(crate) fn device(&self) -> Result<Device, Error> {
         let (precision, repeatable) = (self.precision.as_deref(), self.repeatable);
         self.device.computing(Arithmetic { precision, repeatable })
+    }
+
+    /// Its name, as on the command line.
+    pub(crate) fn name(&self) -> String {
+        self.device.to_string()
     }
 
     /// The options that choose it, for another program; none for a CPU.

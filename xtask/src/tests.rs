@@ -22,7 +22,7 @@ fn an_unknown_name_is_wrong_usage_and_lists_the_valid_ones() {
     for (arguments, expected) in [
         (&["reproduce", "table-9"][..], "(one of: table-1, table-2, "),
         (&["reproduce", "table-1", "--profile", "huge"], "(one of: smoke, quick, night, paper)"),
-        (&["reproduce", "table-1", "--device", "tpu"], "cpu, or cuda:N"),
+        (&["reproduce", "table-1", "--device", "tpu"], "cpu, candle, cuda:N"),
         (&["data", "fetch", "svhn"], "(one of: mnist, cifar10)"),
     ] {
         let error = refusal(arguments);

@@ -82,7 +82,9 @@ impl Pass for AutogradPass {
 
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
         // Summed, never averaged: an example's gradient must not depend on its neighbours.
-        let weighted = (self.scores.tensor() * score_gradient)?.sum_all()?;
+        // The network may be on another device than the attack's numbers.
+        let given = score_gradient.to_device(self.scores.tensor().device())?;
+        let weighted = (self.scores.tensor() * given)?.sum_all()?;
         weighted.backward()?.get(&self.images).cloned().ok_or(Error::GraphCut)
     }
 }

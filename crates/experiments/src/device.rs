@@ -11,9 +11,12 @@ use crate::{Error, Result};
 #[derive(Clone, Copy)]
 pub struct Device {
     executor: &'static dyn Executor,
-    /// Of a CUDA device.
+    /// Of a CUDA device that our own kernels run on.
     ordinal: Option<usize>,
 }
+
+/// Names of devices, for messages.
+const VALID: &str = "cpu, candle, cuda:N in a build with the feature `cuda`, or candle:cuda:N in one with `candle-cuda`";
 
 /// How a CUDA device computes: names of the command line, `None` where nothing was asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +38,7 @@ impl Device {
         self.ordinal
     }
 
-    /// The same device, computing otherwise. A CPU computes in f32, with the same bits in every run.
+    /// The same device, computing otherwise. A CPU computes in f32, with the same bits in every run, and candle in f32.
     ///
     /// # Errors
     /// [`Error::Option`] for a precision that it does not have.
@@ -45,7 +48,7 @@ impl Device {
             (None, Some(other)) => Err(Error::Option {
                 option: "--precision",
                 value: other.to_owned(),
-                allowed: "f32 with --device cpu; f32, tf32 or bf16 with --device cuda:N".to_owned(),
+                allowed: format!("f32 with --device {self}; f32, tf32 or bf16 with --device cuda:N"),
             }),
             (Some(_), None) if !arithmetic.repeatable => Ok(self),
             (Some(ordinal), _) => Self::cuda(ordinal, arithmetic),
@@ -70,6 +73,22 @@ impl Device {
         Ok(Self { executor: Box::leak(Box::new(executor)), ordinal: Some(ordinal) })
     }
 
+    /// candle's own layers on one of its devices.
+    #[cfg(feature = "candle-cuda")]
+    fn candle_cuda(ordinal: usize) -> Result<Self> {
+        let opened = robin_nn::candle::Candle::cuda(ordinal);
+        let executor = opened.map_err(|error| Error::Device {
+            device: format!("candle:cuda:{ordinal}"),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { executor: Box::leak(Box::new(executor)), ordinal: None })
+    }
+
+    #[cfg(not(feature = "candle-cuda"))]
+    fn candle_cuda(ordinal: usize) -> Result<Self> {
+        Err(Error::MissingFeature { device: format!("candle:cuda:{ordinal}"), feature: "candle-cuda" })
+    }
+
     #[cfg(not(feature = "cuda"))]
     fn cuda(ordinal: usize, _arithmetic: Arithmetic<'_>) -> Result<Self> {
         Err(Error::MissingFeature { device: format!("cuda:{ordinal}"), feature: "cuda" })
@@ -92,22 +111,23 @@ impl FromStr for Device {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if text == "cpu" {
+        if matches!(text, "cpu" | "candle") {
             let executor = robin_nn::executor(text).map_err(Error::work("choosing the executor"))?;
             return Ok(Self { executor, ordinal: None });
         }
-        let ordinal = match text.strip_prefix("cuda") {
+        let by_candle = text.strip_prefix("candle:");
+        let ordinal = match by_candle.unwrap_or(text).strip_prefix("cuda") {
             Some("") => Some(0),
             Some(rest) => rest.strip_prefix(':').and_then(|ordinal| ordinal.parse().ok()),
             None => None,
         };
         match ordinal {
+            Some(ordinal) if by_candle.is_some() => Self::candle_cuda(ordinal),
             Some(ordinal) => Self::cuda(ordinal, Arithmetic::default()),
-            None => Err(Error::Unknown {
-                what: "device",
-                given: text.to_owned(),
-                valid: "cpu, or cuda:N in a build with the feature `cuda`".to_owned(),
-            }),
+            None => {
+                let (given, valid) = (text.to_owned(), VALID.to_owned());
+                Err(Error::Unknown { what: "device", given, valid })
+            }
         }
     }
 }
@@ -138,7 +158,19 @@ mod tests {
                 }
             }
         }
-        for name in ["cuda:", "cuda:x", "cuda0", "gpu"] {
+        for name in ["candle:cuda", "candle:cuda:0"] {
+            match name.parse::<Device>() {
+                Ok(device) => assert!(cfg!(feature = "candle-cuda") && device.ordinal().is_none()),
+                Err(error) => {
+                    let text = error.to_string();
+                    let part =
+                        if cfg!(feature = "candle-cuda") { "cannot be used: " } else { "candle-cuda" };
+                    assert!(error.is_usage() && text.contains(part), "{text}");
+                }
+            }
+        }
+        assert_eq!("candle".parse::<Device>().unwrap().to_string(), "candle");
+        for name in ["cuda:", "cuda:x", "cuda0", "gpu", "candle:", "candle:cpu", "candle:cuda:x"] {
             assert!(matches!(name.parse::<Device>(), Err(Error::Unknown { .. })), "{name}");
         }
     }

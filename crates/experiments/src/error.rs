@@ -146,7 +146,7 @@ pub enum Error {
     /// A device that this build cannot use.
     #[error(
         "device {device} needs the cargo feature `{feature}`, which this build does not have; `cargo xtask-cuda` builds with \
-         `--features cuda,cudnn`, on any machine"
+         `--features cuda,cudnn`, on any machine; `candle-cuda` needs NVIDIA's compiler"
     )]
     MissingFeature {
         /// The device asked for.

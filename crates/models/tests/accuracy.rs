@@ -11,7 +11,7 @@ use robin_attacks::objectives::CrossEntropy;
 use robin_core::{Objective, Scores};
 use robin_models::{Entry, MODELS};
 use robin_nn::graph::{Layer, Node};
-use robin_nn::reference::{Mode, Weights, activations, kinks};
+use robin_nn::candle::{Mode, Weights, activations, kinks};
 use robin_nn::{EXECUTORS, Graph, Parameters};
 
 const IMAGES: usize = 9;

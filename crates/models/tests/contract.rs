@@ -11,7 +11,7 @@ use robin_attacks::objectives::CrossEntropy;
 use robin_core::{ColumnTable, Columns, Scores, Seed, host};
 use robin_models::{Entry, MODELS, build};
 use robin_nn::graph::Initial;
-use robin_nn::reference::{self, Mode, Weights, kinks};
+use robin_nn::candle::{self as reference, Mode, Weights, kinks};
 use robin_nn::{EXECUTORS, Executor, Graph, Parameters, executor};
 use robin_testkit::{Probe, assert_close, check_input_gradient, gradcheck};
 
@@ -170,7 +170,7 @@ fn cross_entropy_gradient(outputs: &Tensor, labels: &[u32]) -> Tensor {
 fn cpu_agrees_with_the_reference_whatever_the_batch_size() {
     for entry in MODELS {
         let (graph, parameters) = tiny(entry);
-        let [judge, cpu] = ["reference", "cpu"].map(|name| executor(name).unwrap());
+        let [judge, cpu] = ["candle", "cpu"].map(|name| executor(name).unwrap());
         for &n in by_depth(&graph, &[1, 3, 16, 17, 33][..], &[1, 17]) {
             let batch = (&images(&graph, n), labels(n));
             let [expected, found] = [judge, cpu]
@@ -216,7 +216,7 @@ fn an_image_does_not_see_its_companions_nor_the_threads() {
 fn training_steps_do_not_depend_on_threads() {
     for_each(|graph, parameters, executor| {
         // The reference has no threads of its own, and takes long.
-        let n = if executor.name() == "reference" { 2 } else { 40 };
+        let n = if executor.name() == "candle" { 2 } else { 40 };
         let with = |count| {
             let threads = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
             let batch = (&images(graph, n), labels(n));

@@ -2,8 +2,8 @@
 
 use robin_core::Classifier;
 
+use crate::candle::Candle;
 use crate::cpu::Cpu;
-use crate::reference::Reference;
 use crate::{Error, Graph, Network, Parameters, Result};
 
 /// A way to run any graph. Its name is recorded with every result.
@@ -25,7 +25,7 @@ pub trait Executor: Send + Sync {
 }
 
 /// Every executor. The first is the judge of the others.
-pub static EXECUTORS: &[&dyn Executor] = &[&Reference, &Cpu];
+pub static EXECUTORS: &[&dyn Executor] = &[&Candle::CPU, &Cpu];
 
 /// The executor called `name`.
 ///

@@ -1,11 +1,12 @@
 //! Networks as data, their parameters, and the executors that run them.
 //!
 //! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`mod@note`] (what a weight file says of its network), [`network`] (what training
-//! owns), [`mod@executor`] (the list of executors), then [`mod@reference`] (candle, the judge) and [`cpu`]
+//! owns), [`mod@executor`] (the list of executors), then [`mod@candle`] (candle's layers, the judge) and [`cpu`]
 //! (our kernels); `cuda` is built with the feature of that name.
 //!
 //! Invariant: a graph names layers, never a kernel or a memory layout; every executor runs every graph.
 
+pub mod candle;
 mod columns;
 pub mod cpu;
 #[cfg(feature = "cuda")]
@@ -16,7 +17,6 @@ pub mod graph;
 pub mod network;
 pub mod note;
 pub mod parameters;
-pub mod reference;
 pub mod resident;
 
 pub use error::{Error, Result};

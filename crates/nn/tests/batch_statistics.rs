@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use candle_core::{DType, Device, Tensor};
 use robin_core::{Columns, Purpose, Seed, host};
-use robin_nn::reference::{Mode, Weights, forward};
+use robin_nn::candle::{Mode, Weights, forward};
 use robin_nn::{Bias, Convolution, EXECUTORS, Error, Graph, Parameters};
 
 const IMAGES: usize = 5;

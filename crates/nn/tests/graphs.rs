@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use robin_core::{Columns, Pass, Purpose, Scores, Seed, host};
 use robin_nn::graph::Point;
-use robin_nn::reference::{Mode, Weights, activations, kinks};
+use robin_nn::candle::{Mode, Weights, activations, kinks};
 use robin_nn::{Bias, Convolution, Executor, Gradients, Graph, GraphBuilder, Parameters, executor};
 
 /// More than the `cpu` executor trains on at a time.
@@ -331,7 +331,7 @@ fn all(executor: &dyn Executor, graph: &Graph) -> Vec<(String, Vec<f32>)> {
 /// `cpu`, and in a build with the feature `cuda` its executor with this processor as the device: every kernel, and all
 /// that is asked of a GPU, but cuBLAS and cuDNN.
 fn agrees_with_the_reference(graph: &Graph) {
-    let reference = all(executor("reference").unwrap(), graph);
+    let reference = all(executor("candle").unwrap(), graph);
     agree(graph, &reference, &all(executor("cpu").unwrap(), graph));
     #[cfg(feature = "cuda")]
     match robin_kernels::cuda::host::Host::new().unwrap() {

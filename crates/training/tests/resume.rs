@@ -138,7 +138,7 @@ fn a_stop_after_any_step_moves_no_bit() {
 
 #[test]
 fn so_does_a_stop_after_every_step_on_every_network_and_executor() {
-    for (executor, model) in [("cpu", "cnn2-small"), ("reference", "cnn2-small"), ("cpu", "myrtle")] {
+    for (executor, model) in [("cpu", "cnn2-small"), ("candle", "cnn2-small"), ("cpu", "myrtle")] {
         let mut setting = Setting { executor, model, ..Setting::new(config()) };
         if model == "myrtle" {
             // Batch norm's running statistics are a part of the state.

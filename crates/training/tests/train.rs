@@ -150,7 +150,7 @@ fn attacks_in_training_mode_are_one_on_every_executor_whatever_the_threads() {
         let found = run("cpu", &training, 1);
         assert_eq!(found, run("cpu", &training, 3));
         assert_ne!(found.0, run("cpu", &evaluation, 1).0);
-        assert_near(&found.1, &run("reference", &training, 2).1);
+        assert_near(&found.1, &run("candle", &training, 2).1);
         let [training, evaluation] =
             [training, evaluation].map(|config| trained("cpu", &LabelMap::Identity, &config, 2).1);
         assert_near(&training, &evaluation);

@@ -21,9 +21,6 @@ pub(super) struct Options {
     /// Threads [default: one per core]
     #[arg(long, value_name = "T")]
     pub(super) threads: Option<usize>,
-    /// Executor: cpu or reference
-    #[arg(long, value_name = "E", default_value = "cpu", conflicts_with = "device")]
-    pub(super) executor: String,
     #[command(flatten)]
     pub(super) device: DeviceArguments,
     /// Measured repetitions after the warm-up [default: 30 seconds, but at least 3 and at most 15; 2 if slow]

@@ -5,7 +5,7 @@ use robin_core::{Budget, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_experiments::threads::{pool, threads};
 use robin_experiments::{ITEMS, Spec};
-use robin_nn::{Executor, Graph, Parameters, executor};
+use robin_nn::{Executor, Graph, Parameters};
 use serde_json::{Value, json};
 
 use super::options::Options;
@@ -36,10 +36,7 @@ impl Subject {
             "--batch is {batch}, it must be from 1 to {}: there are no more built-in images",
             data.len()
         );
-        let executor = match options.device.device()? {
-            device if device.ordinal().is_some() => device.executor(),
-            _ => executor(&options.executor)?,
-        };
+        let executor = options.device.device()?.executor();
         Ok(Self { data, budget: budget(name), batch, threads, executor, model: options.model.clone(), width })
     }
 
@@ -54,7 +51,7 @@ impl Subject {
     /// The executor as a part of a record's name; nothing for those of a CPU.
     pub(super) fn on_device(&self) -> String {
         let name = self.executor.name();
-        if name.starts_with("cuda") { format!("-{name}") } else { String::new() }
+        if name == "cpu" { String::new() } else { format!("-{name}") }
     }
 
     /// The pool that does the work.

@@ -10,7 +10,7 @@ use robin_core::{
     host,
 };
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
-use robin_nn::reference::{Mode, Weights, forward};
+use robin_nn::candle::{Mode, Weights, forward};
 use robin_nn::{Graph, NamedTensor, Parameters, executor};
 use robin_testkit::{Golden, golden};
 

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 use robin_aggregation::Aggregation;
 use robin_evaluation::battery;
-use robin_nn::reference::{Mode, Weights, forward};
+use robin_nn::candle::{Mode, Weights, forward};
 use robin_nn::{Graph, Parameters};
 
 /// Networks of which the scores can be computed in f64.

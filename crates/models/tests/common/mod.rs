@@ -6,7 +6,7 @@ use robin_attacks::objectives::CrossEntropy;
 use robin_core::{Classifier, Columns, Objective, Purpose, Scores, Seed, host};
 use robin_models::{Entry, build};
 use robin_nn::graph::Layer;
-use robin_nn::reference::{Mode, Weights, activations, batch_statistics};
+use robin_nn::candle::{Mode, Weights, activations, batch_statistics};
 use robin_nn::{Executor, Graph, Parameters};
 
 pub(crate) const CLASSES: usize = 10;

@@ -20,7 +20,7 @@ mod wide;
 
 const BATCH: usize = 8;
 const ATTACK_STEPS: usize = 3;
-const EXECUTORS: [&str; 2] = ["reference", "cpu"];
+const EXECUTORS: [&str; 2] = ["candle", "cpu"];
 
 /// One run of a golden file.
 struct Run {
@@ -190,7 +190,7 @@ fn fifty_steps_of_a_network_with_batch_norm_are_pytorchs() {
             if step % (1 + run.losses.len() / 20) != 0 {
                 continue;
             }
-            for on in EXECUTORS.into_iter().filter(|on| *on != "reference" || step % 5 == 0) {
+            for on in EXECUTORS.into_iter().filter(|on| *on != "candle" || step % 5 == 0) {
                 let mut network = run.network(on, parameters.clone());
                 let attacked = run.attack(&*network, &batch, &starts);
                 given.push((run.gradients(&mut *network, batch.clone(), perturbed.clone()).loss, loss));

@@ -1,9 +1,12 @@
-//! The reference executor: candle operations and candle's autograd, with our own operations where candle's
-//! gradients are wrong. Slow and plain; it judges the other executors, in f32 and in f64.
+//! The executor `candle`: candle's layers (`candle_nn`) and candle's autograd on any of candle's devices, with our own
+//! definitions where candle's gradients are wrong or slow (`conv2d`, `max_pool2d`, and rectifiers at 0). Plain, so it judges the
+//! other executors, in f32 and in f64; and where its devices are, it runs: `candle` is the processor, `candle:cuda:0` a GPU in a
+//! build with the feature `candle-cuda`.
 //!
 //! [`forward()`] is a graph's definition; [`kinks`] says which images lie where its gradient jumps.
 
 mod batch;
+mod conv2d;
 mod forward;
 pub mod kinks;
 mod max_pool2d;
@@ -19,54 +22,81 @@ use batch::BatchClassifier;
 pub use forward::{Activations, Mode, activations, batch_statistics, forward};
 pub use weights::Weights;
 
-/// The executor `reference`.
-#[derive(Debug, Clone, Copy)]
-pub struct Reference;
+/// The executor `candle` on one of candle's devices.
+#[derive(Debug, Clone)]
+pub struct Candle {
+    device: Device,
+    name: &'static str,
+}
 
-impl Executor for Reference {
+impl Candle {
+    /// On the processor.
+    pub const CPU: Self = Self { device: Device::Cpu, name: "candle" };
+
+    /// On GPU number `ordinal`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if there is none, or candle was built without CUDA.
+    pub fn cuda(ordinal: usize) -> Result<Self> {
+        // A device is there until the program ends.
+        let name = Box::leak(format!("candle:cuda:{ordinal}").into_boxed_str());
+        Ok(Self { device: Device::new_cuda(ordinal)?, name })
+    }
+}
+
+impl Executor for Candle {
     fn name(&self) -> &'static str {
-        "reference"
+        self.name
     }
 
     fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>> {
         check(graph, parameters)?;
-        let weights = Weights::constant(parameters, DType::F32)?;
-        Ok(Box::new(ReferenceClassifier { graph: graph.clone(), weights }))
+        let weights = Weights::on(parameters, DType::F32, &self.device)?;
+        Ok(Box::new(CandleClassifier { graph: graph.clone(), weights }))
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
         check(graph, &parameters)?;
-        Ok(Box::new(ReferenceNetwork { graph: graph.clone(), parameters }))
+        Ok(Box::new(CandleNetwork { graph: graph.clone(), parameters, on: self.clone() }))
     }
 }
 
-struct ReferenceClassifier {
+struct CandleClassifier {
     graph: Graph,
     weights: Weights,
 }
 
-impl ReferenceClassifier {
-    /// One image at a time: candle's products may sum in another order for another batch size.
-    fn each_image(&self, images: &Tensor) -> robin_core::Result<Vec<Var>> {
+impl CandleClassifier {
+    /// The images in parts that run by themselves, with the number of the first in each. On the processor each alone: candle's
+    /// products may sum in another order for another batch size. A GPU has all at once, so there bits may differ between batch sizes.
+    fn parts(&self, images: &Tensor) -> robin_core::Result<Vec<(usize, Var)>> {
         let n = self.graph.image_count(images.dims()).map_err(robin_core::Error::from)?;
-        (0..n).map(|row| Ok(Var::from_tensor(&images.narrow(0, row, 1)?.contiguous()?)?)).collect()
+        let images = images.to_device(self.weights.device())?;
+        let length = if images.device().is_cpu() { 1 } else { n.max(1) };
+        let part = |first| {
+            let part = images.narrow(0, first, length.min(n - first))?.contiguous()?;
+            Ok((first, Var::from_tensor(&part)?))
+        };
+        (0..n).step_by(length).map(part).collect()
     }
 
-    fn outputs(&self, image: &Tensor, columns: &Columns, row: usize) -> robin_core::Result<Tensor> {
+    /// Scores of the `images` from number `first` on.
+    fn outputs(&self, images: &Tensor, columns: &Columns, first: usize) -> robin_core::Result<Tensor> {
         let all =
-            forward(&self.graph, &self.weights, image, Mode::Evaluation).map_err(robin_core::Error::from)?;
+            forward(&self.graph, &self.weights, images, Mode::Evaluation).map_err(robin_core::Error::from)?;
         Ok(match columns {
             Columns::All => all,
             Columns::One(column) => all.narrow(1, *column, 1)?,
             Columns::PerExample(table) => {
-                let wanted = Tensor::from_slice(table.row(row), table.width, &Device::Cpu)?;
-                all.index_select(&wanted, 1)?
+                let n = images.dims()[0];
+                let wanted: Vec<u32> = (first..first + n).flat_map(|row| table.row(row)).copied().collect();
+                all.gather(&Tensor::from_vec(wanted, (n, table.width), all.device())?, 1)?
             }
         })
     }
 }
 
-impl Classifier for ReferenceClassifier {
+impl Classifier for CandleClassifier {
     fn num_classes(&self) -> usize {
         self.graph.num_outputs()
     }
@@ -75,8 +105,8 @@ impl Classifier for ReferenceClassifier {
         columns.validate(self.num_classes())?;
         let width = columns.width(self.num_classes());
         let mut values = Vec::new();
-        for (row, image) in self.each_image(images)?.iter().enumerate() {
-            values.extend(host::to_vec(&self.outputs(&image.as_detached_tensor(), columns, row)?)?);
+        for (first, part) in self.parts(images)? {
+            values.extend(host::to_vec(&self.outputs(&part.as_detached_tensor(), columns, first)?)?);
         }
         Scores::from_vec(values, images.dims()[0], width)
     }
@@ -85,45 +115,47 @@ impl Classifier for ReferenceClassifier {
         columns.validate(self.num_classes())?;
         let width = columns.width(self.num_classes());
         let (mut values, mut tracked) = (Vec::new(), Vec::new());
-        for (row, image) in self.each_image(images)?.into_iter().enumerate() {
-            let outputs = self.outputs(image.as_tensor(), columns, row)?;
+        for (first, part) in self.parts(images)? {
+            let outputs = self.outputs(part.as_tensor(), columns, first)?;
             values.extend(host::to_vec(&outputs)?);
-            tracked.push((image, outputs));
+            tracked.push((first, part, outputs));
         }
-        let scores = Scores::from_vec(values, tracked.len(), width)?;
-        Ok(Box::new(ReferencePass { shape: images.dims().to_vec(), scores, tracked }))
+        let scores = Scores::from_vec(values, images.dims()[0], width)?;
+        Ok(Box::new(CandlePass { shape: images.dims().to_vec(), scores, tracked }))
     }
 }
 
-struct ReferencePass {
+struct CandlePass {
     shape: Vec<usize>,
     scores: Scores,
-    tracked: Vec<(Var, Tensor)>,
+    /// The number of the first image, the images, and their scores.
+    tracked: Vec<(usize, Var, Tensor)>,
 }
 
-impl Pass for ReferencePass {
+impl Pass for CandlePass {
     fn scores(&self) -> &Scores {
         &self.scores
     }
 
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> robin_core::Result<Tensor> {
         let mut values = Vec::new();
-        for (row, (image, outputs)) in self.tracked.iter().enumerate() {
-            let weighted = (outputs * score_gradient.narrow(0, row, 1)?)?.sum_all()?;
-            let gradients = weighted.backward()?;
-            let gradient = gradients.get(image).ok_or(robin_core::Error::GraphCut)?;
+        for (first, images, outputs) in &self.tracked {
+            let given = score_gradient.narrow(0, *first, outputs.dims()[0])?.to_device(outputs.device())?;
+            let gradients = (outputs * given)?.sum_all()?.backward()?;
+            let gradient = gradients.get(images).ok_or(robin_core::Error::GraphCut)?;
             values.extend(host::to_vec(gradient)?);
         }
         Ok(Tensor::from_vec(values, self.shape, &Device::Cpu)?)
     }
 }
 
-struct ReferenceNetwork {
+struct CandleNetwork {
     graph: Graph,
     parameters: Parameters,
+    on: Candle,
 }
 
-impl Network for ReferenceNetwork {
+impl Network for CandleNetwork {
     fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -143,27 +175,28 @@ impl Network for ReferenceNetwork {
     }
 
     fn freeze(&self) -> Result<Box<dyn Classifier>> {
-        Reference.classifier(&self.graph, &self.parameters)
+        self.on.classifier(&self.graph, &self.parameters)
     }
 
     fn freeze_with_batch_statistics(&self) -> Result<Box<dyn Classifier>> {
-        let weights = Weights::constant(&self.parameters, DType::F32)?;
+        let weights = Weights::on(&self.parameters, DType::F32, &self.on.device)?;
         Ok(Box::new(BatchClassifier { graph: self.graph.clone(), weights }))
     }
 
     fn train_step(&mut self, batches: &[&Tensor], loss: &mut LossFn<'_>) -> Result<Gradients> {
-        let (weights, variables) = Weights::tracked(&self.parameters, DType::F32)?;
+        let device = &self.on.device;
+        let (weights, variables) = Weights::tracked(&self.parameters, DType::F32, device)?;
         let passes = batches
             .iter()
-            .map(|images| activations(&self.graph, &weights, images, Mode::Training))
+            .map(|images| activations(&self.graph, &weights, &images.to_device(device)?, Mode::Training))
             .collect::<Result<Vec<_>>>()?;
         let scores = passes
             .iter()
-            .map(|pass| Scores::new(pass.outputs().detach()))
+            .map(|pass| Scores::new(pass.outputs().detach().to_device(&Device::Cpu)?))
             .collect::<robin_core::Result<Vec<_>>>()?;
-        let mut total = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+        let mut total = Tensor::zeros((), DType::F32, device)?;
         for (pass, gradient) in passes.iter().zip(loss(&scores)?) {
-            total = (total + (pass.outputs() * gradient)?.sum_all()?)?;
+            total = (total + (pass.outputs() * gradient.to_device(device)?)?.sum_all()?)?;
         }
         let gradients = total.backward()?;
         let of = |variable: &Var| {

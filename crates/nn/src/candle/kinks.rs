@@ -65,7 +65,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::reference::{Mode, Weights, activations};
+    use crate::candle::{Mode, Weights, activations};
 
     #[test]
     fn the_nearest_kink_of_each_image_is_found_and_closed_windows_are_none() {

@@ -1,8 +1,11 @@
-//! The definition of every layer in candle operations, in f32 and in f64.
+//! The definition of every layer by candle's layers and operations, in f32 and in f64, on any device.
 
 use candle_core::Tensor;
+use candle_nn::{BatchNormConfig, Conv2dConfig, Module};
 
-use super::{Weights, max_pool2d};
+use super::conv2d::conv2d;
+use super::max_pool2d::max_pool2d;
+use super::Weights;
 use crate::graph::{BATCH_NORM_EPSILON, Layer, Node, Point};
 use crate::{Error, Graph, Result};
 
@@ -50,7 +53,7 @@ pub fn forward(graph: &Graph, weights: &Weights, images: &Tensor, mode: Mode) ->
 ///
 /// # Errors
 /// [`Error::Images`] if the images do not fit the graph; [`Error::BatchStatistics`] in training, for a batch norm
-/// with less than two values per channel; [`Error::Layer`] for a convolution that candle cannot take back.
+/// with less than two values per channel.
 pub fn activations(graph: &Graph, weights: &Weights, images: &Tensor, mode: Mode) -> Result<Activations> {
     graph.image_count(images.dims())?;
     let mut pass = Activations { values: vec![images.clone()], output: graph.output() };
@@ -63,59 +66,45 @@ pub fn activations(graph: &Graph, weights: &Weights, images: &Tensor, mode: Mode
 
 fn apply(graph: &Graph, node: &Node, weights: &Weights, pass: &Activations, mode: Mode) -> Result<Tensor> {
     let x = pass.at(node.inputs[0]);
-    let per_channel = |name: &str, part| -> Result<Tensor> {
-        let tensor = weights.get(name, part);
-        Ok(tensor.reshape((1, tensor.elem_count(), 1, 1))?)
-    };
     Ok(match &node.layer {
         Layer::Normalize { name, .. } => {
-            x.broadcast_sub(&per_channel(name, "mean")?)?.broadcast_div(&per_channel(name, "std")?)?
+            let channels = x.dims()[1];
+            let number =
+                |part| weights.layer(name).get(channels, part).and_then(|number| number.reshape((1, (), 1, 1)));
+            x.broadcast_sub(&number("mean")?)?.broadcast_div(&number("std")?)?
         }
         Layer::Conv2d { name, geometry: g, bias } => {
-            if g.stride > 1 && g.input[0] != g.input[1] {
-                return Err(Error::Layer {
-                    graph: graph.name().to_owned(),
-                    layer: name.clone(),
-                    input: graph.shape(node.inputs[0]).to_vec(),
-                    reason: "candle has no gradient of a strided convolution of images that are not square"
-                        .to_owned(),
-                });
-            }
-            let y = x.conv2d(weights.get(name, "weight"), g.padding, g.stride, 1, 1)?;
-            if *bias { y.broadcast_add(&per_channel(name, "bias")?)? } else { y }
+            let config = Conv2dConfig { padding: g.padding, stride: g.stride, ..Conv2dConfig::default() };
+            let build = if *bias { candle_nn::conv2d } else { candle_nn::conv2d_no_bias };
+            conv2d(x, &build(g.in_channels, g.out_channels, g.kernel, config, weights.layer(name))?)?
         }
         Layer::BatchNorm2d { name, shape } => {
-            let (mean, variance) = match mode {
-                Mode::Evaluation => (per_channel(name, "running_mean")?, per_channel(name, "running_var")?),
+            let eps = f64::from(BATCH_NORM_EPSILON);
+            let config = BatchNormConfig { eps, ..BatchNormConfig::default() };
+            let norm = candle_nn::batch_norm(shape[0], config, weights.layer(name))?;
+            match mode {
+                Mode::Evaluation => norm.forward_eval(x)?,
                 Mode::Training if x.elem_count() / shape[0] < 2 => {
                     return Err(Error::BatchStatistics {
                         graph: graph.name().to_owned(),
                         layer: name.clone(),
                     });
                 }
-                Mode::Training => {
-                    let (mean, variance) = batch_statistics(x)?;
-                    let shape = (1, shape[0], 1, 1);
-                    (mean.reshape(shape)?, variance.reshape(shape)?)
-                }
-            };
-            let deviation = (variance + f64::from(BATCH_NORM_EPSILON))?.sqrt()?;
-            x.broadcast_sub(&mean)?
-                .broadcast_div(&deviation)?
-                .broadcast_mul(&per_channel(name, "weight")?)?
-                .broadcast_add(&per_channel(name, "bias")?)?
+                // It moves running statistics of its own, which end with it.
+                Mode::Training => norm.forward_train(x)?,
+            }
         }
         // candle's own relu has derivative 1 at 0; PyTorch and we have 0.
         Layer::Relu => (x * x.gt(0.0)?.to_dtype(x.dtype())?)?,
-        Layer::MaxPool2d(geometry) => x.contiguous()?.apply_op1(max_pool2d::MaxPool2d(*geometry))?,
+        Layer::MaxPool2d(geometry) => max_pool2d(x, geometry)?,
         Layer::AvgPool2d(g) => {
             let [height, width] = g.output();
             x.reshape((x.dims()[0], g.channels, height, g.window, width, g.window))?.mean((3, 5))?
         }
         Layer::Add => (x + pass.at(node.inputs[1]))?,
         Layer::Flatten(_) => x.flatten_from(1)?,
-        Layer::Linear { name, .. } => {
-            x.matmul(&weights.get(name, "weight").t()?)?.broadcast_add(weights.get(name, "bias"))?
+        Layer::Linear { name, geometry: g } => {
+            candle_nn::linear(g.inputs, g.outputs, weights.layer(name))?.forward(x)?
         }
     })
 }

@@ -30,11 +30,11 @@ impl Classifier for BatchClassifier {
     }
 
     fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
-        Ok(self.run(images, columns)?.0)
+        Ok(self.run(&images.to_device(self.weights.device())?, columns)?.0)
     }
 
     fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> Result<Box<dyn Pass + 'a>> {
-        let images = Var::from_tensor(images)?;
+        let images = Var::from_tensor(&images.to_device(self.weights.device())?)?;
         let (scores, outputs) = self.run(images.as_tensor(), columns)?;
         Ok(Box::new(BatchPass { images, columns: columns.clone(), scores, outputs }))
     }
@@ -55,8 +55,9 @@ impl Pass for BatchPass {
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
         let (n, classes) = self.outputs.dims2()?;
         let given = spread(&self.columns, classes, &host::to_vec(score_gradient)?);
-        let given = Tensor::from_vec(given, (n, classes), &Device::Cpu)?;
+        let given = Tensor::from_vec(given, (n, classes), self.outputs.device())?;
         let gradients = (&self.outputs * given)?.sum_all()?.backward()?;
-        gradients.get(&self.images).cloned().ok_or(Error::GraphCut)
+        let gradient = gradients.get(&self.images).ok_or(Error::GraphCut)?;
+        Ok(gradient.to_device(&Device::Cpu)?)
     }
 }
