@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::Result;
 use crate::plan::{AttackedAt, Cell, NetworkWork, Plan, Work};
 use crate::spec::{ClassifierKind, StrategySpec};
-use crate::study::StudyWork;
+use crate::plan::study::StudyWork;
 use crate::threads::pool;
 use timing::Timing;
 

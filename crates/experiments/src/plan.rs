@@ -7,6 +7,7 @@ mod networks;
 mod resolve;
 pub(crate) mod settings;
 mod studies;
+pub mod study;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub(crate) use networks::{MOST_ORDERS, Part, class_count, parts};
 pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
+use study::{PlannedStudy, StudyWork};
 
 use crate::key::Key;
 use crate::record::Kind;
@@ -28,7 +30,6 @@ use crate::spec::{
     AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec,
     StrategySpec, TransferAim,
 };
-use crate::study::{PlannedStudy, StudyWork};
 use crate::{Device, Profile, Result};
 
 /// What the user asks for.

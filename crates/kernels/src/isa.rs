@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::vector::{Kernel, Vector, run};
-
 /// An instruction set that this machine's processor has: there is no other way to one than to ask the processor
 /// ([`Isa::detect`], [`Isa::available`]), but for [`Isa::PORTABLE`], which every processor of the target has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,28 +56,12 @@ impl Isa {
     pub(crate) fn kind(self) -> Kind {
         self.0
     }
-
-    /// Vectors of a row of a product's tile.
-    pub(crate) fn panel_vectors(self) -> usize {
-        run(self, PanelVectors)
-    }
 }
 
 impl fmt::Debug for Isa {
     /// Its name alone: records have it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-struct PanelVectors;
-
-impl Kernel for PanelVectors {
-    type Output = usize;
-
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self) -> usize {
-        V::PANEL
     }
 }
 

@@ -171,6 +171,24 @@ impl Vector for Portable {
     unsafe fn prefetch(_values: &[f32], _at: usize) {}
 }
 
+impl Isa {
+    /// Vectors of a row of a product's tile.
+    pub(crate) fn panel_vectors(self) -> usize {
+        run(self, PanelVectors)
+    }
+}
+
+struct PanelVectors;
+
+impl Kernel for PanelVectors {
+    type Output = usize;
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) -> usize {
+        V::PANEL
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

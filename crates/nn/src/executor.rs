@@ -1,9 +1,7 @@
-//! The list of executors: ways to run any graph, chosen by name at run time.
+//! A way to run any graph, and what every one of them checks first.
 
 use robin_core::Classifier;
 
-use crate::candle::Candle;
-use crate::cpu::Cpu;
 use crate::{Error, Graph, Network, Parameters, Result};
 
 /// A way to run any graph. Its name is recorded with every result.
@@ -22,20 +20,6 @@ pub trait Executor: Send + Sync {
     /// # Errors
     /// [`Error::Weights`] if `parameters` are not those of `graph`.
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>>;
-}
-
-/// Every executor. The first is the judge of the others.
-pub static EXECUTORS: &[&dyn Executor] = &[&Candle::CPU, &Cpu];
-
-/// The executor called `name`.
-///
-/// # Errors
-/// [`Error::UnknownExecutor`] lists the valid names.
-pub fn executor(name: &str) -> Result<&'static dyn Executor> {
-    EXECUTORS.iter().copied().find(|executor| executor.name() == name).ok_or_else(|| Error::UnknownExecutor {
-        name: name.to_owned(),
-        valid: EXECUTORS.iter().map(|executor| executor.name()).collect(),
-    })
 }
 
 /// Checks that `parameters` are exactly the tensors of `graph`.

@@ -1,7 +1,7 @@
 //! Networks as data, their parameters, and the executors that run them.
 //!
 //! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`mod@note`] (what a weight file says of its network), [`network`] (what training
-//! owns), [`mod@executor`] (the list of executors), then [`mod@candle`] (candle's layers, the judge) and [`cpu`]
+//! owns), [`executor`](mod@executor) (a way to run a graph), [`list`] (all of them), then [`mod@candle`] (candle's layers, the judge) and [`cpu`]
 //! (our kernels); `cuda` is built with the feature of that name.
 //!
 //! Invariant: a graph names layers, never a kernel or a memory layout; every executor runs every graph.
@@ -14,14 +14,16 @@ pub mod cuda;
 pub mod error;
 pub mod executor;
 pub mod graph;
+pub mod list;
 pub mod network;
 pub mod note;
 pub mod parameters;
 pub mod resident;
 
 pub use error::{Error, Result};
-pub use executor::{EXECUTORS, Executor, executor};
+pub use executor::Executor;
 pub use graph::{Bias, Convolution, Graph, GraphBuilder, Initialisation};
+pub use list::{EXECUTORS, executor};
 pub use network::{Gradient, Gradients, LossFn, Network};
 pub use note::{note, with_note, without_note};
 pub use parameters::{NamedTensor, Parameters, tensor_shapes};

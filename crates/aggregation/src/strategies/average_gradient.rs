@@ -5,8 +5,7 @@ use robin_core::{Batch, Columns, Objective, Result, Scores, Strategy};
 
 use super::arm_loss::ArmLoss;
 use super::check;
-use super::config::Combine;
-use super::normalised::Normalised;
+use super::normalised::{Combine, Normalised};
 
 /// Raises `(1 / k) sum_i b_i(1[y = i])`: the mean of what BEST ARM's attacks raise (paper B.1, AVERAGE
 /// GRADIENT). Raw, the unsaturated arms decide the direction; normalised, every arm has the same say.

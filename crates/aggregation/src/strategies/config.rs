@@ -7,32 +7,12 @@ use robin_attacks::{ATTACKS, Loss};
 use robin_core::Strategy;
 use serde::{Deserialize, Serialize};
 
+use super::normalised::Combine;
+use super::rank::Rank;
 use super::{
     StrategyName, average_gradient, best_arm, highest_arm, margin_t, reweighted, softmax, softmax_top2, top2,
 };
 use crate::Error;
-
-/// When the arms are ranked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rank {
-    /// Once, on the clean image; only the arms that were chosen run.
-    #[default]
-    Clean,
-    /// At every step, on the image as it is then; all arms run.
-    Current,
-}
-
-/// How the gradients of several arms become one direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Combine {
-    /// Added as they are: the gradient of the objective.
-    #[default]
-    Raw,
-    /// Each over its own l2 norm.
-    Normalised,
-}
 
 /// A strategy and how it is carried out. Written `top2`, `top2+current`, `average-gradient+normalised`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

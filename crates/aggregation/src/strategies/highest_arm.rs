@@ -5,8 +5,7 @@ use robin_core::{Batch, ColumnTable, Columns, Objective, Result, Scores, Strateg
 
 use super::arm_loss::ArmLoss;
 use super::check;
-use super::config::Rank;
-use super::rank::ranked_objective;
+use super::rank::{Rank, ranked_objective};
 
 /// Raises `b_a1(1)` for the highest arm a1: lowers it until another one wins (paper B.1, HIGHEST ARM). Ranked
 /// on the clean image, one arm runs per example, and nothing breaks that BEST ARM does not: where the clean

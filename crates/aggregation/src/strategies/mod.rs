@@ -24,7 +24,9 @@ use robin_core::{Batch, Error as CoreError, Result as CoreResult, Scores, Strate
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-pub use config::{Combine, Rank, StrategyConfig};
+pub use config::StrategyConfig;
+pub use normalised::Combine;
+pub use rank::Rank;
 
 /// A strategy by its name in specs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -2,8 +2,20 @@
 
 use candle_core::{Device, Tensor};
 use robin_core::{Ascent, Classifier, Columns, Error, Evaluation, Objective, Result, Scores, host};
+use serde::{Deserialize, Serialize};
 
 use super::arm_loss::ArmLoss;
+
+/// How the gradients of several arms become one direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Combine {
+    /// Added as they are: the gradient of the objective.
+    #[default]
+    Raw,
+    /// Each over its own l2 norm.
+    Normalised,
+}
 
 /// The same value as `arms`, but its direction is the sum of each term's input gradient over its own l2 norm.
 ///

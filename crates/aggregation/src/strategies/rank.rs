@@ -5,8 +5,18 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use robin_core::scores::ranked;
 use robin_core::{ColumnTable, Columns, Error, Evaluation, Objective, Result, Scores};
+use serde::{Deserialize, Serialize};
 
-use super::config::Rank;
+/// When the arms are ranked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rank {
+    /// Once, on the clean image; only the arms that were chosen run.
+    #[default]
+    Clean,
+    /// At every step, on the image as it is then; all arms run.
+    Current,
+}
 
 /// Builds an objective on the columns of a table.
 type Build = dyn Fn(ColumnTable) -> Box<dyn Objective> + Send + Sync;

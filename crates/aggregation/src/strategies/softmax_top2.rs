@@ -4,8 +4,7 @@ use robin_attacks::Loss;
 use robin_core::{Batch, ColumnTable, Columns, Objective, Result, Scores, Strategy};
 
 use super::check;
-use super::config::Rank;
-use super::rank::ranked_objective;
+use super::rank::{Rank, ranked_objective};
 use super::view::View;
 
 /// Raises the loss of `(s_a1, s_a2)` against a1, for the two highest arms a1, a2 (paper B.1, SOFTMAX TOP 2).

@@ -5,9 +5,8 @@ use robin_core::{Batch, ColumnTable, Columns, Objective, Result, Scores, Strateg
 
 use super::arm_loss::ArmLoss;
 use super::check;
-use super::config::{Combine, Rank};
-use super::normalised::Normalised;
-use super::rank::ranked_objective;
+use super::normalised::{Combine, Normalised};
+use super::rank::{Rank, ranked_objective};
 
 /// Raises `(b_a1(1) + b_a2(0)) / 2` for the two highest arms a1, a2 (the lower class first on a tie): lowers
 /// the first, raises the second (paper 4.2, TOP 2). Ranked on the clean image, two arms run per example.

@@ -5,7 +5,9 @@ use robin_core::{Purpose, Seed};
 use robin_nn::Parameters;
 use serde::Serialize;
 
-use super::subject::{Description, Networks, check_classes, classifiers, joined};
+use super::description::{Description, Networks};
+use super::joined::{classifiers, joined};
+use super::subject::check_classes;
 use super::{How, Images, ImagesRequest, SubjectRequest, Told};
 use crate::alignment::{Compared, measure};
 use crate::{Error, Result};

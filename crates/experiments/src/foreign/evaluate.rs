@@ -16,7 +16,7 @@ use super::attack::{doubt, doubt_budgets, prove};
 use super::found::OfClass;
 use super::means::{Prepared, StrategyChoice};
 use super::output::{Unsaved, other_settings};
-use super::subject::Description;
+use super::description::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
 use crate::out::{Out, check_targets, write};
 use crate::plan::settings::numerics;

@@ -8,8 +8,8 @@ use robin_import::state_dict::StateDict;
 use robin_import::{Network, Normalization};
 use robin_nn::{Graph, NamedTensor, Parameters};
 
-use super::normalize::Numbers;
-use super::subject::{Description, MOST_BYTES, Networks, SubjectRequest, check_normalization, check_width};
+use super::description::{Description, MOST_BYTES, Networks, SubjectRequest, check_width};
+use super::normalize::{Numbers, check_normalization};
 use crate::key::sha256;
 use crate::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! Networks that somebody else trained, or that stand alone: attacked, evaluated, asked, and their witnesses
 //! checked.
 //!
-//! Reading order: [`subject`] (weights become a classifier; `roles` sorts them, [`mod@normalize`] says what
+//! Reading order: [`description`] (which classifier), [`subject`] (weights become a classifier; `roles` sorts them, [`mod@normalize`] says what
 //! becomes of pixels), [`images`] (what it is shown), [`means`] (an
 //! attack by its names), [`found`] (what came of it), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
 //! [`mod@coherence`], [`mod@verify`].
@@ -11,9 +11,11 @@
 pub mod attack;
 pub mod coherence;
 pub mod evaluate;
+pub mod description;
 mod external;
 pub mod found;
 pub mod images;
+mod joined;
 pub mod means;
 pub mod normalize;
 mod output;
@@ -26,6 +28,7 @@ pub mod verify;
 
 pub use attack::{AttackReport, AttackRequest, StageReport, attack, attack_each};
 pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
+pub use description::{Description, SubjectRequest};
 pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate, evaluate_and};
 pub use found::{Example, OfClass, TargetReport};
 pub use images::{Images, ImagesRequest};
@@ -33,7 +36,7 @@ pub use means::MeansRequest;
 pub use means::StrategyChoice;
 pub use normalize::{Normalize, Numbers};
 pub use predict::{PredictReport, predict};
-pub use subject::{Subject, SubjectRequest};
+pub use subject::Subject;
 pub use verify::verify;
 
 use robin_core::CancelToken;

@@ -11,7 +11,7 @@ use robin_nn::{Graph, NamedTensor, Parameters};
 use serde::Serialize;
 
 use super::How;
-use super::subject::joined;
+use super::joined::joined;
 use crate::{Device, Error, Result, doubts};
 
 /// Input normalisation for weights that carry none.
@@ -86,6 +86,26 @@ impl Normalize {
                 ),
             }),
         }
+    }
+}
+
+/// Checks that images are normalised once: by the network in `file`, or as `normalize` says.
+pub(super) fn check_normalization(normalize: Option<&Normalize>, normalized: bool, file: &str) -> Result<()> {
+    match (normalize, normalized) {
+        (Some(given), true) => Err(Error::Unfit {
+            option: "--normalize",
+            given: given.to_string(),
+            reason: format!("{file} has a normalisation of its own; leave the option out"),
+        }),
+        (None, false) => Err(Error::Unfit {
+            option: "--normalize",
+            given: "(nothing)".to_owned(),
+            reason: format!(
+                "{file} has no normalize.mean and normalize.std; say how its network normalises images: dataset, \
+                 none, or MEAN,STD"
+            ),
+        }),
+        _ => Ok(()),
     }
 }
 

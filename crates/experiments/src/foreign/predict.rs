@@ -4,7 +4,7 @@ use robin_core::Misclassified;
 use robin_evaluation::{Interval, Options, clean};
 use serde::Serialize;
 
-use super::subject::Description;
+use super::description::Description;
 use super::{How, Images, ImagesRequest, Subject, SubjectRequest, Teller};
 use crate::{Error, Result};
 

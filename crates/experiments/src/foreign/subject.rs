@@ -1,42 +1,21 @@
 //! Weights in files become the classifier that is attacked.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use robin_aggregation::Aggregation;
 use robin_core::Classifier;
 use robin_data::Dataset;
 use robin_nn::{Graph, Parameters};
-use serde::Serialize;
-use serde_json::Value;
 
+use super::description::{Description, MOST_BYTES, Networks, SubjectRequest, check_width};
 use super::external;
-use super::normalize::{Normalize, Numbers, far_better};
+use super::joined::joined;
+use super::normalize::{Numbers, check_normalization, far_better};
 use super::precise::Precise;
 use super::roles::{File, Wanted};
 use super::{How, Images, Told};
 use crate::role::{Role, weights_sha256};
-use crate::{Device, Error, Result, doubts};
-
-/// Which classifier.
-#[derive(Debug, Clone)]
-pub struct SubjectRequest {
-    /// The architecture by its name, of every network of an aggregate; or the path of an ONNX model (`.onnx`).
-    pub model: String,
-    /// Weights, one file per network: safetensors, or PyTorch's (`.pt`, `.pth`). Files that say what their networks are
-    /// for may come in any order, others in the aggregate's. None for an ONNX model, which has its own.
-    pub weights: Vec<PathBuf>,
-    /// Channels of the first convolution; `None`: as the weights say.
-    pub width: Option<usize>,
-    /// For weights without a normalisation of their own.
-    pub normalize: Option<Normalize>,
-    /// How several networks become one classifier.
-    pub aggregate: Option<Aggregation>,
-    /// What does the arithmetic.
-    pub device: Device,
-}
-
-/// Bytes of the largest file of weights or images that is read.
-pub(super) const MOST_BYTES: u64 = 1 << 33;
+use crate::{Error, Result, doubts};
 
 /// The classifier that was asked for.
 pub struct Subject {
@@ -48,41 +27,6 @@ pub struct Subject {
     pub description: Description,
     /// The same in f64, where there is such a thing.
     pub(super) precise: Option<Precise>,
-}
-
-/// What a classifier is made of; lists have the aggregate's order.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Description {
-    /// The architecture.
-    pub model: String,
-    /// Channels of the first convolution, per network.
-    pub widths: Vec<usize>,
-    /// How the networks are joined; `None` for a single one.
-    pub aggregate: Option<String>,
-    /// SHA-256 of each weights file, without what it says about its network.
-    pub weights_sha256: Vec<String>,
-    /// What each network is for, where the files say it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub networks: Vec<String>,
-    /// Numbers supplied for weights without a normalisation, as they were asked for.
-    pub normalize: Option<String>,
-    /// What the networks' first layers do: once if all do the same, else for each.
-    pub normalization: Vec<Numbers>,
-    /// What does the arithmetic.
-    pub device: String,
-}
-
-impl Description {
-    /// What decides results, in the form that evaluations have had in their settings from the beginning: what follows from
-    /// the rest is left out, so that those of earlier versions can be continued.
-    pub(super) fn identity(&self) -> Result<Value> {
-        let json = |source| Error::Json { what: "the classifier's description", source };
-        let mut identity = serde_json::to_value(self).map_err(json)?;
-        if let Some(fields) = identity.as_object_mut() {
-            fields.retain(|name, _| !matches!(name.as_str(), "networks" | "normalization"));
-        }
-        Ok(identity)
-    }
 }
 
 impl Subject {
@@ -106,19 +50,6 @@ impl Subject {
     }
 }
 
-/// `networks` as one classifier.
-pub(super) fn joined(
-    networks: &[(Graph, Parameters)],
-    aggregate: Option<Aggregation>,
-    device: Device,
-) -> Result<Box<dyn Classifier>> {
-    let mut networks = classifiers(networks, device)?;
-    match aggregate {
-        Some(aggregate) => aggregate.build(networks).map_err(Error::work("joining the networks")),
-        None => Ok(networks.pop().expect("there is one file")),
-    }
-}
-
 /// Refuses a classifier of more or fewer classes than the images have.
 pub(super) fn check_classes(classifier: &dyn Classifier, data: &Dataset) -> Result<()> {
     let (own, there) = (classifier.num_classes(), data.num_classes());
@@ -134,25 +65,6 @@ pub(super) fn check_classes(classifier: &dyn Classifier, data: &Dataset) -> Resu
         given: format!("(a classifier of {own} classes)"),
         reason: format!("the data set has {there}{way_out}"),
     })
-}
-
-/// The networks one by one, before they are joined.
-pub(super) struct Networks {
-    /// Architecture and parameters.
-    pub(super) plain: Vec<(Graph, Parameters)>,
-    /// What they are, for reports.
-    pub(super) description: Description,
-}
-
-/// The networks as an attacker meets them.
-pub(super) fn classifiers(
-    networks: &[(Graph, Parameters)],
-    device: Device,
-) -> Result<Vec<Box<dyn Classifier>>> {
-    let prepare = |(graph, parameters): &(Graph, Parameters)| {
-        device.executor().classifier(graph, parameters).map_err(Error::work("preparing the network"))
-    };
-    networks.iter().map(prepare).collect()
 }
 
 impl Networks {
@@ -241,38 +153,6 @@ impl Networks {
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         tell_normalization(&mut description, &names, how);
         Ok(Self { plain, description })
-    }
-}
-
-/// Checks that images are normalised once: by the network in `file`, or as `normalize` says.
-pub(super) fn check_normalization(normalize: Option<&Normalize>, normalized: bool, file: &str) -> Result<()> {
-    match (normalize, normalized) {
-        (Some(given), true) => Err(Error::Unfit {
-            option: "--normalize",
-            given: given.to_string(),
-            reason: format!("{file} has a normalisation of its own; leave the option out"),
-        }),
-        (None, false) => Err(Error::Unfit {
-            option: "--normalize",
-            given: "(nothing)".to_owned(),
-            reason: format!(
-                "{file} has no normalize.mean and normalize.std; say how its network normalises images: dataset, \
-                 none, or MEAN,STD"
-            ),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Checks that the width that was given, if any, is that of the weights in `file`.
-pub(super) fn check_width(given: Option<usize>, found: usize, file: &str) -> Result<()> {
-    match given {
-        Some(given) if given != found => Err(Error::Unfit {
-            option: "--width",
-            given: given.to_string(),
-            reason: format!("{file} has width {found}; leave the option out"),
-        }),
-        _ => Ok(()),
     }
 }
 

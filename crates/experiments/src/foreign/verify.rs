@@ -4,7 +4,7 @@ use std::path::Path;
 
 use robin_evaluation::{Verification, Witnesses};
 
-use super::subject::MOST_BYTES;
+use super::description::MOST_BYTES;
 use super::{How, ImagesRequest, Subject, SubjectRequest};
 use crate::{Error, Result};
 

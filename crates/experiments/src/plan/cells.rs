@@ -7,7 +7,7 @@ use robin_data::{Dataset, Sampling};
 use robin_training::{Config, Method};
 use serde_json::{Value, json};
 
-use super::check::check;
+use super::check::{check, fault};
 use super::chosen::{all_rows, check_attack_images, check_seeds, chosen_rows, hint};
 use super::networks::{Part, parts};
 use super::resolve::{Loader, Resolved, resolve};
@@ -405,8 +405,4 @@ struct Wanted {
     kind: ClassifierKind,
     attack: Option<PlannedAttack>,
     surrogates: Vec<usize>,
-}
-
-pub(super) fn fault(spec: &Spec, place: &str, reason: &dyn std::fmt::Display) -> Error {
-    Error::Setting { item: spec.item.clone(), place: place.to_owned(), reason: reason.to_string() }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::cells::fault;
 use crate::spec::{Column, PrintedOverlap, Row, Spec, StudySpec, Transfer};
-use crate::{Profile, Result};
+use crate::{Error, Profile, Result};
 
 /// How many times a row's width a classifier's may be.
 const MOST_WIDER: f64 = 100.0;
@@ -32,6 +31,11 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is wrong with an item, and where.
+pub(super) fn fault(spec: &Spec, place: &str, reason: &dyn std::fmt::Display) -> Error {
+    Error::Setting { item: spec.item.clone(), place: place.to_owned(), reason: reason.to_string() }
 }
 
 fn columns(spec: &Spec) -> Result<()> {

@@ -5,7 +5,8 @@ use robin_core::{Budget, Epsilon, Norm, Purpose, Seed};
 use robin_data::{Dataset, Sampling, class_order};
 use serde_json::{Value, json};
 
-use super::cells::{Builder, Item, fault};
+use super::cells::{Builder, Item};
+use super::check::fault;
 use super::check_normalize;
 use super::networks::{class_count, parts};
 use super::resolve::Resolved;
@@ -14,11 +15,8 @@ use super::{Ran, Work};
 use crate::alignment::Compared;
 use crate::key::Key;
 use crate::spec::{AttackSpec, ClassifierKind, Recipe, Spec, StudySpec, ToySpec};
-use crate::study::coherence::CoherenceWork;
-use crate::study::distances::DistancesWork;
-use crate::study::one_class::{CLASS, OneClassWork};
-use crate::study::toy::{self, ToyWork};
-use crate::study::{PlannedStudy, StudyPart, StudyPlace, StudyWork};
+use super::study::{CLASS, CoherenceWork, DistancesWork, OneClassWork, PlannedStudy, StudyPart, StudyPlace, StudyWork, ToyWork};
+use crate::study::toy;
 use crate::{Error, Result};
 
 /// One row of an item under one seed.

@@ -2,25 +2,14 @@
 
 use robin_coherence::Summary;
 use robin_core::Classifier;
-use robin_data::Dataset;
 use serde_json::{Value, json};
 
-use crate::alignment::{Compared, measure};
+use crate::alignment::measure;
 use crate::plan::NetworkWork;
+use crate::plan::study::CoherenceWork;
 use crate::record::Record;
 use crate::run::{Context, classifier, to_json};
 use crate::{Error, Progress, Result};
-
-/// Do the networks' gradients agree?
-#[derive(Debug)]
-pub struct CoherenceWork {
-    /// Whose.
-    pub compared: Compared,
-    /// Test images.
-    pub data: Dataset,
-    /// Bins of the histogram.
-    pub bins: usize,
-}
 
 impl CoherenceWork {
     /// Every example's coherence with the trained networks, and summaries with these and the untrained ones.

@@ -1,31 +1,15 @@
 //! Distances of test images to the border that counts in section 3.
 
-use robin_attacks::{Loss, MinimalAttack};
-use robin_core::{Norm, OneClass, Seed};
-use robin_data::Dataset;
+use robin_attacks::MinimalAttack;
+use robin_core::OneClass;
 use robin_evaluation::{Distances, OneClassStrategy};
 use robin_nn::Graph;
 use serde_json::{Value, json};
 
-use super::one_class::CLASS;
+use crate::plan::study::{CLASS, DistancesWork};
 use crate::record::Record;
 use crate::run::{Context, Watcher, classifier, to_json};
 use crate::{Error, Result};
-
-/// How far is each image from another answer?
-#[derive(Debug)]
-pub struct DistancesWork {
-    /// Test images with the network's labels.
-    pub data: Dataset,
-    /// Each looks for the smallest perturbation.
-    pub attacks: Vec<robin_attacks::Config>,
-    /// What they raise.
-    pub loss: Loss,
-    /// How distance is measured.
-    pub norm: Norm,
-    /// Of what attacks draw.
-    pub seed: Seed,
-}
 
 impl DistancesWork {
     /// The smallest perturbation of every image.

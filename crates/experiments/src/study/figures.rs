@@ -2,13 +2,13 @@
 
 use robin_coherence::Summary;
 
-use super::{PlannedStudy, StudyPart, StudyPlace, class_counts, coherence, distances, toy};
+use super::drawing::{Drawing, Found, named};
+use super::{StudyPart, class_counts, coherence, distances, toy};
 use crate::alignment::Compared;
 use crate::figure::{Apart, Axis, Bins, Figure, Panel, Shape};
-use crate::plan::{PlannedItem, PlannedRow};
-use crate::record::Record;
+use crate::plan::PlannedItem;
 use crate::spec::StudySpec;
-use crate::{Outcome, Plan, Profile, Result};
+use crate::{Outcome, Plan, Result};
 
 /// The figures of `item`, whose study is done; a figure of which a number is missing is left out. Empty for an item
 /// without a study.
@@ -32,45 +32,7 @@ pub fn figures(plan: &Plan, item: &PlannedItem, outcome: &Outcome) -> Result<Vec
     }
 }
 
-/// A result and where it belongs.
-pub(super) struct Found<'a> {
-    pub(super) place: StudyPlace,
-    pub(super) record: &'a Record,
-}
-
-/// What is drawn from.
-pub(super) struct Drawing<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) item: &'a PlannedItem,
-    pub(super) study: &'a PlannedStudy,
-    pub(super) found: Vec<Found<'a>>,
-}
-
 impl Drawing<'_> {
-    /// A figure with the notes that all have.
-    pub(super) fn figure(&self, caption: &str, panels: Vec<Panel>, notes: Vec<String>) -> Figure {
-        let mut all = self.item.notes.clone();
-        all.extend(notes);
-        for row in &self.item.rows {
-            if let Some(stand_in) = &row.row.stand_in {
-                all.push(format!("{}: {stand_in}", row.row.label()));
-            }
-            if !row.shrunk.is_empty() {
-                all.push(format!("{}: {}", row.row.label(), row.shrunk.join("; ")));
-            }
-        }
-        let attacks = self.item.shrunk_attacks.iter().map(|(_, how)| how);
-        all.extend(self.study.shrunk.iter().chain(attacks).cloned());
-        Figure {
-            id: self.item.item.clone(),
-            title: self.item.title.clone(),
-            caption: Some(caption.to_owned()),
-            panels,
-            notes: all,
-            comparable: self.plan.profile == Profile::Paper,
-        }
-    }
-
     /// Figure 1: one panel for each row, one histogram for each number of classes.
     fn distances(&self, bins: usize) -> Result<Vec<Figure>> {
         let StudySpec::Distances { counts, .. } = &self.study.spec else { return Ok(Vec::new()) };
@@ -213,19 +175,6 @@ impl Pooled {
             records: self.records,
         }
     }
-}
-
-/// The row's data, model and budget, and the budget as the paper's axis has it where that is another number.
-pub(super) fn named(row: &PlannedRow) -> String {
-    let printed = row.row.printed.as_ref().map(|printed| format!(", printed as {}", printed.epsilon));
-    format!(
-        "{}, {}, trained at {} {}{}",
-        row.row.dataset,
-        row.ran.model,
-        row.row.norm,
-        row.row.epsilon,
-        printed.unwrap_or_default()
-    )
 }
 
 fn means(panel: &Panel) -> Vec<String> {

@@ -1,29 +1,16 @@
 //! Section 3's task on one network.
 
-use robin_core::{Budget, OneClass, Seed};
+use robin_core::OneClass;
 use robin_data::Dataset;
 use robin_evaluation::{Clean, OneClassAccuracy, OneClassStrategy, Robust};
 use robin_nn::Graph;
 use serde_json::Value;
 
+use crate::plan::study::OneClassWork;
+pub use crate::plan::study::CLASS;
 use crate::record::Record;
 use crate::run::{Context, Watcher, classifier, evaluated, to_json};
-use crate::spec::AttackSpec;
 use crate::{Error, Result};
-
-/// The class that is asked for: the first one of the class order, as [`robin_data::LabelMap::Other`] numbers it.
-pub const CLASS: u32 = 0;
-
-/// A `MODEL[j]` asked whether images are of class [`CLASS`].
-#[derive(Debug)]
-pub struct OneClassWork {
-    /// Test images with the network's labels.
-    pub data: Dataset,
-    /// The attack; `None` = clean.
-    pub attack: Option<(AttackSpec, Budget)>,
-    /// Of random starts.
-    pub seed: Seed,
-}
 
 impl OneClassWork {
     /// Accuracies over all images and over both groups alike, and every example's result.

@@ -6,8 +6,8 @@ use robin_core::Purpose;
 use robin_training::{Checkpointing, EpochReport, StepReport, Task, Trainer, Warning};
 use serde_json::{Value, json};
 
-use super::execute::Options;
 use super::folder::{Folder, Weights};
+use super::options::Options;
 use super::watch::{Progress, Remaining};
 use super::{Arm, TrainingRun};
 use crate::key::{Key, sha256};

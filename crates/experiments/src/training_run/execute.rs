@@ -12,6 +12,7 @@ use robin_training::{Checkpointing, EpochReport, SaveToken};
 
 use super::arm::{Bench, Trained, train};
 use super::folder::Folder;
+use super::options::Options;
 use super::watch::Watch;
 use super::{Arm, TrainingRun};
 use crate::logs::Logs;
@@ -19,24 +20,6 @@ use crate::record::Record;
 use crate::schedule::{panic_message, side_by_side};
 use crate::threads::{jobs, threads};
 use crate::{Environment, Error, Result};
-
-/// How a training is run. Nothing here moves a result.
-pub struct Options<'a> {
-    /// Threads of the pool that all arms share; `None` = one per core.
-    pub threads: Option<usize>,
-    /// Arms that are trained side by side, never more than threads; `None` = one per thread.
-    pub jobs: Option<usize>,
-    /// The least time between two checkpoints of an arm.
-    pub checkpoint_every: Duration,
-    /// Asks for a stop, after a checkpoint.
-    pub cancel: &'a CancelToken,
-    /// Asks for checkpoints, after which the training goes on.
-    pub save: SaveToken,
-    /// Watches.
-    pub watch: &'a dyn Watch,
-    /// Written beside every result.
-    pub environment: &'a Environment,
-}
 
 /// What a training has come to.
 #[derive(Debug)]

@@ -10,6 +10,7 @@
 mod arm;
 pub mod execute;
 pub mod folder;
+pub mod options;
 pub mod request;
 mod resolve;
 #[cfg(test)]
@@ -17,7 +18,8 @@ mod tests;
 pub mod text;
 pub mod watch;
 
-pub use execute::{Options, Outcome, execute};
+pub use execute::{Outcome, execute};
+pub use options::Options;
 pub use request::{MethodName, Overrides, RecipeName, Request, TrainedKind};
 pub use watch::{Progress, Remaining, Watch};
 

@@ -1,23 +1,36 @@
 //! What is known without images: constants, and the few operators by which exporters compute shapes.
 
+use std::rc::Rc;
+
 use super::attributes::Attributes;
-use super::lower::Lowering;
 use super::proto::Node;
 use super::tensor::{self, Constant, Values};
+
+/// What is known of values by the time that a node is met.
+pub(super) trait Known {
+    /// Whether the value `name` does not depend on the images.
+    fn is_known(&self, name: &str) -> bool;
+
+    /// The shape of the value that `node` reads as input number `at`, of one image.
+    fn shape(&self, node: &Node, at: usize) -> Result<Vec<usize>, String>;
+
+    /// The constant that `node` reads as input number `at`; `None` if it names none there.
+    fn constant(&self, node: &Node, at: usize) -> Result<Option<Rc<Constant>>, String>;
+}
 
 /// The value that `node` makes of known ones; `None` if it is none of those operators, or reads what comes from the images.
 ///
 /// # Errors
 /// In words.
-pub(super) fn fold(lowering: &Lowering<'_>, node: &Node) -> Result<Option<Constant>, String> {
+pub(super) fn fold(values: &dyn Known, node: &Node) -> Result<Option<Constant>, String> {
     let attributes = Attributes(node);
     if node.op_type == "Constant" {
         return constant(&attributes).map(Some);
     }
-    if node.op_type == "Shape" && node.input.first().is_some_and(|name| !lowering.is_known(name)) {
-        let flow = lowering.flow(node, 0)?;
+    if node.op_type == "Shape" && node.input.first().is_some_and(|name| !values.is_known(name)) {
+        let shape = values.shape(node, 0)?;
         // A network sees image after image: one of them at a time.
-        let sides: Vec<i64> = std::iter::once(1).chain(flow.shape).map(|side| side as i64).collect();
+        let sides: Vec<i64> = std::iter::once(1).chain(shape).map(|side| side as i64).collect();
         let place =
             |at: i64| (if at < 0 { at + sides.len() as i64 } else { at }).clamp(0, sides.len() as i64);
         let (start, end) = (place(attributes.int("start", 0)), place(attributes.int("end", i64::MAX)));
@@ -28,11 +41,11 @@ pub(super) fn fold(lowering: &Lowering<'_>, node: &Node) -> Result<Option<Consta
         node.op_type.as_str(),
         "Identity" | "Cast" | "Gather" | "Unsqueeze" | "Squeeze" | "Concat" | "Transpose" | "Reshape"
     );
-    let known = |name: &String| name.is_empty() || lowering.is_known(name);
+    let known = |name: &String| name.is_empty() || values.is_known(name);
     if !folds || node.input.is_empty() || !node.input.iter().all(known) {
         return Ok(None);
     }
-    let Some(first) = lowering.constant(node, 0)? else { return Ok(None) };
+    let Some(first) = values.constant(node, 0)? else { return Ok(None) };
     let numbers =
         || first.as_integers().ok_or_else(|| "it computes with floats that are constant".to_owned());
     Ok(Some(match node.op_type.as_str() {
@@ -41,7 +54,7 @@ pub(super) fn fold(lowering: &Lowering<'_>, node: &Node) -> Result<Option<Consta
         "Transpose" => transpose(&first, &attributes)?,
         "Gather" => {
             let numbers = numbers()?;
-            let places = lowering.constant(node, 1)?;
+            let places = values.constant(node, 1)?;
             let places = places.as_deref().and_then(Constant::as_integers).unwrap_or_default();
             let pick = |&at: &i64| {
                 let at = if at < 0 { at + numbers.len() as i64 } else { at };
@@ -60,7 +73,7 @@ pub(super) fn fold(lowering: &Lowering<'_>, node: &Node) -> Result<Option<Consta
         _ => {
             let mut all = Vec::new();
             for at in 0..node.input.len() {
-                let part = lowering.constant(node, at)?;
+                let part = values.constant(node, at)?;
                 let part = part.as_deref().and_then(Constant::as_integers);
                 all.extend_from_slice(part.ok_or("it joins constants that are no shapes")?);
                 if all.len() > MOST {

@@ -7,9 +7,10 @@ use robin_nn::graph::{Initial, Point};
 use robin_nn::{Graph, GraphBuilder, NamedTensor, Parameters};
 
 use super::attributes::name_of;
+use super::fold::{Known, fold};
 use super::proto::{Node, Tensor};
 use super::tensor::{self, Constant};
-use super::{LARGEST, Model, fold, order};
+use super::{LARGEST, Model, order};
 use crate::error::clip;
 use crate::{Error, Network, Normalization, Result};
 
@@ -130,7 +131,7 @@ impl<'a> Lowering<'a> {
                 let reason = format!("operators of {:?} are not read", clip(&node.domain));
                 return Err(self.fault(node, reason));
             }
-            let folded = fold::fold(self, node).map_err(|reason| self.fault(node, reason))?;
+            let folded = fold(self, node).map_err(|reason| self.fault(node, reason))?;
             if let (Some(constant), Some(made)) = (folded, node.output.first()) {
                 self.constants.insert(made, Rc::new(constant));
                 continue;
@@ -194,32 +195,6 @@ impl<'a> Lowering<'a> {
             }
             false => format!("nothing makes its input {:?}", clip(name)),
         })
-    }
-
-    pub(super) fn is_known(&self, name: &str) -> bool {
-        self.constants.contains_key(name) || self.initializers.contains_key(name)
-    }
-
-    /// The constant that `node` reads as input number `at`; `None` if it names none there.
-    pub(super) fn constant(&self, node: &Node, at: usize) -> Result<Option<Rc<Constant>>, String> {
-        let name = match node.input.get(at).map(String::as_str) {
-            None | Some("") => return Ok(None),
-            Some(name) => name,
-        };
-        if let Some(constant) = self.constants.get(name) {
-            return Ok(Some(Rc::clone(constant)));
-        }
-        match self.initializers.get(name) {
-            Some(found) => {
-                let read = tensor::read(found, self.model.folder.as_deref());
-                read.map(|constant| Some(Rc::new(constant)))
-                    .map_err(|reason| format!("tensor {:?}: {reason}", clip(name)))
-            }
-            None if self.flows.contains_key(name) => {
-                Err(format!("its input {:?} comes from the images; allowed here: constants", clip(name)))
-            }
-            None => Err(format!("nothing makes its input {:?}", clip(name))),
-        }
     }
 
     /// That constant's floats, which must be there.
@@ -313,5 +288,36 @@ impl<'a> Lowering<'a> {
     pub(super) fn fault(&self, node: &Node, reason: String) -> Error {
         let (file, node, operator) = (self.model.file.clone(), name_of(node), clip(&node.op_type));
         Error::Node { file, node, operator, reason }
+    }
+}
+
+impl Known for Lowering<'_> {
+    fn is_known(&self, name: &str) -> bool {
+        self.constants.contains_key(name) || self.initializers.contains_key(name)
+    }
+
+    fn shape(&self, node: &Node, at: usize) -> Result<Vec<usize>, String> {
+        Ok(self.flow(node, at)?.shape)
+    }
+
+    fn constant(&self, node: &Node, at: usize) -> Result<Option<Rc<Constant>>, String> {
+        let name = match node.input.get(at).map(String::as_str) {
+            None | Some("") => return Ok(None),
+            Some(name) => name,
+        };
+        if let Some(constant) = self.constants.get(name) {
+            return Ok(Some(Rc::clone(constant)));
+        }
+        match self.initializers.get(name) {
+            Some(found) => {
+                let read = tensor::read(found, self.model.folder.as_deref());
+                read.map(|constant| Some(Rc::new(constant)))
+                    .map_err(|reason| format!("tensor {:?}: {reason}", clip(name)))
+            }
+            None if self.flows.contains_key(name) => {
+                Err(format!("its input {:?} comes from the images; allowed here: constants", clip(name)))
+            }
+            None => Err(format!("nothing makes its input {:?}", clip(name))),
+        }
     }
 }

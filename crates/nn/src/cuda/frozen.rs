@@ -5,11 +5,11 @@ use std::sync::Arc;
 use robin_kernels::cuda::layers::{self, Rectifier, Shape};
 use robin_kernels::cuda::norms::{self, Frozen as FrozenNorm};
 use robin_kernels::cuda::products::{self, Finish, Product};
-use robin_kernels::cuda::{Buffer, Context, Element, Real};
+use robin_kernels::cuda::{Buffer, Context, Real};
 
 use super::gradients::Gradients;
 use super::plan::{INPUT, Operation, Plan, Step};
-use super::tensors::Tensors;
+use super::tensors::{Tensors, copied};
 use crate::Result;
 
 /// What a step multiplies with.
@@ -44,13 +44,6 @@ impl Trace {
     pub(super) fn images(&self) -> usize {
         self.images
     }
-}
-
-/// A copy of a buffer.
-pub(super) fn copied<T: Element>(context: &Context, of: &Buffer<T>) -> Result<Buffer<T>> {
-    let copy = context.buffer(of.len())?;
-    copy.copy_from(of)?;
-    Ok(copy)
 }
 
 impl Frozen {

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use robin_kernels::cuda::layers::Shape;
-use robin_kernels::cuda::{Buffer, Context, PACK};
+use robin_kernels::cuda::{Buffer, Context, Element, PACK};
 
-use super::frozen::copied;
 use super::plan::{Operation, Plan};
 use crate::graph::Layer;
 use crate::{NamedTensor, Parameters, Result};
@@ -183,4 +182,11 @@ impl Tensors {
         let tensor = self.trained.get(at).unwrap_or_else(|| &self.buffers[at - self.trained.len()]);
         &tensor.values
     }
+}
+
+/// A copy of a buffer.
+pub(super) fn copied<T: Element>(context: &Context, of: &Buffer<T>) -> Result<Buffer<T>> {
+    let copy = context.buffer(of.len())?;
+    copy.copy_from(of)?;
+    Ok(copy)
 }

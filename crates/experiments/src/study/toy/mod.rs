@@ -23,25 +23,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::figure::{Arrow, Dot, Regions};
+use crate::plan::study::ToyWork;
 use crate::record::Record;
 use crate::run::{Context, OwnLoss, to_json};
-use crate::spec::{AttackSpec, Normalize, ToySpec};
+use crate::spec::{AttackSpec, ToySpec};
 use crate::{Error, Result};
-
-/// Everything that decides the drawing.
-#[derive(Debug)]
-pub struct ToyWork {
-    /// Points, networks and attack.
-    pub spec: ToySpec,
-    /// Of both networks.
-    pub config: robin_training::Config,
-    /// What their first layer does.
-    pub normalize: Option<Normalize>,
-    /// The attack that [`ToySpec::attack`] names.
-    pub attack: AttackSpec,
-    /// Of points, weights, training and attack.
-    pub seed: Seed,
-}
 
 /// One of the three drawings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
