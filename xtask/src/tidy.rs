@@ -4,6 +4,7 @@
 //! Each rule is a function from text to faults; this file only feeds them and prints what they say.
 
 mod architecture;
+mod circles;
 mod edges;
 mod manifests;
 mod sources;
@@ -43,6 +44,7 @@ fn faults(root: &Path, files: &Files) -> Result<Vec<String>> {
     }
     faults.extend(sources::long_files(&rust).faults);
     faults.extend(sources::without_module_docs(&rust));
+    faults.extend(circles::circles(&rust));
     faults.extend(sources::machine_paths(&files.texts()));
     faults.extend(sources::unnamed_goldens(&files.goldens(), &rust));
 

@@ -5,10 +5,10 @@ use robin_core::crew::Crew;
 use robin_data::LabelMap;
 use serde_json::{Value, json};
 
+use super::clock::seconds;
 use super::output::{Unit, line, peak_rss_bytes, summary};
 use super::pytorch::median;
 use super::repeats::Repeats;
-use super::step::seconds;
 use super::subject::Subject;
 
 /// Measures `count` arms on all threads `pairs` times, before each and after the last of them one arm on one thread. A ratio is that

@@ -1,48 +1,22 @@
 //! Seconds of PGD on a batch, against a network in evaluation mode.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use clap::Args;
 use robin_attacks::{Config, Loss, Start, StepSize};
 use robin_core::{CancelToken, ExampleId, Judge, Norm, Seed, Target};
 use robin_data::LabelMap;
 use serde_json::Value;
 
-use super::options::{Against, Options};
+use super::options::{Against, EvalArguments};
 use super::output::{Unit, line, peak_rss_bytes, prepare, publish, summary};
 use super::published::{self, Package};
 use super::pytorch;
 use super::repeats::Repeats;
 use super::subject::Subject;
 
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    cargo xtask bench eval --model myrtle --steps 20 --against pytorch\n  \
-    cargo xtask bench eval --model cnn2-small --weights trained.safetensors --images 1000 --against pyautoattack")]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    pub(super) options: Options,
-    /// Images that are attacked together
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub(super) batch: usize,
-    /// Steps of the attack
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(super) steps: usize,
-    /// Trained weights, against torchattacks or pyautoattack
-    #[arg(long, value_name = "FILE")]
-    pub(super) weights: Option<PathBuf>,
-    /// Built-in test images, of those that the weights get right, against torchattacks or pyautoattack
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub(super) images: usize,
-    /// How perturbations are measured, against torchattacks or pyautoattack: l2 or linf
-    #[arg(long, default_value = "linf")]
-    pub(super) norm: Norm,
-}
-
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Arguments { options, batch, steps, .. } = arguments;
+pub(crate) fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
+    let EvalArguments { options, batch, steps, .. } = arguments;
     prepare(&options.output)?;
     match options.against {
         Some(Against::Torchattacks) => return published::compare(arguments, Package::Torchattacks),

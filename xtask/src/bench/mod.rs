@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: how fast this machine is, alone or against PyTorch.
 //!
-//! `subject` says what is run, `repeats` how often, `output` what becomes of the numbers; `step`, `eval`, `arms`
+//! `subject` says what is run, `repeats` how often, `clock` takes the time of training, `output` what becomes of the numbers; `step`, `eval`, `arms`
 //! and `layers` do the work; `pytorch` has it done by another program in turn, and `published` an attack by its package.
 
 mod arms;
+mod clock;
 mod eval;
 mod layers;
 mod options;
@@ -34,7 +35,7 @@ enum What {
     /// One adversarial training step: PGD-10 (l2) on the whole batch, then SGD
     Step(step::Arguments),
     /// PGD-20 (l2) on a batch of images; or an attack by us and by a published package
-    Eval(eval::Arguments),
+    Eval(options::EvalArguments),
     /// Convolutions and linear layers one by one: forward, gradient on the input, gradient on the weights
     Layers(layers::Arguments),
 }

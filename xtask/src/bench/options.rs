@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use robin_core::Norm;
 use robin_data::DatasetName;
 
 use crate::device::DeviceArguments;
@@ -68,4 +69,29 @@ pub(super) enum Against {
     Torchattacks,
     /// AutoAttack of the package pyautoattack, of `eval` only
     Pyautoattack,
+}
+
+/// Of `bench eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask bench eval --model myrtle --steps 20 --against pytorch\n  \
+    cargo xtask bench eval --model cnn2-small --weights trained.safetensors --images 1000 --against pyautoattack")]
+pub(crate) struct EvalArguments {
+    #[command(flatten)]
+    pub(super) options: Options,
+    /// Images that are attacked together
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(super) batch: usize,
+    /// Steps of the attack
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(super) steps: usize,
+    /// Trained weights, against torchattacks or pyautoattack
+    #[arg(long, value_name = "FILE")]
+    pub(super) weights: Option<PathBuf>,
+    /// Built-in test images, of those that the weights get right, against torchattacks or pyautoattack
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(super) images: usize,
+    /// How perturbations are measured, against torchattacks or pyautoattack: l2 or linf
+    #[arg(long, default_value = "linf")]
+    pub(super) norm: Norm,
 }

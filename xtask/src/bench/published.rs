@@ -14,7 +14,7 @@ use robin_experiments::threads::{pool, threads};
 use robin_nn::{Parameters, executor};
 use serde_json::{Value, json};
 
-use super::eval::Arguments;
+use super::options::EvalArguments;
 use super::output::{cpu_seconds, publish};
 use super::pytorch::median;
 use super::subject::{budget, dataset_of};
@@ -53,7 +53,7 @@ struct Case {
     threads: usize,
 }
 
-pub(super) fn compare(arguments: &Arguments, package: Package) -> anyhow::Result<()> {
+pub(super) fn compare(arguments: &EvalArguments, package: Package) -> anyhow::Result<()> {
     let options = &arguments.options;
     let case = Case::new(arguments)?;
     let folder = tempfile::tempdir().context("no place for the weights and images")?;
@@ -107,7 +107,7 @@ pub(super) fn compare(arguments: &Arguments, package: Package) -> anyhow::Result
 }
 
 impl Case {
-    fn new(arguments: &Arguments) -> anyhow::Result<Self> {
+    fn new(arguments: &EvalArguments) -> anyhow::Result<Self> {
         let options = &arguments.options;
         let Some(path) = &arguments.weights else {
             bail!(

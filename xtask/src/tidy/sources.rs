@@ -21,8 +21,7 @@ pub(super) struct Lengths {
 pub(super) fn long_files(sources: &[Source<'_>]) -> Lengths {
     let mut lengths = Lengths::default();
     for (path, text) in sources.iter().filter(|(path, _)| !is_test(path)) {
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        match code.lines().count() {
+        match without_tests(text).lines().count() {
             count if count > SPLIT => {
                 lengths.faults.push(format!("{path} has {count} lines without tests: split above {SPLIT}"));
             }
@@ -37,7 +36,12 @@ pub(super) fn long_files(sources: &[Source<'_>]) -> Lengths {
     lengths
 }
 
-fn is_test(path: &str) -> bool {
+/// What stands before a file's `#[cfg(test)]` module.
+pub(super) fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+}
+
+pub(super) fn is_test(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.split('/').any(|part| part == "tests")
 }
 

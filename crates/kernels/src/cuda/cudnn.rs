@@ -1,5 +1,6 @@
 //! Convolutions by cuDNN, channels last (feature `cudnn`).
 
+pub(super) mod chosen;
 mod descriptors;
 mod rectified;
 mod trials;
@@ -11,39 +12,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cudarc::cudnn::{result, sys};
 use cudarc::driver;
 
-use super::algorithms::{AlgorithmCache, Trial};
+use super::algorithms::Trial;
 use super::device::Address;
 use super::driver::{Gpu, refused, scratch};
 use super::{Error, Pass, Precision, Product, Result, Selection};
-use crate::conv2d::Geometry;
+use chosen::{Algorithm, Key};
 use descriptors::Descriptors;
-pub(super) use rectified::{Rectifying, Ways};
+pub(super) use rectified::Rectifying;
 
 /// As cuDNN counts: 9.x.
 const VERSIONS: std::ops::Range<usize> = 90_000..100_000;
 
 /// The most bytes of scratch memory that an algorithm may use.
 const WORKSPACE: usize = 512 << 20;
-
-/// What was chosen on one GPU.
-pub(super) type Algorithms = AlgorithmCache<Key, Algorithm>;
-
-/// What decides which algorithm is best.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    selection: Selection,
-    pass: Pass,
-    sizes: [usize; 7],
-    images: usize,
-    precision: Precision,
-}
-
-/// An algorithm of any of the passes, by its number, and the arithmetic that it was measured with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Algorithm {
-    number: u32,
-    math: sys::cudnnMathType_t,
-}
 
 /// cuDNN on one queue.
 pub(super) struct Cudnn {
@@ -72,15 +53,6 @@ struct Ready<'a> {
 
 pub(super) fn failed(call: &'static str) -> impl FnOnce(result::CudnnError) -> Error {
     move |result::CudnnError(code)| Error::Call { library: "cuDNN", call, reason: refused(&code), in_use: 0 }
-}
-
-impl Key {
-    fn of(selection: Selection, pass: Pass, product: &Product, precision: Precision) -> Self {
-        let Geometry { input: [height, width], in_channels, out_channels, kernel, stride, padding } =
-            product.geometry;
-        let sizes = [height, width, in_channels, out_channels, kernel, stride, padding];
-        Self { selection, pass, sizes, images: product.images, precision }
-    }
 }
 
 impl Cudnn {

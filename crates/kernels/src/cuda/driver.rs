@@ -35,9 +35,9 @@ pub struct Gpu {
     pub(super) turns: Turns,
     /// Of all queues: what one has measured, no other need measure.
     #[cfg(feature = "cudnn")]
-    pub(super) algorithms: super::cudnn::Algorithms,
+    pub(super) algorithms: super::cudnn::chosen::Algorithms,
     #[cfg(feature = "cudnn")]
-    pub(super) ways: super::cudnn::Ways,
+    pub(super) ways: super::cudnn::chosen::Ways,
 }
 
 type Functions = HashMap<&'static str, sys::CUfunction>;

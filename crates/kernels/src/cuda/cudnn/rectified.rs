@@ -4,15 +4,12 @@ use std::ffi::c_void;
 
 use cudarc::cudnn::{result, sys};
 
-use super::super::algorithms::{AlgorithmCache, Selection};
+use super::super::algorithms::Selection;
 use super::super::device::{Address, Rectified};
 use super::super::driver::Queue;
 use super::super::{Pass, Precision, Product, Result, Storage};
 use super::ways::{Rehearsal, Way};
 use super::{Cudnn, Key, Ready, failed, not_while_recording, trials};
-
-/// What was chosen on one GPU, by the convolution and whether there is a sum.
-pub(in super::super) type Ways = AlgorithmCache<(Key, bool), Way>;
 
 /// A convolution with its rectifier.
 pub(in super::super) struct Rectifying<'a> {
