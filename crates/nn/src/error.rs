@@ -19,6 +19,16 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A layer that an executor does not run.
+    #[error("{graph}: the executor {executor} does not run layer {layer}; `candle` runs every layer")]
+    Unsupported {
+        /// What was to run it.
+        executor: &'static str,
+        /// The architecture.
+        graph: String,
+        /// The layer.
+        layer: String,
+    },
     /// Weights that do not belong to the architecture.
     #[error("{file}: weights do not fit {graph}: {}", faults.join("; "))]
     Weights {

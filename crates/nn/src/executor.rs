@@ -2,6 +2,7 @@
 
 use robin_core::Classifier;
 
+use crate::graph::Layer;
 use crate::{Error, Graph, Network, Parameters, Result};
 
 /// A way to run any graph. Its name is recorded with every result.
@@ -9,16 +10,36 @@ pub trait Executor: Send + Sync {
     /// Name in records and on the command line.
     fn name(&self) -> &'static str;
 
+    /// Whether it runs this layer. A layer may begin in one executor alone.
+    fn runs(&self, _layer: &Layer) -> bool {
+        true
+    }
+
+    /// Whether it runs every layer of `graph`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] names the first layer that it does not run.
+    fn supports(&self, graph: &Graph) -> Result<()> {
+        match graph.nodes().iter().find(|node| !self.runs(&node.layer)) {
+            None => Ok(()),
+            Some(node) => Err(Error::Unsupported {
+                executor: self.name(),
+                graph: graph.name().to_owned(),
+                layer: node.layer.name().to_owned(),
+            }),
+        }
+    }
+
     /// A trained network, ready to be attacked.
     ///
     /// # Errors
-    /// [`Error::Weights`] if `parameters` are not those of `graph`.
+    /// [`Error::Weights`] if `parameters` are not those of `graph`; those of [`Executor::supports`].
     fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>>;
 
     /// A network to be trained.
     ///
     /// # Errors
-    /// [`Error::Weights`] if `parameters` are not those of `graph`.
+    /// As [`Executor::classifier`].
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>>;
 }
 

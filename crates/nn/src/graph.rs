@@ -90,6 +90,8 @@ pub enum Layer {
     },
     /// `max(x, 0)`.
     Relu,
+    /// `x / (1 + exp(-x))`. Of the executors, `candle` alone runs it.
+    Silu,
     /// Max pooling.
     MaxPool2d(max_pool2d::Geometry),
     /// Average pooling without overlap, over windows that fill the image.
@@ -105,6 +107,40 @@ pub enum Layer {
         /// Sizes.
         geometry: linear::Geometry,
     },
+}
+
+impl Layer {
+    /// Its name in messages: its own, or that of its kind.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Normalize { name, .. }
+            | Self::Conv2d { name, .. }
+            | Self::BatchNorm2d { name, .. }
+            | Self::Linear { name, .. } => name,
+            Self::Relu => "relu",
+            Self::Silu => "silu",
+            Self::MaxPool2d(_) => "max_pool2d",
+            Self::AvgPool2d(_) => "avg_pool2d",
+            Self::Add => "add",
+            Self::Flatten(_) => "flatten",
+        }
+    }
+
+    /// Whether the executors with kernels of their own run it.
+    pub(crate) fn has_kernels(&self) -> bool {
+        matches!(
+            self,
+            Self::Normalize { .. }
+                | Self::Conv2d { .. }
+                | Self::BatchNorm2d { .. }
+                | Self::Linear { .. }
+                | Self::Relu
+                | Self::MaxPool2d(_)
+                | Self::AvgPool2d(_)
+                | Self::Add
+                | Self::Flatten(_)
+        )
+    }
 }
 
 /// Settings of a convolution with a square kernel.
@@ -248,7 +284,12 @@ impl Graph {
                     add(name, "weight", vec![g.outputs, g.inputs], uniform);
                     add(name, "bias", vec![g.outputs], if he { Initial::Constant(0.0) } else { uniform });
                 }
-                Layer::Relu | Layer::MaxPool2d(_) | Layer::AvgPool2d(_) | Layer::Add | Layer::Flatten(_) => {}
+                Layer::Relu
+                | Layer::Silu
+                | Layer::MaxPool2d(_)
+                | Layer::AvgPool2d(_)
+                | Layer::Add
+                | Layer::Flatten(_) => {}
             }
         }
         specs

@@ -4,7 +4,7 @@
 //! owns), [`executor`](mod@executor) (a way to run a graph), [`list`] (all of them), then [`mod@candle`] (candle's layers, the judge) and [`cpu`]
 //! (our kernels); `cuda` is built with the feature of that name.
 //!
-//! Invariant: a graph names layers, never a kernel or a memory layout; every executor runs every graph.
+//! Invariant: a graph names layers, never a kernel or a memory layout; an executor runs a graph or refuses it by the layer's name, and `candle` runs every one.
 
 pub mod candle;
 mod columns;

@@ -1,12 +1,13 @@
-//! Graphs that no model has, on `cpu` against `reference`: an executor runs every graph that can be built.
+//! Graphs that no model has, on `cpu` against `candle`: an executor runs every graph that can be built, or refuses it by the layer.
 
 #![allow(clippy::print_stdout, reason = "says what is not tested on this machine")]
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use robin_core::{Columns, Pass, Purpose, Scores, Seed, host};
+use robin_nn::candle::{Mode, Weights, activations, forward, kinks};
 use robin_nn::graph::Point;
-use robin_nn::candle::{Mode, Weights, activations, kinks};
-use robin_nn::{Bias, Convolution, Executor, Gradients, Graph, GraphBuilder, Parameters, executor};
+use robin_nn::{Bias, Convolution, EXECUTORS, Executor, Gradients, Graph, GraphBuilder, Parameters, executor};
+use robin_testkit::gradcheck::{Probe, gradcheck, output_weights};
 
 /// More than the `cpu` executor trains on at a time.
 const IMAGES: usize = 18;
@@ -374,4 +375,56 @@ fn branches_agree_with_the_reference() {
 #[test]
 fn random_graphs_agree_with_the_reference() {
     (0..30).map(random).for_each(|graph| agrees_with_the_reference(&graph));
+}
+
+/// Graphs with layers that `candle` alone runs, and these layers.
+fn of_candle_alone() -> Vec<(Graph, &'static str)> {
+    vec![(finish(begin("silu", [2, 5, 4]).conv2d("conv", same(4)).silu()), "silu")]
+}
+
+/// Wherever a layer is not run it is said which; where it is, both gradients are those of finite differences.
+#[test]
+fn a_layer_of_one_executor_has_true_gradients_there_and_is_refused_by_name_elsewhere() {
+    for (graph, layer) in of_candle_alone() {
+        let parameters = Parameters::initialise(&graph, Seed::new(3));
+        for executor in EXECUTORS {
+            let found = executor.classifier(&graph, &parameters).map(drop);
+            let trained = executor.network(&graph, parameters.clone()).map(drop);
+            match executor.name() {
+                "candle" => assert!(found.is_ok() && trained.is_ok()),
+                name => {
+                    let message = found.unwrap_err().to_string();
+                    assert!(message.contains(name) && message.contains(layer), "{message}");
+                    assert_eq!(trained.unwrap_err().to_string(), message);
+                }
+            }
+        }
+        let [c, h, w] = graph.input_shape();
+        let count = 2 * c * h * w;
+        let images: Vec<f64> = (0..count).map(|at| (at as f64 * 0.37).sin().abs()).collect();
+        let images = Var::from_tensor(&Tensor::from_vec(images, (2, c, h, w), &Device::Cpu).unwrap()).unwrap();
+        let (weights, variables) = Weights::tracked(&parameters, DType::F64, &Device::Cpu).unwrap();
+        let loss = |weights: &Weights, images: &Tensor| {
+            let outputs = forward(&graph, weights, images, Mode::Evaluation).unwrap();
+            let factors: Vec<f64> = output_weights(outputs.elem_count());
+            (&outputs * Tensor::from_vec(factors, outputs.dims(), &Device::Cpu).unwrap()).unwrap().sum_all().unwrap()
+        };
+        let gradients = loss(&weights, images.as_tensor()).backward().unwrap();
+        let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        let number = |loss: &Tensor| loss.to_scalar::<f64>().unwrap();
+
+        let claimed = flat(gradients.get(&images).unwrap());
+        let agreement = gradcheck(&flat(images.as_tensor()), &claimed, Probe::F64, |moved| {
+            let moved = Tensor::from_slice(moved, (2, c, h, w), &Device::Cpu).unwrap();
+            number(&loss(&weights, &moved))
+        });
+        agreement.assert_within(1e-6);
+
+        let claimed: Vec<f64> = variables.iter().flat_map(|v| flat(gradients.get(v).unwrap())).collect();
+        let at: Vec<f64> = variables.iter().flat_map(|variable| flat(variable.as_tensor())).collect();
+        let agreement = gradcheck(&at, &claimed, Probe::F64, |moved| {
+            number(&loss(&Weights::wide(&parameters, moved).unwrap(), images.as_tensor()))
+        });
+        agreement.assert_within(1e-6);
+    }
 }

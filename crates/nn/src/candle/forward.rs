@@ -96,6 +96,7 @@ fn apply(graph: &Graph, node: &Node, weights: &Weights, pass: &Activations, mode
         }
         // candle's own relu has derivative 1 at 0; PyTorch and we have 0.
         Layer::Relu => (x * x.gt(0.0)?.to_dtype(x.dtype())?)?,
+        Layer::Silu => x.silu()?,
         Layer::MaxPool2d(geometry) => max_pool2d(x, geometry)?,
         Layer::AvgPool2d(g) => {
             let [height, width] = g.output();

@@ -270,6 +270,7 @@ impl Lowering<'_> {
                     Operation::Conv2d { name, geometry, given: *g, bias, norm: None, pooled: false };
                 self.push(point, operation, input, after);
             }
+            other => unreachable!("{} has no kernels, and was refused", other.name()),
         }
     }
 

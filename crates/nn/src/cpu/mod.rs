@@ -19,6 +19,7 @@ use candle_core::Tensor;
 use robin_core::Classifier;
 
 use crate::executor::check;
+use crate::graph::Layer;
 use crate::{Executor, Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
 use classifier::CpuClassifier;
 use layers::Layers;
@@ -35,7 +36,12 @@ impl Executor for Cpu {
         "cpu"
     }
 
+    fn runs(&self, layer: &Layer) -> bool {
+        layer.has_kernels()
+    }
+
     fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>> {
+        self.supports(graph)?;
         check(graph, parameters)?;
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
@@ -45,6 +51,7 @@ impl Executor for Cpu {
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
+        self.supports(graph)?;
         check(graph, &parameters)?;
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));

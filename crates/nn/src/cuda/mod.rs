@@ -30,6 +30,7 @@ use robin_kernels::cuda::driver::{Gpu, Queue};
 use robin_kernels::cuda::{Context, Device, Precision, Selection};
 
 use crate::executor::check;
+use crate::graph::Layer;
 use crate::{Executor, Graph, Network, Parameters, Result};
 use classifier::CudaClassifier;
 use frozen::Frozen;
@@ -118,7 +119,12 @@ impl Executor for Cuda {
         self.name
     }
 
+    fn runs(&self, layer: &Layer) -> bool {
+        layer.has_kernels()
+    }
+
     fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>> {
+        self.supports(graph)?;
         check(graph, parameters)?;
         let (context, plan) = (self.context()?, Arc::new(Plan::new(graph)));
         let tensors = Tensors::upload(&context, &tensors::atlas(&plan), parameters)?;
@@ -126,6 +132,7 @@ impl Executor for Cuda {
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
+        self.supports(graph)?;
         check(graph, &parameters)?;
         Ok(Box::new(CudaNetwork::new(self.context()?, graph, parameters)?))
     }

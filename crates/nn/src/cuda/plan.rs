@@ -170,6 +170,7 @@ impl Lowering<'_> {
                 let (name, bias) = (name.clone(), *bias);
                 self.push(point, Operation::Product { name, geometry, bias, norm: None }, input, after);
             }
+            other => unreachable!("{} has no kernels, and was refused", other.name()),
         }
     }
 

@@ -120,6 +120,12 @@ impl GraphBuilder {
         self.push(Layer::Relu, shape)
     }
 
+    /// Adds the sigmoid linear unit.
+    pub fn silu(self) -> Self {
+        let shape = self.shape().to_vec();
+        self.push(Layer::Silu, shape)
+    }
+
     /// Adds max pooling with window and stride `window` (1 to 16).
     pub fn max_pool2d(self, window: usize) -> Self {
         let Some([channels, height, width]) = self.image() else { return self.fail("max_pool2d", NO_IMAGE) };
@@ -235,11 +241,11 @@ impl GraphBuilder {
         let dead =
             (0..self.nodes.len()).find(|&node| Point::of(node) != self.cursor && !is_read(Point::of(node)));
         if let Some(node) = dead {
-            let layer = name_of(&self.nodes[node].layer).to_owned();
+            let layer = self.nodes[node].layer.name().to_owned();
             return self.at(Point::of(node)).fail(&layer, format!("nothing reads node {node}"));
         }
         let names: Vec<&str> =
-            self.nodes.iter().filter(|n| has_tensors(&n.layer)).map(|n| name_of(&n.layer)).collect();
+            self.nodes.iter().filter(|n| has_tensors(&n.layer)).map(|n| n.layer.name()).collect();
         let twice = (1..names.len()).find(|&at| names[..at].contains(&names[at]));
         match twice.map(|at| names[at].to_owned()) {
             Some(name) => self.fail(&name, "another layer has this name"),
@@ -290,20 +296,13 @@ impl GraphBuilder {
 }
 
 fn has_tensors(layer: &Layer) -> bool {
-    !matches!(layer, Layer::Relu | Layer::MaxPool2d(_) | Layer::AvgPool2d(_) | Layer::Add | Layer::Flatten(_))
-}
-
-/// A layer's name in messages: its own, or that of its kind.
-fn name_of(layer: &Layer) -> &str {
-    match layer {
-        Layer::Normalize { name, .. }
-        | Layer::Conv2d { name, .. }
-        | Layer::BatchNorm2d { name, .. }
-        | Layer::Linear { name, .. } => name,
-        Layer::Relu => "relu",
-        Layer::MaxPool2d(_) => "max_pool2d",
-        Layer::AvgPool2d(_) => "avg_pool2d",
-        Layer::Add => "add",
-        Layer::Flatten(_) => "flatten",
-    }
+    !matches!(
+        layer,
+        Layer::Relu
+            | Layer::Silu
+            | Layer::MaxPool2d(_)
+            | Layer::AvgPool2d(_)
+            | Layer::Add
+            | Layer::Flatten(_)
+    )
 }
