@@ -88,6 +88,16 @@ pub enum Layer {
         /// `[c, h, w]`.
         shape: [usize; 3],
     },
+    /// `(x - mean) / sqrt(variance + BATCH_NORM_EPSILON) * weight + bias`, mean and variance over each image's groups of
+    /// neighbouring channels; `NAME.weight` and `NAME.bias` `[c]`. Of the executors, `candle` alone runs it.
+    GroupNorm {
+        /// Prefix of the parameters.
+        name: String,
+        /// `[c, h, w]`.
+        shape: [usize; 3],
+        /// How many groups, which divide the channels.
+        groups: usize,
+    },
     /// `max(x, 0)`.
     Relu,
     /// `x / (1 + exp(-x))`. Of the executors, `candle` alone runs it.
@@ -116,6 +126,7 @@ impl Layer {
             Self::Normalize { name, .. }
             | Self::Conv2d { name, .. }
             | Self::BatchNorm2d { name, .. }
+            | Self::GroupNorm { name, .. }
             | Self::Linear { name, .. } => name,
             Self::Relu => "relu",
             Self::Silu => "silu",
@@ -278,6 +289,10 @@ impl Graph {
                     add(name, "bias", vec![shape[0]], Initial::Constant(0.0));
                     add(name, "running_mean", vec![shape[0]], Initial::Buffer(0.0));
                     add(name, "running_var", vec![shape[0]], Initial::Buffer(1.0));
+                }
+                Layer::GroupNorm { name, shape, .. } => {
+                    add(name, "weight", vec![shape[0]], Initial::Constant(1.0));
+                    add(name, "bias", vec![shape[0]], Initial::Constant(0.0));
                 }
                 Layer::Linear { name, geometry: g } => {
                     let uniform = Initial::Uniform { fan_in: g.inputs };

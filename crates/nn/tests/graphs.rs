@@ -379,7 +379,10 @@ fn random_graphs_agree_with_the_reference() {
 
 /// Graphs with layers that `candle` alone runs, and these layers.
 fn of_candle_alone() -> Vec<(Graph, &'static str)> {
-    vec![(finish(begin("silu", [2, 5, 4]).conv2d("conv", same(4)).silu()), "silu")]
+    vec![
+        (finish(begin("silu", [2, 5, 4]).conv2d("conv", same(4)).silu()), "silu"),
+        (finish(begin("groups", [2, 5, 4]).conv2d("conv", same(6)).group_norm("norm", 3).silu()), "norm"),
+    ]
 }
 
 /// Wherever a layer is not run it is said which; where it is, both gradients are those of finite differences.

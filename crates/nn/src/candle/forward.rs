@@ -94,6 +94,10 @@ fn apply(graph: &Graph, node: &Node, weights: &Weights, pass: &Activations, mode
                 Mode::Training => norm.forward_train(x)?,
             }
         }
+        Layer::GroupNorm { name, shape, groups } => {
+            let eps = f64::from(BATCH_NORM_EPSILON);
+            candle_nn::group_norm(*groups, shape[0], eps, weights.layer(name))?.forward(x)?
+        }
         // candle's own relu has derivative 1 at 0; PyTorch and we have 0.
         Layer::Relu => (x * x.gt(0.0)?.to_dtype(x.dtype())?)?,
         Layer::Silu => x.silu()?,

@@ -114,6 +114,17 @@ impl GraphBuilder {
         }
     }
 
+    /// Adds normalisation of each image's `groups` of channels.
+    pub fn group_norm(self, name: &str, groups: usize) -> Self {
+        match self.image() {
+            Some(shape) if groups > 0 && shape[0].is_multiple_of(groups) => {
+                self.push(Layer::GroupNorm { name: name.to_owned(), shape, groups }, shape.to_vec())
+            }
+            Some(_) => self.fail(name, format!("{groups} groups do not divide its channels")),
+            None => self.fail(name, NO_IMAGE),
+        }
+    }
+
     /// Adds a rectifier.
     pub fn relu(self) -> Self {
         let shape = self.shape().to_vec();
