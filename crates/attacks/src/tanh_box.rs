@@ -81,6 +81,7 @@ impl TanhBox {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use super::*;
 
     #[test]
@@ -105,7 +106,7 @@ mod tests {
             let mut image = TanhBox::new(&[0.5]);
             image.descend(0.01, |_| slope);
             let expected = (libm::tanh(-0.01) + 1.0) / 2.0;
-            assert!((f64::from(image.image()[0]) - expected).abs() < 1e-6, "{slope}");
+            assert_abs_diff_eq!(f64::from(image.image()[0]), expected, epsilon = 1e-6);
         }
     }
 }

@@ -46,6 +46,7 @@ fn term(model: &dyn Classifier, batch: &Batch, arm: usize) -> Result<Term> {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use robin_core::ExampleId;
     use robin_testkit::toy::Linear;
 
@@ -99,10 +100,10 @@ mod tests {
         let model = at(&[0.0, 120.0], &[1.0, 1.0], 200.0);
         let found = &arms(&model, &batch(&[0])).unwrap()[0];
         let (value, _) = cosine(found);
-        assert!((value - 0.5).abs() < 1e-6, "{value}");
+        assert_abs_diff_eq!(value, 0.5, epsilon = 1e-6);
         let tiny = (-200.0_f64).exp();
         assert!((found.norms[0] / tiny - 1.0).abs() < 1e-4, "{}", found.norms[0]);
-        assert!((found.norms[1] - 1.0).abs() < 1e-6);
+        assert_abs_diff_eq!(found.norms[1], 1.0, epsilon = 1e-6);
         // And beyond what f64 holds there is no gradient.
         let beyond = at(&[0.0, 120.0], &[1.0, 1.0], 800.0);
         let found = &arms(&beyond, &batch(&[0])).unwrap()[0];

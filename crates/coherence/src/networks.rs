@@ -61,6 +61,7 @@ fn margin(scores: &[f32], label: usize, slope: &mut [f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use robin_core::{ExampleId, Seed};
     use robin_testkit::toy::Linear;
 
@@ -85,7 +86,7 @@ mod tests {
         // Of either label: both gradients turn round together.
         for example in networks(&[&a, &b, &c], &batch(&[0, 1])).unwrap() {
             let Coherence::Cosine { value, of } = example.coherence else { panic!("{example:?}") };
-            assert!((value - 70_f64.to_radians().cos()).abs() < 1e-6, "{value}");
+            assert_abs_diff_eq!(value, 70_f64.to_radians().cos(), epsilon = 1e-6);
             assert_eq!(of, [0, 1]);
         }
     }

@@ -148,6 +148,7 @@ fn illegal(ids: &[ExampleId], source: CoreError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use robin_attacks::{Config, Loss};
     use robin_core::{CancelToken, Misclassified, OneClass};
     use robin_data::Split;
@@ -197,8 +198,8 @@ mod tests {
         assert_eq!((found.clean_errors, found.censored), (1, 0));
         assert_eq!(found.found_by.iter().sum::<usize>(), 4);
         let sum: f64 = found.distances.iter().flatten().map(|&d| f64::from(d)).sum();
-        assert!((found.mean().unwrap() - sum / 5.0).abs() < 1e-12);
-        assert!((found.mean_of_right().unwrap() - sum / 4.0).abs() < 1e-12);
+        assert_abs_diff_eq!(found.mean().unwrap(), sum / 5.0, epsilon = 1e-12);
+        assert_abs_diff_eq!(found.mean_of_right().unwrap(), sum / 4.0, epsilon = 1e-12);
         let other = measured(&[ddn(), fmn(Norm::L2)], &judge, 5);
         assert_eq!(found, other, "the batch size is seen");
     }

@@ -73,6 +73,7 @@ impl OneClassAccuracy {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use robin_core::{OneClass, Seed};
     use robin_data::{Dataset, Split};
     use robin_testkit::Linear;
@@ -85,8 +86,8 @@ mod tests {
         let broken = [true, false, false, false, true];
         let found = OneClassAccuracy::of(&broken, &[3, 3, 0, 1, 2], 3).unwrap();
         assert_eq!(found.n, [2, 3]);
-        assert!((found.all - 0.6).abs() < 1e-15);
-        assert!((found.balanced - 0.5 * (0.5 + 2.0 / 3.0)).abs() < 1e-15);
+        assert_abs_diff_eq!(found.all, 0.6, epsilon = 1e-15);
+        assert_abs_diff_eq!(found.balanced, 0.5 * (0.5 + 2.0 / 3.0), epsilon = 1e-15);
         assert!(matches!(OneClassAccuracy::of(&broken, &[0; 5], 3), Err(Error::Empty)));
         assert!(matches!(OneClassAccuracy::of(&broken, &[0; 4], 0), Err(Error::Examples { .. })));
     }

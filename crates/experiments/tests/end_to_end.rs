@@ -1,6 +1,7 @@
 //! A tiny table from images to numbers: neither threads, nor jobs, nor batch size, nor an interruption may
 //! move a bit.
 
+use approx::assert_abs_diff_eq;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -217,7 +218,7 @@ fn states_follow_the_files(folder: &Path) {
     let of_items =
         preview.items.iter().fold((0, 0.0), |(cells, seconds), of| (cells + of.to_run, seconds + of.seconds));
     assert_eq!(of_items.0, preview.to_run);
-    assert!((of_items.1 - preview.seconds).abs() <= 1e-9 * preview.seconds);
+    assert_abs_diff_eq!(of_items.1, preview.seconds, epsilon = 1e-9 * preview.seconds);
     assert!(preview.seconds > 0.0 && preview.bytes > 11 * 1000);
 }
 

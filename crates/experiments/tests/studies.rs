@@ -1,5 +1,6 @@
 //! Figures 1, 2, 3, 4 and 6 from images to what is drawn, with everything tiny.
 
+use approx::assert_abs_diff_eq;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -100,7 +101,7 @@ fn figures_3_and_4_share_their_networks_and_draw_what_was_counted() {
         clean.map(|(_, cell)| one_class::read(&outcome.records[cell]).unwrap().all).collect();
     let Shape::Lines(lines) = &sweep.panels[0].shape else { unreachable!() };
     assert_eq!(lines[1].name, "4 classes");
-    assert!((lines[1].points[0].y - accuracies.iter().sum::<f64>() / 2.0).abs() < 1e-12);
+    assert_abs_diff_eq!(lines[1].points[0].y, accuracies.iter().sum::<f64>() / 2.0, epsilon = 1e-12);
 
     // Clean errors stay broken under every attack, in every record.
     for (place, cell) in &study.places {

@@ -176,6 +176,7 @@ pub fn tensor_shapes(bytes: &[u8], file: &str) -> Result<Vec<(String, Vec<usize>
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use super::*;
     use crate::{Bias, Convolution, Initialisation};
 
@@ -208,7 +209,7 @@ mod tests {
         assert!(weight.values.iter().all(|v| v.abs() <= bound));
         // Uniform: variance bound^2 / 3; 900 values, so 5 standard errors are about 15%.
         let variance = weight.values.iter().map(|v| v * v).sum::<f32>() / weight.values.len() as f32;
-        assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 0.15, "{variance}");
+        assert_abs_diff_eq!(variance / (bound * bound / 3.0), 1.0, epsilon = 0.15);
         let other = Parameters::initialise(&graph(3), Seed::new(2));
         assert_ne!(parameters.trained, other.trained);
         assert_eq!(parameters.get("normalize.std").unwrap().values, [1.0]);
@@ -224,8 +225,8 @@ mod tests {
         let moment = |power| weight.iter().map(|v| v.powi(power)).sum::<f32>() / weight.len() as f32;
         // 9000 values, so 5 standard errors of the variance are about 8%, of the kurtosis (3) about 0.3.
         let variance = moment(2);
-        assert!((variance / (2.0 / 450.0) - 1.0).abs() < 0.08, "{variance}");
-        assert!((moment(4) / variance.powi(2) - 3.0).abs() < 0.3);
+        assert_abs_diff_eq!(variance / (2.0 / 450.0), 1.0, epsilon = 0.08);
+        assert_abs_diff_eq!(moment(4) / variance.powi(2), 3.0, epsilon = 0.3);
         assert_eq!(parameters.get("fc.bias").unwrap().values, [0.0; 2]);
         assert_eq!(parameters.get("bn.weight").unwrap().values, [1.0; 50]);
         let buffers: Vec<&str> = parameters.buffers.iter().map(|buffer| buffer.name.as_str()).collect();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use approx::abs_diff_eq;
+
 /// Panics unless every found number is within `relative_tolerance` times the largest expected magnitude of
 /// its expected one.
 ///
@@ -24,7 +26,7 @@ where
         expected.len()
     );
     if let Some(difference) = difference(found, expected)
-        && difference.relative > relative_tolerance
+        && !abs_diff_eq!(difference.relative, 0.0, epsilon = relative_tolerance)
     {
         panic!("{difference}, allowed {relative_tolerance:e}");
     }

@@ -58,6 +58,7 @@ impl Sgd {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use super::*;
 
     #[test]
@@ -66,9 +67,9 @@ mod tests {
         let mut sgd = Sgd::new(0.5, 0.25);
         sgd.step(&mut tensors, &Gradients(vec![vec![1.0].into()]), 0.1);
         // g = 1 + 0.25 * 2 = 1.5; v = 1.5; w = 2 - 0.15
-        assert!((tensors[0].values[0] - 1.85).abs() < 1e-6);
+        assert_abs_diff_eq!(tensors[0].values[0], 1.85, epsilon = 1e-6);
         sgd.step(&mut tensors, &Gradients(vec![vec![1.0].into()]), 0.1);
         // g = 1 + 0.25 * 1.85 = 1.4625; v = 0.75 + 1.4625 = 2.2125; w = 1.85 - 0.22125
-        assert!((tensors[0].values[0] - 1.62875).abs() < 1e-6);
+        assert_abs_diff_eq!(tensors[0].values[0], 1.62875, epsilon = 1e-6);
     }
 }

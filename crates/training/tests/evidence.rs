@@ -1,5 +1,6 @@
 //! The committed records: what they claim follows from the attacks in them.
 
+use approx::assert_abs_diff_eq;
 use std::fs;
 use std::path::Path;
 
@@ -65,8 +66,8 @@ fn adversarial_methods_are_twenty_points_above_standard_training() {
         assert_interval(row, "clean");
         assert_interval(row, "pgd20");
         let to = |method: &str| strongest - number(chosen(&method.into(), &row["classifier"]), "pgd20");
-        assert!((number(row, "to_standard") - to("standard")).abs() < 1e-9);
-        assert!((number(row, "to_pgd_at") - to("pgd-at")).abs() < 1e-9);
+        assert_abs_diff_eq!(number(row, "to_standard"), to("standard"), epsilon = 1e-9);
+        assert_abs_diff_eq!(number(row, "to_pgd_at"), to("pgd-at"), epsilon = 1e-9);
         let is_chosen = row == chosen(&row["method"], &row["classifier"]);
         assert_eq!(row["chosen"], is_chosen, "{row}");
         if is_chosen && row["method"] != "standard" {

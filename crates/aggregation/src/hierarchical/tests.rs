@@ -1,5 +1,6 @@
 //! Routing, scores as log-probabilities, and that an attack on a stage runs that stage alone.
 
+use approx::assert_abs_diff_eq;
 use candle_core::{DType, Device, Tensor};
 use robin_attacks::{Loss, Pgd, Start};
 use robin_core::{Attack, Budget, CancelToken, Columns, Misclassified, Norm, Objective, Seed, Target, host};
@@ -42,9 +43,9 @@ fn the_decision_is_routed_and_the_scores_are_joint_log_probabilities() {
     assert_eq!(scores.arg_max().unwrap(), [4], "the soft scores may prefer another class");
     assert!(model.decide(&scores).is_err(), "a route cannot be read off them");
     let values = scores.to_vec().unwrap();
-    assert!((values.iter().map(|&s| f64::from(s).exp()).sum::<f64>() - 1.0).abs() < 1e-6);
+    assert_abs_diff_eq!(values.iter().map(|&s| f64::from(s).exp()).sum::<f64>(), 1.0, epsilon = 1e-6);
     let expected = -(1.0 + (-0.1_f64).exp()).ln() - (1.0 + 0.2_f64.exp()).ln();
-    assert!((f64::from(values[0]) - expected).abs() < 1e-6);
+    assert_abs_diff_eq!(f64::from(values[0]), expected, epsilon = 1e-6);
     // The stages' own logits.
     let columns = |column| model.scores(&image, &Columns::One(column)).unwrap().to_vec().unwrap()[0];
     assert_eq!([columns(5), columns(6), columns(7 + 3), columns(7 + 4)], [0.1, 0.0, 0.2, 9.0]);

@@ -1,5 +1,6 @@
 //! What every strategy in the list promises, and what each raises.
 
+use approx::assert_abs_diff_eq;
 use robin_attacks::{ATTACKS, Config, Pgd, Start, StepSize};
 use robin_core::{
     Adversarial, Attack, Budget, CancelToken, Classifier, ColumnTable, Columns, Misclassified, Norm,
@@ -206,7 +207,7 @@ fn strategies_reach_their_optima_on_linear_arms() {
             for ((before, after), &label) in before.iter().zip(after).zip(&batch.labels) {
                 assert!((after < *before) == (label as usize == column), "only the right arm is lowered");
                 // Every example moves a linear score by epsilon times the same dual norm.
-                assert!(((after - before).abs() - reach.abs()).abs() < 1e-5);
+                assert_abs_diff_eq!((after - before).abs(), reach.abs(), epsilon = 1e-5);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Legal and illegal settings.
 
+use approx::assert_abs_diff_eq;
 use robin_core::Norm;
 
 use super::*;
@@ -105,7 +106,7 @@ fn steps_of_no_length_are_legal_at_epsilon_0_only() {
     assert_eq!(StepSize::Absolute(0.0).pixels(epsilon, 10).unwrap(), 0.0);
     assert!(StepSize::Relative(0.0).pixels(epsilon, 10).is_err());
     let pixels = StepSize::STANDARD.pixels("8/255".parse().unwrap(), 10).unwrap();
-    assert!((pixels - 2.0 / 255.0).abs() < 1e-15);
+    assert_abs_diff_eq!(pixels, 2.0 / 255.0, epsilon = 1e-15);
 }
 
 #[test]

@@ -99,6 +99,7 @@ impl Objective for OneClassMargin {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use robin_core::{Error, Judge, OneClass};
 
     use super::*;
@@ -138,7 +139,7 @@ mod tests {
         assert!((f64::from(values[0]) - exact).abs() < 1e-6 && values[1] == -values[0], "{values:?}");
         for (column, &z) in row.iter().enumerate() {
             let slope = f64::from(z).exp() / sum - f64::from(u8::from(column == 1));
-            assert!((f64::from(gradients[0][column]) - slope).abs() < 1e-6);
+            assert_abs_diff_eq!(f64::from(gradients[0][column]), slope, epsilon = 1e-6);
             assert_eq!(gradients[1][column], -gradients[0][column]);
         }
     }

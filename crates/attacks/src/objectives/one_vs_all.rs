@@ -50,6 +50,7 @@ impl Objective for OneVsAllCrossEntropy {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use super::*;
     use crate::objectives::CrossEntropy;
 
@@ -82,7 +83,7 @@ mod tests {
     fn nothing_is_lost_where_it_saturates() {
         let (value, gradient) = evaluate(&OneVsAllCrossEntropy::new(vec![0]), &[60.0, -50.0]);
         let exact = (-60f64).exp() + (-50f64).exp();
-        assert!((value / exact - 1.0).abs() < 1e-6, "{value}");
+        assert_abs_diff_eq!(value / exact, 1.0, epsilon = 1e-6);
         assert!((f64::from(gradient[0]) / -(-60f64).exp() - 1.0).abs() < 1e-6, "{gradient:?}");
         assert!((f64::from(gradient[1]) / (-50f64).exp() - 1.0).abs() < 1e-6, "{gradient:?}");
         assert_eq!(

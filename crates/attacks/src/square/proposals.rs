@@ -201,6 +201,7 @@ fn hill(height: usize, width: usize) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use robin_core::{Purpose, Seed};
 
     use super::*;
@@ -210,7 +211,7 @@ mod tests {
         let mut stream = Seed::new(1).derive(Purpose::Test, 9).root_stream();
         for side in 1..9 {
             let bump = bump(&mut stream, side);
-            assert!((l2(&bump) - 1.0).abs() < 1e-12);
+            assert_abs_diff_eq!(l2(&bump), 1.0, epsilon = 1e-12);
             assert_eq!(bump.iter().any(|&value| value > 0.0), side > 1);
             assert!(bump.iter().any(|&value| value < 0.0));
         }

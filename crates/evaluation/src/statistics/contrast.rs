@@ -148,6 +148,7 @@ pub fn paired(replicates: &[Replicate], counts: bool) -> Result<Estimate> {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use super::*;
 
     /// `up` images at 1 and `down` at -1 of `n`.
@@ -167,10 +168,10 @@ mod tests {
     #[test]
     fn of_one_seed_only_disagreement_is_noise() {
         let found = paired(&[split(60, 40, 1000)], true).unwrap();
-        assert!((found.effect - 0.02).abs() < 1e-12);
+        assert_abs_diff_eq!(found.effect, 0.02, epsilon = 1e-12);
         // Discordant pairs over n^2, less the square of the mean, and two more images.
         let expected = Z * (100.0_f64 - 0.4 + 2.0).sqrt() / 1000.0;
-        assert!((found.high - found.effect - expected).abs() < 1e-12, "{found:?}");
+        assert_abs_diff_eq!(found.high - found.effect, expected, epsilon = 1e-12);
         assert_eq!((found.deviation, found.seeds, found.images), (None, 1, 1000));
         let equal = paired(&[split(0, 0, 1000)], true).unwrap();
         assert!(equal.low < 0.0 && equal.high > 0.002, "none among 1,000 is not none at all: {equal:?}");
@@ -181,15 +182,15 @@ mod tests {
     fn seeds_and_images_are_both_noise() {
         let found = paired(&[split(30, 0, 1000), split(50, 0, 1000), split(70, 0, 1000)], true).unwrap();
         let over_seeds = student(2) * 0.02 / 3.0_f64.sqrt();
-        assert!((found.effect - 0.05).abs() < 1e-12);
-        assert!((found.deviation.unwrap() - 0.02).abs() < 1e-12);
+        assert_abs_diff_eq!(found.effect, 0.05, epsilon = 1e-12);
+        assert_abs_diff_eq!(found.deviation.unwrap(), 0.02, epsilon = 1e-12);
         let half = found.high - found.effect;
-        assert!((half - over_seeds.hypot(found.of_images)).abs() < 1e-12);
+        assert_abs_diff_eq!(half, over_seeds.hypot(found.of_images), epsilon = 1e-12);
         assert!((found.reach(3) - half).abs() < 1e-12 && found.reach(30) < half, "more seeds, less noise");
         // The same images differ under every seed: more seeds do not make these images more.
         let alike = paired(&vec![split(50, 0, 1000); 9], true).unwrap();
         let one = paired(&[split(50, 0, 1000)], true).unwrap();
-        assert!((alike.high - one.high).abs() < 1e-12);
+        assert_abs_diff_eq!(alike.high, one.high, epsilon = 1e-12);
     }
 
     #[test]
@@ -197,15 +198,15 @@ mod tests {
         let values: Vec<Option<f64>> = [1.0, 0.0, 0.0, 0.0, 1.0].into_iter().map(Some).collect();
         let groups = Some(vec![true, true, false, false, false]);
         let found = paired(&[Replicate { values, groups }], false).unwrap();
-        assert!((found.effect - f64::midpoint(0.5, 1.0 / 3.0)).abs() < 1e-12);
+        assert_abs_diff_eq!(found.effect, f64::midpoint(0.5, 1.0 / 3.0), epsilon = 1e-12);
         // A quarter of each group's variance of the mean.
         let expected = Z * (0.25 * (0.25 / 2.0 + (2.0 / 9.0) / 3.0_f64)).sqrt();
-        assert!((found.of_images - expected).abs() < 1e-12, "{found:?}");
+        assert_abs_diff_eq!(found.of_images, expected, epsilon = 1e-12);
 
         let some = Replicate::of(vec![Some(0.2), None, Some(0.4), None]);
         let found = paired(&[some], false).unwrap();
-        assert!((found.effect - 0.3).abs() < 1e-12);
-        assert!((found.of_images - Z * (0.01_f64 / 2.0).sqrt()).abs() < 1e-12, "{found:?}");
+        assert_abs_diff_eq!(found.effect, 0.3, epsilon = 1e-12);
+        assert_abs_diff_eq!(found.of_images, Z * (0.01_f64 / 2.0).sqrt(), epsilon = 1e-12);
         assert!(matches!(paired(&[Replicate::of(vec![None])], false), Err(Error::Empty)));
         assert!(matches!(paired(&[], false), Err(Error::Empty)));
         let short = paired(&[split(1, 0, 3), split(1, 0, 2)], true);
@@ -216,7 +217,7 @@ mod tests {
     fn what_shares_nothing_has_the_noise_of_both() {
         let [one, other] = [split(60, 0, 100), split(40, 0, 100)].map(|side| paired(&[side], true).unwrap());
         let found = one.minus(&other);
-        assert!((found.effect - 0.2).abs() < 1e-12);
-        assert!((found.high - found.effect - one.of_images.hypot(other.of_images)).abs() < 1e-12);
+        assert_abs_diff_eq!(found.effect, 0.2, epsilon = 1e-12);
+        assert_abs_diff_eq!(found.high - found.effect, one.of_images.hypot(other.of_images), epsilon = 1e-12);
     }
 }

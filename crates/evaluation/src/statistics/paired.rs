@@ -150,6 +150,7 @@ pub fn verdict(gap: &Estimate) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use super::*;
 
     fn broken(right: usize, n: usize) -> Vec<bool> {
@@ -197,7 +198,7 @@ mod tests {
     fn the_spread_is_the_samples() {
         let found = spread(&[1.0, 2.0, 4.0]).unwrap();
         assert_eq!((found.seeds, found.low, found.high), (3, 1.0, 4.0));
-        assert!((found.deviation.unwrap() - (7.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_abs_diff_eq!(found.deviation.unwrap(), (7.0_f64 / 3.0).sqrt(), epsilon = 1e-12);
         assert_eq!(spread(&[0.5]).unwrap().deviation, None);
     }
 }

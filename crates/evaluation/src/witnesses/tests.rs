@@ -1,5 +1,6 @@
 //! Witnesses of a classifier with a known border, whole and damaged.
 
+use approx::assert_abs_diff_eq;
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss, Start, StepSize};
 use robin_core::{CancelToken, Misclassified, Norm, Seed};
@@ -62,7 +63,7 @@ fn what_an_attack_found_holds_from_the_file_alone() {
     let checked = check(&read);
     assert!(checked.holds(), "{checked:?}");
     assert_eq!(checked.rounded, Rounded { misclassified: 2, valid: 2 });
-    assert!((checked.largest_size - 8.0 / 255.0).abs() < 1e-6);
+    assert_abs_diff_eq!(checked.largest_size, 8.0 / 255.0, epsilon = 1e-6);
 }
 
 #[test]

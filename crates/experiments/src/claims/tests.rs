@@ -1,3 +1,4 @@
+use approx::assert_abs_diff_eq;
 use std::collections::{BTreeMap, BTreeSet};
 
 use robin_evaluation::{Clean, Outcome as Verdicts, Robust};
@@ -116,7 +117,7 @@ fn seeds_decide_with_their_scatter_and_reversals_are_said() {
     assert_eq!(held.readings.len(), 3);
     let one = &held.comparisons[0];
     let estimate = one.estimate.unwrap();
-    assert!((estimate.effect - 0.059).abs() < 1e-12);
+    assert_abs_diff_eq!(estimate.effect, 0.059, epsilon = 1e-12);
     assert_eq!((one.shared, estimate.seeds, estimate.images), (Some(Shared::ImagesAndSeeds), 3, N));
     assert_eq!(one.left[0].seeds.len(), 3);
     assert!(one.left[0].seeds.iter().all(|seed| seed.clean[0].accuracy == 0.98));
@@ -301,7 +302,7 @@ fn the_growth_of_a_lead_is_judged_image_by_image_and_seed_by_seed() {
     };
     let growth = |found: &ClaimVerdict| found.comparisons[0].estimate.unwrap().effect;
     let held = with([700, 710, 690]);
-    assert!((growth(&held) - (0.2 - 0.05)).abs() < 1e-12);
+    assert_abs_diff_eq!(growth(&held), (0.2 - 0.05), epsilon = 1e-12);
     assert_eq!(held.comparisons[0].verdict, Verdict::Held);
     assert!(
         held.numbers[0].contains("robin pgd10, softmax 0.300 less multiclass pgd10, softmax 0.100 against"),
@@ -354,7 +355,7 @@ fn each_reading_of_section_3_has_its_verdict() {
     let balanced = of("l2 budgets as printed, both groups alike");
     assert_eq!((all.verdict, balanced.verdict), (Verdict::Held, Verdict::Refuted));
     // Orders 0 and 1: 20 and 21 more of the class's own, and 70 and 71 fewer of the others.
-    assert!((all.estimate.unwrap().effect - 0.0300).abs() < 1e-12);
+    assert_abs_diff_eq!(all.estimate.unwrap().effect, 0.0300, epsilon = 1e-12);
     let expected = (-(0.40 + 0.41) / 2.0 + (70.0 / 900.0 + 71.0 / 900.0) / 2.0) / 2.0;
     assert!((balanced.estimate.unwrap().effect - expected).abs() < 1e-12, "{:?}", balanced.estimate);
     assert!(balanced.numbers_have("2 class orders"));
@@ -434,7 +435,7 @@ fn a_margin_is_said_in_words() {
     }
     assert_eq!(Test::Above(0.02).refuted(0.01), "above, but by less");
     assert_eq!(Test::Below(-0.05).refuted(0.01), "not below");
-    assert!((Test::Within(0.05).distance(-0.07) - 0.02).abs() < 1e-12);
+    assert_abs_diff_eq!(Test::Within(0.05).distance(-0.07), 0.02, epsilon = 1e-12);
 }
 
 #[test]
@@ -448,7 +449,7 @@ fn a_forest_has_a_row_for_each_lead() {
     );
     assert!((row.difference - 0.051).abs() < 1e-12 && row.low > 0.03 && row.high < 0.07, "{row:?}");
     // The paper prints 0.959 and 0.957 under PGD with 20 steps.
-    assert!((row.published.unwrap() - 0.002).abs() < 1e-12);
+    assert_abs_diff_eq!(row.published.unwrap(), 0.002, epsilon = 1e-12);
     assert!(row.stand_in.is_none());
     assert!(row.records.len() >= 24, "{}", row.records.len());
     assert_eq!(forest(&world.plan, &world.outcome, "table-9").unwrap(), []);

@@ -1,3 +1,4 @@
+use approx::assert_abs_diff_eq;
 use std::collections::BTreeMap;
 
 use robin_evaluation::{Clean, Outcome as Verdicts, Robust, wilson};
@@ -161,7 +162,7 @@ fn several_seeds_give_the_strategy_that_is_strongest_on_average() {
     assert_eq!(by_seed, [(0, 0.78, 0.78), (1, 0.88, 0.86)]);
     assert!((robin.accuracy - 0.83).abs() < 1e-12 && (robin.union - 0.82).abs() < 1e-12);
     // Two values d apart have the standard deviation d / sqrt(2).
-    assert!((robin.spread().unwrap() - 0.1 / 2.0_f64.sqrt()).abs() < 1e-12);
+    assert_abs_diff_eq!(robin.spread().unwrap(), 0.1 / 2.0_f64.sqrt(), epsilon = 1e-12);
     assert_eq!(table.run.seeds, [0, 1]);
 }
 

@@ -1,5 +1,6 @@
 //! The checker is right if it passes right gradients and catches wrong ones.
 
+use approx::assert_abs_diff_eq;
 use candle_core::Device;
 use robin_core::{Columns, Error, Evaluation, Pass, Scores};
 
@@ -129,7 +130,7 @@ fn an_input_gradient_through_kinks_passes_and_wrong_ones_are_caught() {
     assert_eq!(kinked_agreement(Ok).relative_errors.len(), 4 * Probe::F32.directions);
     // What candle's max-pool does to a gradient; the images of neighbours; and a gradient that vanishes.
     let quarter = kinked_agreement(|g| Ok((g * 0.25)?));
-    assert!((quarter.median() - 0.75).abs() < 0.02, "{quarter:?}");
+    assert_abs_diff_eq!(quarter.median(), 0.75, epsilon = 0.02);
     assert!(kinked_agreement(|g| host::select(&g, &[1, 2, 3, 0])).median() > 0.2);
     assert!(kinked_agreement(|g| Ok(g.zeros_like()?)).median() > 0.9);
 }

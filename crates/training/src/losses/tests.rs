@@ -1,3 +1,4 @@
+use approx::assert_abs_diff_eq;
 use robin_core::{Objective, host};
 use robin_testkit::{Probe, assert_close, golden, gradcheck};
 
@@ -92,7 +93,7 @@ fn the_attacks_objective_is_the_losses_divergence() {
     let plain = cross_entropy(&clean, &[0, 0], 0.0).unwrap();
     for row in 0..2 {
         let expected = both.values[row] - plain.values[row];
-        assert!((f64::from(found.values[row]) - expected).abs() < 1e-5 * expected);
+        assert_abs_diff_eq!(f64::from(found.values[row]), expected, epsilon = 1e-5 * expected);
     }
     let gradient = host::to_vec(&found.score_gradient).unwrap();
     assert_eq!(gradient, host::to_vec(&both.gradients[1]).unwrap());

@@ -1,5 +1,6 @@
 //! The plane, small enough for seconds.
 
+use approx::assert_abs_diff_eq;
 use robin_core::{CancelToken, Seed};
 use robin_data::Split;
 
@@ -40,7 +41,7 @@ fn the_regions_are_learned_and_arrows_end_on_the_other_side() {
         assert!(arrows.iter().all(|arrow| arrow.broken && arrow.from != arrow.to), "{arrows:?}");
         let far = arrows.iter().map(|arrow| (arrow.from[0] - arrow.to[0]).hypot(arrow.from[1] - arrow.to[1]));
         let mean = far.sum::<f64>() / arrows.len() as f64;
-        assert!((mean - panel.mean_distance.unwrap()).abs() < 1e-6);
+        assert_abs_diff_eq!(mean, panel.mean_distance.unwrap(), epsilon = 1e-6);
     }
     let [a, b, c] = &found[..] else { unreachable!() };
     assert_eq!((a.regions.classes.len(), b.regions.classes.len()), (2, 3));
