@@ -192,6 +192,7 @@ fn claims(folder: &Path) -> Vec<ClaimVerdict> {
 /// What `scripts/check-claims.py` does on whole claims, here without Python: numbers are those of the records that they name.
 #[test]
 fn claims_say_what_their_records_say() {
+    let mut compared = 0;
     for folder in folders() {
         let all: BTreeMap<String, Record> = [Kind::Evaluation, Kind::Network]
             .into_iter()
@@ -201,7 +202,6 @@ fn claims_say_what_their_records_say() {
         let claims = claims(&folder);
         assert!(claims.len() >= 35, "{}", folder.display());
         assert!(claims.is_sorted_by_key(|claim| claim.verdict), "reversals first");
-        let mut compared = 0;
         for claim in &claims {
             assert!(claim.records.iter().all(|key| all.contains_key(key)), "{}", claim.id);
             for one in claim.comparisons.iter().filter(|one| one.estimate.is_some()) {
@@ -209,8 +209,8 @@ fn claims_say_what_their_records_say() {
                 check_difference(one, &all);
             }
         }
-        assert!(compared > 10, "{}: {compared}", folder.display());
     }
+    assert!(compared > 100, "{compared}");
 }
 
 /// A difference of accuracies is the one that the tables have.
