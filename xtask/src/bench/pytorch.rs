@@ -1,5 +1,6 @@
 //! The same work in PyTorch, in turn with ours, each in a process of its own.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -13,7 +14,8 @@ use super::subject::Subject;
 use crate::root;
 use crate::terminal::say;
 
-/// Runs `bench WHAT` and its counterpart `--pairs` times. Both take the same options, `more` among them.
+/// Runs `bench WHAT` and its counterpart `--pairs` times, the fastest way that PyTorch has at any precision; on a CPU its
+/// fastest in f32 too, if that is another. All take the same options, `more` among them.
 pub(super) fn compare(
     what: &str,
     options: &Options,
@@ -23,13 +25,21 @@ pub(super) fn compare(
 ) -> anyhow::Result<(Value, String)> {
     let script = Script::find()?;
     let theirs = |arguments: &[&str]| theirs(&script, what, options, subject, arguments);
-    // The faster layout is looked for once, in a process of its own: the slower one may need more memory.
-    let trial = measurement(theirs(&["--trial"]), options, subject, more)?;
-    let layout = trial["layout"].as_str().context("a trial without a layout")?;
-    let variant = trial["variant"].as_str().context("a trial without a variant")?;
+    // The fastest way is looked for once, in a process of its own: others may need more memory.
+    let mut trial = theirs(&["--trial"]);
+    if options.device.ordinal().is_some() {
+        trial.args(["--precision", options.device.precision()]);
+    }
+    let trial = measurement(trial, options, subject, more)?;
+    let best = Way::of(&trial["best"]).context("PyTorch can do this in no way")?;
+    let in_f32 = Way::of(&trial["f32"]).filter(|way| *way != best);
+    let seconds = |result: &Value| {
+        let median = result[unit.field()]["median"].as_f64();
+        median.with_context(|| format!("a measurement without {}", unit.field()))
+    };
     let mut text = Vec::new();
     let mut pairs = Vec::new();
-    let mut ratios = Vec::new();
+    let (mut ratios, mut ratios_f32) = (Vec::new(), Vec::new());
     for number in 1..=options.pairs {
         say!("pair {number} of {}...", options.pairs);
         let mut ours = Command::new(std::env::current_exe()?);
@@ -42,23 +52,54 @@ pub(super) fn compare(
         };
         ours.args(["--dataset", subject.data.name()]);
         let ours = measurement(ours, options, subject, more)?;
-        let theirs =
-            measurement(theirs(&["--layout", layout, "--variant", variant]), options, subject, more)?;
-
-        let seconds = |result: &Value| {
-            let median = result[unit.field()]["median"].as_f64();
-            median.with_context(|| format!("a measurement without {}", unit.field()))
-        };
-        let ratio = seconds(&theirs)? / seconds(&ours)?;
         text.push(line(&format!("pair {number}, ROBIN"), unit, &ours));
-        text.push(line(&format!("pair {number}, PyTorch"), unit, &theirs));
-        text.push(format!("pair {number}: {ratio:.2} times as fast as PyTorch"));
-        ratios.push(ratio);
-        pairs.push(json!({ "robin": ours, "pytorch": theirs, "ratio": ratio }));
+        let mut pair = json!({ "robin": ours });
+        let ways = [("pytorch", "ratio", Some(&best), &mut ratios), ("pytorch_f32", "ratio_f32", in_f32.as_ref(), &mut ratios_f32)];
+        for (field, ratio_field, way, ratios) in ways {
+            let Some(way) = way else { continue };
+            let found = measurement(theirs(&way.arguments()), options, subject, more)?;
+            let ratio = seconds(&found)? / seconds(&ours)?;
+            text.push(line(&format!("pair {number}, PyTorch ({way})"), unit, &found));
+            text.push(format!("pair {number}: {ratio:.2} times as fast as PyTorch ({way})"));
+            ratios.push(ratio);
+            (pair[field], pair[ratio_field]) = (found, ratio.into());
+        }
+        pairs.push(pair);
     }
-    let median = median(&mut ratios);
-    text.push(format!("median of {} pairs: {median:.2}", ratios.len()));
-    Ok((json!({ "pairs": pairs, "ratio": median }), text.join("\n")))
+    let ratio = median(&mut ratios);
+    text.push(format!("median of {} pairs: {ratio:.2} times as fast as PyTorch's fastest ({best})", ratios.len()));
+    let mut result = json!({ "pairs": pairs, "ratio": ratio, "tried": trial["tried"] });
+    if let Some(way) = in_f32 {
+        let ratio = median(&mut ratios_f32);
+        text.push(format!("{ratio:.2} times as fast as PyTorch in f32 ({way})"));
+        result["ratio_f32"] = ratio.into();
+    }
+    Ok((result, text.join("\n")))
+}
+
+/// A way in which PyTorch does the work.
+#[derive(Debug, Clone, PartialEq)]
+struct Way {
+    layout: String,
+    variant: String,
+    precision: String,
+}
+
+impl Way {
+    fn of(found: &Value) -> Option<Self> {
+        let text = |name: &str| Some(found[name].as_str()?.to_owned());
+        Some(Self { layout: text("layout")?, variant: text("variant")?, precision: text("precision")? })
+    }
+
+    fn arguments(&self) -> [&str; 6] {
+        ["--layout", &self.layout, "--variant", &self.variant, "--precision", &self.precision]
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, {}", self.precision, self.layout, self.variant)
+    }
 }
 
 /// The script that does the same work: in the project, or, where this program was carried without it, written out again.
@@ -93,7 +134,7 @@ fn theirs(script: &Script, what: &str, options: &Options, subject: &Subject, arg
         command.args([option, &value]);
     }
     if let Some(ordinal) = options.device.ordinal() {
-        command.args(["--device", &format!("cuda:{ordinal}"), "--precision", options.device.precision()]);
+        command.args(["--device", &format!("cuda:{ordinal}")]);
     }
     command.args(["--epsilon", &subject.budget.epsilon.get().to_string()]);
     command.env("OMP_NUM_THREADS", subject.threads.to_string()).env("PYTHONDONTWRITEBYTECODE", "1");
