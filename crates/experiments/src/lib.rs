@@ -10,6 +10,7 @@
 //! results, never into a key.
 
 pub mod alignment;
+mod budgets;
 pub mod claims;
 pub mod cluster;
 pub mod cost;
@@ -42,6 +43,7 @@ pub mod table;
 pub mod threads;
 pub mod training_run;
 
+pub use budgets::paper_budget;
 pub use claims::{ClaimVerdict, Verdict};
 pub use device::{Arithmetic, Device};
 pub use environment::Environment;

@@ -10,6 +10,7 @@ use robin_attacks::{Config, Loss, Start, StepSize, autoattack};
 use robin_core::{Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_evaluation::{Ledger, Means, Order, Which, clean, robust};
+use robin_experiments::paper_budget;
 use robin_experiments::threads::{pool, threads};
 use robin_nn::{Parameters, executor};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use super::options::EvalArguments;
 use super::output::{cpu_seconds, publish};
 use super::pytorch::median;
-use super::subject::{budget, dataset_of};
+use super::subject::dataset_of;
 use crate::root;
 use crate::terminal::say;
 
@@ -137,7 +138,7 @@ impl Case {
             classifier,
             parameters,
             data,
-            budget: radius(name, arguments.norm),
+            budget: paper_budget(name, arguments.norm),
             batch: arguments.batch,
             steps: arguments.steps,
             threads,
@@ -239,16 +240,6 @@ fn right(
     let pixels = rows.iter().flat_map(|row| &all.pixels()[row * length..(row + 1) * length]);
     let labels = rows.iter().map(|&row| all.labels()[row] as u8).collect();
     Ok(Dataset::from_parts(name, all.split(), all.shape(), pixels.copied().collect(), labels)?)
-}
-
-/// The paper's budgets.
-fn radius(dataset: DatasetName, norm: Norm) -> Budget {
-    let epsilon = match (dataset, norm) {
-        (_, Norm::L2) => return budget(dataset),
-        (DatasetName::Mnist, Norm::Linf) => "25/255",
-        (DatasetName::Cifar10, Norm::Linf) => "8/255",
-    };
-    Budget { norm, epsilon: epsilon.parse().expect("a radius") }
 }
 
 fn seconds(result: &Value) -> anyhow::Result<f64> {

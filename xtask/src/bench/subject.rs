@@ -4,7 +4,7 @@ use anyhow::ensure;
 use robin_core::{Budget, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_experiments::threads::{pool, threads};
-use robin_experiments::{ITEMS, Spec};
+use robin_experiments::{ITEMS, Spec, paper_budget};
 use robin_nn::{Executor, Graph, Parameters};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ impl Subject {
             data.len()
         );
         let executor = options.device.device()?.executor();
-        Ok(Self { data, budget: budget(name), batch, threads, executor, model: options.model.clone(), width })
+        Ok(Self { data, budget: paper_budget(name, Norm::L2), batch, threads, executor, model: options.model.clone(), width })
     }
 
     /// The network for `labels`, with fresh weights number `address`.
@@ -88,13 +88,4 @@ pub(super) fn dataset_of(model: &str) -> anyhow::Result<DatasetName> {
         }
     }
     Ok(DatasetName::Cifar10)
-}
-
-/// The paper's l2 budget.
-pub(super) fn budget(dataset: DatasetName) -> Budget {
-    let epsilon = match dataset {
-        DatasetName::Mnist => "2.0",
-        DatasetName::Cifar10 => "0.5",
-    };
-    Budget { norm: Norm::L2, epsilon: epsilon.parse().expect("a radius") }
 }

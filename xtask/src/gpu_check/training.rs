@@ -1,8 +1,9 @@
 //! The training loop on the device: against the CPU step by step, and for an epoch.
 
 use robin_attacks::StepSize;
-use robin_core::{Budget, CancelToken, Norm, Seed};
+use robin_core::{CancelToken, Norm, Seed};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, Source, Split};
+use robin_experiments::paper_budget;
 use robin_kernels::cuda::Precision;
 use robin_nn::{Executor, Graph, Parameters, executor};
 use robin_training::{
@@ -13,16 +14,10 @@ use super::networks::apart;
 use super::report::Finding;
 use super::subject::Subject;
 
-fn config(norm: Norm, dataset: DatasetName) -> anyhow::Result<Config> {
-    let epsilon = match (dataset, norm) {
-        (DatasetName::Mnist, Norm::L2) => "2.0",
-        (DatasetName::Mnist, Norm::Linf) => "25/255",
-        (DatasetName::Cifar10, Norm::L2) => "0.5",
-        (DatasetName::Cifar10, Norm::Linf) => "8/255",
-    };
-    let budget = Budget { norm, epsilon: epsilon.parse()? };
+fn config(norm: Norm, dataset: DatasetName) -> Config {
+    let budget = paper_budget(dataset, norm);
     let (steps, step_size) = (10, StepSize::STANDARD);
-    Ok(Config {
+    Config {
         method: Method::PgdAt { budget, steps, step_size, proportion: Proportion::All },
         epochs: 1,
         batch_size: 100,
@@ -39,7 +34,7 @@ fn config(norm: Norm, dataset: DatasetName) -> anyhow::Result<Config> {
         label_smoothing: 0.0,
         weight_averaging: None,
         validation: None,
-    })
+    }
 }
 
 /// The same attack as part of TRADES, or of MART.
@@ -79,7 +74,7 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
         // Without an attack, and with one of a single step: long ones, and rectifiers at a kink, make a difference of the last
         // bit a large one.
         let adversarial = |norm| {
-            let mut config = config(norm, dataset)?;
+            let mut config = config(norm, dataset);
             config.batch_size = images / 4;
             // Small, for the same reason: later steps meet nearly the same weights.
             config.learning_rate = 0.001;
@@ -123,7 +118,7 @@ pub(super) fn recorded(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     for (dataset, model) in [(DatasetName::Mnist, "cnn2-small"), (DatasetName::Cifar10, "myrtle")] {
         let data = Dataset::load(dataset, Split::Train, &Source::Embedded)?.take(images)?;
         let graph = robin_models::build(model, Some(8), data.shape(), 10)?;
-        let [l2, linf] = [config(Norm::L2, dataset)?, config(Norm::Linf, dataset)?];
+        let [l2, linf] = [config(Norm::L2, dataset), config(Norm::Linf, dataset)];
         let trades = of_pairs(linf.clone(), true);
         for (method, config) in [("l2", l2), ("linf", linf), ("trades, linf", trades)] {
             let config = Config { batch_size, ..config };
@@ -141,7 +136,7 @@ pub(super) fn recorded(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
             }
         }
         // Few and short steps: the order of sums may differ, and each step makes more of it.
-        let mut config = Config { batch_size, learning_rate: 0.001, ..config(Norm::L2, dataset)? };
+        let mut config = Config { batch_size, learning_rate: 0.001, ..config(Norm::L2, dataset) };
         if let Method::PgdAt { steps, .. } = &mut config.method {
             *steps = 3;
         }
@@ -166,7 +161,7 @@ pub(super) fn epochs(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
         let data = Dataset::load(dataset, Split::Train, &Source::Embedded)?;
         let (data, width) = if subject.is_gpu() { (data, None) } else { (data.take(300)?, Some(8)) };
         let graph = robin_models::build(model, width, data.shape(), 10)?;
-        let mut config = config(Norm::Linf, dataset)?;
+        let mut config = config(Norm::Linf, dataset);
         config.epochs = if subject.is_gpu() { 3 } else { 2 };
         for (precision, cuda) in subject.executors() {
             let (_, summary) = trained(cuda, &graph, &data, &config)?;

@@ -1,6 +1,6 @@
 //! From a request to everything that decides the result; every mistake is found here.
 
-use robin_core::{Budget, Epsilon, Norm, Purpose, Seed};
+use robin_core::{Budget, Norm, Purpose, Seed};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, class_order};
 use robin_training::{AttackStart, Config, Method, Outputs, Proportion, Validation, WeightAveraging};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::plan::{
 use crate::role::what;
 use crate::spec::{Normalize, Recipe, Row, Spec};
 use crate::training_run::TrainedKind;
-use crate::{Error, Result, doubts};
+use crate::{Error, Result, doubts, paper_budget};
 
 /// Table 1 has the paper's settings for every data set.
 const PAPER: &str = "table-1";
@@ -163,22 +163,15 @@ fn arms(request: &Request, classes: usize) -> Result<Vec<Part>> {
 /// The budget that is trained for, and measured with.
 fn budget(request: &Request) -> Result<Budget> {
     let norm = request.overrides.norm.unwrap_or(Norm::L2);
-    let epsilon = match (request.overrides.epsilon, request.dataset.published(), norm) {
-        (Some(epsilon), ..) => epsilon,
-        (None, Some(DatasetName::Mnist), Norm::L2) => parse("2.0"),
-        (None, Some(DatasetName::Mnist), Norm::Linf) => parse("25/255"),
-        (None, Some(DatasetName::Cifar10), Norm::L2) => parse("0.5"),
-        (None, Some(DatasetName::Cifar10), Norm::Linf) => parse("8/255"),
-        (None, None, _) => {
+    let epsilon = match (request.overrides.epsilon, request.dataset.published()) {
+        (Some(epsilon), _) => epsilon,
+        (None, Some(dataset)) => paper_budget(dataset, norm).epsilon,
+        (None, None) => {
             let allowed = "a radius like 8/255: the paper has none for images of your own";
             return Err(option("--epsilon", &"not given", allowed));
         }
     };
     Ok(Budget { norm, epsilon })
-}
-
-fn parse(epsilon: &str) -> Epsilon {
-    epsilon.parse().expect("the paper's radii")
 }
 
 struct Settings<'a> {
