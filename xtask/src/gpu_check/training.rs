@@ -81,9 +81,9 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
             if let Method::PgdAt { steps, .. } = &mut config.method {
                 *steps = 1;
             }
-            anyhow::Ok(config)
+            config
         };
-        let [l2, linf] = [adversarial(Norm::L2)?, adversarial(Norm::Linf)?];
+        let [l2, linf] = [adversarial(Norm::L2), adversarial(Norm::Linf)];
         let methods = [
             ("standard", Config { method: Method::Standard {}, ..l2.clone() }),
             ("trades, l2", of_pairs(l2.clone(), true)),
