@@ -149,29 +149,6 @@ impl Ledger {
         Ok(self.runs.last().expect("one was just added"))
     }
 
-    /// Runs `stages` one after another, each on the examples that still stand: a bundle such as AutoAttack's.
-    /// The union is that of all stages on all examples; accuracies of single stages are not comparable.
-    ///
-    /// # Errors
-    /// As [`Ledger::run`]; the stages before stay in the ledger.
-    #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
-    pub fn stages(
-        &mut self,
-        model: &dyn Classifier,
-        judge: &dyn Judge,
-        stages: &[Means<'_>],
-        data: &Dataset,
-        seed: Seed,
-        mut witnesses: Option<&mut Witnesses>,
-        options: &mut Options<'_>,
-    ) -> Result<()> {
-        for means in stages {
-            let witnesses = witnesses.as_deref_mut();
-            self.run(model, judge, means, data, 0, Order::Standing, seed, witnesses, options)?;
-        }
-        Ok(())
-    }
-
     /// Each example as the runs within `budget` have left it: the first that broke it counts.
     fn standing(&self, budget: robin_core::Budget) -> Outcome {
         let mut outcome = Outcome {

@@ -60,11 +60,6 @@ pub struct Scratch {
     sparse: sparse::Scratch,
 }
 
-/// Whether a convolution can take a rectifier and 2x2 max pooling along, and a gradient on what was pooled.
-pub fn takes_pooling(g: &Geometry) -> bool {
-    winograd::supports(g) || few_channels::pools(g)
-}
-
 impl Packed {
     /// Packs weights in this folder's order (`[kernel, kernel, in, out]`). Output channels are whole vectors; input
     /// channels too, or those of a network's images.
@@ -133,7 +128,7 @@ impl Packed {
     /// Finishes the outputs pooled 2x2 (layout `pooled`; before pooling they would lie as `to` says).
     ///
     /// # Panics
-    /// As [`Packed::forward`], or if [`takes_pooling`] says no.
+    /// As [`Packed::forward`], or if neither [`winograd::supports`] nor [`few_channels::pools`].
     #[allow(clippy::too_many_arguments, reason = "three layouts")]
     pub fn forward_pooled(
         &self,
@@ -160,7 +155,7 @@ impl Packed {
     /// Finishes the gradient on `images` images (layout `to`) for the gradient `dy` on their outputs (layout `from`).
     ///
     /// # Panics
-    /// If a layout or a slice does not fit, or the weights were packed for the other direction; if the gradient is pooled and [`takes_pooling`] says
+    /// If a layout or a slice does not fit, or the weights were packed for the other direction; if the gradient is pooled and [`Packed::forward_pooled`] says
     /// no. On images of few channels, a finish can only add to its output.
     pub fn input_gradient(
         &self,
