@@ -4,7 +4,7 @@
 //! Reading order: [`subject`] (weights become a classifier; `roles` sorts them, [`mod@normalize`] says what
 //! becomes of pixels), [`images`] (what it is shown), [`means`] (an
 //! attack by its names), [`found`] (what came of it), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
-//! [`mod@coherence`], [`mod@verify`].
+//! [`mod@coherence`], [`mod@verify`]; [`verdict`] is what an evaluation comes to.
 //!
 //! Every mistake in the request is found before any work, and says which option it is about.
 
@@ -22,6 +22,7 @@ pub mod predict;
 mod roles;
 pub mod subject;
 mod target;
+pub mod verdict;
 pub mod verify;
 
 pub use attack::{AttackReport, AttackRequest, StageReport, attack, attack_each};
@@ -29,11 +30,12 @@ pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
 pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate, evaluate_and};
 pub use found::{Example, OfClass, TargetReport};
 pub use images::{Images, ImagesRequest};
-pub use means::MeansRequest;
+pub use means::{APPLICABLE, MeansRequest};
 pub use means::StrategyChoice;
 pub use normalize::{Normalize, Numbers};
 pub use predict::{PredictReport, predict};
 pub use subject::{Subject, SubjectRequest};
+pub use verdict::{Gates, Verdict};
 pub use verify::verify;
 
 use robin_core::CancelToken;
