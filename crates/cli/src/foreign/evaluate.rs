@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use robin_core::{Budget, Epsilon, Norm, Seed};
 use robin_evaluation::battery::{Finding, Scope, Status, title};
 use robin_evaluation::controls::{Control, self_test};
+use robin_experiments::foreign::verdict::warnings;
 use robin_experiments::foreign::{
     EvaluateReport, EvaluateRequest, OfClass, SubjectRequest, Verdict, evaluate_and,
 };
@@ -178,7 +179,7 @@ pub(super) fn print(report: &EvaluateReport) -> Result<(), Lost> {
     if let Some(missing) = OfClass::missing(&report.classes) {
         answer!("{missing}")?;
     }
-    report.warnings.iter().try_for_each(|warning| answer!("WARNING: {warning}"))?;
+    warnings(report).iter().try_for_each(|warning| answer!("WARNING {}: {}", warning.title, warning.found))?;
     if !report.gradient_is_true {
         answer!("BAD GRADIENTS: the accuracies under attack say nothing")?;
     }

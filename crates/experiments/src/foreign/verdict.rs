@@ -195,13 +195,13 @@ impl Verdict {
 
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { gate, met, found } = self;
+        let Self { gate, met, found, .. } = self;
         write!(f, "{gate} {} ({found})", if *met { "met" } else { "NOT MET" })
     }
 }
 
-/// Everything that speaks against the number, as it was found.
-fn reasons(report: &EvaluateReport) -> Vec<Reason> {
+/// What an evaluation warns of beside the battery, by name.
+pub fn warnings(report: &EvaluateReport) -> Vec<Reason> {
     let doubts = report.doubts.iter().map(|found| (&doubts::EXPLAINED, Status::Warn, found.clone()));
     let gradient = doubt(&report.gradient).map(|found| match report.gradient.verdict {
         GradientVerdict::False => (&GRADIENT_FALSE, Status::Fail, found),
@@ -213,18 +213,25 @@ fn reasons(report: &EvaluateReport) -> Vec<Reason> {
         Some((&blind::EXPLAINED, Status::Warn, format!("{}: {blind}", attack.attack)))
     });
     let weak = report.summary.weak_cw.map(|weak| (&weak_cw::EXPLAINED, Status::Warn, weak.to_string()));
-    let battery = report.battery.iter().filter_map(|finding| {
-        let Finding { test, status, note, .. } = finding;
-        let doubtful = matches!(status, Status::Warn | Status::Fail);
-        Some((battery::test(test).filter(|_| doubtful)?.explained, *status, note.clone()))
-    });
-    let all = doubts.chain(gradient).chain(blind).chain(weak).chain(battery);
-    all.map(|(explained, status, found)| {
-        let Explained { name, means, todo } = *explained;
-        let title = battery::test(name).map_or(name.to_owned(), |test| battery::title(test.id));
-        Reason { title, status, found, means, todo }
-    })
-    .collect()
+    let all = doubts.chain(gradient).chain(blind).chain(weak);
+    all.map(|(explained, status, found)| Reason::new(explained.name.to_owned(), explained, status, found)).collect()
+}
+
+/// Everything that speaks against the number, as it was found.
+fn reasons(report: &EvaluateReport) -> Vec<Reason> {
+    let mut reasons = warnings(report);
+    for (title, explained, Finding { status, note, .. }) in titled(&report.battery) {
+        if let (Some(explained), Status::Warn | Status::Fail) = (explained, status) {
+            reasons.push(Reason::new(title, explained, *status, note.clone()));
+        }
+    }
+    reasons
+}
+
+impl Reason {
+    fn new(title: String, explained: &Explained, status: Status, found: String) -> Self {
+        Self { title, status, found, means: explained.means, todo: explained.todo }
+    }
 }
 
 /// What people call each test that found something, what is behind its name if that is on the list, and what it found.
