@@ -14,6 +14,8 @@ cd "$(dirname "$0")/.."
 
 # Without canaries a slice is an allocation of its own, whose borders the checker knows.
 export ROBIN_BORDERS_MARGIN=0
+# What is found is told by function and line.
+export CARGO_PROFILE_RELEASE_STRIP=false CARGO_PROFILE_RELEASE_DEBUG=line-tables-only
 package=(--package robin-kernels --test borders)
 ran=()
 lacking=()

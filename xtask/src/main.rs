@@ -1,33 +1,24 @@
-//! The command line of ROBIN: parses, calls the libraries, prints. See `cargo xtask help`.
+//! `cargo xtask`: every command of the program `robin`, from the same code; those of the paper; and the project's chores. See
+//! `cargo xtask help`.
 
 mod bench;
 mod cluster;
-mod data;
-mod device;
-mod exit;
-mod export;
 mod fixtures;
-mod foreign;
 mod gpu_check;
-mod interrupt;
 mod progress;
-mod report;
 mod reproduce;
 mod selection;
-mod terminal;
 #[cfg(test)]
 mod tests;
 mod tidy;
-mod train;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use robin_experiments::Environment;
-use tracing_subscriber::EnvFilter;
+use robin_cli::{data, device, environment, exit, interrupt, report, terminal};
 
-/// Adversarial robustness of one-vs-all classifiers: the paper's tables, and the project's chores.
+/// Adversarial robustness of one-vs-all classifiers: the paper's tables, any classifier, and the project's chores.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 struct Cli {
@@ -39,8 +30,6 @@ struct Cli {
 enum Command {
     /// Train, attack and print a table of the paper with the published numbers beside ours.
     Reproduce(reproduce::Arguments),
-    /// Show what was reproduced as a page, and as files for papers.
-    Report(report::Arguments),
     /// Hand the cells of items over to a batch system, to be run on many nodes.
     Submit(cluster::submit::Arguments),
     /// Say how far a submitted plan is.
@@ -54,22 +43,8 @@ enum Command {
     RunCell(cluster::run_cell::Arguments),
     /// Make tables and report of a submitted plan, as its last job does.
     Collect(cluster::collect::Arguments),
-    /// Train a network, or every arm of an aggregate, from settings given one by one.
-    Train(Box<train::Arguments>),
-    /// Write trained weights as a PyTorch state_dict, and logits to compare.
-    Export(export::Arguments),
-    /// Attack one classifier, given by its weights.
-    Attack(foreign::attack::Arguments),
-    /// Evaluate one classifier in full: several attacks, their union, and the battery of doubts.
-    Evaluate(foreign::evaluate::Arguments),
-    /// Print what a classifier says to images.
-    Predict(foreign::predict::Arguments),
-    /// Measure how far the input gradients of an aggregate's networks agree.
-    Coherence(foreign::coherence::Arguments),
-    /// Check saved adversarial examples from files alone.
-    VerifyWitnesses(foreign::verify_witnesses::Arguments),
-    /// Get the full data sets, check them, describe them.
-    Data(data::Arguments),
+    #[command(flatten)]
+    Shared(Box<robin_cli::Command>),
     /// Make or check the data subset inside the program.
     Fixtures(fixtures::Arguments),
     /// Measure speed, alone or against PyTorch.
@@ -86,22 +61,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    // From the first moment on: elsewhere than in training, where it asks for a checkpoint, what is done is saved anyway.
-    if let Err(error) = interrupt::save_token() {
-        return exit::code(Err(error));
-    }
-    // `train` says what its trainings warn of with the name of the network.
-    // The renderer of the report's PNG files warns of dashes of length zero, which draw nothing.
-    let usual = match cli.command {
-        Command::Train(_) => "warn,robin_training=error",
-        Command::Report(_) | Command::Collect(_) => "warn,tiny_skia=error",
+    let usual = match &cli.command {
+        Command::Shared(command) => command.usual_traces(),
+        Command::Collect(_) => report::USUAL_TRACES,
         _ => "warn",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    terminal::trace(filter);
-    exit::code(match cli.command {
+    robin_cli::perform(usual, || match cli.command {
         Command::Reproduce(arguments) => reproduce::run(&arguments),
-        Command::Report(arguments) => report::run(&arguments),
         Command::Submit(arguments) => cluster::submit::run(&arguments),
         Command::Status(arguments) => cluster::status::run(&arguments),
         Command::Retry(arguments) => cluster::submit::retry(&arguments),
@@ -109,25 +75,12 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         Command::RunCell(arguments) => cluster::run_cell::run(&arguments),
         Command::Collect(arguments) => cluster::collect::run(&arguments),
-        Command::Train(arguments) => train::run(&arguments),
-        Command::Export(arguments) => export::run(&arguments),
-        Command::Attack(arguments) => foreign::attack::run(&arguments),
-        Command::Evaluate(arguments) => foreign::evaluate::run(&arguments),
-        Command::Predict(arguments) => foreign::predict::run(&arguments),
-        Command::Coherence(arguments) => foreign::coherence::run(&arguments),
-        Command::VerifyWitnesses(arguments) => foreign::verify_witnesses::run(&arguments),
+        Command::Shared(command) => command.run(),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::GpuCheck(arguments) => gpu_check::run(&arguments),
-        Command::Data(arguments) => data::run(&arguments),
         Command::Fixtures(arguments) => fixtures::run(&arguments),
         Command::Tidy => tidy::run(root()),
     })
-}
-
-/// This machine, and the commit of this program's sources (`build.rs` asks git for it; a tarball has none).
-fn environment() -> Environment {
-    let commit = env!("ROBIN_COMMIT");
-    Environment::detect((!commit.is_empty()).then_some(commit))
 }
 
 /// The workspace's folder.

@@ -6,6 +6,7 @@ use clap::Args;
 use robin_experiments::{Error, ITEMS, Plan, Profile, Request, Spec};
 
 use crate::device::DeviceArguments;
+use crate::report::attack_images;
 
 /// Items, and what of them.
 #[derive(Debug, Clone, Args)]
@@ -45,11 +46,6 @@ fn item(name: &str) -> Result<String, Error> {
     }
 }
 
-/// `ATTACK=N`.
-pub(crate) fn attack_images(text: &str) -> Result<(String, usize), String> {
-    let parts = text.split_once('=').and_then(|(attack, n)| Some((attack.to_owned(), n.parse().ok()?)));
-    parts.ok_or_else(|| "it must be an attack and a number, as in cw=200".to_owned())
-}
 
 impl Selection {
     fn all(&self) -> bool {

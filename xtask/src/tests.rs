@@ -1,8 +1,6 @@
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use robin_experiments::training_run::TrainingRun;
-
 use crate::{Cli, Command, exit};
 
 fn refusal(arguments: &[&str]) -> clap::Error {
@@ -76,17 +74,6 @@ fn every_command_that_help_and_readme_show_parses() {
             Err(error) => panic!("{command}: {error}"),
         }
     }
-    let evaluations: Vec<bool> = commands
-        .iter()
-        .filter(|command| command.starts_with("evaluate --model"))
-        .map(|command| {
-            match Cli::parse_from(["xtask"].into_iter().chain(command.split_whitespace())).command {
-                Command::Evaluate(arguments) => arguments.is_whole(),
-                other => panic!("{other:?}"),
-            }
-        })
-        .collect();
-    assert!(!evaluations.is_empty() && evaluations.iter().all(|whole| *whole), "{evaluations:?}");
 }
 
 #[test]
@@ -95,66 +82,6 @@ fn seeds_are_a_list_without_repetition() {
     assert_eq!(code, 2);
     assert!(message.contains("named twice"), "{message}");
     assert_eq!(refusal(&["reproduce", "table-1", "--seeds", "zero"]).kind(), ErrorKind::ValueValidation);
-}
-
-#[test]
-fn work_that_fails_is_not_wrong_usage() {
-    let failed = robin_experiments::Error::Dependency { label: "a network".to_owned() };
-    assert_eq!(exit::number(&failed.into()), 1);
-    assert_eq!(exit::number(&robin_experiments::Error::Cancelled.into()), 130);
-    assert_eq!(exit::number(&exit::Interrupted.into()), 130);
-    assert_eq!(exit::number(&robin_data::Error::Cancelled.into()), 130);
-}
-
-const TRAIN: [&str; 8] =
-    ["train", "--dataset", "mnist", "--model", "cnn2-small", "--embedded", "--out", "unused"];
-
-#[test]
-fn wrong_options_of_a_training_name_the_option_and_what_is_allowed() {
-    for (option, value, expected) in [
-        ("--epsilon", "-1", "8/255"),
-        ("--norm", "l1", "l2"),
-        ("--method", "pgd", "standard, pgd-at, trades, mart"),
-        ("--recipe", "weak", "paper, momentum, fast, strong"),
-        ("--classifier", "robin", "multiclass, one-vs-all"),
-        ("--step-size", "big", "2.5x"),
-        ("--schedule", "linear", "cosine:LAST"),
-        ("--flip", "vertical", "horizontal"),
-        ("--width", "-4", "--width"),
-        ("--epochs", "many", "--epochs"),
-    ] {
-        let error = refusal(&[&TRAIN[..], &[option, value]].concat());
-        assert_eq!(error.exit_code(), 2);
-        let text = error.to_string();
-        assert!(text.contains(option) && text.contains(expected), "{option} {value}: {text}");
-    }
-    let both = refusal(&[&TRAIN[..], &["--data-dir", "data"]].concat());
-    assert!(both.to_string().contains("--embedded"), "{both}");
-}
-
-#[test]
-fn settings_of_a_training_that_contradict_each_other_are_wrong_usage() {
-    for (options, expected) in [
-        (&["--width", "0"][..], "--width is 0"),
-        (&["--lambda", "6"], "--lambda is 6"),
-        (&["--learning-rate", "-0.1"], "--learning-rate is -0.1"),
-        (&["--arm", "3"], "--arm is 3"),
-        (&["--validation", "5000"], "--validation is 5000, allowed is 0 to 1999"),
-        (&["--model", "resnet18", "--train-images", "0"], "--train-images is 0"),
-    ] {
-        let arguments: Vec<&str> = match options.contains(&"--model") {
-            true => {
-                TRAIN.iter().filter(|part| !matches!(**part, "--model" | "cnn2-small")).copied().collect()
-            }
-            false => TRAIN.to_vec(),
-        };
-        let cli = Cli::try_parse_from([&["xtask"], &arguments[..], options].concat())
-            .expect("these arguments parse");
-        let Command::Train(arguments) = cli.command else { panic!("not train") };
-        let error = TrainingRun::new(&arguments.request().unwrap()).expect_err("this cannot be trained");
-        assert!(error.to_string().contains(expected), "{error}");
-        assert_eq!(exit::number(&error.into()), 2);
-    }
 }
 
 #[test]

@@ -5,7 +5,16 @@ use std::fmt;
 use robin_attacks::Loss;
 use serde::Serialize;
 
-use crate::CostTotals;
+use crate::{CostTotals, Explained};
+
+/// For those who ask what the warning means.
+pub const EXPLAINED: Explained = Explained {
+    name: "attack-blind",
+    means: "5% or more of the input gradients that an attack took were exactly zero. It made no step there, and what it \
+            leaves standing is not robust by its word.",
+    todo: "Attack with loss margin or dlr, which do not vanish where cross-entropy does; if those vanish too, with \
+           square, which needs no gradient. Believe the union only.",
+};
 
 /// From this share of zero gradients on an attack's result is warned of.
 const ALLOWED: f64 = 0.05;

@@ -9,7 +9,26 @@ use robin_core::{Batch, Classifier, Columns, Evaluation, Objective, Purpose, Sco
 use serde::Serialize;
 
 use self::probes::{Seen, inside, summed_up};
-use crate::{Error, Result};
+use crate::{Error, Explained, Result};
+
+/// For those who ask what [`GradientVerdict::False`] means.
+pub const GRADIENT_FALSE: Explained = Explained {
+    name: "gradient-false",
+    means: "Before any attack, the gradient of the classifier's scores was compared with finite differences, and it is not \
+            theirs. Attacks by gradients follow a wrong direction, and their accuracies say nothing.",
+    todo: "Mend the model's derivative, or export the model without the operation that has none. --allow-bad-gradients \
+           attacks all the same and marks every result.",
+};
+
+/// For those who ask what [`GradientVerdict::Flat`] means.
+pub const GRADIENT_FLAT: Explained = Explained {
+    name: "gradient-flat",
+    means: "On many images neither the scores nor their gradient move when pixels do: the model is constant there, \
+            rounds its input, or is saturated. Gradients lead nowhere, and images that survive them are not robust by \
+            their word.",
+    todo: "Attack the model without rounding or thresholds, or through an approximation of them, and with square, which \
+           needs no gradient.",
+};
 
 /// How gradients are probed.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,7 @@ use std::fmt;
 use robin_attacks::Config;
 use serde::{Deserialize, Serialize};
 
+use crate::Explained;
 use crate::ledger::Run;
 
 /// How far CW's accuracy may lie above that of PGD with 20 steps, as a share: 1.5 points. More is the weakness of

@@ -3,6 +3,17 @@
 
 use robin_core::Budget;
 use robin_data::{Dataset, DatasetName, skew};
+use robin_evaluation::Explained;
+
+/// For those who ask what such a warning means.
+pub(crate) const EXPLAINED: Explained = Explained {
+    name: "input-doubtful",
+    means: "The images, the normalisation, the weights or the budget are such as can be meant and seldom are: a scale of 0 to \
+            255 where 1 is meant, a part of the images that does not stand for them, classes without images. The message says \
+            which.",
+    todo: "Compare with how the model was trained (--normalize, --resize, --center-crop), draw images at random (--sample), and \
+           write epsilon in pixels from 0 to 1, like 8/255.",
+};
 
 /// Refuses means and deviations that pixels from 0 to 1 cannot have; in words, with what was probably meant. A deviation
 /// may be far below what pixels have: it may undo a scale.

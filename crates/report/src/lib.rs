@@ -2,11 +2,12 @@
 //! figures, what became of its claims.
 //!
 //! Reading order: [`report`] (what is shown), [`page`] (the HTML), [`sheet`] (a table in the paper's layout),
-//! [`chart`] (figures as SVG and PNG), [`bundle`] (the folder of it all); [`table`] and [`figure`] are the text for the terminal.
+//! [`chart`] (figures as SVG and PNG), [`bundle`] (the folder of it all); [`mod@audit`] (one classifier, with a verdict); [`table`] and [`figure`] are the text for the terminal.
 //!
 //! Invariant: nothing is computed here that is not already in the outcome, and nothing that makes a number
 //! look better than it is: intervals, n, the union over attacks and what the profile shrank are always shown.
 
+pub mod audit;
 pub mod bundle;
 pub mod chart;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use audit::Audit;
 pub use error::{Error, Result};
 pub use figure::text as figure_text;
 pub use page::html;

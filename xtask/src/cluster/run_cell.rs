@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use robin_cli::COMMIT;
 use robin_core::CancelToken;
 use robin_experiments::cluster::run::{Done, run_cells};
 use robin_experiments::cluster::script::{AGAIN, ENDED};
@@ -153,7 +154,7 @@ fn check_program(facts: &Facts) -> anyhow::Result<()> {
             "{} is not the program that submitted this plan: its commit is {} (SHA-256 {}), that of the submission is {} \
              (SHA-256 {}). `cargo xtask retry` with the new program submits what is missing, under the keys that it computes",
             own.display(),
-            commit(env!("ROBIN_COMMIT")),
+            commit(COMMIT),
             &sha256[..12],
             commit(&submitted.commit),
             submitted.sha256.get(..12).unwrap_or_default()

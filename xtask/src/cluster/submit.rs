@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use robin_cli::COMMIT;
 use robin_experiments::Plan;
 use robin_experiments::cluster::draft::{Draft, Parts, estimates};
 use robin_experiments::cluster::script::quoted;
@@ -176,7 +177,7 @@ impl Copied {
     fn below(out: &Path) -> anyhow::Result<Self> {
         let (original, sha256) = this_program()?;
         let path = out.join(FOLDER).join("bin").join(format!("xtask-{}", &sha256[..12]));
-        Ok(Self { program: Program { path, sha256, commit: env!("ROBIN_COMMIT").to_owned() }, original })
+        Ok(Self { program: Program { path, sha256, commit: COMMIT.to_owned() }, original })
     }
 
     fn copy(&self) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
 ];
 
 /// Crates of the command line's side.
-const EDGE: &[&str] = &["robin-experiments", "robin-report", "xtask"];
+const EDGE: &[&str] = &["robin-experiments", "robin-report", "robin-cli", "xtask"];
 
 /// Crates that belong to the command line's side only.
 const EDGE_ONLY: &[&str] = &["clap", "anyhow", "toml"];
@@ -79,7 +79,10 @@ pub(super) fn faults(packages: &[Package]) -> Vec<String> {
                     .push(format!("robin-core must not depend on {to}: it is the vocabulary of all others"));
             }
             if to == "robin-experiments" && !EDGE.contains(&from.as_str()) {
-                faults.push(format!("{from} must not depend on {to}: only robin-report and xtask may"));
+                faults.push(format!("{from} must not depend on {to}: only {} may", EDGE[1..].join(", ")));
+            }
+            if to == "robin-cli" && from != "xtask" {
+                faults.push(format!("{from} must not depend on {to}: it is a program, only xtask has its commands too"));
             }
             if EDGE_ONLY.contains(&to.as_str()) && !EDGE.contains(&from.as_str()) {
                 faults.push(format!("{from} must not depend on {to}: only {} may", EDGE.join(", ")));
@@ -140,6 +143,7 @@ mod tests {
             ("robin-nn", "anyhow"),
             ("robin-attacks", "toml"),
             ("robin-nn", "robin-testkit"),
+            ("robin-report", "robin-cli"),
         ] {
             let found = faults_of(from, to, None);
             assert!(matches!(&found[..], [one] if one.contains(from) && one.contains(to)), "{found:?}");
@@ -156,6 +160,9 @@ mod tests {
             ("robin-experiments", "robin-models"),
             ("robin-experiments", "toml"),
             ("robin-report", "robin-experiments"),
+            ("robin-cli", "robin-report"),
+            ("robin-cli", "clap"),
+            ("xtask", "robin-cli"),
             ("xtask", "robin-experiments"),
             ("xtask", "clap"),
         ] {

@@ -9,8 +9,17 @@ use robin_data::LabelMap;
 use super::bench::{Bench, Kind, number, pgd};
 use super::transformed::{Affine, Decides, Transformed};
 use super::{Answer, Status};
+use crate::Explained;
 use crate::robust::quietly;
 use crate::{Options, Result, clean};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "recalibration-weakens",
+    means: "Each arm's scores with a scale and offset of their own are clearly easier to attack: part of the \
+            robustness lay in arms that are on different scales.",
+    todo: "Report the accuracy after calibration beside the other one, and calibrate arms on held-out images \
+            before they are joined.",
+};
 
 /// Bins of the expected calibration error.
 const BINS: usize = 10;

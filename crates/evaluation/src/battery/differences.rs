@@ -6,8 +6,17 @@ use robin_core::Columns;
 
 use super::bench::{Bench, Kind, number};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
 use crate::foreign::{GradientProbe, GradientVerdict, probe_objective};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "loss-gradients-false",
+    means: "The gradient that attacks follow is not that of the scores, by finite differences: a missing or \
+            wrong derivative, a cut branch, a factor. Attacks follow a wrong direction, and their accuracies \
+            say nothing.",
+    todo: "Mend the model's derivative, or export the model without the operation that has none. Until then \
+            attack with square, which needs no gradient.",
+};
 
 /// Fewer directions than for a foreign model: there are many objectives.
 const PROBE: GradientProbe = GradientProbe { directions: 4, ..GradientProbe::STANDARD };

@@ -7,7 +7,14 @@ use serde_json::json;
 
 use super::bench::{Bench, listed, number};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "one-family-only",
+    means: "Only gradient steps and noise could be tried, and a model that was trained against PGD may have \
+            learnt PGD.",
+    todo: "Choose a norm that other attacks exist in, or add --attack square, fmn or autoattack.",
+};
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let families = [

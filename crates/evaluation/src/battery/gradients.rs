@@ -10,7 +10,17 @@ use robin_core::{Columns, Evaluation, host};
 
 use super::bench::{Bench, Kind, number, pgd};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "gradients-vanish",
+    means: "The gradients that attacks follow are exactly zero or rounded away on many images: saturated \
+            scores, rounded inputs, or a loss that is flat where the model is sure. Attacks are blind there, \
+            and what they leave standing is not robust by their word.",
+    todo: "Attack with loss margin or dlr, which do not saturate, and with square, which needs no gradient. \
+            Divide scores by a constant if they are huge; attack the model without rounding or thresholds, or \
+            through an approximation of them.",
+};
 
 /// The largest share of zero gradients, over all scores.
 const ALLOWED: f64 = 0.01;

@@ -7,7 +7,14 @@ use robin_core::Columns;
 
 use super::bench::{Bench, number};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "attack-unfinished",
+    means: "The objective still rose in the last steps, so the attack was stopped on its way, and more steps \
+            may break more.",
+    todo: "Give more --steps, or add --attack autoattack; see also steps-too-few.",
+};
 
 /// Steps looked at, and the last ones among them.
 const STEPS: usize = 40;

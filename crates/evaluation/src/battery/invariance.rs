@@ -7,7 +7,15 @@ use robin_core::{Batch, host};
 
 use super::bench::{Bench, number, pgd};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "batch-changes-verdicts",
+    means: "An image's verdict depends on what stands beside it in the batch, on the order, or on the number \
+            of threads. Then the classifier is no function of one image.",
+    todo: "Take batch statistics and randomness out of the model: evaluation mode, frozen batch norm. If the \
+            model has none, report it as a fault.",
+};
 
 /// Verdict and image of each example.
 type Verdicts = Vec<(u32, Vec<f32>)>;

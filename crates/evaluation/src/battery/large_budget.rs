@@ -6,7 +6,15 @@ use robin_core::{Budget, Norm};
 
 use super::bench::{Bench, number, pgd};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "large-budget-survived",
+    means: "Images survive a budget that allows to paint them over, so the attack fails and not the image: \
+            gradients are masked, or something before the network throws the perturbation away.",
+    todo: "Find what stands between pixels and scores: rounding, saturation, randomness, a step that has no \
+            derivative. Attack without it or through an approximation of it, and with square.",
+};
 
 /// The largest share that may stand.
 const ALLOWED: f64 = 0.005;

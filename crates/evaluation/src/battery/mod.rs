@@ -2,7 +2,8 @@
 //!
 //! Each test is one file with one function and one line in [`TESTS`]; it looks for one way in which an attack
 //! can fail silently, and answers with numbers and pass, warn or fail. The tests keep the numbers of the list
-//! that they come from; those that are missing here need training runs.
+//! that they come from; those that are missing here need training runs. People call them by the names of their
+//! [`Explained`] texts, which stand beside them.
 
 mod bench;
 mod calibration;
@@ -33,7 +34,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Explained, Result};
 pub use bench::{Bench, Kind, Precise, SUBSET};
 
 /// How much of the battery is run.
@@ -107,29 +108,48 @@ pub struct Test {
     pub id: &'static str,
     /// What it asks.
     pub name: &'static str,
+    /// Its name by what is wrong where it fails, what that means, and what to do.
+    pub explained: &'static Explained,
     run: fn(&Bench<'_>) -> Result<Answer>,
 }
 
+/// Lists tests by number, file and question.
+macro_rules! tests {
+    ($($id:literal $file:ident: $name:literal,)*) => {
+        &[$(Test { id: $id, name: $name, explained: &$file::EXPLAINED, run: $file::run }),*]
+    };
+}
+
 /// Every test.
-pub static TESTS: &[Test] = &[
-    Test { id: "T1", name: "at epsilon 0 every verdict is the clean one", run: zero_budget::run },
-    Test { id: "T2", name: "accuracy never rises with epsilon", run: sweep::run },
-    Test { id: "T3", name: "a large epsilon breaks everything", run: large_budget::run },
-    Test { id: "T4", name: "more steps change nothing any more", run: steps::run },
-    Test { id: "T5", name: "more restarts change nothing any more", run: restarts::run },
-    Test { id: "T6", name: "iterated beats single step beats noise beats nothing", run: ordering::run },
-    Test { id: "T7", name: "random noise finds nothing that gradients miss", run: noise::run },
-    Test { id: "T9", name: "queries without gradients find nothing that gradients miss", run: queries::run },
-    Test { id: "T11", name: "other attacks are no stronger than PGD", run: other_attacks::run },
-    Test { id: "T12", name: "other strategies are no stronger than the paper's", run: strategies::run },
-    Test { id: "T13", name: "gradients are there: clean, at the start, at the end", run: gradients::run },
-    Test { id: "T14", name: "attacks on scores beat attacks on probabilities", run: transforms::run },
-    Test { id: "T15", name: "the scale of the scores changes nothing", run: scale::run },
-    Test { id: "T16", name: "close calls are the same in f64", run: precision::run },
-    Test { id: "T17", name: "batch size, order and threads change nothing", run: invariance::run },
-    Test { id: "T18", name: "saved adversarial examples hold when read again", run: saved::run },
-    Test { id: "T21", name: "input gradients are true through every loss", run: differences::run },
-    Test { id: "T22", name: "recalibrated scores are no weaker", run: calibration::run },
-    Test { id: "T29", name: "attacks ran to their end, and nothing succeeded unseen", run: indicators::run },
-    Test { id: "T30", name: "attacks of another family than PGD are among those tried", run: families::run },
+pub static TESTS: &[Test] = tests![
+    "T1" zero_budget: "at epsilon 0 every verdict is the clean one",
+    "T2" sweep: "accuracy never rises with epsilon",
+    "T3" large_budget: "a large epsilon breaks everything",
+    "T4" steps: "more steps change nothing any more",
+    "T5" restarts: "more restarts change nothing any more",
+    "T6" ordering: "iterated beats single step beats noise beats nothing",
+    "T7" noise: "random noise finds nothing that gradients miss",
+    "T9" queries: "queries without gradients find nothing that gradients miss",
+    "T11" other_attacks: "other attacks are no stronger than PGD",
+    "T12" strategies: "other strategies are no stronger than the paper's",
+    "T13" gradients: "gradients are there: clean, at the start, at the end",
+    "T14" transforms: "attacks on scores beat attacks on probabilities",
+    "T15" scale: "the scale of the scores changes nothing",
+    "T16" precision: "close calls are the same in f64",
+    "T17" invariance: "batch size, order and threads change nothing",
+    "T18" saved: "saved adversarial examples hold when read again",
+    "T21" differences: "input gradients are true through every loss",
+    "T22" calibration: "recalibrated scores are no weaker",
+    "T29" indicators: "attacks ran to their end, and nothing succeeded unseen",
+    "T30" families: "attacks of another family than PGD are among those tried",
 ];
+
+/// The test that is called `T13`, or `gradients-vanish`.
+pub fn test(name: &str) -> Option<&'static Test> {
+    TESTS.iter().find(|test| test.id == name || test.explained.name == name)
+}
+
+/// What people call the test with this number: `gradients-vanish (T13)`; a number that is on no list is left as it is.
+pub fn title(id: &str) -> String {
+    test(id).map_or(id.to_owned(), |test| format!("{} ({id})", test.explained.name))
+}

@@ -5,7 +5,15 @@ use robin_attacks::{Config, Loss};
 
 use super::bench::{Bench, number, only_in};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "noise-beats-gradients",
+    means: "Random perturbations break images that gradient attacks leave standing, so gradients are masked \
+            and do not lead downhill.",
+    todo: "Believe the union only, not the gradient attacks. Find what masks the gradient (rounding, \
+            saturation, randomness) and attack without it.",
+};
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let candidates = bench.choose(200, 10_000);

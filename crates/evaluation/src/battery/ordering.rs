@@ -6,7 +6,16 @@ use robin_attacks::{Config, Loss};
 
 use super::bench::{Bench, number};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "weaker-attack-wins",
+    means: "An attack that does less finds more: a single step beats many, or noise beats gradients. Then \
+            gradients point nowhere useful. A warning: no attack breaks anything, which a classifier seldom \
+            deserves.",
+    todo: "Look at gradients-vanish and loss-gradients-false first; attack with loss margin and with square. If \
+            nothing breaks, check that epsilon is in pixels from 0 to 1 and is not tiny.",
+};
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let softmax = StrategyName::Softmax.into();

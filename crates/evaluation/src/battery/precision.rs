@@ -6,7 +6,16 @@ use robin_core::{Columns, host};
 
 use super::bench::{Bench, number, pgd};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "close-calls-flip",
+    means: "Images whose two highest scores nearly tie are decided otherwise in f64, by more than rounding \
+            explains: verdicts hang on arithmetic. A warning: only within rounding, so these images are \
+            undecided.",
+    todo: "If it fails, report it as a fault, with the model. A warning costs as many images as it names: \
+            read the accuracy with that margin.",
+};
 
 /// Scores closer than this are a close call.
 const CLOSE: f32 = 1e-3;

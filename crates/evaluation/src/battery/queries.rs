@@ -7,7 +7,16 @@ use serde_json::json;
 
 use super::bench::{Bench, listed, number, only_in};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "queries-beat-gradients",
+    means: "Square, which only asks for scores, breaks images that gradient attacks leave standing: gradients \
+            are masked or shattered.",
+    todo: "Believe the union only, and add --attack square or autoattack to every evaluation of this model. \
+            Find what masks the gradient and attack without it. One image of few is a warning: take more \
+            images.",
+};
 
 /// By how much the union may improve.
 const ALLOWED: f64 = 0.002;

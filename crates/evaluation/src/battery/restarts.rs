@@ -5,7 +5,14 @@ use robin_attacks::Loss;
 
 use super::bench::{Bench, number, pgd};
 use super::{Answer, steps::plateau};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "restarts-too-few",
+    means: "More random starts break clearly more images: a single run gets stuck, and the accuracy that it \
+            leaves is too high.",
+    todo: "Give more --restarts until the last of them change nothing, or add --attack autoattack.",
+};
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let counts: &[usize] = bench.choose(&[1, 3, 5], &[1, 5, 20]);

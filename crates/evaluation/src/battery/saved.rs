@@ -5,8 +5,17 @@ use robin_attacks::Loss;
 
 use super::bench::{Bench, number, pgd};
 use super::{Answer, Status};
+use crate::Explained;
 use crate::witnesses::verify;
 use crate::{Result, Witnesses};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "witnesses-do-not-hold",
+    means: "Adversarial images that were written to a file and read again are not misclassified, or lie \
+            outside the budget. Then the robust accuracy cannot be checked by anybody.",
+    todo: "Run verify-witnesses on the saved file; look for randomness in the model. If there is none, report \
+            it as a fault.",
+};
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let batch = bench.right(usize::MAX)?;

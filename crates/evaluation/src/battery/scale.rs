@@ -6,7 +6,15 @@ use robin_attacks::Loss;
 use super::bench::{Bench, number, pgd};
 use super::transformed::{Affine, Decides, Transformed};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "score-scale-matters",
+    means: "The same classifier with its scores times a constant is found more or less robust. The attack \
+            depends on the scale of the scores, so part of the accuracy is saturation and no robustness.",
+    todo: "Attack with losses that do not depend on the scale (dlr, or --attack autoattack), or divide the \
+            scores by a constant before the attack. Do not compare models by cross-entropy PGD alone.",
+};
 
 /// The largest change of accuracy.
 const ALLOWED: f64 = 0.001;

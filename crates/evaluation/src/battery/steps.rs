@@ -5,7 +5,15 @@ use robin_attacks::Loss;
 
 use super::bench::{Bench, number, pgd};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "steps-too-few",
+    means: "Twice the steps break clearly more images, so the attack had not converged, and the accuracy that \
+            it leaves is too high.",
+    todo: "Give more --steps until the last doubling changes nothing, or add --attack autoattack, which \
+            chooses its own step sizes.",
+};
 
 /// The largest change of accuracy at the last doubling.
 pub(super) const PLATEAU: f64 = 0.003;

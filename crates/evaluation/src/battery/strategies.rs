@@ -5,7 +5,14 @@ use robin_attacks::Loss;
 
 use super::bench::{Bench, Kind, number, pgd};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "other-strategies-stronger",
+    means: "The strategies that papers report leave more standing than all strategies together. If even the \
+            union is not above chance, the classifier is not robust at all.",
+    todo: "Report the union. At chance or below: do not call this model robust at this budget.",
+};
 
 /// How far the paper's number may lie above the union.
 const ALLOWED: f64 = 0.01;

@@ -6,7 +6,16 @@ use robin_attacks::Loss;
 
 use super::bench::{Bench, number, only_in, pgd};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "accuracy-rises-with-epsilon",
+    means: "An attack that may move images further breaks fewer of them, which a working attack cannot: it \
+            fails silently at some budgets, mostly because gradients are masked or steps do not follow \
+            epsilon.",
+    todo: "Do not believe the accuracy at any one budget. Look at gradients-vanish and score-scale-matters, \
+            and attack with loss margin and with square, which needs no gradient.",
+};
 
 const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 

@@ -45,3 +45,21 @@ fn tests_are_named_once() {
     ids.dedup();
     assert_eq!(ids.len(), TESTS.len());
 }
+
+#[test]
+fn every_test_says_what_it_means_and_what_to_do() {
+    let mut names = std::collections::BTreeSet::new();
+    for Test { id, explained, .. } in TESTS {
+        let Explained { name, means, todo } = explained;
+        let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+        assert!(name.len() > 5 && name.chars().all(plain), "{id}: {name}");
+        assert!(names.insert(*name), "{name} is the name of two tests");
+        for text in [means, todo] {
+            assert!(text.len() > 40 && text.ends_with('.') && !text.contains("  "), "{name}: {text}");
+        }
+        assert!(std::ptr::eq(test(id).unwrap(), test(name).unwrap()));
+        assert_eq!(title(id), format!("{name} ({id})"));
+    }
+    assert!(test("T999").is_none());
+    assert_eq!(title("T999"), "T999");
+}

@@ -7,7 +7,14 @@ use robin_attacks::Loss;
 use super::bench::{Bench, number, only_in, pgd};
 use super::transformed::{Decides, RowMap, Sigmoid, Softmax, Transformed};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "probabilities-beat-scores",
+    means: "Images break through probabilities that do not break through scores, though scores are the better \
+            place to attack: something is odd about the scores, such as a scale that drowns the loss.",
+    todo: "Compare score-scale-matters and gradients-vanish, and believe the union only.",
+};
 
 /// Softmax over `sigmoid(s)`.
 struct SigmoidSoftmax;

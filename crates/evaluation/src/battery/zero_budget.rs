@@ -6,7 +6,16 @@ use robin_attacks::Loss;
 
 use super::bench::{Bench, number, pgd};
 use super::{Answer, Status};
-use crate::Result;
+use crate::{Explained, Result};
+
+pub(super) const EXPLAINED: Explained = Explained {
+    name: "epsilon-zero-changes",
+    means: "An attack that may not move a pixel changes predictions all the same, so it does not see the \
+            image that is judged: another normalisation, batch statistics, dropout, or randomness in the \
+            model.",
+    todo: "Put the model into evaluation mode, take randomness out, and normalise images once, inside the \
+            model (--normalize); then measure again. Until then no number of this evaluation counts.",
+};
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
     let found = bench.attack(pgd(10, 1), bench.scaled(0.0)?, Loss::Margin, StrategyName::Softmax.into())?;

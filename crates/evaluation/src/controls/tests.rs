@@ -35,6 +35,8 @@ fn the_battery_notices_what_it_must_and_nothing_else() {
     let loud = controls.iter().find(|control| control.name == "scores x 10,000").unwrap();
     assert!(loud.flags.contains(&"T13".to_owned()), "{:?}", loud.flags);
     assert_eq!(loud.attacked, linear.attacked);
+    let quantised = controls.iter().find(|control| control.name == "quantised input").unwrap();
+    assert!(quantised.flags.contains(&"T13".to_owned()), "{:?}", quantised.flags);
     let swapped: Vec<Control> =
         controls.into_iter().map(|control| Control { as_expected: false, ..control }).collect();
     assert!(assert_expected(&swapped).unwrap_err().to_string().contains("merge-binary"));

@@ -1,6 +1,7 @@
 //! A classifier in full: a set of attacks in a ledger, their union, and the battery of doubts.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use robin_aggregation::{Aggregation, Combine, Stages, StrategyConfig, StrategyName};
 use robin_attacks::Loss;
@@ -56,6 +57,9 @@ pub struct EvaluateReport {
     pub classes: Vec<OfClass>,
     /// What must be said beside the numbers.
     pub warnings: Vec<String>,
+    /// What is doubtful about images, weights and budget, in words; said before any attack.
+    #[serde(skip)]
+    pub doubts: Vec<String>,
     /// What each test of the battery found.
     pub battery: Vec<Finding>,
     /// Whether nothing is false about the classifier's gradient; if it is false, these numbers say nothing.
@@ -93,9 +97,19 @@ pub fn evaluate_and(
     let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
     Error::check_count("--restarts", *restarts as usize, robin_attacks::MOST_RUNS)?;
     let (data, images) = request.images.load()?;
-    let subject = Subject::load(&request.subject, &data, &images, how)?;
-    doubt_budgets(&[*budget], &data, how);
-    doubt_battery(request.scope, &data, &images, how)?;
+    // What is said before any attack is about what was asked for.
+    let heard = Mutex::new(Vec::new());
+    let tell = |told: &Told<'_>| {
+        if let Told::Warning(text) = told {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push((*text).to_owned());
+        }
+        (how.tell)(told);
+    };
+    let listening = How { tell: &tell, ..*how };
+    let subject = Subject::load(&request.subject, &data, &images, &listening)?;
+    doubt_budgets(&[*budget], &data, &listening);
+    doubt_battery(request.scope, &data, &images, &listening)?;
+    let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
     let classes = subject.classifier.num_classes();
     let planned = planned(request, &subject, classes)?;
     let mut settings = json!({
@@ -138,6 +152,7 @@ pub fn evaluate_and(
     warnings.extend(summary.weak_cw.as_ref().map(ToString::to_string));
     let report = EvaluateReport {
         classes: OfClass::count(rows, classes),
+        doubts: heard,
         warnings,
         summary,
         battery,
@@ -326,7 +341,7 @@ fn doubts(
         if findings.iter().any(|finding| finding.test == test.id) {
             continue;
         }
-        (how.tell)(&Told::Begins(&format!("battery {}: {}", test.id, test.name)));
+        (how.tell)(&Told::Begins(&format!("battery {}: {}", battery::title(test.id), test.name)));
         findings.push(bench.run(test).map_err(Error::work("running the battery"))?);
         let text = serde_json::to_string_pretty(&findings).map_err(json)?;
         unsaved.note(&path, write(&path, text.as_bytes()), how);

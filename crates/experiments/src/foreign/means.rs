@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use robin_aggregation::{Aggregation, Stages, StrategyConfig, StrategyName};
-use robin_attacks::bundle::{AUTOATTACK, AUTOATTACK_LEAST_CLASSES, autoattack};
+use robin_attacks::bundle::{AUTOATTACK, AUTOATTACK_LEAST_CLASSES, Stage, autoattack};
 use robin_attacks::{ATTACKS, Config, Entry, Loss};
 use robin_core::{Attack, Budget, Strategy};
 use robin_evaluation::{Means, Which};
@@ -15,6 +15,10 @@ use serde_json::{Map, Value, json};
 
 use super::target::Towards;
 use crate::{Error, Result};
+
+/// The name of the part of AutoAttack that a classifier's classes allow: from 4 on all of it, below without the stages that
+/// compare more.
+pub const APPLICABLE: &str = "autoattack-applicable";
 
 /// A base attack, its settings, a loss and a strategy.
 #[derive(Debug, Clone)]
@@ -136,7 +140,7 @@ impl MeansRequest {
 
     /// Whether this is several attacks in stages, each on what the ones before have left standing.
     pub(super) fn is_bundle(&self) -> bool {
-        self.attack == AUTOATTACK
+        self.attack == AUTOATTACK || self.attack == APPLICABLE
     }
 
     /// The stages of a bundle, or this attack alone, and what each is called in ledgers.
@@ -154,20 +158,22 @@ impl MeansRequest {
         if self.strategy != StrategyChoice::Scores(StrategyName::Softmax.into()) {
             return refuse("it attacks all scores, so it goes with strategy softmax only".to_owned());
         }
-        if classes < AUTOATTACK_LEAST_CLASSES {
+        if self.attack == AUTOATTACK && classes < AUTOATTACK_LEAST_CLASSES {
             return refuse(format!(
                 "it compares at least {AUTOATTACK_LEAST_CLASSES} classes, and there are {classes}"
             ));
         }
+        let applies = |stage: &Stage| self.attack == AUTOATTACK || stage.loss.least_classes() <= classes;
         autoattack()
             .into_iter()
+            .filter(applies)
             .map(|stage| {
                 let json = |source| Error::Json { what: "the attack's settings", source };
                 let mut settings = serde_json::to_value(stage.attack).map_err(json)?;
                 if let Some(fields) = settings.as_object_mut() {
                     fields.remove("name");
                 }
-                let label = format!("{} {} {}", self.attack, stage.name, stage.loss);
+                let label = format!("{AUTOATTACK} {} {}", stage.name, stage.loss);
                 Ok((label, Self::new(stage.attack.name(), settings, stage.loss, self.strategy)))
             })
             .collect()

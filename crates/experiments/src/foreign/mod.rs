@@ -4,7 +4,7 @@
 //! Reading order: [`description`] (which classifier), [`subject`] (weights become a classifier; `roles` sorts them, [`mod@normalize`] says what
 //! becomes of pixels), [`images`] (what it is shown), [`means`] (an
 //! attack by its names), [`found`] (what came of it), then one file per command: [`mod@attack`], [`mod@evaluate`], [`mod@predict`],
-//! [`mod@coherence`], [`mod@verify`].
+//! [`mod@coherence`], [`mod@verify`]; [`verdict`] is what an evaluation comes to.
 //!
 //! Every mistake in the request is found before any work, and says which option it is about.
 
@@ -24,6 +24,7 @@ pub mod predict;
 mod roles;
 pub mod subject;
 mod target;
+pub mod verdict;
 pub mod verify;
 
 pub use attack::{AttackReport, AttackRequest, StageReport, attack, attack_each};
@@ -32,11 +33,12 @@ pub use description::{Description, SubjectRequest};
 pub use evaluate::{EvaluateReport, EvaluateRequest, evaluate, evaluate_and};
 pub use found::{Example, OfClass, TargetReport};
 pub use images::{Images, ImagesRequest};
-pub use means::MeansRequest;
+pub use means::{APPLICABLE, MeansRequest};
 pub use means::StrategyChoice;
 pub use normalize::{Normalize, Numbers};
 pub use predict::{PredictReport, predict};
 pub use subject::Subject;
+pub use verdict::{Gates, Verdict};
 pub use verify::verify;
 
 use robin_core::CancelToken;

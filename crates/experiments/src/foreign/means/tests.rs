@@ -277,3 +277,28 @@ fn every_attack_has_its_own_loss_in_attack_and_in_evaluate() {
         assert!(label(&towards).ends_with(&format!(" {} to 3", entry.loss.without_targets())));
     }
 }
+
+#[test]
+fn of_few_classes_the_stages_that_apply_are_run() {
+    let budget = Budget { norm: Norm::Linf, epsilon: "0.1".parse().unwrap() };
+    let labels = |name: &str, classes| -> Vec<String> {
+        let stages = MeansRequest::usual(name).prepare(budget, None, classes).unwrap();
+        stages.into_iter().map(|stage| stage.label).collect()
+    };
+    let of_few = ["autoattack apgd-ce ce", "autoattack fab-t margin-t:9", "autoattack square margin"];
+    for classes in [2, 3] {
+        assert_eq!(labels(APPLICABLE, classes), of_few);
+        assert!(MeansRequest::usual(AUTOATTACK).prepare(budget, None, classes).is_err());
+        let subject = Subject::new(None, classes);
+        for stage in MeansRequest::usual(APPLICABLE).prepare(budget, None, classes).unwrap() {
+            let cancel = CancelToken::new();
+            let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
+            let (mut ledger, means) = (subject.ledger.clone(), stage.means(Which::Worst));
+            let (model, seed) = (subject.model.as_ref(), Seed::new(0));
+            ledger
+                .run(model, &Misclassified, &means, &subject.data, 0, Order::Each, seed, None, &mut options)
+                .unwrap();
+        }
+    }
+    assert_eq!(labels(APPLICABLE, 4), labels(AUTOATTACK, 4));
+}

@@ -5,7 +5,7 @@ use robin_experiments::{Arithmetic, Device, Error};
 
 /// A device, and how it computes.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct DeviceArguments {
+pub struct DeviceArguments {
     /// What does the arithmetic: cpu (our kernels), candle (its layers and autograd), cuda:N in a build with the feature
     /// `cuda`, candle:cuda:N in one with `candle-cuda`.
     #[arg(long, default_value = "cpu")]
@@ -21,28 +21,28 @@ pub(crate) struct DeviceArguments {
 
 impl DeviceArguments {
     /// The device, computing as was asked.
-    pub(crate) fn device(&self) -> Result<Device, Error> {
+    pub fn device(&self) -> Result<Device, Error> {
         let (precision, repeatable) = (self.precision.as_deref(), self.repeatable);
         self.device.computing(Arithmetic { precision, repeatable })
     }
 
     /// Its name, as on the command line.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.device.to_string()
     }
 
     /// The options that choose it, for another program; none for a CPU.
-    pub(crate) fn ordinal(&self) -> Option<usize> {
+    pub fn ordinal(&self) -> Option<usize> {
         self.device.ordinal()
     }
 
     /// The precision asked for.
-    pub(crate) fn precision(&self) -> &str {
+    pub fn precision(&self) -> &str {
         self.precision.as_deref().unwrap_or("f32")
     }
 
     /// Whether only repeatable algorithms are allowed.
-    pub(crate) fn repeatable(&self) -> bool {
+    pub fn repeatable(&self) -> bool {
         self.repeatable
     }
 }

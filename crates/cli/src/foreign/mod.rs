@@ -1,11 +1,13 @@
-//! Commands on networks that somebody else trained: `attack`, `evaluate`, `predict`, `coherence`,
+//! Commands on networks that somebody else trained: `audit`, `attack`, `evaluate`, `predict`, `coherence`,
 //! `verify-witnesses`.
 
-pub(crate) mod attack;
-pub(crate) mod coherence;
-pub(crate) mod evaluate;
-pub(crate) mod predict;
-pub(crate) mod verify_witnesses;
+pub mod attack;
+pub mod audit;
+pub mod coherence;
+pub mod evaluate;
+mod gates;
+pub mod predict;
+pub mod verify_witnesses;
 
 use std::path::PathBuf;
 

@@ -9,7 +9,7 @@ use robin_training::SaveToken;
 use crate::terminal::say;
 
 /// A token that the first signal cancels; the second ends the process.
-pub(crate) fn token() -> anyhow::Result<CancelToken> {
+pub fn token() -> anyhow::Result<CancelToken> {
     let token = CancelToken::new();
     let handled = token.clone();
     ctrlc::set_handler(move || {
@@ -26,7 +26,7 @@ pub(crate) fn token() -> anyhow::Result<CancelToken> {
 /// The token that asks every training of this process for a checkpoint whenever SIGUSR1 comes, as batch systems send it
 /// before a job's time is over. Once this was called the signal ends no work, whatever the work is. Elsewhere than on Unix
 /// nothing asks.
-pub(crate) fn save_token() -> anyhow::Result<SaveToken> {
+pub fn save_token() -> anyhow::Result<SaveToken> {
     static TOKEN: OnceLock<SaveToken> = OnceLock::new();
     if let Some(token) = TOKEN.get() {
         return Ok(token.clone());

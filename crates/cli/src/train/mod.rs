@@ -2,19 +2,25 @@
 
 mod arguments;
 mod progress;
+mod warnings;
 
 use anyhow::{Context, bail};
 use robin_experiments::training_run::{Options, Outcome, TrainingRun, Watch, execute};
 use serde_json::json;
 
-pub(crate) use arguments::Arguments;
+pub use arguments::Arguments;
+pub(crate) use warnings::WARNINGS;
 
 use crate::exit::Interrupted;
 use crate::terminal::{answer, is_watched, say};
 use crate::{environment, interrupt};
 use progress::{Bars, Lines};
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Trains, or continues, and prints how the networks do.
+///
+/// # Errors
+/// As [`TrainingRun::new`] and [`execute`]; [`Interrupted`]; if a network failed.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let run = TrainingRun::new(&arguments.request()?)?;
     run.notes.iter().for_each(|note| say!("{note}"));
     run.warnings.iter().for_each(|warning| say!("WARNING: {warning}"));

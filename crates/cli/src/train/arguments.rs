@@ -29,7 +29,7 @@ use crate::device::DeviceArguments;
     (settings), for each network its weights, best weights and record, and logs/ (JSON lines, CSV, TensorBoard).\n\
     Exit codes: 0 done, 1 a network failed, 2 wrong usage, 130 interrupted."
 )]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// mnist, cifar10, or the path of your own: an IDX pair, CIFAR-100's files, or safetensors.
     #[arg(long)]
     dataset: Choice,
@@ -207,7 +207,7 @@ fn normalize(given: &str) -> Result<Normalization, Error> {
 
 impl Arguments {
     /// What is asked for.
-    pub(crate) fn request(&self) -> anyhow::Result<Request> {
+    pub fn request(&self) -> anyhow::Result<Request> {
         let source = match (self.embedded, self.dataset.published()) {
             (true, _) => Source::Embedded,
             (false, Some(_)) => Source::Folder(folder(self.data_dir.as_ref())?),

@@ -11,12 +11,13 @@ use crate::device::DeviceArguments;
 use crate::interrupt;
 use crate::terminal::answer;
 
+/// Which witnesses, of which classifier and images.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     cargo xtask verify-witnesses found/linf-25-255/adversarial.safetensors --model cnn2-small \\\n    \
     --weights mnist.safetensors --dataset mnist --embedded\n\n\
-    Exit codes: 0 every one holds, 1 some do not.")]
-pub(crate) struct Arguments {
+    Exit codes: 0 every one holds, 1 some do not, or there is none.")]
+pub struct Arguments {
     /// The file of witnesses that `attack --out` or `evaluate` has written.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -28,7 +29,11 @@ pub(crate) struct Arguments {
     images: ImagesArguments,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Checks, and prints what holds.
+///
+/// # Errors
+/// As [`verify`]; if a witness does not hold, or there is none.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (subject, images) = (arguments.subject.request(&arguments.device)?, arguments.images.request());
     let cancel = interrupt::token()?;
     let found = arguments.images.with(&cancel, |how| Ok(verify(&arguments.file, &subject, &images, how)?))?;
@@ -46,6 +51,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             found.rounded.misclassified,
             found.rounded.valid
         )?;
+    }
+    if found.n == 0 {
+        bail!(
+            "{} holds no witness, so nothing was verified: an attack that broke nothing writes none",
+            arguments.file.display()
+        );
     }
     if !found.holds() {
         bail!("{} of {} witnesses do not hold", found.n - found.valid, found.n);

@@ -15,7 +15,7 @@ use crate::terminal::{Lost, answer, say};
 
 /// What to do with which data set.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     #[command(subcommand)]
     action: Action,
 }
@@ -60,14 +60,18 @@ impl Choice {
 }
 
 /// The data folder that was named, else the usual one.
-pub(crate) fn folder(named: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+pub fn folder(named: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     match named {
         Some(folder) => Ok(folder.clone()),
         None => Ok(robin_data::default_dir()?),
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Fetches, checks or describes.
+///
+/// # Errors
+/// Of the data, with what to do; if files are missing or wrong.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.action {
         Action::Fetch(choice) => fetch(choice),
         Action::Verify(choice) => verify(choice),

@@ -19,7 +19,7 @@ use crate::terminal::answer;
     python fixtures/pytorch/load_state_dict.py resnet18 state_dict.safetensors --logits logits.safetensors \\\n    \
     --out state_dict.pt\n\n\
     Width and classes are read from the weights.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Architecture; a wrong name lists them.
     #[arg(long)]
     model: String,
@@ -49,7 +49,11 @@ pub(crate) struct Arguments {
     device: DeviceArguments,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Exports.
+///
+/// # Errors
+/// For options that do not fit, weights that cannot be read, and files that cannot be written.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { model, weights, out, images, .. } = arguments;
     if out.extension().is_none_or(|extension| extension != "safetensors") {
         return Err(Error::Option {

@@ -15,11 +15,22 @@ use robin_report::Report;
 use robin_report::bundle::Bundle;
 
 use crate::environment;
-use crate::selection::attack_images;
 use crate::terminal::answer;
 
 /// The column whose attack the images are shown under.
 const GALLERY_COLUMN: &str = "pgd20";
+
+/// What the libraries trace while it is made: the renderer of PNG files warns of dashes of length zero, which draw nothing.
+pub const USUAL_TRACES: &str = "warn,tiny_skia=error";
+
+/// `ATTACK=N`.
+///
+/// # Errors
+/// What it must be, if it is not.
+pub fn attack_images(text: &str) -> Result<(String, usize), String> {
+    let parts = text.split_once('=').and_then(|(attack, n)| Some((attack.to_owned(), n.parse().ok()?)));
+    parts.ok_or_else(|| "it must be an attack and a number, as in cw=200".to_owned())
+}
 
 /// What is shown.
 #[derive(Debug, Args)]
@@ -28,7 +39,7 @@ const GALLERY_COLUMN: &str = "pgd20";
     cargo xtask report --profile quick --out results\n\n\
     Writes OUT/report/report.html, one file that needs no network, and beside it tables as Markdown and CSV and\n\
     figures as SVG and PNG. Nothing is trained or evaluated; only the images of the gallery are attacked again.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Items of the paper [default: all that have a number].
     #[arg(value_name = "ITEM")]
     items: Vec<String>,
@@ -63,7 +74,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// The report of a submitted plan, beside its results.
-    pub(crate) fn of(asked: &Asked, out: &Path) -> Result<Self, robin_experiments::Error> {
+    pub fn of(asked: &Asked, out: &Path) -> Result<Self, robin_experiments::Error> {
         Ok(Self {
             items: asked.items.clone(),
             profile: asked.profile.parse()?,
@@ -79,7 +90,11 @@ impl Arguments {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Makes the page and the files, and prints where the page is.
+///
+/// # Errors
+/// Without numbers, with the command that makes some; if something cannot be written.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let specs = match arguments.items.as_slice() {
         [] => ITEMS.iter().map(|(name, _)| Spec::named(name)).collect::<Result<Vec<_>, _>>()?,
         items => items.iter().map(|name| Spec::named(name)).collect::<Result<Vec<_>, _>>()?,

@@ -17,6 +17,7 @@ use crate::device::DeviceArguments;
 use crate::interrupt;
 use crate::terminal::{Lost, answer};
 
+/// Which attack, on which classifier and images.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask attack --model cnn2-small --weights mnist.safetensors --dataset mnist --embedded \\\n    \
@@ -26,7 +27,7 @@ use crate::terminal::{Lost, answer};
     cargo xtask attack --model myrtle --aggregate one-vs-all --weights arm-0.safetensors ... arm-9.safetensors \\\n    \
     --dataset cifar10 --attack pgd --strategy best-arm --loss ce --norm l2 --epsilon 0.25,0.5,1 --out found --png 8\n\n\
     Weights from elsewhere need --normalize. Ctrl-C stops between two steps; files are written whole or not at all.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     #[command(flatten)]
     subject: SubjectArguments,
     #[command(flatten)]
@@ -97,7 +98,11 @@ fn setting(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), value))
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Attacks, and prints what came of it.
+///
+/// # Errors
+/// As [`attack_each`]; what was computed is printed all the same.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut settings: Map<String, Value> = arguments.settings.iter().cloned().collect();
     let numbers = [("steps", arguments.steps), ("restarts", arguments.restarts)];
     settings.extend(numbers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));

@@ -12,6 +12,7 @@ use robin_report::table::duration;
 use robin_training::{Continued, Warning};
 
 use super::chain;
+use super::warnings::words;
 use crate::terminal::{above, say};
 
 /// Resolution of a bar.
@@ -44,28 +45,6 @@ fn accuracies(row: &EpochRow) -> String {
         text += &format!(", held out clean {} robust {}", percent(clean), percent(robust));
     }
     text
-}
-
-/// A warning in words.
-fn words(warning: &Warning) -> String {
-    let percent = |share: &f64| format!("{:.1}%", 100.0 * share);
-    match warning {
-        Warning::OneClass { epoch, class } => format!("every prediction of epoch {epoch} was class {class}"),
-        Warning::NothingLearned { balanced_accuracy, chance } => format!(
-            "the network has learned nothing: balanced accuracy {}, guessing {}",
-            percent(balanced_accuracy),
-            percent(chance)
-        ),
-        Warning::CatastrophicOverfitting { epoch, robust_accuracy, best, training_accuracy } => format!(
-            "catastrophic overfitting in epoch {epoch}? held-out robust accuracy {} (best {}), training attack {}",
-            percent(robust_accuracy),
-            percent(best),
-            percent(training_accuracy)
-        ),
-        Warning::CheckpointDamaged { path, reason } => {
-            format!("{} is damaged ({reason}); the one before is used", path.display())
-        }
-    }
 }
 
 fn pace(progress: &Progress) -> String {

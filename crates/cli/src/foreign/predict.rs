@@ -8,10 +8,11 @@ use crate::device::DeviceArguments;
 use crate::interrupt;
 use crate::terminal::answer;
 
+/// Which classifier, and which images.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     cargo xtask predict --model cnn2-small --weights mnist.safetensors --dataset mnist --embedded --limit 20")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     #[command(flatten)]
     subject: SubjectArguments,
     #[command(flatten)]
@@ -20,7 +21,11 @@ pub(crate) struct Arguments {
     images: ImagesArguments,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Asks the classifier, and prints its answers.
+///
+/// # Errors
+/// As [`predict`].
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (subject, images) = (arguments.subject.request(&arguments.device)?, arguments.images.request());
     let cancel = interrupt::token()?;
     let report = arguments.images.with(&cancel, |how| Ok(predict(&subject, &images, how)?))?;

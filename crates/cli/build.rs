@@ -17,11 +17,11 @@ fn main() {
 /// The commit, and whether the sources differ from it; `None` outside a checkout of this workspace.
 fn commit() -> Option<String> {
     // A copy of the sources inside somebody else's repository is no checkout of ours.
-    if git(&["rev-parse", "--show-prefix"])? != "xtask/" {
+    if git(&["rev-parse", "--show-prefix"])? != "crates/cli/" {
         return None;
     }
     for source in SOURCES {
-        println!("cargo::rerun-if-changed=../{source}");
+        println!("cargo::rerun-if-changed=../../{source}");
     }
     // HEAD moves with a checkout, its log with a commit too. A file that is not there would always count as
     // changed.
@@ -32,7 +32,7 @@ fn commit() -> Option<String> {
         }
     }
     let commit = git(&["rev-parse", "HEAD"])?;
-    let sources = SOURCES.map(|source| format!("../{source}"));
+    let sources = SOURCES.map(|source| format!("../../{source}"));
     let mut status = vec!["status", "--porcelain", "--untracked-files=no", "--"];
     status.extend(sources.iter().map(String::as_str));
     let clean = git(&status)?.is_empty();

@@ -9,6 +9,7 @@ use crate::device::DeviceArguments;
 use crate::interrupt;
 use crate::terminal::{Lost, answer};
 
+/// Which networks, and on which images.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask coherence --model cnn2-small --aggregate one-vs-all --weights arm-0.safetensors ... arm-9.safetensors \\\n    \
@@ -18,7 +19,7 @@ use crate::terminal::{Lost, answer};
     One-vs-all: the largest cosine between the input gradient of the true class's arm and that of another arm.\n\
     Ensemble: the largest cosine over all pairs of networks. Low values say little where gradients are tiny: their\n\
     sizes are printed too, and the same architectures with fresh weights beside it.")]
-pub(crate) struct Arguments {
+pub struct Arguments {
     #[command(flatten)]
     subject: SubjectArguments,
     #[command(flatten)]
@@ -33,7 +34,11 @@ pub(crate) struct Arguments {
     seed: u64,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+/// Measures, and prints.
+///
+/// # Errors
+/// As [`coherence`].
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = CoherenceRequest {
         subject: arguments.subject.request(&arguments.device)?,
         images: arguments.images.request(),

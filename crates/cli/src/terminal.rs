@@ -11,21 +11,25 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use indicatif::MultiProgress;
 
+use crate::program;
+
 /// Says something on the way, on a line of its own.
+#[macro_export]
 macro_rules! say {
     ($($text:tt)*) => { $crate::terminal::speak(format_args!($($text)*)) };
 }
 
 /// Gives a result, on a line of its own, or says why it could not.
+#[macro_export]
 macro_rules! answer {
     ($($text:tt)*) => { $crate::terminal::deliver(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-pub(crate) use {answer, say};
+pub use {answer, say};
 
 /// A result that nobody got.
 #[derive(Debug)]
-pub(crate) enum Lost {
+pub enum Lost {
     /// Whoever read the results has stopped reading.
     Closed,
     /// The results had nowhere to go.
@@ -44,13 +48,13 @@ impl fmt::Display for Lost {
 impl std::error::Error for Lost {}
 
 /// Behind [`say!`].
-pub(crate) fn speak(text: fmt::Arguments<'_>) {
+pub fn speak(text: fmt::Arguments<'_>) {
     // One piece, so that lines of several threads do not mix.
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    let _ = io::stderr().write_all(program::named(format!("{text}\n")).as_bytes());
 }
 
 /// Says `text` on a line of its own above `bars`.
-pub(crate) fn above(bars: &MultiProgress, text: &str) {
+pub fn above(bars: &MultiProgress, text: &str) {
     // Not by `suspend`, which panics where the terminal is gone.
     if bars.is_hidden() || bars.println(text).is_err() {
         say!("{text}");
@@ -58,7 +62,7 @@ pub(crate) fn above(bars: &MultiProgress, text: &str) {
 }
 
 /// Behind [`answer!`]; adds nothing to `text`.
-pub(crate) fn deliver(text: fmt::Arguments<'_>) -> Result<(), Lost> {
+pub fn deliver(text: fmt::Arguments<'_>) -> Result<(), Lost> {
     arrived(give(&mut io::stdout().lock(), text))
 }
 
@@ -69,7 +73,7 @@ fn give(stream: &mut impl Write, text: fmt::Arguments<'_>) -> io::Result<()> {
 }
 
 /// What came of writing a result.
-pub(crate) fn arrived(written: io::Result<()>) -> Result<(), Lost> {
+pub fn arrived(written: io::Result<()>) -> Result<(), Lost> {
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Lost::Closed,
         _ => Lost::Unwritten(error),
@@ -77,17 +81,17 @@ pub(crate) fn arrived(written: io::Result<()>) -> Result<(), Lost> {
 }
 
 /// Whether somebody watches what is said on the way.
-pub(crate) fn is_watched() -> bool {
+pub fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Whether somebody watches the results.
-pub(crate) fn answers_are_watched() -> bool {
+pub fn answers_are_watched() -> bool {
     io::stdout().is_terminal()
 }
 
 /// Says on standard error what the libraries trace, by `filter`.
-pub(crate) fn trace(filter: tracing_subscriber::EnvFilter) {
+pub fn trace(filter: tracing_subscriber::EnvFilter) {
     // What cannot be said is not worth a panic, which is what the complaint about it would end in.
     let say = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     say.log_internal_errors(false).init();

@@ -5,24 +5,30 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use robin_core::{Budget, Epsilon, Norm, Seed};
-use robin_evaluation::battery::{Finding, Scope, Status};
+use robin_evaluation::battery::{Finding, Scope, Status, title};
 use robin_evaluation::controls::{Control, self_test};
-use robin_experiments::foreign::{EvaluateReport, EvaluateRequest, OfClass, SubjectRequest, evaluate_and};
+use robin_experiments::foreign::verdict::warnings;
+use robin_experiments::foreign::{
+    EvaluateReport, EvaluateRequest, OfClass, SubjectRequest, Verdict, evaluate_and,
+};
 
 use super::attack::{bad_gradients, zero_gradients};
+use super::gates::{GateArguments, pass};
 use super::{ImagesArguments, SubjectArguments, print_json};
 use crate::device::DeviceArguments;
 use crate::interrupt;
 use crate::terminal::{Lost, answer, say};
 
+/// Which classifier and images, and how much is tried.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask evaluate --model cnn2-small --weights mnist.safetensors --dataset mnist --embedded --limit 200 \\\n    \
     --norm linf --epsilon 25/255 --out evaluation\n  \
     cargo xtask evaluate --self-test\n\n\
     Interrupt it with Ctrl-C, and continue with the same command: finished attacks and tests are not run again.\n\
-    Exit codes: 0 done, 1 the work or a control failed, 2 wrong usage, 130 interrupted.")]
-pub(crate) struct Arguments {
+    Exit codes: 0 done, 1 the work or a control failed, 2 wrong usage, 3 done and not let through by --min-union or --deny,\n\
+    130 interrupted.")]
+pub struct Arguments {
     /// Try the battery on classifiers that only look robust, and on some whose robustness is known; needs no
     /// model.
     #[arg(long, exclusive = true)]
@@ -35,6 +41,8 @@ pub(crate) struct Arguments {
     images: Option<ImagesArguments>,
     #[command(flatten)]
     evaluation: Option<Evaluation>,
+    #[command(flatten)]
+    gates: GateArguments,
 }
 
 #[derive(Debug, Args)]
@@ -78,20 +86,33 @@ impl Arguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Battery {
+pub(crate) enum Battery {
     /// 64 images from all over the set, fewer steps and samples.
     Subset,
     /// Without limits.
     Full,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+impl Battery {
+    pub(super) fn scope(self) -> Scope {
+        match self {
+            Self::Subset => Scope::Subset,
+            Self::Full => Scope::Full,
+        }
+    }
+}
+
+/// Evaluates, or tries the battery, and prints what came of it.
+///
+/// # Errors
+/// As [`evaluate_and`]; if a control is not seen through; [`crate::exit::Unmet`] if a gate does not let the result through.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.self_test {
         return tested();
     }
     match (&arguments.subject, &arguments.images, &arguments.evaluation) {
         (Some(subject), Some(images), Some(evaluation)) => {
-            evaluated(subject.request(&arguments.device)?, images, evaluation)
+            evaluated(subject.request(&arguments.device)?, images, evaluation, arguments.gates)
         }
         _ => Err(robin_experiments::Error::Unfit {
             option: "evaluate",
@@ -106,6 +127,7 @@ fn evaluated(
     subject: SubjectRequest,
     images: &ImagesArguments,
     arguments: &Evaluation,
+    gates: GateArguments,
 ) -> anyhow::Result<()> {
     let request = EvaluateRequest {
         subject,
@@ -115,27 +137,31 @@ fn evaluated(
         restarts: arguments.restarts,
         attacks: arguments.attacks.clone(),
         seed: arguments.seed,
-        scope: match arguments.battery {
-            Battery::Subset => Scope::Subset,
-            Battery::Full => Scope::Full,
-        },
+        scope: arguments.battery.scope(),
         bad_gradients: bad_gradients(arguments.allow_bad_gradients),
         out: arguments.out.clone(),
     };
     let cancel = interrupt::token()?;
-    let mut verdict = None;
+    let mut found = None;
     let done =
-        images.with(&cancel, |how| Ok(evaluate_and(&request, how, &mut |report| verdict = Some(report))?));
+        images.with(&cancel, |how| Ok(evaluate_and(&request, how, &mut |report| found = Some(report))?));
+    let Some(report) = found else { return done };
+    let verdict = Verdict::of(&report, &gates.gates());
     // What was computed is shown, whatever happened then.
-    let printed = match (&verdict, images.json) {
-        (None, _) => Ok(()),
-        (Some(report), true) => print_json(report),
-        (Some(report), false) => print(report).map_err(Into::into),
+    let printed = match images.json {
+        true => print_json(&report),
+        false => print(&report).map_err(Into::into),
     };
-    done.and(printed)
+    done.and(printed)?;
+    if gates.are_set() && !images.json {
+        let [_, _, passage] = verdict.lines();
+        answer!("{passage}")?;
+    }
+    Ok(pass(&verdict)?)
 }
 
-fn print(report: &EvaluateReport) -> Result<(), Lost> {
+/// Every number, and what the tests say.
+pub(super) fn print(report: &EvaluateReport) -> Result<(), Lost> {
     let summary = &report.summary;
     answer!("{}, n {}", report.budget, summary.n)?;
     let line = |name: &str, accuracy: f64, interval: robin_evaluation::Interval, more: &str| {
@@ -153,7 +179,7 @@ fn print(report: &EvaluateReport) -> Result<(), Lost> {
     if let Some(missing) = OfClass::missing(&report.classes) {
         answer!("{missing}")?;
     }
-    report.warnings.iter().try_for_each(|warning| answer!("WARNING: {warning}"))?;
+    warnings(report).iter().try_for_each(|warning| answer!("WARNING {}: {}", warning.title, warning.found))?;
     if !report.gradient_is_true {
         answer!("BAD GRADIENTS: the accuracies under attack say nothing")?;
     }
@@ -168,7 +194,7 @@ fn print_finding(finding: &Finding) -> Result<(), Lost> {
         Status::Fail => "FAIL",
         Status::Skipped => "skip",
     };
-    answer!("  {status} {:<4} {}: {}", finding.test, finding.name, finding.note)
+    answer!("  {status} {}: {}: {}", title(&finding.test), finding.name, finding.note)
 }
 
 fn tested() -> anyhow::Result<()> {
@@ -185,7 +211,10 @@ fn print_control(control: &Control) -> Result<(), Lost> {
     let kind = if control.negative { "negative" } else { "positive" };
     let proved = control.proved.map(|proved| format!(", proved {proved:.4}")).unwrap_or_default();
     let verdict = if control.as_expected { "as it must be" } else { "WRONG" };
-    let flags = if control.flags.is_empty() { "none".to_owned() } else { control.flags.join(", ") };
+    let flags = match control.flags.is_empty() {
+        true => "none".to_owned(),
+        false => control.flags.iter().map(|id| title(id)).collect::<Vec<_>>().join(", "),
+    };
     answer!(
         "{kind} control {}: attacked {:.4}{proved}, flags {flags}: {verdict}",
         control.name,

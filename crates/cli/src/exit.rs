@@ -1,5 +1,5 @@
-//! Exit codes: 0 done, 1 failed, 2 wrong usage (also clap's), 130 interrupted, 141 nobody reads the result; a batch system's
-//! task says more ([`Stopped`]).
+//! Exit codes: 0 done, 1 failed, 2 wrong usage (also clap's), 3 done and not let through by a gate ([`Unmet`]), 130
+//! interrupted, 141 nobody reads the result; a batch system's task says more ([`Stopped`]).
 
 use std::fmt;
 use std::process::ExitCode;
@@ -9,8 +9,11 @@ use crate::terminal::{Lost, arrived, say};
 /// What a shell reports of a program whose reader has left, which the system ends by SIGPIPE (128 + 13).
 const UNREAD: u8 = 141;
 
+/// Of work that was done, and whose result is not what was asked of it.
+const UNMET: u8 = 3;
+
 /// Prints an error with its causes, and says what the process returns.
-pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
+pub fn code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     let number = number(&error);
     if number != UNREAD {
@@ -20,7 +23,7 @@ pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
 }
 
 /// Prints what clap has to say, which may be the help that was asked for.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+pub fn usage(error: &clap::Error) -> ExitCode {
     let printed = error.print();
     if error.use_stderr() {
         return ExitCode::from(error.exit_code().try_into().unwrap_or(2));
@@ -29,7 +32,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// The exit code for `error`.
-pub(crate) fn number(error: &anyhow::Error) -> u8 {
+pub fn number(error: &anyhow::Error) -> u8 {
     let cancelled = |cause: &(dyn std::error::Error + 'static)| {
         let experiments = cause.downcast_ref::<robin_experiments::Error>();
         let data = cause.downcast_ref::<robin_data::Error>();
@@ -47,13 +50,14 @@ pub(crate) fn number(error: &anyhow::Error) -> u8 {
         error if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Lost::Closed))) => UNREAD,
         error if error.chain().any(cancelled) => 130,
         error if error.chain().any(usage) => 2,
+        error if error.chain().any(|cause| cause.is::<Unmet>()) => UNMET,
         _ => 1,
     }
 }
 
 /// Work that was stopped by Ctrl-C or SIGTERM, and can be continued.
 #[derive(Debug)]
-pub(crate) struct Interrupted;
+pub struct Interrupted;
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,11 +69,11 @@ impl std::error::Error for Interrupted {}
 
 /// A task of a batch system that was told to stop before its end.
 #[derive(Debug)]
-pub(crate) struct Stopped {
+pub struct Stopped {
     /// What the process says.
-    pub(crate) code: u8,
+    pub code: u8,
     /// Cells that have no record yet.
-    pub(crate) cells: usize,
+    pub cells: usize,
 }
 
 impl fmt::Display for Stopped {
@@ -79,3 +83,18 @@ impl fmt::Display for Stopped {
 }
 
 impl std::error::Error for Stopped {}
+
+/// A result that was computed, and that a gate of `audit` or `evaluate` does not let through.
+#[derive(Debug)]
+pub struct Unmet {
+    /// What each of the gates says.
+    pub gates: Vec<String>,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not let through: {}", self.gates.join("; "))
+    }
+}
+
+impl std::error::Error for Unmet {}
