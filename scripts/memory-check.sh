@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 
 # Without canaries a slice is an allocation of its own, whose borders the checker knows.
 export ROBIN_BORDERS_MARGIN=0
-package=(--package robin-kernels --test borders)
+package=(--package robin-ml-kernels --test borders)
 ran=()
 lacking=()
 
