@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.."
 export ROBIN_BORDERS_MARGIN=0
 # What is found is told by function and line.
 export CARGO_PROFILE_RELEASE_STRIP=false CARGO_PROFILE_RELEASE_DEBUG=line-tables-only
-package=(--package robin-kernels --test borders)
+package=(--package robin-ml-kernels --test borders)
 ran=()
 lacking=()
 

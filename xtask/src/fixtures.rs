@@ -21,13 +21,13 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let data_dir = data::folder(arguments.data_dir.as_ref())?;
-    let fixtures = root().join("fixtures");
+    let subset = root().join("crates/data/subset");
     if arguments.check {
-        robin_data::embedded::check(&data_dir, &fixtures)?;
-        answer!("the files in {} are what would be made", fixtures.display())?;
+        robin_data::embedded::check(&data_dir, &subset)?;
+        answer!("the files in {} are what would be made", subset.display())?;
         return Ok(());
     }
-    for (file, sha256) in robin_data::embedded::generate(&data_dir, &fixtures)? {
+    for (file, sha256) in robin_data::embedded::generate(&data_dir, &subset)? {
         answer!("{sha256}  {file}")?;
     }
     Ok(())

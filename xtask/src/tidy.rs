@@ -45,6 +45,8 @@ fn faults(root: &Path, files: &Files) -> Result<Vec<String>> {
     faults.extend(sources::long_files(&rust).faults);
     faults.extend(sources::without_module_docs(&rust));
     faults.extend(circles::circles(&rust));
+    faults.extend(sources::borrowed_files(&rust));
+    faults.extend(sources::without_example(&rust));
     faults.extend(sources::machine_paths(&files.texts()));
     faults.extend(sources::unnamed_goldens(&files.goldens(), &rust));
 

@@ -1,5 +1,36 @@
 //! Several small classifiers as one, and the strategies that attack them.
 //!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use robin_aggregation::Aggregation;
+//! use robin_core::{Classifier, Columns, Result, Scores};
+//!
+//! /// "Is this of my class?", as log-odds: a line through an image's only pixel.
+//! struct Arm {
+//!     slope: f64,
+//!     offset: f64,
+//! }
+//!
+//! impl Classifier for Arm {
+//!     fn num_classes(&self) -> usize {
+//!         1
+//!     }
+//!
+//!     fn scores(&self, images: &Tensor, _columns: &Columns) -> Result<Scores> {
+//!         Scores::new(images.flatten_from(1)?.affine(self.slope, self.offset)?)
+//!     }
+//! }
+//!
+//! # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+//! let dark = Arm { slope: -2.0, offset: 1.0 };
+//! let bright = Arm { slope: 2.0, offset: -1.0 };
+//! let whole = Aggregation::OneVsAll.build(vec![Box::new(dark), Box::new(bright)])?;
+//! let images = Tensor::from_vec(vec![0.9_f32, 0.1], (2, 1, 1, 1), &Device::Cpu)?;
+//! assert_eq!(whole.predict(&images)?, [1, 0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Reading order: [`one_vs_all`] (ROBIN itself), [`strategies`] (which of its scores an attack raises),
 //! [`list`] (every aggregate), then [`hierarchical`], the only other one with strategies of its own.
 //!

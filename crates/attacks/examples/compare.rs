@@ -1,5 +1,5 @@
 //! Prints this crate's attacks beside those of torchattacks, adv-lib and pyautoattack, on the same weights and images:
-//! `cargo run --release -p robin-attacks --example compare`. The others' numbers come from
+//! `cargo run --release -p robin-ml-attacks --example compare`. The others' numbers come from
 //! `fixtures/pytorch/compare_attacks.py`. Takes minutes; words given as
 //! arguments choose rows that have one of them.
 

@@ -17,6 +17,7 @@ use crate::{
 /// each may be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Config {
     /// See [`Fgsm`].
     Fgsm {},
@@ -285,6 +286,7 @@ impl Config {
 /// Length of a step, in the budget's norm.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum StepSize {
     /// This many times `epsilon / steps`.
     Relative(f64),

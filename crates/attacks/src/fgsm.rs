@@ -15,6 +15,14 @@ pub struct Fgsm {
     pub budget: Budget,
 }
 
+impl Fgsm {
+    /// The same as one step of PGD.
+    pub fn as_pgd(self) -> Pgd {
+        let budget = self.budget;
+        Pgd { budget, steps: 1, step_size: budget.epsilon.get(), restarts: 1, start: Start::Clean }
+    }
+}
+
 impl Attack for Fgsm {
     fn budget(&self) -> Budget {
         self.budget
@@ -27,13 +35,6 @@ impl Attack for Fgsm {
         batch: &Batch,
         seed: Seed,
     ) -> Result<Adversarial> {
-        let one_step = Pgd {
-            budget: self.budget,
-            steps: 1,
-            step_size: self.budget.epsilon.get(),
-            restarts: 1,
-            start: Start::Clean,
-        };
-        one_step.perturb(target, objectives, batch, seed)
+        self.as_pgd().perturb(target, objectives, batch, seed)
     }
 }

@@ -1,10 +1,5 @@
 //! Base attacks, one file each, and the list of them.
 //!
-//! Reading order: [`pgd`] (the attack of every table), [`config`] (how it is written in a spec), [`start`]
-//! (where it begins), [`objectives`] (what it raises on a plain classifier). The other attacks are searches of
-//! one example each, driven by `search`: [`apgd`] and [`square`] within a budget, [`cw`], [`cw_linf`], [`ddn`],
-//! [`fmn`] and [`fab`] for the smallest perturbation ([`minimal`]). [`bundle`] puts attacks in stages.
-//!
 //! To attack a network of your own, say how it scores; candle's autograd does the rest:
 //!
 //! ```
@@ -40,6 +35,11 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Reading order: [`pgd`] (the attack of every table), [`config`] (how it is written in a spec), [`start`]
+//! (where it begins), [`objectives`] (what it raises on a plain classifier). The other attacks are searches of
+//! one example each, driven by `search`: [`apgd`] and [`square`] within a budget, [`cw`], [`cw_linf`], [`ddn`],
+//! [`fmn`] and [`fab`] for the smallest perturbation ([`minimal`]). [`bundle`] puts attacks in stages.
 //!
 //! Invariant: an attack sees a classifier through `robin_core::Classifier` only. One that knew an
 //! architecture would be another threat model.

@@ -1,6 +1,6 @@
 //! Where an attack begins, and random perturbations.
 
-use robin_core::{Batch, Budget, Norm, Purpose, Result, Seed, Stream};
+use robin_core::{Batch, Budget, ExampleId, Norm, Purpose, Result, Seed, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::images::Images;
@@ -8,6 +8,7 @@ use crate::images::Images;
 /// The first point of an attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Start {
     /// The clean image.
     Clean,
@@ -33,6 +34,26 @@ impl Start {
         points.redraw(&batch.ids, |id, clean, point| draw(budget, &mut seed.stream(id), clean, point));
         Ok(points)
     }
+
+    /// The steps from the images to the points that this draws for them, `[n * length]`, before those are brought back
+    /// into the budget and the box; `None` where nothing is drawn. For those who keep images of `length` values elsewhere:
+    /// image plus step in f64, rounded to f32 and projected, is the point.
+    pub fn offsets(
+        self,
+        budget: Budget,
+        ids: &[ExampleId],
+        length: usize,
+        seed: Seed,
+        restart: usize,
+    ) -> Option<Vec<f64>> {
+        let offset = match self {
+            Self::Clean => return None,
+            Self::UniformInBall => ball_offset,
+            Self::UniformDistance => distance_offset,
+        };
+        let seed = seed.derive(Purpose::AttackStart, restart as u64);
+        Some(ids.iter().flat_map(|&id| offset(budget, &mut seed.stream(id), length)).collect())
+    }
 }
 
 /// Writes a uniformly random point of the ball around `clean`, clipped to the box, into `point`.
@@ -41,29 +62,34 @@ impl Start {
 /// `epsilon * u^(1/d)` in `d` dimensions, which is uniform by volume (a distance `epsilon * u`, as some
 /// published code has it, crowds the centre).
 pub(crate) fn in_ball(budget: Budget, stream: &mut Stream, clean: &[f32], point: &mut [f32]) {
+    let offset = ball_offset(budget, stream, clean.len());
+    move_along(&offset, 1.0, clean, point);
+    budget.project_image(clean, point);
+}
+
+fn ball_offset(budget: Budget, stream: &mut Stream, length: usize) -> Vec<f64> {
     let epsilon = budget.epsilon.get();
     match budget.norm {
-        Norm::Linf => {
-            for (pixel, &c) in point.iter_mut().zip(clean) {
-                *pixel = (f64::from(c) + epsilon * f64::from(stream.symmetric())) as f32;
-            }
-        }
-        Norm::L2 => {
-            let offset = l2_offset(epsilon, stream, clean.len());
-            move_along(&offset, 1.0, clean, point);
-        }
+        Norm::Linf => (0..length).map(|_| epsilon * f64::from(stream.symmetric())).collect(),
+        Norm::L2 => l2_offset(epsilon, stream, length),
     }
-    budget.project_image(clean, point);
 }
 
 /// Writes the point of [`Start::UniformDistance`] into `point`.
 fn at_uniform_distance(budget: Budget, stream: &mut Stream, clean: &[f32], point: &mut [f32]) {
-    if budget.norm == Norm::Linf {
-        return in_ball(budget, stream, clean, point);
-    }
-    let direction = direction(stream, clean.len());
-    move_along(&direction, budget.epsilon.get() * f64::from(stream.uniform()), clean, point);
+    let offset = distance_offset(budget, stream, clean.len());
+    move_along(&offset, 1.0, clean, point);
     budget.project_image(clean, point);
+}
+
+fn distance_offset(budget: Budget, stream: &mut Stream, length: usize) -> Vec<f64> {
+    if budget.norm == Norm::Linf {
+        return ball_offset(budget, stream, length);
+    }
+    let mut offset = direction(stream, length);
+    let distance = budget.epsilon.get() * f64::from(stream.uniform());
+    offset.iter_mut().for_each(|d| *d *= distance);
+    offset
 }
 
 /// The step from the centre of an l2 ball of radius `epsilon` in `length` dimensions to a uniformly random point of it.

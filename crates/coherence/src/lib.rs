@@ -1,5 +1,37 @@
 //! Agreement of input gradients between the networks of an aggregate: equation 1 of the paper.
 //!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use robin_core::{Batch, Classifier, Columns, ExampleId, Result, Scores};
+//!
+//! /// Two arms that look at one pixel, for and against.
+//! struct Arms;
+//!
+//! impl Classifier for Arms {
+//!     fn num_classes(&self) -> usize {
+//!         2
+//!     }
+//!
+//!     fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
+//!         let pixel = images.flatten_from(1)?;
+//!         let both = Tensor::cat(&[&pixel, &pixel.neg()?], 1)?;
+//!         Scores::new(match columns {
+//!             Columns::One(arm) => both.narrow(1, *arm, 1)?,
+//!             _ => both,
+//!         })
+//!     }
+//! }
+//!
+//! # fn main() -> Result<()> {
+//! let images = Tensor::from_vec(vec![0.9_f32], (1, 1, 1, 1), &Device::Cpu)?;
+//! let batch = Batch::new(images, vec![0], vec![ExampleId::first(0)])?;
+//! let found = robin_coherence::arms(&Arms, &batch)?;
+//! // What lowers the right arm raises the other one.
+//! assert_eq!(found[0].coherence.value(), Some(1.0));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Reading order: [`arms`](mod@arms) (ROBIN), [`networks`](mod@networks) (an ensemble, for comparison), `term` (a
 //! loss and its gradient), [`summary`].
 //!

@@ -1,5 +1,19 @@
 //! The vocabulary of ROBIN: what an attack needs to know about a classifier, and nothing else.
 //!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use robin_core::{Budget, Norm};
+//!
+//! # fn main() -> robin_core::Result<()> {
+//! let budget = Budget { norm: Norm::Linf, epsilon: "8/255".parse()? };
+//! let clean = Tensor::zeros((1, 3, 4, 4), DType::F32, &Device::Cpu)?;
+//! let far = clean.ones_like()?;
+//! assert!(budget.verify(&clean, &far).is_err());
+//! budget.verify(&clean, &budget.project(&clean, &far)?)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Reading order: [`classifier`] (what an attacker sees), [`objective`] (what it raises), [`attack`] (who
 //! moves the images), [`climb`] (who moves them elsewhere), [`budget`] (how far), [`seed`] (where random numbers come from).
 //!

@@ -14,6 +14,7 @@ use crate::ExampleId;
 /// What a draw is for. The numbers are part of the results: never reuse or change one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Purpose {
     /// A network among several (index: 0 for a single one, c + 1 for the arm of class c).
     Network = 1,

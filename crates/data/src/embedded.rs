@@ -1,7 +1,7 @@
 //! A small real subset of both data sets, compiled in, so that everything runs without a network.
 //!
 //! The first images of each class in file order, as many of each class, in the files' own order: of MNIST
-//! 2,000 training and 1,000 test images, of CIFAR-10 2,000 and 500. `fixtures/NOTICE` has their terms.
+//! 2,000 training and 1,000 test images, of CIFAR-10 2,000 and 500. `subset/NOTICE` of this crate has their terms.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use crate::{Dataset, DatasetName, Error, Result, Source, Split, aside, gzip, idx
 
 /// A file of the subset: gzip of IDX, or of CIFAR-10 records.
 struct EmbeddedFile {
-    /// Inside `fixtures/`.
+    /// Inside `subset/`.
     path: &'static str,
     bytes: &'static [u8],
     /// Size after decompression.
@@ -25,7 +25,7 @@ macro_rules! embedded {
     ($path:literal, $size:expr, $sha256:literal) => {
         EmbeddedFile {
             path: $path,
-            bytes: include_bytes!(concat!("../../../fixtures/", $path)),
+            bytes: include_bytes!(concat!("../subset/", $path)),
             size: $size,
             sha256: $sha256,
         }
@@ -103,20 +103,20 @@ impl EmbeddedFile {
     }
 }
 
-/// Makes the subset's files in `fixtures_dir` from the full sets in `data_dir`. A file whose contents are
+/// Makes the subset's files in `subset_dir` from the full sets in `data_dir`. A file whose contents are
 /// right already is left alone, whatever made its gzip.
 ///
-/// Returns path inside `fixtures_dir` and SHA-256 of the contents of each file, which must be those in this
+/// Returns path inside `subset_dir` and SHA-256 of the contents of each file, which must be those in this
 /// module's source.
 ///
 /// # Errors
 /// Those of [`Dataset::load`]; [`Error::Io`] if a file cannot be written.
-pub fn generate(data_dir: &Path, fixtures_dir: &Path) -> Result<Vec<(&'static str, String)>> {
+pub fn generate(data_dir: &Path, subset_dir: &Path) -> Result<Vec<(&'static str, String)>> {
     let mut made = Vec::new();
     for (file, contents) in subset(data_dir)? {
-        let path = fixtures_dir.join(file.path);
+        let path = subset_dir.join(file.path);
         if !holds(&path, &contents)? {
-            let folder = path.parent().expect("every fixture is in a folder");
+            let folder = path.parent().expect("every file is in a folder");
             fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
             aside::write(&path, &gzip::pack(&contents)).map_err(Error::io("write", &path))?;
         }
@@ -125,14 +125,14 @@ pub fn generate(data_dir: &Path, fixtures_dir: &Path) -> Result<Vec<(&'static st
     Ok(made)
 }
 
-/// Compares the files in `fixtures_dir`, and those compiled in, with what [`generate`] would make.
+/// Compares the files in `subset_dir`, and those compiled in, with what [`generate`] would make.
 ///
 /// # Errors
 /// [`Error::FixturesDiffer`] naming every file that differs; otherwise as [`generate`].
-pub fn check(data_dir: &Path, fixtures_dir: &Path) -> Result<()> {
+pub fn check(data_dir: &Path, subset_dir: &Path) -> Result<()> {
     let mut files = Vec::new();
     for (file, contents) in subset(data_dir)? {
-        if !holds(&fixtures_dir.join(file.path), &contents)? {
+        if !holds(&subset_dir.join(file.path), &contents)? {
             files.push(file.path.to_owned());
         }
         if sha256_hex(&contents) != file.sha256 {

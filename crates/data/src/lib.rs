@@ -1,6 +1,20 @@
 //! MNIST, CIFAR-10 and the user's own images: reading, fetching with checksums, label maps, seeded batches,
 //! augmentation.
 //!
+//! ```
+//! use robin_core::ExampleId;
+//! use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
+//!
+//! # fn main() -> robin_data::Result<()> {
+//! let digits = Dataset::load(DatasetName::Mnist, Split::Test, &Source::Embedded)?.take(100)?;
+//! let batch = digits.batch(&[ExampleId::first(3)], &LabelMap::OneVsAll { class: 0 })?;
+//! assert_eq!(batch.images.dims(), [1, 1, 28, 28]);
+//! // The fourth test image is a 0.
+//! assert_eq!(batch.labels, [1]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches), [`balance`] (whether a
 //! part stands for the whole),
 //! [`canonical`] (what the published files are), [`own`] (other files), [`fetch`](mod@fetch) (how they get here);

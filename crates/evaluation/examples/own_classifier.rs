@@ -2,7 +2,7 @@
 //! is here.
 //!
 //! ```text
-//! cargo run --release -p robin-evaluation --example own_classifier
+//! cargo run --release -p robin-ml-evaluation --example own_classifier
 //! ```
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 

@@ -69,6 +69,7 @@ pub enum GradientVerdict {
 
 /// What the probe of a classifier's gradient found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct GradientReport {
     /// Median over images and directions of |claimed - measured|, over the larger of both and of what is
     /// usual for a gradient of this length; infinite where nothing moved.

@@ -1,5 +1,21 @@
 //! Clean and robust accuracy by the counting rules, with intervals and the union over attacks.
 //!
+//! ```
+//! use robin_evaluation::{Outcome, accuracy, interval, union};
+//!
+//! # fn main() -> robin_evaluation::Result<()> {
+//! let outcome = |broken: [bool; 4]| Outcome { broken: broken.to_vec(), predictions: vec![0; 4], sizes: vec![0.1; 4] };
+//! let (first, second) = (outcome([true, false, false, false]), outcome([false, true, false, false]));
+//! let broken = union(&[&first, &second])?;
+//! let known = interval(&broken);
+//! println!("robust accuracy {:.2}, 95% interval {:.2} to {:.2}", accuracy(&broken), known.low, known.high);
+//! assert_eq!(accuracy(&broken), 0.5);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/own_classifier.rs` attacks a classifier of one's own and asks whether the number can be believed.
+//!
 //! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`transferred`](mod@transferred) (one made on
 //! another classifier), [`outcome`] (what is kept of it, per
 //! example), [`ledger`] (every attack, and every summary from it), [`witnesses`] (what anyone can check),

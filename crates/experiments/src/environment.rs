@@ -68,7 +68,7 @@ pub(crate) fn cores() -> usize {
 fn versions() -> Value {
     let mut versions = Map::new();
     versions.insert("robin".to_owned(), env!("CARGO_PKG_VERSION").into());
-    let lock: toml::Table = include_str!("../../../Cargo.lock").parse().unwrap_or_default();
+    let lock: toml::Table = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock")).parse().unwrap_or_default();
     for package in lock.get("package").and_then(toml::Value::as_array).into_iter().flatten() {
         let field = |name: &str| package.get(name).and_then(toml::Value::as_str);
         if let (Some(name @ ("candle-core" | "gemm" | "libm" | "rayon" | "safetensors")), Some(version)) =

@@ -1,5 +1,25 @@
 //! The paper's tables as data: planned, run, recorded.
 //!
+//! ```
+//! use robin_experiments::{Plan, Profile, Request, Spec};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let request = Request {
+//!     profile: Profile::Smoke,
+//!     rows: Some("mnist/cnn2/linf".to_owned()),
+//!     beyond: false,
+//!     seeds: None,
+//!     reading: None,
+//!     attack_images: Default::default(),
+//!     device: "cpu".parse()?,
+//!     data_dir: None,
+//! };
+//! let plan = Plan::new(&[Spec::named("table-1")?], &request)?;
+//! println!("{} networks and evaluations, none of them made yet", plan.cells.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`schedule`] (which cell when),
 //! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`], [`mod@role`] and [`store`] (what is kept),
 //! [`table`], [`figure`], [`gallery`] and [`claims`] (the outcome); apart from these [`foreign`] (networks that somebody else trained)

@@ -1,6 +1,6 @@
 //! No file, option or spec makes a parser panic, fill the memory or stand still: 100,000 changed inputs for each in every
 //! run of the tests, as many as one likes with
-//! `ROBIN_FUZZ_INPUTS=10000000 cargo test --package robin-experiments --test fuzz_parsers -- --nocapture TARGET`.
+//! `ROBIN_FUZZ_INPUTS=10000000 cargo test --package robin-ml-experiments --test fuzz_parsers -- --nocapture TARGET`.
 
 use std::io::Write;
 use std::time::Duration;

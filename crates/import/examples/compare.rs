@@ -2,7 +2,7 @@
 //! for each.
 //!
 //! ```text
-//! cargo run --release -p robin-import --example compare -- FOLDER
+//! cargo run --release -p robin-ml-import --example compare -- FOLDER
 //! ```
 
 #![allow(clippy::print_stdout, reason = "an example")]

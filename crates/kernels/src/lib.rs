@@ -4,6 +4,16 @@
 //! judge, and the fast implementations beside it. No autograd, no tensors, no threads here: a kernel works on
 //! some images of a [`layout`], and callers spread images over threads.
 //!
+//! ```
+//! use robin_kernels::max_pool2d::{Geometry, reference};
+//!
+//! let geometry = Geometry::tiles([2, 2], 1, 2);
+//! let (largest, places) = reference::forward(&geometry, &[1.0, 2.0, 4.0, 3.0]);
+//! assert_eq!(largest, [4.0]);
+//! // The whole gradient goes to the largest value.
+//! assert_eq!(reference::input_gradient(&geometry, &places, &[1.0]), [0.0, 0.0, 1.0, 0.0]);
+//! ```
+//!
 //! Reading order: [`layout`] (how images lie in memory), `vector` (the one vector type), [`panels`] (products of
 //! rows with packed weights), `outer` (products of whole batches, for weights), [`finish`] (what becomes of the sums),
 //! then [`conv2d`].

@@ -1,4 +1,4 @@
-//! The CUDA kernels, compiled for this processor, against the references. `cargo test -p robin-kernels --features cuda`.
+//! The CUDA kernels, compiled for this processor, against the references. `cargo test -p robin-ml-kernels --features cuda`.
 #![cfg(feature = "cuda")]
 #![allow(clippy::print_stdout, reason = "says what is not tested on this machine")]
 

@@ -1,5 +1,16 @@
 //! Architectures: one file each, a function that builds a [`Graph`]; and the list of them.
 //!
+//! ```
+//! # fn main() -> Result<(), robin_models::Error> {
+//! let graph = robin_models::build("resnet18", Some(8), [3, 32, 32], 10)?;
+//! assert_eq!(graph.num_outputs(), 10);
+//! for tensor in graph.tensors().iter().take(3) {
+//!     println!("{} {:?}", tensor.name, tensor.shape);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! To add one: a file with an [`Entry`], and its line in [`MODELS`]. The contract tests find it there.
 //!
 //! Invariant: a model names layers; it knows no executor, no kernel, no data set and no attack.

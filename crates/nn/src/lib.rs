@@ -1,5 +1,22 @@
 //! Networks as data, their parameters, and the executors that run them.
 //!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use robin_core::Seed;
+//! use robin_nn::{EXECUTORS, Graph, Parameters};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let graph = Graph::builder("tiny", [1, 4, 4]).flatten().linear("fc", 3).build()?;
+//! let parameters = Parameters::initialise(&graph, Seed::new(0));
+//! let images = Tensor::full(0.5_f32, (2, 1, 4, 4), &Device::Cpu)?;
+//! for executor in EXECUTORS {
+//!     let classifier = executor.classifier(&graph, &parameters)?;
+//!     println!("{}: {:?}", executor.name(), classifier.predict(&images)?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`mod@note`] (what a weight file says of its network), [`network`] (what training
 //! owns), [`executor`](mod@executor) (a way to run a graph), [`list`] (all of them), then [`mod@candle`] (candle's layers, the judge) and [`cpu`]
 //! (our kernels); `cuda` is built with the feature of that name.

@@ -1,4 +1,4 @@
-//! Training on a device, with this processor as the device. `cargo test -p robin-training --features cuda`.
+//! Training on a device, with this processor as the device. `cargo test -p robin-ml-training --features cuda`.
 #![cfg(feature = "cuda")]
 #![allow(clippy::print_stdout, reason = "says what is not tested on this machine")]
 

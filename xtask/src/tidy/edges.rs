@@ -52,7 +52,7 @@ pub(super) fn packages(root: &Path) -> Result<Vec<Package>> {
 
 fn parse(metadata: &Value) -> Result<Vec<Package>> {
     let list = |value: &Value, key: &str| value[key].as_array().cloned().with_context(|| format!("no {key}"));
-    let name = |value: &Value| value["name"].as_str().map(str::to_owned).context("no name");
+    let name = |value: &Value| value["name"].as_str().map(own_name).context("no name");
     list(metadata, "packages")?
         .iter()
         .map(|package| {
@@ -63,6 +63,14 @@ fn parse(metadata: &Value) -> Result<Vec<Package>> {
             Ok(Package { name: name(package)?, dependencies })
         })
         .collect()
+}
+
+/// What a package is called here: on the registry ours have a prefix, because names such as `robin-core` are taken.
+fn own_name(package: &str) -> String {
+    match package.strip_prefix("robin-ml") {
+        Some(rest) => format!("robin{rest}"),
+        None => package.to_owned(),
+    }
 }
 
 /// Every dependency that the rules forbid.
@@ -128,6 +136,14 @@ mod tests {
         let dependency = json!({"name": to, "kind": kind});
         let metadata = json!({"packages": [{"name": from, "dependencies": [dependency]}]});
         faults(&parse(&metadata).unwrap())
+    }
+
+    #[test]
+    fn packages_go_by_their_own_names() {
+        for (package, own) in [("robin-ml-core", "robin-core"), ("robin-ml", "robin"), ("serde", "serde")] {
+            assert_eq!(own_name(package), own);
+        }
+        assert_eq!(faults_of("robin-ml-core", "robin-ml-data", None).len(), 1);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Members inherit lints, package fields and every version from the workspace, so that one place says them.
 
 /// Fields of `[package]` that a member must inherit.
-const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "authors", "publish"];
+const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "authors"];
+
+/// The same of a member that is published, which is every one without `publish = false`.
+const PUBLISHED: &[&str] = &["readme", "repository", "keywords", "categories", "exclude", "publish"];
 
 /// Faults of one member's manifest. Reads line by line, because our manifests write one dependency per line.
 pub(super) fn faults(path: &str, manifest: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let mut inherited = Vec::new();
-    let mut lints = false;
+    let (mut lints, mut private) = (false, false);
     let mut section = "";
     for line in manifest.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if line.starts_with('[') {
@@ -15,16 +18,18 @@ pub(super) fn faults(path: &str, manifest: &str) -> Vec<String> {
             if section.contains("dependencies.") {
                 faults.push(format!("{path}: write {section} in one line, `NAME.workspace = true`"));
             }
-        } else if section.ends_with("dependencies]") && !inherits(line) {
+        } else if section.ends_with("dependencies]") && !inherits(line) && !(section == "[dev-dependencies]" && is_ours(line)) {
             faults.push(format!("{path}: `{line}` does not inherit its version from the workspace"));
         } else if section == "[package]" {
-            let field = INHERITED.iter().find(|field| line == format!("{field}.workspace = true"));
+            private |= line == "publish = false";
+            let field = INHERITED.iter().chain(PUBLISHED).find(|field| line == format!("{field}.workspace = true"));
             inherited.extend(field);
         } else if section == "[lints]" {
             lints |= line == "workspace = true";
         }
     }
-    let missing = INHERITED.iter().filter(|field| !inherited.contains(field));
+    let wanted = INHERITED.iter().chain(if private { &[][..] } else { PUBLISHED });
+    let missing = wanted.filter(|field| !inherited.contains(field));
     faults.extend(missing.map(|field| format!("{path}: [package] needs `{field}.workspace = true`")));
     if !lints {
         faults.push(format!("{path}: [lints] needs `workspace = true`"));
@@ -36,6 +41,11 @@ pub(super) fn faults(path: &str, manifest: &str) -> Vec<String> {
 fn inherits(line: &str) -> bool {
     let code = line.split('#').next().unwrap_or_default();
     code.contains("workspace = true") && !code.contains("version =") && !code.contains("version=")
+}
+
+/// One of our crates by its path, without a version: packaged crates go without it, so tests may turn arrows round.
+fn is_ours(line: &str) -> bool {
+    line.contains("path = \"../") && !line.contains("version")
 }
 
 #[cfg(test)]
@@ -50,6 +60,11 @@ edition.workspace = true
 rust-version.workspace = true
 license.workspace = true
 authors.workspace = true
+readme.workspace = true
+repository.workspace = true
+keywords.workspace = true
+categories.workspace = true
+exclude.workspace = true
 publish.workspace = true
 
 [lints]
@@ -62,11 +77,17 @@ serde = { workspace = true, features = ["rc"] }
 [target.'cfg(unix)'.dependencies]
 # A comment.
 rayon.workspace = true
+
+[dev-dependencies]
+robin-data = { package = "robin-ml-data", path = "../data" }
 "#;
 
     #[test]
     fn a_manifest_that_inherits_everything_has_no_fault() {
         assert_eq!(faults("made-up", GOOD), [""; 0]);
+        let private = GOOD.replace("keywords.workspace = true\n", "");
+        let private = private.replace("publish.workspace = true", "publish = false");
+        assert_eq!(faults("made-up", &private), [""; 0], "nobody looks for it");
     }
 
     #[test]
@@ -78,6 +99,8 @@ rayon.workspace = true
             ("[dependencies]", "[dependencies.serde]", "[dependencies.serde]"),
             ("\nversion.workspace = true", "\nversion = \"0.2.0\"", "version.workspace"),
             ("license.workspace = true\n", "", "license.workspace"),
+            ("keywords.workspace = true\n", "", "keywords.workspace"),
+            ("\"../data\" }", "\"../data\", version = \"0.1.0\" }", "robin-data"),
             ("[lints]\nworkspace = true", "", "[lints]"),
         ] {
             let found = faults("made-up", &GOOD.replace(good, bad));

@@ -53,6 +53,47 @@ pub(super) fn without_module_docs(sources: &[Source<'_>]) -> Vec<String> {
     silent.map(|(path, _)| format!("{path} does not start with module documentation (`//! `)")).collect()
 }
 
+/// A library begins with what it is for and a program that runs, then comes the order to read it in.
+pub(super) fn without_example(sources: &[Source<'_>]) -> Vec<String> {
+    let libraries = sources.iter().filter(|(path, _)| path.ends_with("src/lib.rs"));
+    let silent = libraries.filter(|(_, text)| !opens_with_example(text));
+    silent
+        .map(|(path, _)| {
+            format!("{path}: its documentation needs an example that runs (a block of ``` alone), before the reading order")
+        })
+        .collect()
+}
+
+fn opens_with_example(text: &str) -> bool {
+    let mut fenced = false;
+    for line in text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim) {
+        match line.strip_prefix("```") {
+            // What is not run says so behind the fence.
+            Some("") if !fenced => return true,
+            Some(_) => fenced = !fenced,
+            None if !fenced && line.starts_with("Reading order") => return false,
+            None => {}
+        }
+    }
+    false
+}
+
+/// Files of the program that are compiled in from outside their crate: a package has only what is below its own folder.
+pub(super) fn borrowed_files(sources: &[Source<'_>]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (path, text) in sources.iter().filter(|(path, _)| path.starts_with("crates/") && !is_test(path)) {
+        // `crates`, the crate, and the file itself are no folders that a path may leave.
+        let depth = path.split('/').count().saturating_sub(3);
+        for (number, line) in text.lines().enumerate() {
+            let included = line.split_once("include_str!(").or_else(|| line.split_once("include_bytes!("));
+            if included.is_some_and(|(_, from)| from.matches("../").count() > depth) {
+                faults.push(format!("{path}:{}: a file outside the crate is compiled in", number + 1));
+            }
+        }
+    }
+    faults
+}
+
 /// Paths that exist on somebody's machine only, and paths that leave the repository's folder for a neighbour's.
 pub(super) fn machine_paths(sources: &[Source<'_>]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -136,6 +177,31 @@ mod tests {
         ]);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("crates/b/src/lib.rs") && found[1].starts_with("xtask/src/main.rs"));
+    }
+
+    #[test]
+    fn libraries_show_a_program_that_runs_before_anything_else() {
+        let found = without_example(&[
+            ("crates/a/src/lib.rs", "//! What.\n//!\n//! ```\n//! f();\n//! ```\n//! Reading order: b."),
+            ("crates/b/src/lib.rs", "//! What.\n//!\n//! Reading order: b.\n//!\n//! ```\n//! f();\n//! ```"),
+            ("crates/c/src/lib.rs", "//! What.\n//!\n//! ```text\n//! f();\n//! ```\n"),
+            ("crates/d/src/lib.rs", "//! What.\npub fn f() {}\n//! ```"),
+            ("xtask/src/main.rs", "//! A program."),
+        ]);
+        assert!(found.len() == 3 && found.iter().all(|fault| !fault.starts_with("crates/a")), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_compiled_in_lies_in_its_crate() {
+        let include = |path: &str| format!("const A: &str = include_{}!(\"{path}\");", "str");
+        let (near, far) = (include("../specs/a.toml"), include("../../../Cargo.lock"));
+        let found = borrowed_files(&[
+            ("crates/a/src/near.rs", &near),
+            ("crates/a/src/far.rs", &far),
+            ("crates/a/src/b/tests.rs", &far),
+            ("xtask/src/c.rs", &far),
+        ]);
+        assert!(matches!(&found[..], [one] if one.starts_with("crates/a/src/far.rs:1:")), "{found:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! No public function reads or writes beyond what it was given, in release builds either, whatever sizes and slices it gets:
 //! it computes, with the canaries around every slice intact, or it refuses with the sizes that do not fit.
 //!
-//! `cargo test --release -p robin-kernels --test borders`. With `ROBIN_BORDERS_MARGIN=0` slices have no canaries but borders
+//! `cargo test --release -p robin-ml-kernels --test borders`. With `ROBIN_BORDERS_MARGIN=0` slices have no canaries but borders
 //! that a memory checker sees: `scripts/memory-check.sh`. `PROPTEST_CASES` says how many draws each function gets.
 //!
 //! The CUDA functions are not here: their border is the device's, and `cuda.rs` has them.
