@@ -124,7 +124,7 @@ fn weight_gradients_are_true_on_every_executor() {
             };
             outputs.iter().zip(labels(2)).map(cross_entropy).sum()
         };
-        let (weights, variables) = Weights::tracked(&parameters, DType::F64).unwrap();
+        let (weights, variables) = Weights::tracked(&parameters, DType::F64, &Device::Cpu).unwrap();
         let outputs = rows(&weights);
         let upstream = cross_entropy_gradient(&outputs, &labels(2));
         let gradients = (outputs * upstream).unwrap().sum_all().unwrap().backward().unwrap();

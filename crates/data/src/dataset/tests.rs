@@ -182,9 +182,9 @@ fn a_sample_is_drawn_without_repeats_and_repeatably() {
 fn a_number_of_classes_may_be_more_than_the_labels_show() {
     let data = tiny();
     assert_eq!(data.with_classes(4).unwrap().num_classes(), 4);
-    let more = data.with_classes(256).unwrap();
-    assert_eq!((more.num_classes(), more.sha256()), (256, data.sha256()));
-    for classes in [0, 3, 257] {
+    let more = data.with_classes(65_536).unwrap();
+    assert_eq!((more.num_classes(), more.sha256()), (65_536, data.sha256()));
+    for classes in [0, 3, 65_537] {
         assert!(matches!(data.with_classes(classes), Err(Error::Classes { least: 4, .. })), "{classes}");
     }
 }

@@ -87,7 +87,7 @@ fn array(file: &str, bytes: &[u8]) -> Result<Array> {
 }
 
 /// One array as images, and as labels.
-pub(super) fn fuzz(bytes: &[u8]) {
+pub(crate) fn fuzz(bytes: &[u8]) {
     if let Ok(array) = array("f", bytes) {
         let pixels = array.pixels().map(|pixels| arrange(&array.shape, pixels, &Preparation::default()));
         let _ = (pixels, array.labels(None));

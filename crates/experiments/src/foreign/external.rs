@@ -53,12 +53,11 @@ pub(super) fn model(
     let path = Path::new(name);
     let bytes = robin_files::read(path, MOST_BYTES).map_err(Error::io(path, "read the model"))?;
     let digest = sha256(&bytes);
-    let failed = Error::work("reading the model");
     let supplied = normalize.as_ref().map(|given| given.numbers(shape[0], dataset)).transpose()?;
     let supplied = supplied.map(|Numbers { mean, std }| [mean, std]);
-    let model = Model::parse(bytes, name, path.parent()).map_err(failed)?;
+    let model = Model::parse(bytes, name, path.parent()).map_err(Error::work("reading the model"))?;
     let read = model.network(Some(shape), supplied.as_ref());
-    let Network { graph, parameters, normalizes } = read.map_err(failed)?;
+    let Network { graph, parameters, normalizes } = read.map_err(Error::work("reading the model"))?;
     let mut weights_sha256 = vec![digest];
     if model.has_external_data() {
         let parameters = parameters.to_safetensors().map_err(Error::work("reading the model"))?;

@@ -5,21 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use robin_core::CancelToken;
-use robin_training::{Checkpointing, EpochReport, SaveToken};
+use robin_training::{Checkpointing, EpochReport};
 
 use super::arm::{Bench, Trained, train};
 use super::folder::Folder;
 use super::options::Options;
-use super::watch::Watch;
 use super::{Arm, TrainingRun};
 use crate::logs::Logs;
 use crate::record::Record;
 use crate::schedule::{panic_message, side_by_side};
 use crate::threads::{jobs, threads};
-use crate::{Environment, Error, Result};
+use crate::{Error, Result};
 
 /// What a training has come to.
 #[derive(Debug)]

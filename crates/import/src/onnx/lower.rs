@@ -15,10 +15,11 @@ use crate::error::clip;
 use crate::{Error, Network, Normalization, Result};
 
 /// Values that weights may have beyond those in the file, where they are made dense or used twice: 256 MB, and no more than
-/// so many times the file's own, so that a small file does not fill the memory. (A convolution in groups becomes as many times
-/// larger as it has groups.)
+/// so many times the file's own or 4 MB, so that a small file does not fill the memory. (A convolution in groups becomes as many
+/// times larger as it has groups.)
 const ROOM: usize = 1 << 26;
 const TIMES: usize = 1024;
+const LEAST: usize = 1 << 20;
 
 /// A value that depends on the images.
 #[derive(Debug, Clone)]
@@ -84,7 +85,7 @@ impl<'a> Lowering<'a> {
             builder: Some(Graph::builder(name, images)),
             values: HashMap::new(),
             names: HashSet::new(),
-            room: own.saturating_add(own.saturating_mul(TIMES).min(ROOM)),
+            room: own.saturating_add(own.saturating_mul(TIMES).clamp(LEAST, ROOM)),
             images: Point::IMAGES,
             normalizes: false,
         };

@@ -272,9 +272,25 @@ fn pooling(draw: &mut Draw, whole: bool) -> ([usize; 2], usize, [Layout; 2]) {
     (input, window, [draw.layout(input, channels, halos[0]), draw.layout(output, channels, halos[1])])
 }
 
+/// The same of max pooling, whose windows may overlap and reach over the border.
+fn max_pooling(draw: &mut Draw) -> (max_pool2d::Geometry, [Layout; 2]) {
+    let (input, window, [whole, pooled]) = pooling(draw, false);
+    let tiles = max_pool2d::Geometry::tiles(input, draw.bent(whole.channels), window);
+    let (stride, padding) = (draw.one(&[2, 1, 3]), draw.one(&[0, 1, window / 2]));
+    if window == 0 || draw.rarely(2) {
+        return (tiles, [whole, pooled]);
+    }
+    let g = max_pool2d::Geometry { stride: draw.bent(stride), padding, ..tiles };
+    if g.stride == 0 {
+        return (g, [whole, pooled]);
+    }
+    let [height, width] = g.output();
+    (g, [whole, Layout { height, width, ..pooled }])
+}
+
 fn max_forward(draw: &mut Draw) {
-    let ((input, window, [from, to]), images) = (pooling(draw, false), draw.images());
-    let g = max_pool2d::Geometry::tiles(input, draw.bent(from.channels), window);
+    let ((g, [from, to]), images) = (max_pooling(draw), draw.images());
+    let window = g.window;
     let (x, mut y) = (draw.images_of(&from, images), draw.images_of(&to, images));
     let mut places = draw.values(places(&to, images, window));
     let places = if draw.rarely(3) { None } else { Some(&mut places[..]) };
@@ -283,8 +299,8 @@ fn max_forward(draw: &mut Draw) {
 }
 
 fn max_back(draw: &mut Draw) {
-    let ((input, window, [to, from]), images) = (pooling(draw, false), draw.images());
-    let g = max_pool2d::Geometry::tiles(input, draw.bent(from.channels), window);
+    let ((g, [to, from]), images) = (max_pooling(draw), draw.images());
+    let window = g.window;
     let dy = draw.images_of(&from, images);
     let places: Guarded<Bits> = draw.values(places(&from, images, window));
     let mut ending = draw.ending(len_of(&to, images), to.channels);

@@ -62,6 +62,9 @@ pub(crate) const CASES: &[Case] = &[
             "max_pool2d::Geometry::input_len",
             "max_pool2d::Geometry::output_len",
             "max_pool2d::Geometry::area",
+            "max_pool2d::Geometry::tiles",
+            "max_pool2d::Geometry::is_tiling",
+            "max_pool2d::Geometry::source",
         ],
         max_pooling,
     ),
@@ -205,6 +208,9 @@ fn max_pooling(draw: &mut Draw) {
     let g = max_pool2d::Geometry::tiles(input, channels, window);
     assert!(g.output_len() <= g.input_len(), "{WRONG}{g:?}");
     assert!(Some(g.area()) == product(&[window, window]) && g.output()[0] <= input[0], "{WRONG}{g:?}");
+    let last = (g.output_len().wrapping_sub(1), g.area().wrapping_sub(1));
+    let source = if g.output_len() == 0 { None } else { g.source(last.0, last.1) };
+    assert!(g.is_tiling() && source.is_none_or(|at| at < g.input_len()), "{WRONG}{g:?}");
 }
 
 fn avg_pooling(draw: &mut Draw) {

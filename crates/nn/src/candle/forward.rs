@@ -1,7 +1,7 @@
 //! The definition of every layer by candle's layers and operations, in f32 and in f64, on any device.
 
 use candle_core::Tensor;
-use candle_nn::{BatchNormConfig, Conv2dConfig, Module};
+use candle_nn::{BatchNormConfig, Conv2dConfig, Module, ModuleT};
 
 use super::conv2d::conv2d;
 use super::max_pool2d::max_pool2d;
@@ -83,7 +83,7 @@ fn apply(graph: &Graph, node: &Node, weights: &Weights, pass: &Activations, mode
             let config = BatchNormConfig { eps, ..BatchNormConfig::default() };
             let norm = candle_nn::batch_norm(shape[0], config, weights.layer(name))?;
             match mode {
-                Mode::Evaluation => norm.forward_eval(x)?,
+                Mode::Evaluation => norm.forward_t(x, false)?,
                 Mode::Training if x.elem_count() / shape[0] < 2 => {
                     return Err(Error::BatchStatistics {
                         graph: graph.name().to_owned(),
@@ -91,7 +91,7 @@ fn apply(graph: &Graph, node: &Node, weights: &Weights, pass: &Activations, mode
                     });
                 }
                 // It moves running statistics of its own, which end with it.
-                Mode::Training => norm.forward_train(x)?,
+                Mode::Training => norm.forward_t(x, true)?,
             }
         }
         Layer::GroupNorm { name, shape, groups } => {

@@ -1,7 +1,7 @@
 //! Max pooling out of candle operations with a true gradient, on any device (candle 0.11.1's own divides the gradient by the
 //! window's area and gives it to every tie, and has none for windows that overlap).
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use robin_kernels::max_pool2d::Geometry;
 
 /// Pools `x` `[n, c, h, w]`. The gradient goes to the first largest value of a window in row order; a window with NaN is NaN.
@@ -52,7 +52,7 @@ fn first_largest(windows: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Var;
+    use candle_core::{Device, Var};
 
     use super::*;
 
