@@ -46,7 +46,6 @@ fn item(name: &str) -> Result<String, Error> {
     }
 }
 
-
 impl Selection {
     fn all(&self) -> bool {
         self.items.iter().any(|item| item == "all")

@@ -10,7 +10,9 @@ use crate::train;
 
 /// What is explained.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cargo xtask explain gradients-vanish\n  cargo xtask explain T13\n  cargo xtask explain")]
+#[command(
+    after_help = "Examples:\n  cargo xtask explain gradients-vanish\n  cargo xtask explain T13\n  cargo xtask explain"
+)]
 pub struct Arguments {
     /// A test of the battery, by its name or number, or a warning [default: list them all].
     #[arg(value_name = "NAME")]

@@ -37,7 +37,9 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  robin man | man -l -\n  robin man audit | man -l -\n  robin man --out man/man1")]
+#[command(
+    after_help = "Examples:\n  robin man | man -l -\n  robin man audit | man -l -\n  robin man --out man/man1"
+)]
 pub(crate) struct ManArguments {
     /// The page of this command [default: that of the program].
     #[arg(value_name = "COMMAND")]

@@ -21,8 +21,7 @@ fn refusal(arguments: &[&str]) -> clap::Error {
 /// Every command and what stands below its help.
 fn helps() -> Vec<(String, String)> {
     fn collect(command: &clap::Command, into: &mut Vec<(String, String)>) {
-        let children: Vec<_> =
-            command.get_subcommands().filter(|child| child.get_name() != "help").collect();
+        let children: Vec<_> = command.get_subcommands().filter(|child| child.get_name() != "help").collect();
         if children.is_empty() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             into.push((command.get_name().to_owned(), help));
@@ -86,7 +85,10 @@ fn every_list_has_the_names_that_options_take() {
     ] {
         let entries = entries(what).unwrap();
         for name in known {
-            assert!(entries.iter().any(|(found, summary)| found == name && summary.len() > 10), "{entries:?}");
+            assert!(
+                entries.iter().any(|(found, summary)| found == name && summary.len() > 10),
+                "{entries:?}"
+            );
         }
     }
     assert_eq!(What::value_variants().len(), 5, "one line above for each");
@@ -110,12 +112,16 @@ fn the_manual_has_a_page_for_the_program_and_each_command() {
         assert!(names.contains(&name), "{names:?}");
     }
     let (_, audit) = pages.iter().find(|(name, _)| name == "robin-audit").unwrap();
-    assert!(audit.contains(".TH") && audit.contains("min\\-union") && audit.contains("Exit codes"), "{audit}");
+    assert!(
+        audit.contains(".TH") && audit.contains("min\\-union") && audit.contains("Exit codes"),
+        "{audit}"
+    );
 }
 
 #[test]
 fn options_of_an_audit_that_are_wrong_are_named_with_what_is_allowed() {
-    let audit = ["audit", "--model", "net.onnx", "--dataset", "mnist", "--norm", "linf", "--epsilon", "8/255"];
+    let audit =
+        ["audit", "--model", "net.onnx", "--dataset", "mnist", "--norm", "linf", "--epsilon", "8/255"];
     assert!(matches!(parse(&audit), Ok(Shared::Audit(_))));
     for (option, value, expected) in [
         ("--min-union", "45%", "0.45"),
@@ -189,4 +195,3 @@ fn settings_of_a_training_that_contradict_each_other_are_wrong_usage() {
         assert_eq!(exit::number(&error.into()), 2);
     }
 }
-

@@ -72,10 +72,12 @@ impl Place {
 
     /// Digits, each with the class that the network takes it for. The name is not taken for markup.
     fn write_images(&self) {
-        let asked = robin(&self.on("predict", "plain", &["--dataset", "mnist", "--embedded", "--json"]).borrowed());
+        let asked =
+            robin(&self.on("predict", "plain", &["--dataset", "mnist", "--embedded", "--json"]).borrowed());
         let predictions = asked.json()["predictions"].as_array().unwrap().clone();
         let labels: Vec<u8> = predictions.iter().map(|class| class.as_u64().unwrap() as u8).collect();
-        let digits = Choice::Published(DatasetName::Mnist).load(Split::Test, &Source::Embedded, None).unwrap();
+        let digits =
+            Choice::Published(DatasetName::Mnist).load(Split::Test, &Source::Embedded, None).unwrap();
         let digits = digits.take(IMAGES).unwrap();
         let images = TensorView::new(Dtype::U8, vec![IMAGES, 1, 28, 28], digits.pixels()).unwrap();
         let labels = TensorView::new(Dtype::U8, vec![IMAGES], &labels).unwrap();
@@ -95,7 +97,8 @@ impl Place {
     /// A command on the images of this place, within a budget.
     fn within(&self, command: &str, name: &str, out: &str, options: &[&str]) -> Done {
         let (data, out) = (self.text(DATA), self.text(out));
-        let fixed = ["--dataset", &data, "--classes", "10", "--norm", "linf", "--epsilon", "20/255", "--out", &out];
+        let fixed =
+            ["--dataset", &data, "--classes", "10", "--norm", "linf", "--epsilon", "20/255", "--out", &out];
         robin(&self.on(command, name, &[&fixed[..], options].concat()).borrowed())
     }
 }
@@ -121,7 +124,8 @@ fn an_audit_ends_with_its_verdict_and_gates_decide_the_exit_code() {
     assert!(page.ends_with("audit.html") && robust.starts_with("How robust: "), "{}", first.out);
     assert!(believable.starts_with("Can it be believed: "), "{believable}");
     assert_eq!(*passage, "Let through: no gate was set (--min-union, --deny).");
-    for part in ["autoattack apgd-ce", "autoattack square", "pgd softmax ce steps=20", "union of all attacks"] {
+    for part in ["autoattack apgd-ce", "autoattack square", "pgd softmax ce steps=20", "union of all attacks"]
+    {
         assert!(first.out.contains(part), "{part}: {}", first.out);
     }
     assert!(first.out.contains("gradients-vanish (T13): "), "{}", first.out);
@@ -158,7 +162,11 @@ fn an_audit_ends_with_its_verdict_and_gates_decide_the_exit_code() {
     let place_of = |part: &str| body.find(part).unwrap_or_else(|| panic!("{part}: {body}"));
     assert!(place_of("How robust is it, and can the number be believed?") < place_of("How robust: "));
     assert!(place_of("How robust: ") < place_of("What was audited"));
-    assert!(place.read("audit/audit.md").starts_with("# How robust is it, and can the number be believed?\n\n- How robust: "));
+    assert!(
+        place
+            .read("audit/audit.md")
+            .starts_with("# How robust is it, and can the number be believed?\n\n- How robust: ")
+    );
 }
 
 #[test]
@@ -169,7 +177,9 @@ fn a_masked_model_is_failed_by_name() {
     assert_eq!(done.code, Some(3), "{}{}", done.out, done.err);
     let lines: Vec<&str> = done.out.lines().collect();
     let [.., believable, passage] = &lines[..] else { panic!("{}", done.out) };
-    assert!(believable.starts_with("Can it be believed: NO; ") && believable.contains("gradients-vanish (T13)"));
+    assert!(
+        believable.starts_with("Can it be believed: NO; ") && believable.contains("gradients-vanish (T13)")
+    );
     assert!(passage.starts_with("Let through: NO; --deny fail NOT MET (failures: "), "{passage}");
     let page = place.read("audit/audit.md");
     assert!(page.contains("**FAIL gradients-vanish (T13)**") && page.contains("What to do: "), "{page}");
@@ -182,7 +192,9 @@ fn a_masked_model_is_failed_by_name() {
 #[test]
 fn an_evaluation_has_the_same_gates() {
     let place = Place::new();
-    let evaluate = |gates: &[&str]| place.within("evaluate", "plain", "evaluation", &[&["--steps", "3"], gates].concat());
+    let evaluate = |gates: &[&str]| {
+        place.within("evaluate", "plain", "evaluation", &[&["--steps", "3"], gates].concat())
+    };
     let free = evaluate(&[]);
     assert_eq!(free.code, Some(0), "{}", free.err);
     assert!(!free.out.contains("Let through"), "{}", free.out);
@@ -197,14 +209,16 @@ fn nothing_to_verify_is_no_success() {
     let place = Place::new();
     let (data, out) = (place.text(DATA), place.text("found"));
     let images = ["--dataset", &data, "--classes", "10"];
-    let attack = ["--norm", "linf", "--epsilon", "0,50/255", "--steps", "5", "--loss", "margin", "--out", &out];
+    let attack =
+        ["--norm", "linf", "--epsilon", "0,50/255", "--steps", "5", "--loss", "margin", "--out", &out];
     let done = robin(&place.on("attack", "plain", &[&images[..], &attack].concat()).borrowed());
     assert_eq!(done.code, Some(0), "{}", done.err);
     for (folder, code, said) in
         [("linf-0.0", 1, "holds no witness, so nothing was verified"), ("linf-50-255", 0, "hold")]
     {
         let file = Path::new(&out).join(folder).join("adversarial.safetensors").display().to_string();
-        let done = robin(&place.on("verify-witnesses", "plain", &[&images[..], &[&file]].concat()).borrowed());
+        let done =
+            robin(&place.on("verify-witnesses", "plain", &[&images[..], &[&file]].concat()).borrowed());
         assert_eq!(done.code, Some(code), "{folder}: {}{}", done.out, done.err);
         assert!(done.out.contains(said) || done.err.contains(said), "{}{}", done.out, done.err);
     }
@@ -215,8 +229,19 @@ fn the_program_speaks_of_itself_and_its_lists_by_name() {
     let place = tempfile::tempdir().unwrap();
     let nowhere = place.path().display().to_string();
     let missing = robin(&["data", "verify", "mnist", "--data-dir", &nowhere]);
-    let unread = robin(&["export", "--model", "cnn2-small", "--weights", "none", "--out", "o.safetensors", "--logits",
-        "l.safetensors", "--data-dir", &nowhere]);
+    let unread = robin(&[
+        "export",
+        "--model",
+        "cnn2-small",
+        "--weights",
+        "none",
+        "--out",
+        "o.safetensors",
+        "--logits",
+        "l.safetensors",
+        "--data-dir",
+        &nowhere,
+    ]);
     assert!(missing.code == Some(1) && unread.code == Some(1), "{}{}", missing.err, unread.err);
     assert!(unread.err.contains("`robin data fetch mnist`"), "{}", unread.err);
     assert!(!unread.err.contains("cargo xtask"), "{}", unread.err);
@@ -232,7 +257,11 @@ fn the_program_speaks_of_itself_and_its_lists_by_name() {
         ("items", "table-1"),
     ] {
         let plain = robin(&["list", what]);
-        assert!(plain.code == Some(0) && plain.out.lines().any(|line| line.starts_with(name)), "{}", plain.out);
+        assert!(
+            plain.code == Some(0) && plain.out.lines().any(|line| line.starts_with(name)),
+            "{}",
+            plain.out
+        );
         let json = robin(&["list", what, "--json"]).json();
         assert_eq!(json.as_array().unwrap().len(), plain.out.lines().count());
     }

@@ -90,7 +90,9 @@ pub(super) fn faults(packages: &[Package]) -> Vec<String> {
                 faults.push(format!("{from} must not depend on {to}: only {} may", EDGE[1..].join(", ")));
             }
             if to == "robin-cli" && from != "xtask" {
-                faults.push(format!("{from} must not depend on {to}: it is a program, only xtask has its commands too"));
+                faults.push(format!(
+                    "{from} must not depend on {to}: it is a program, only xtask has its commands too"
+                ));
             }
             if EDGE_ONLY.contains(&to.as_str()) && !EDGE.contains(&from.as_str()) {
                 faults.push(format!("{from} must not depend on {to}: only {} may", EDGE.join(", ")));

@@ -87,8 +87,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let cancel = interrupt::token()?;
     let mut report = None;
-    let done =
-        arguments.images.with(&cancel, |how| Ok(evaluate_and(&request, how, &mut |found| report = Some(found))?));
+    let done = arguments
+        .images
+        .with(&cancel, |how| Ok(evaluate_and(&request, how, &mut |found| report = Some(found))?));
     let Some(report) = report else { return done };
     let verdict = Verdict::of(&report, &arguments.gates.gates());
     let written = write(arguments, &verdict, &report);
@@ -117,10 +118,7 @@ fn write(arguments: &Arguments, verdict: &Verdict, report: &EvaluateReport) -> a
 fn provenance() -> Vec<(String, String)> {
     let commit = if COMMIT.is_empty() { "unknown" } else { COMMIT };
     let program = format!("robin {}, commit {commit}", env!("CARGO_PKG_VERSION"));
-    vec![
-        ("program".to_owned(), program),
-        ("machine".to_owned(), environment().machine().to_owned()),
-    ]
+    vec![("program".to_owned(), program), ("machine".to_owned(), environment().machine().to_owned())]
 }
 
 /// The numbers, where the page is, and the verdict last, because that is what a terminal shows.

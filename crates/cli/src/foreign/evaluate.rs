@@ -179,7 +179,9 @@ pub(super) fn print(report: &EvaluateReport) -> Result<(), Lost> {
     if let Some(missing) = OfClass::missing(&report.classes) {
         answer!("{missing}")?;
     }
-    warnings(report).iter().try_for_each(|warning| answer!("WARNING {}: {}", warning.title, warning.found))?;
+    warnings(report)
+        .iter()
+        .try_for_each(|warning| answer!("WARNING {}: {}", warning.title, warning.found))?;
     if !report.gradient_is_true {
         answer!("BAD GRADIENTS: the accuracies under attack say nothing")?;
     }

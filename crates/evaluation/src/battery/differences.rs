@@ -6,8 +6,8 @@ use robin_core::Columns;
 
 use super::bench::{Bench, Kind, number};
 use super::{Answer, Status};
-use crate::{Explained, Result};
 use crate::foreign::{GradientProbe, GradientVerdict, probe_objective};
+use crate::{Explained, Result};
 
 pub(super) const EXPLAINED: Explained = Explained {
     name: "loss-gradients-false",

@@ -11,19 +11,13 @@ use robin_evaluation::foreign::{GRADIENT_FALSE, GRADIENT_FLAT, GradientVerdict};
 use robin_evaluation::{Explained, Interval, blind, weak_cw};
 use serde::Serialize;
 
-use super::attack::doubt;
 use super::EvaluateReport;
+use super::attack::doubt;
 use crate::doubts;
 
-
 /// Every warning of an evaluation that is none of its battery's tests.
-pub static WARNINGS: &[&Explained] = &[
-    &GRADIENT_FALSE,
-    &GRADIENT_FLAT,
-    &blind::EXPLAINED,
-    &weak_cw::EXPLAINED,
-    &doubts::EXPLAINED,
-];
+pub static WARNINGS: &[&Explained] =
+    &[&GRADIENT_FALSE, &GRADIENT_FLAT, &blind::EXPLAINED, &weak_cw::EXPLAINED, &doubts::EXPLAINED];
 
 /// The verdict on a classifier.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -214,7 +208,8 @@ pub fn warnings(report: &EvaluateReport) -> Vec<Reason> {
     });
     let weak = report.summary.weak_cw.map(|weak| (&weak_cw::EXPLAINED, Status::Warn, weak.to_string()));
     let all = doubts.chain(gradient).chain(blind).chain(weak);
-    all.map(|(explained, status, found)| Reason::new(explained.name.to_owned(), explained, status, found)).collect()
+    all.map(|(explained, status, found)| Reason::new(explained.name.to_owned(), explained, status, found))
+        .collect()
 }
 
 /// Everything that speaks against the number, as it was found.

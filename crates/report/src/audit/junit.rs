@@ -19,9 +19,10 @@ pub(super) fn suite(view: &View<'_>) -> String {
         cases.push(Case { class: "battery", name: title, outcome });
     }
     // What speaks against the number beside the battery.
-    let beside = view.reasons.iter().filter(|ReasonView { reason, .. }| {
-        view.tests.iter().all(|test| test.title != reason.title)
-    });
+    let beside = view
+        .reasons
+        .iter()
+        .filter(|ReasonView { reason, .. }| view.tests.iter().all(|test| test.title != reason.title));
     for ReasonView { word, reason } in beside {
         let outcome = match fails(word) {
             true => Outcome::Failed(&reason.found, format!("{} {}", reason.means, reason.todo)),

@@ -12,7 +12,8 @@ fn verdict(denies: Option<Deny>) -> Verdict {
         means: "It means <this>.",
         todo: "Do & that.",
     };
-    let gate = Gate { gate: "--min-union 0.45".to_owned(), met: false, found: "union 0.42".to_owned(), denies };
+    let gate =
+        Gate { gate: "--min-union 0.45".to_owned(), met: false, found: "union 0.42".to_owned(), denies };
     Verdict {
         union: 0.42,
         interval: Interval { low: 0.35, high: 0.49 },
@@ -45,7 +46,11 @@ fn view(verdict: &Verdict) -> View<'_> {
         belief: "no",
         lines: verdict.lines(),
         verdict,
-        reasons: verdict.reasons.iter().map(|reason| ReasonView { word: word(reason.status), reason }).collect(),
+        reasons: verdict
+            .reasons
+            .iter()
+            .map(|reason| ReasonView { word: word(reason.status), reason })
+            .collect(),
         accuracies: vec![AccuracyView {
             what: "pgd".to_owned(),
             accuracy: "0.4200".to_owned(),
@@ -72,16 +77,24 @@ fn both_pages_begin_with_the_verdict_and_take_no_text_for_markup() {
     let body = html.split("<body>").nth(1).unwrap();
     let at = |part: &str| body.find(part).unwrap_or_else(|| panic!("{part} is not there: {body}"));
     assert!(at("How robust is it, and can the number be believed?") < at("42.0% of 200 images"));
-    assert!(at("42.0% of 200 images") < at("Can it be believed: NO") && at("Let through: NO") < at("Accuracy"));
+    assert!(
+        at("42.0% of 200 images") < at("Can it be believed: NO") && at("Let through: NO") < at("Accuracy")
+    );
     for forbidden in ["<script", "<img", "<b>", "<this>", "http://", "https://", " onload"] {
         assert!(!body.contains(forbidden), "{forbidden}");
     }
     assert!(html.contains("prefers-color-scheme: dark"));
 
     let page = markdown::page(&view);
-    assert!(page.starts_with("# How robust is it, and can the number be believed?\n\n- How robust: 42.0%"), "{page}");
+    assert!(
+        page.starts_with("# How robust is it, and can the number be believed?\n\n- How robust: 42.0%"),
+        "{page}"
+    );
     assert!(page.contains("\\<script\\>") && page.contains("\\<img src=x\\>\\|\\*net\\*.onnx"), "{page}");
-    assert!(!page.contains('\u{1b}') && page.contains("| close-calls-flip (T16) | does not apply |"), "{page}");
+    assert!(
+        !page.contains('\u{1b}') && page.contains("| close-calls-flip (T16) | does not apply |"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -91,7 +104,9 @@ fn junit_fails_what_failed_and_what_the_gates_deny() {
         let xml = junit::suite(&view(&verdict));
         assert_eq!(xml.matches("<testcase ").count(), 6, "{xml}");
         assert!(xml.contains("tests=\"6\"") && xml.contains("skipped=\"1\""), "{xml}");
-        assert!(xml.contains("<failure message=\"half &quot;quoted&quot;\">It means this. Do that.</failure>"));
+        assert!(
+            xml.contains("<failure message=\"half &quot;quoted&quot;\">It means this. Do that.</failure>")
+        );
         assert!(!xml.contains('\u{1b}') && !xml.contains("<script"), "{xml}");
         let said = xml.split("failures=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
         assert_eq!(said, xml.matches("<failure ").count().to_string());
