@@ -10,7 +10,9 @@ fn main() {
     let lock = find(&package, &out);
     match &lock {
         Some(lock) => println!("cargo::rerun-if-changed={}", lock.display()),
-        None => println!("cargo::warning=no Cargo.lock found: records will not name the versions of dependencies"),
+        None => {
+            println!("cargo::warning=no Cargo.lock found: records will not name the versions of dependencies")
+        }
     }
     let text = lock.map_or_else(String::new, |lock| fs::read_to_string(lock).expect("the lock file is text"));
     fs::write(out.join("Cargo.lock"), text).expect("cargo gives a folder to write to");

@@ -96,14 +96,14 @@ impl<'a> Attack<'a> {
     pub fn steps(self, count: usize) -> Self {
         self.set("steps", |config| {
             match config {
-            Config::Pgd { steps, .. }
-            | Config::Apgd { steps, .. }
-            | Config::Cw { steps, .. }
-            | Config::CwLinf { steps, .. }
-            | Config::Ddn { steps, .. }
-            | Config::Fmn { steps, .. }
-            | Config::FabT { steps, .. } => *steps = count,
-            _ => return false,
+                Config::Pgd { steps, .. }
+                | Config::Apgd { steps, .. }
+                | Config::Cw { steps, .. }
+                | Config::CwLinf { steps, .. }
+                | Config::Ddn { steps, .. }
+                | Config::Fmn { steps, .. }
+                | Config::FabT { steps, .. } => *steps = count,
+                _ => return false,
             }
             true
         })
@@ -113,9 +113,9 @@ impl<'a> Attack<'a> {
     pub fn step_size(self, size: f64) -> Self {
         self.set("step_size", |config| {
             match config {
-            Config::Pgd { step_size, .. } => *step_size = StepSize::Absolute(size),
-            Config::Cw { step_size, .. } | Config::CwLinf { step_size, .. } => *step_size = size,
-            _ => return false,
+                Config::Pgd { step_size, .. } => *step_size = StepSize::Absolute(size),
+                Config::Cw { step_size, .. } | Config::CwLinf { step_size, .. } => *step_size = size,
+                _ => return false,
             }
             true
         })
@@ -125,8 +125,10 @@ impl<'a> Attack<'a> {
     pub fn restarts(self, count: usize) -> Self {
         self.set("restarts", |config| {
             match config {
-            Config::Pgd { restarts, .. } | Config::Apgd { restarts, .. } | Config::Square { restarts, .. } => *restarts = count,
-            _ => return false,
+                Config::Pgd { restarts, .. }
+                | Config::Apgd { restarts, .. }
+                | Config::Square { restarts, .. } => *restarts = count,
+                _ => return false,
             }
             true
         })
@@ -136,8 +138,8 @@ impl<'a> Attack<'a> {
     pub fn start(self, at: Start) -> Self {
         self.set("start", |config| {
             match config {
-            Config::Pgd { start, .. } => *start = at,
-            _ => return false,
+                Config::Pgd { start, .. } => *start = at,
+                _ => return false,
             }
             true
         })
@@ -147,9 +149,9 @@ impl<'a> Attack<'a> {
     pub fn queries(self, count: usize) -> Self {
         self.set("queries", |config| {
             match config {
-            Config::Square { queries, .. } => *queries = count,
-            Config::RandomNoise { candidates } => *candidates = count,
-            _ => return false,
+                Config::Square { queries, .. } => *queries = count,
+                Config::RandomNoise { candidates } => *candidates = count,
+                _ => return false,
             }
             true
         })

@@ -4,7 +4,9 @@ use candle_core::{DType, Module, Tensor};
 use robin_core::{Batch, Budget, CancelToken, Classifier, ExampleId, Seed};
 use robin_data::{Dataset, LabelMap, Split};
 use robin_evaluation::battery::{Bench, Finding, Kind, Scope, Status, TESTS};
-use robin_evaluation::foreign::{GradientProbe, GradientReport, GradientVerdict, probe_gradient, refuse_probabilities};
+use robin_evaluation::foreign::{
+    GradientProbe, GradientReport, GradientVerdict, probe_gradient, refuse_probabilities,
+};
 use robin_evaluation::scattered;
 
 use crate::evaluation::{evaluate_input, joined};
@@ -89,7 +91,6 @@ fn dataset(input: &Input) -> Result<Dataset> {
     let pixels = levels.to_dtype(DType::U8)?.flatten_all()?.to_vec1::<u8>()?;
     let narrow = |&label: &u32| u16::try_from(label).map_err(|_| Error::TooManyClasses { label });
     let labels = input.labels.iter().map(narrow).collect::<Result<Vec<u16>>>()?;
-|&label| label as u16).collect();
     let (_, channels, height, width) = input.images.dims4()?;
     let shape = [channels, height, width];
     Ok(Dataset::with_labels("images", input.classes, Split::Test, shape, pixels, labels)?)
@@ -98,8 +99,7 @@ fn dataset(input: &Input) -> Result<Dataset> {
 /// Whether gradients are true, at images from all over the set.
 fn probe(model: &dyn Classifier, data: &Dataset) -> Result<GradientReport> {
     let seed = Seed::new(0);
-    let ids: Vec<ExampleId> =
-        scattered(data.len(), PROBED, seed).into_iter().map(ExampleId::first).collect();
+    let ids: Vec<ExampleId> = scattered(data.len(), PROBED, seed).into_iter().map(ExampleId::first).collect();
     let Batch { images, .. } = data.batch(&ids, &LabelMap::Identity)?;
     Ok(probe_gradient(model, &images, GradientProbe::STANDARD, seed)?)
 }

@@ -11,7 +11,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Images of another type.
-    #[error("images are {found:?}, attacks take f32 in [0, 1]: `images.to_dtype(DType::F32)? / 255.` makes them from bytes")]
+    #[error(
+        "images are {found:?}, attacks take f32 in [0, 1]: `images.to_dtype(DType::F32)? / 255.` makes them from bytes"
+    )]
     Type {
         /// Their type.
         found: DType,
@@ -47,7 +49,9 @@ pub enum Error {
         images: usize,
     },
     /// An image that is asked to become what it is.
-    #[error("image {image} is of class {class}, its own target: leave such images out, or choose another target")]
+    #[error(
+        "image {image} is of class {class}, its own target: leave such images out, or choose another target"
+    )]
     OwnTarget {
         /// Position among the images.
         image: usize,
@@ -55,7 +59,9 @@ pub enum Error {
         class: u32,
     },
     /// Logits of another shape.
-    #[error("the module returned {found:?} for {images} images, expected logits [{images}, classes] with 2 classes or more")]
+    #[error(
+        "the module returned {found:?} for {images} images, expected logits [{images}, classes] with 2 classes or more"
+    )]
     Logits {
         /// What it returned.
         found: Vec<usize>,
@@ -71,7 +77,9 @@ pub enum Error {
         setting: &'static str,
     },
     /// A bundle that is asked to go somewhere, or to raise another loss.
-    #[error("attack {attack} is a fixed bundle of untargeted attacks: {asked} does not go with it; use `Apgd` instead")]
+    #[error(
+        "attack {attack} is a fixed bundle of untargeted attacks: {asked} does not go with it; use `Apgd` instead"
+    )]
     Bundle {
         /// The bundle.
         attack: String,
@@ -79,7 +87,9 @@ pub enum Error {
         asked: &'static str,
     },
     /// Attacks that cannot be joined.
-    #[error("attack {attack} works within {found}, the first within {expected}: a union is of one budget, evaluate them apart")]
+    #[error(
+        "attack {attack} works within {found}, the first within {expected}: a union is of one budget, evaluate them apart"
+    )]
     Budgets {
         /// The attack.
         attack: String,

@@ -25,7 +25,8 @@
 //!
 //! Images stay on the device that they come on, and what is found is there too. FGSM and PGD work on tensors: from the
 //! first step to the last no image is copied to the host, only logits and one number per image. All other attacks search
-//! image by image on the host, so each of their looks at the module takes the images there and back.
+//! image by image on the host, so each of their looks at the module takes the images there and back; the
+//! questions of an audit are asked of a copy on the host.
 //!
 //! Reading order: [`attacks`] (what is run, as settings), `run` (one attack), `serve` (the module, on the caller's
 //! thread), `resident` (PGD in tensors), [`evaluation`], [`auditing`].
@@ -52,7 +53,8 @@ pub use robin_evaluation::foreign::{GradientReport, GradientVerdict};
 pub use robin_evaluation::{Blind, CostTotals, Interval};
 
 pub use attacks::{
-    Apgd, Attack, AutoAttack, Config, Cw, CwLinf, Ddn, Fab, Fgsm, Fmn, Pgd, RandomNoise, Square, Start, Targets,
+    Apgd, Attack, AutoAttack, Config, Cw, CwLinf, Ddn, Fab, Fgsm, Fmn, Pgd, RandomNoise, Square, Start,
+    Targets,
 };
 pub use auditing::{Audit, audit};
 pub use error::{Error, Result};

@@ -3,7 +3,8 @@
 use candle_core::{Module, Tensor};
 use robin_attacks::{Config, Fgsm, Pgd};
 use robin_core::{
-    Attack as Base, Batch, Budget, CancelToken, Cost, Iterate, Judge, Misclassified, Scores, Seed, Target, host,
+    Attack as Base, Batch, Budget, CancelToken, Cost, Iterate, Judge, Misclassified, Scores, Seed, Target,
+    host,
 };
 use robin_evaluation::CostTotals;
 

@@ -175,11 +175,7 @@ impl Objective for Told {
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {
-        Box::new(Self {
-            inner: self.inner.select(rows),
-            ask: self.ask.clone(),
-            count: self.count.clone(),
-        })
+        Box::new(Self { inner: self.inner.select(rows), ask: self.ask.clone(), count: self.count.clone() })
     }
 
     fn is_signed(&self) -> bool {

@@ -6,7 +6,9 @@ mod toys;
 use robin::candle::{Device, Module, Tensor};
 use robin::{Attack, Budget, Found, Loss, Norm, Pgd, Start};
 use robin_attacks::{ATTACKS, Config, Loss as Listed, StepSize};
-use robin_core::{Batch, CancelToken, Classifier, Columns, ExampleId, Misclassified, Scores, Seed, Target, host};
+use robin_core::{
+    Batch, CancelToken, Classifier, Columns, ExampleId, Misclassified, Scores, Seed, Target, host,
+};
 use toys::{SHAPE, images, network};
 
 /// The toy network as the attacks' crate wants it.
@@ -25,14 +27,22 @@ impl<M: Module + Send + Sync> Classifier for Plain<M> {
 }
 
 fn budgets() -> [Budget; 2] {
-    [(Norm::Linf, "0.04"), (Norm::L2, "0.3")].map(|(norm, epsilon)| Budget { norm, epsilon: epsilon.parse().unwrap() })
+    [(Norm::Linf, "0.04"), (Norm::L2, "0.3")]
+        .map(|(norm, epsilon)| Budget { norm, epsilon: epsilon.parse().unwrap() })
 }
 
 /// The attack by the attacks' crate alone, on the images that are right when clean: images, broken, zero gradients.
-fn directly(config: Config, budget: Budget, loss: Listed, images: &Tensor, labels: &[u32]) -> (Vec<f32>, Vec<bool>) {
+fn directly(
+    config: Config,
+    budget: Budget,
+    loss: Listed,
+    images: &Tensor,
+    labels: &[u32],
+) -> (Vec<f32>, Vec<bool>) {
     let model = Plain(toys::forward());
     let n = labels.len();
-    let all = Batch::new(images.clone(), labels.to_vec(), (0..n as u32).map(ExampleId::first).collect()).unwrap();
+    let all =
+        Batch::new(images.clone(), labels.to_vec(), (0..n as u32).map(ExampleId::first).collect()).unwrap();
     let clean = model.scores(images, &Columns::All).unwrap();
     let predictions = clean.arg_max().unwrap();
     let right: Vec<usize> = (0..n).filter(|&row| predictions[row] == labels[row]).collect();
@@ -91,7 +101,8 @@ fn results_tell_the_truth() {
         network().forward(images).unwrap().argmax(1).unwrap().to_vec1().unwrap()
     };
     for budget in budgets() {
-        let config = Config::Pgd { steps: 8, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
+        let config =
+            Config::Pgd { steps: 8, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
         let found = robin::attack(&network(), &images, &tensor, Attack::new(config, budget)).unwrap();
         budget.verify(&images, &found.images).unwrap();
         assert_eq!(found.predictions, predict(&found.images));
@@ -101,7 +112,10 @@ fn results_tell_the_truth() {
             assert_eq!(found.sizes[row] == 0.0, found.clean_broken[row], "what is right when clean is moved");
         }
         assert!(found.accuracy() < found.clean_accuracy() && found.clean_accuracy() < 1.0, "{budget}");
-        assert_eq!(found.cost.gradients, 8 * found.clean_broken.iter().filter(|broken| !**broken).count() as u64);
+        assert_eq!(
+            found.cost.gradients,
+            8 * found.clean_broken.iter().filter(|broken| !**broken).count() as u64
+        );
     }
 }
 
@@ -167,7 +181,10 @@ fn a_callback_hears_every_step_in_order() {
     let (images, labels) = images(12);
     let labels = Tensor::from_slice(&labels, 12, &Device::Cpu).unwrap();
     let mut heard = Vec::new();
-    let attack = Pgd::linf("0.001").unwrap().steps(6).on_step(|step| heard.push((step.number, step.objective.clone())));
+    let attack = Pgd::linf("0.001")
+        .unwrap()
+        .steps(6)
+        .on_step(|step| heard.push((step.number, step.objective.clone())));
     let found = robin::attack(&network(), &images, &labels, attack).unwrap();
     let attacked = found.clean_broken.iter().filter(|broken| !**broken).count();
     // Six steps, and the final point.
@@ -199,7 +216,15 @@ fn pgd_has_no_way_to_the_host_for_images() {
     let sources = [include_str!("../src/resident/mod.rs"), include_str!("../src/resident/ball.rs")];
     for source in sources {
         let code = source.split("#[cfg(test)]").next().unwrap();
-        for way in ["host::to_vec", "host::map_images", "host::replace", "with_values", "Images::new", "to_vec2", "to_vec3"] {
+        for way in [
+            "host::to_vec",
+            "host::map_images",
+            "host::replace",
+            "with_values",
+            "Images::new",
+            "to_vec2",
+            "to_vec3",
+        ] {
             assert!(!code.contains(way), "{way}");
         }
         // `numbers` and `sizes`: one number for each image.

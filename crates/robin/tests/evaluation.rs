@@ -4,7 +4,8 @@ mod toys;
 
 use robin::candle::{DType, Device, Module, Tensor};
 use robin::{
-    Apgd, AutoAttack, Cw, Error, Fgsm, GradientVerdict, Loss, Pgd, RandomNoise, Square, Status, attack, audit, evaluate,
+    Apgd, AutoAttack, Cw, Error, Fgsm, GradientVerdict, Loss, Pgd, RandomNoise, Square, Status, attack,
+    audit, evaluate,
 };
 use toys::{CLASSES, images, network};
 

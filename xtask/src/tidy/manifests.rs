@@ -18,11 +18,15 @@ pub(super) fn faults(path: &str, manifest: &str) -> Vec<String> {
             if section.contains("dependencies.") {
                 faults.push(format!("{path}: write {section} in one line, `NAME.workspace = true`"));
             }
-        } else if section.ends_with("dependencies]") && !inherits(line) && !(section == "[dev-dependencies]" && is_ours(line)) {
+        } else if section.ends_with("dependencies]")
+            && !inherits(line)
+            && !(section == "[dev-dependencies]" && is_ours(line))
+        {
             faults.push(format!("{path}: `{line}` does not inherit its version from the workspace"));
         } else if section == "[package]" {
             private |= line == "publish = false";
-            let field = INHERITED.iter().chain(PUBLISHED).find(|field| line == format!("{field}.workspace = true"));
+            let field =
+                INHERITED.iter().chain(PUBLISHED).find(|field| line == format!("{field}.workspace = true"));
             inherited.extend(field);
         } else if section == "[lints]" {
             lints |= line == "workspace = true";

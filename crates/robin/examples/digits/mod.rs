@@ -6,7 +6,10 @@ use robin_core::ExampleId;
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 
 /// The first `n` built-in digits: images f32 `[n, 1, 28, 28]` in `[0, 1]`, labels u32 `[n]`.
-pub(crate) fn digits(split: Split, n: u32) -> std::result::Result<(Tensor, Tensor), Box<dyn std::error::Error>> {
+pub(crate) fn digits(
+    split: Split,
+    n: u32,
+) -> std::result::Result<(Tensor, Tensor), Box<dyn std::error::Error>> {
     let data = Dataset::load(DatasetName::Mnist, split, &Source::Embedded)?;
     let batch = data.batch(&(0..n).map(ExampleId::first).collect::<Vec<_>>(), &LabelMap::Identity)?;
     let labels = Tensor::from_slice(&batch.labels, batch.labels.len(), &Device::Cpu)?;

@@ -107,7 +107,8 @@ pub(crate) fn step(
     let largest = slopes.abs()?.max_keepdim(1)?;
     let moved = match budget.norm {
         Norm::Linf => {
-            let sign = (gradient.gt(0.0_f32)?.to_dtype(DType::F32)? - gradient.lt(0.0_f32)?.to_dtype(DType::F32)?)?;
+            let sign = (gradient.gt(0.0_f32)?.to_dtype(DType::F32)?
+                - gradient.lt(0.0_f32)?.to_dtype(DType::F32)?)?;
             (images + (sign * f64::from(step_size as f32))?)?
         }
         Norm::L2 => {
@@ -176,9 +177,7 @@ pub(crate) fn verify(budget: Budget, clean: &Tensor, perturbed: &Tensor) -> Resu
     let epsilon = budget.epsilon.get();
     let allowed = epsilon * (1.0 + RELATIVE_SLACK) + ABSOLUTE_SLACK;
     match sizes.iter().position(|&size| size > allowed) {
-        Some(example) => {
-            Err(Error::OverBudget { example, norm: budget.norm, size: sizes[example], epsilon })
-        }
+        Some(example) => Err(Error::OverBudget { example, norm: budget.norm, size: sizes[example], epsilon }),
         None => Ok(sizes),
     }
 }
@@ -197,7 +196,9 @@ mod tests {
     }
 
     fn budgets() -> Vec<Budget> {
-        let of = |norm| ["0", "0.05", "0.5", "3"].map(|epsilon| Budget { norm, epsilon: epsilon.parse().unwrap() });
+        let of = |norm| {
+            ["0", "0.05", "0.5", "3"].map(|epsilon| Budget { norm, epsilon: epsilon.parse().unwrap() })
+        };
         [Norm::L2, Norm::Linf].into_iter().flat_map(of).collect()
     }
 
@@ -210,8 +211,10 @@ mod tests {
             let theirs = budget.project(&clean, &far).unwrap();
             assert_eq!(host::to_vec(&ours).unwrap(), host::to_vec(&theirs).unwrap(), "{budget}");
             let mut expected = Vec::new();
-            host::map_images(&clean, &theirs, |_, clean, image| expected.push(budget.norm.distance(clean, image)))
-                .unwrap();
+            host::map_images(&clean, &theirs, |_, clean, image| {
+                expected.push(budget.norm.distance(clean, image))
+            })
+            .unwrap();
             assert_eq!(verify(budget, &clean, &ours).unwrap(), expected, "{budget}");
         }
     }

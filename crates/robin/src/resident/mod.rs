@@ -141,7 +141,8 @@ impl Run {
         let last = target.judge(&self.last, labels)?;
         let moved = rows_that_differ(&self.best.images, &begin.images)?;
         let differs = rows_that_differ(&self.best.images, &self.last)?;
-        let apart: Vec<bool> = moved.iter().zip(&differs).map(|(moved, differs)| *moved && *differs).collect();
+        let apart: Vec<bool> =
+            moved.iter().zip(&differs).map(|(moved, differs)| *moved && *differs).collect();
         let mut best: Vec<Ruling> =
             (0..labels.len()).map(|row| if moved[row] { last[row] } else { begin.rulings[row] }).collect();
         let rows: Vec<usize> = (0..labels.len()).filter(|&row| apart[row]).collect();
@@ -188,9 +189,10 @@ impl Best {
         }
         let n = values.len();
         let mut choice: Vec<usize> = (0..n).collect();
-        for row in (0..n).filter(|&row| values[row] > self.values[row]) {
-            self.values[row] = values[row];
-            choice[row] = n + row;
+        for (row, kept) in self.values.iter_mut().enumerate() {
+            if values[row] > *kept {
+                (*kept, choice[row]) = (values[row], n + row);
+            }
         }
         self.images = pick(&[&self.images, images], &choice)?;
         Ok(())
