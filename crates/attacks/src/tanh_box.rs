@@ -81,8 +81,8 @@ impl TanhBox {
 
 #[cfg(test)]
 mod tests {
-    use approx::assert_abs_diff_eq;
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     #[test]
     fn it_begins_at_the_clean_image_and_black_and_white_pixels_can_move() {

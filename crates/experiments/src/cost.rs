@@ -11,9 +11,9 @@ use robin_training::Method;
 use serde_json::Value;
 
 use crate::Result;
+use crate::plan::study::StudyWork;
 use crate::plan::{AttackedAt, Cell, NetworkWork, Plan, Work};
 use crate::spec::{ClassifierKind, StrategySpec};
-use crate::plan::study::StudyWork;
 use crate::threads::pool;
 use timing::Timing;
 

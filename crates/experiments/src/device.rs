@@ -16,7 +16,8 @@ pub struct Device {
 }
 
 /// Names of devices, for messages.
-const VALID: &str = "cpu, candle, cuda:N in a build with the feature `cuda`, or candle:cuda:N in one with `candle-cuda`";
+const VALID: &str =
+    "cpu, candle, cuda:N in a build with the feature `cuda`, or candle:cuda:N in one with `candle-cuda`";
 
 /// How a CUDA device computes: names of the command line, `None` where nothing was asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -163,8 +164,7 @@ mod tests {
                 Ok(device) => assert!(cfg!(feature = "candle-cuda") && device.ordinal().is_none()),
                 Err(error) => {
                     let text = error.to_string();
-                    let part =
-                        if cfg!(feature = "candle-cuda") { "cannot be used: " } else { "candle-cuda" };
+                    let part = if cfg!(feature = "candle-cuda") { "cannot be used: " } else { "candle-cuda" };
                     assert!(error.is_usage() && text.contains(part), "{text}");
                 }
             }

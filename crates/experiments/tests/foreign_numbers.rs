@@ -233,11 +233,15 @@ fn every_number_of_an_attack_is_counted_from_its_examples_in_every_mode() {
                     saved(report, &request);
                 }
                 // Nothing happens within nothing, and something within 0.3.
-                let right = |e: &&robin_experiments::foreign::Example| e.robust == (e.clean_prediction == e.label);
+                let right =
+                    |e: &&robin_experiments::foreign::Example| e.robust == (e.clean_prediction == e.label);
                 assert!(reports[0].examples.iter().all(|e| right(&e)));
                 if attack_name == "pgd" && loss.is_some() && number == 0 && iterate == Which::Worst {
                     let found = &reports[2];
-                    assert!(found.robust_accuracy.unwrap() < reports[0].robust_accuracy.unwrap(), "{target:?}");
+                    assert!(
+                        found.robust_accuracy.unwrap() < reports[0].robust_accuracy.unwrap(),
+                        "{target:?}"
+                    );
                     let hits = found.target.map_or(1.0, |target| target.target_success.unwrap());
                     assert!(hits > 0.0, "{:?}", found.target);
                 }
@@ -282,7 +286,11 @@ fn vanished_gradients_are_counted_and_warned_of() {
     assert!(["zero", "margin", "dlr"].iter().all(|word| warning.contains(word)), "{warning}");
     let seeing = found("loud", means("pgd", Some(Loss::Margin)));
     assert_eq!((seeing.zero_gradient_share, seeing.warnings.len()), (Some(0.0), 0));
-    assert!(seeing.robust_accuracy.unwrap() < blind.robust_accuracy.unwrap(), "{}", seeing.robust_accuracy.unwrap());
+    assert!(
+        seeing.robust_accuracy.unwrap() < blind.robust_accuracy.unwrap(),
+        "{}",
+        seeing.robust_accuracy.unwrap()
+    );
     // Attacks of other families count too, and those without gradients have no share of them.
     for name in ["apgd", "fgsm"] {
         let mut means = means(name, Some(Loss::Ce));

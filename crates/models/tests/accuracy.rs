@@ -10,8 +10,8 @@ use common::{images, input_of, labels, median, network, relative_errors, step};
 use robin_attacks::objectives::CrossEntropy;
 use robin_core::{Objective, Scores};
 use robin_models::{Entry, MODELS};
-use robin_nn::graph::{Layer, Node};
 use robin_nn::candle::{Mode, Weights, activations, kinks};
+use robin_nn::graph::{Layer, Node};
 use robin_nn::{EXECUTORS, Graph, Parameters};
 
 const IMAGES: usize = 9;

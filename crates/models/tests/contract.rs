@@ -10,8 +10,8 @@ use common::{
 use robin_attacks::objectives::CrossEntropy;
 use robin_core::{ColumnTable, Columns, Scores, Seed, host};
 use robin_models::{Entry, MODELS, build};
-use robin_nn::graph::Initial;
 use robin_nn::candle::{self as reference, Mode, Weights, kinks};
+use robin_nn::graph::Initial;
 use robin_nn::{EXECUTORS, Executor, Graph, Parameters, executor};
 use robin_testkit::{Probe, assert_close, check_input_gradient, gradcheck};
 

@@ -176,9 +176,9 @@ pub fn tensor_shapes(bytes: &[u8], file: &str) -> Result<Vec<(String, Vec<usize>
 
 #[cfg(test)]
 mod tests {
-    use approx::assert_abs_diff_eq;
     use super::*;
     use crate::{Bias, Convolution, Initialisation};
+    use approx::assert_abs_diff_eq;
 
     fn graph(outputs: usize) -> Graph {
         Graph::builder("toy", [1, 2, 2])

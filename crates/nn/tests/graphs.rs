@@ -6,7 +6,9 @@ use candle_core::{DType, Device, Tensor, Var};
 use robin_core::{Columns, Pass, Purpose, Scores, Seed, host};
 use robin_nn::candle::{Mode, Weights, activations, forward, kinks};
 use robin_nn::graph::Point;
-use robin_nn::{Bias, Convolution, EXECUTORS, Executor, Gradients, Graph, GraphBuilder, Parameters, executor};
+use robin_nn::{
+    Bias, Convolution, EXECUTORS, Executor, Gradients, Graph, GraphBuilder, Parameters, executor,
+};
 use robin_testkit::{Probe, gradcheck, output_weights};
 
 /// More than the `cpu` executor trains on at a time.
@@ -405,12 +407,17 @@ fn a_layer_of_one_executor_has_true_gradients_there_and_is_refused_by_name_elsew
         let [c, h, w] = graph.input_shape();
         let count = 2 * c * h * w;
         let images: Vec<f64> = (0..count).map(|at| (at as f64 * 0.37).sin().abs()).collect();
-        let images = Var::from_tensor(&Tensor::from_vec(images, (2, c, h, w), &Device::Cpu).unwrap()).unwrap();
+        let images =
+            Var::from_tensor(&Tensor::from_vec(images, (2, c, h, w), &Device::Cpu).unwrap()).unwrap();
         let (weights, variables) = Weights::tracked(&parameters, DType::F64, &Device::Cpu).unwrap();
         let loss = |weights: &Weights, images: &Tensor| {
             let outputs = forward(&graph, weights, images, Mode::Evaluation).unwrap();
-            let factors = output_weights(outputs.elem_count(), Seed::new(5)).into_iter().map(f64::from).collect();
-            (&outputs * Tensor::from_vec::<_, f64>(factors, outputs.dims(), &Device::Cpu).unwrap()).unwrap().sum_all().unwrap()
+            let factors =
+                output_weights(outputs.elem_count(), Seed::new(5)).into_iter().map(f64::from).collect();
+            (&outputs * Tensor::from_vec::<_, f64>(factors, outputs.dims(), &Device::Cpu).unwrap())
+                .unwrap()
+                .sum_all()
+                .unwrap()
         };
         let gradients = loss(&weights, images.as_tensor()).backward().unwrap();
         let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();

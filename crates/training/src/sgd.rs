@@ -58,8 +58,8 @@ impl Sgd {
 
 #[cfg(test)]
 mod tests {
-    use approx::assert_abs_diff_eq;
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     #[test]
     fn two_steps_by_hand() {

@@ -113,7 +113,8 @@ fn momentum_and_not_the_number_of_epochs_keeps_cifar10_from_being_learned() {
     assert!(rows.len() >= 9);
     let clean = |rate: f64, momentum: f64, flip: &str, epochs: f64| {
         let is_it = |row: &&Value| {
-            (number(row, "learning_rate"), number(row, "momentum"), number(row, "epochs")) == (rate, momentum, epochs)
+            (number(row, "learning_rate"), number(row, "momentum"), number(row, "epochs"))
+                == (rate, momentum, epochs)
                 && row["flip"] == flip
                 && row["schedule"].as_str().unwrap().starts_with("steps")
         };

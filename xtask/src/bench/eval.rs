@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use robin_attacks::{Config, Loss, Start, StepSize};
-use robin_core::{CancelToken, ExampleId, Judge, Norm, Seed, Target};
+use robin_core::{CancelToken, ExampleId, Judge, Seed, Target};
 use robin_data::LabelMap;
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss, Start, StepSize, autoattack};
-use robin_core::{Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Seed};
+use robin_core::{Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_evaluation::{Ledger, Means, Order, Which, clean, robust};
 use robin_experiments::paper_budget;
@@ -93,7 +93,7 @@ pub(super) fn compare(arguments: &EvalArguments, package: Package) -> anyhow::Re
     let Case { model, width, budget, batch, steps, threads, .. } = &case;
     let mut settings = json!({
         "model": model, "width": width, "dataset": case.data.name(), "images": n, "budget": budget, "batch": batch,
-        "threads": threads, "executor": options.executor,
+        "threads": threads, "executor": options.device.name(),
     });
     if package == Package::Torchattacks {
         settings["steps"] = (*steps).into();
@@ -126,7 +126,7 @@ impl Case {
         let (graph, parameters) =
             robin_experiments::export::load(&options.model, &bytes, [height, width], &file)?;
         ensure!(options.width.is_none(), "--width is the weights' own here; leave the option out");
-        let classifier = executor(&options.executor)?.classifier(&graph, &parameters)?;
+        let classifier = options.device.device()?.executor().classifier(&graph, &parameters)?;
         let first = graph.tensors().into_iter().find(|tensor| tensor.shape.len() == 4);
         let width = first.context("a network without a convolution")?.shape[0];
         let threads = threads(options.threads)?;

@@ -54,7 +54,10 @@ pub(super) fn compare(
         let ours = measurement(ours, options, subject, more)?;
         text.push(line(&format!("pair {number}, ROBIN"), unit, &ours));
         let mut pair = json!({ "robin": ours });
-        let ways = [("pytorch", "ratio", Some(&best), &mut ratios), ("pytorch_f32", "ratio_f32", in_f32.as_ref(), &mut ratios_f32)];
+        let ways = [
+            ("pytorch", "ratio", Some(&best), &mut ratios),
+            ("pytorch_f32", "ratio_f32", in_f32.as_ref(), &mut ratios_f32),
+        ];
         for (field, ratio_field, way, ratios) in ways {
             let Some(way) = way else { continue };
             let found = measurement(theirs(&way.arguments()), options, subject, more)?;
@@ -67,7 +70,10 @@ pub(super) fn compare(
         pairs.push(pair);
     }
     let ratio = median(&mut ratios);
-    text.push(format!("median of {} pairs: {ratio:.2} times as fast as PyTorch's fastest ({best})", ratios.len()));
+    text.push(format!(
+        "median of {} pairs: {ratio:.2} times as fast as PyTorch's fastest ({best})",
+        ratios.len()
+    ));
     let mut result = json!({ "pairs": pairs, "ratio": ratio, "tried": trial["tried"] });
     if let Some(way) = in_f32 {
         let ratio = median(&mut ratios_f32);

@@ -37,7 +37,15 @@ impl Subject {
             data.len()
         );
         let executor = options.device.device()?.executor();
-        Ok(Self { data, budget: paper_budget(name, Norm::L2), batch, threads, executor, model: options.model.clone(), width })
+        Ok(Self {
+            data,
+            budget: paper_budget(name, Norm::L2),
+            batch,
+            threads,
+            executor,
+            model: options.model.clone(),
+            width,
+        })
     }
 
     /// The network for `labels`, with fresh weights number `address`.

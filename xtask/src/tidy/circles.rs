@@ -47,8 +47,10 @@ fn module(inside: &str) -> Option<Module> {
 }
 
 fn of_crate(files: &BTreeMap<Module, &Source<'_>>) -> Vec<String> {
-    let rooms: BTreeMap<&Module, Room<'_>> =
-        files.iter().map(|(own, (path, text))| (own, Room::read(path, without_tests(text), own, files))).collect();
+    let rooms: BTreeMap<&Module, Room<'_>> = files
+        .iter()
+        .map(|(own, (path, text))| (own, Room::read(path, without_tests(text), own, files)))
+        .collect();
     let leads_to: BTreeMap<&Module, BTreeSet<&Module>> = rooms
         .iter()
         .map(|(own, room)| {
@@ -73,7 +75,10 @@ fn of_crate(files: &BTreeMap<Module, &Source<'_>>) -> Vec<String> {
 }
 
 /// All that can be come to from `from`; itself only by a circle.
-fn reach<'a>(from: &'a Module, leads_to: &BTreeMap<&'a Module, BTreeSet<&'a Module>>) -> BTreeSet<&'a Module> {
+fn reach<'a>(
+    from: &'a Module,
+    leads_to: &BTreeMap<&'a Module, BTreeSet<&'a Module>>,
+) -> BTreeSet<&'a Module> {
     let mut found = BTreeSet::new();
     let mut next = vec![from];
     while let Some(at) = next.pop() {
@@ -84,9 +89,9 @@ fn reach<'a>(from: &'a Module, leads_to: &BTreeMap<&'a Module, BTreeSet<&'a Modu
 
 /// The file that defines what `import` names.
 fn home<'a>(import: &[String], rooms: &BTreeMap<&'a Module, Room<'_>>, hops: usize) -> Option<&'a Module> {
-    let (module, room) = (0..=import.len())
-        .rev()
-        .find_map(|length| rooms.get_key_value(&import[..length].to_vec()).map(|(module, room)| (*module, room)))?;
+    let (module, room) = (0..=import.len()).rev().find_map(|length| {
+        rooms.get_key_value(&import[..length].to_vec()).map(|(module, room)| (*module, room))
+    })?;
     match import.get(module.len()).and_then(|name| room.handed_on.get(name)) {
         Some(from) if hops > 0 => home(from, rooms, hops - 1),
         _ => Some(module),
@@ -96,7 +101,11 @@ fn home<'a>(import: &[String], rooms: &BTreeMap<&'a Module, Room<'_>>, hops: usi
 impl<'a> Room<'a> {
     fn read(path: &'a str, code: &str, own: &Module, files: &BTreeMap<Module, &Source<'_>>) -> Self {
         let mut room = Self { path, imports: Vec::new(), handed_on: BTreeMap::new() };
-        let code: String = code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+        let code: String = code
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default())
+            .collect::<Vec<_>>()
+            .join("\n");
         let mut rest = String::new();
         for statement in code.split_inclusive(';') {
             let Some((hands_on, paths)) = import(statement) else {
@@ -119,11 +128,14 @@ impl<'a> Room<'a> {
 
 /// Whether `statement` hands on what it imports, and the paths that it imports; `None` if it imports nothing.
 fn import(statement: &str) -> Option<(bool, &str)> {
-    let at = statement.rfind("use ").filter(|&at| statement[..at].chars().next_back().is_none_or(char::is_whitespace))?;
+    let at = statement
+        .rfind("use ")
+        .filter(|&at| statement[..at].chars().next_back().is_none_or(char::is_whitespace))?;
     let before = statement[..at].trim_end();
     let line = before.rsplit('\n').next().unwrap_or_default().trim();
     let public = line.starts_with("pub") && (line == "pub" || line.ends_with(')'));
-    let alone = public || line.is_empty() || line.ends_with(']') || line.ends_with('}') || line.ends_with('{');
+    let alone =
+        public || line.is_empty() || line.ends_with(']') || line.ends_with('}') || line.ends_with('{');
     alone.then(|| (public, statement[at + 4..].trim_end_matches(';').trim()))
 }
 
@@ -194,7 +206,8 @@ fn from_root(path: &[String], own: &Module, files: &BTreeMap<Module, &Source<'_>
 mod tests {
     use super::*;
 
-    const ROOT: (&str, &str) = ("crates/a/src/lib.rs", "mod b;\nmod c;\nmod d;\npub use b::B;\npub use d::{D as E, deep::Deep};");
+    const ROOT: (&str, &str) =
+        ("crates/a/src/lib.rs", "mod b;\nmod c;\nmod d;\npub use b::B;\npub use d::{D as E, deep::Deep};");
 
     #[test]
     fn a_circle_is_found_through_what_is_handed_on_and_through_paths_in_code() {

@@ -50,9 +50,9 @@ impl Objective for OneVsAllCrossEntropy {
 
 #[cfg(test)]
 mod tests {
-    use approx::assert_abs_diff_eq;
     use super::*;
     use crate::objectives::CrossEntropy;
+    use approx::assert_abs_diff_eq;
 
     fn evaluate(objective: &dyn Objective, row: &[f32]) -> (f64, Vec<f32>) {
         let found = objective.evaluate(&Scores::from_vec(row.to_vec(), 1, row.len()).unwrap()).unwrap();

@@ -128,7 +128,8 @@ fn is_image(path: &Path) -> bool {
 const LARGEST: u64 = 1 << 28;
 
 fn reader(file: &Path) -> Result<ImageReader<Cursor<Vec<u8>>>> {
-    reader_of(robin_files::read(file, LARGEST).map_err(Error::io("read", file))?).map_err(Error::io("read", file))
+    reader_of(robin_files::read(file, LARGEST).map_err(Error::io("read", file))?)
+        .map_err(Error::io("read", file))
 }
 
 fn reader_of(bytes: Vec<u8>) -> std::io::Result<ImageReader<Cursor<Vec<u8>>>> {
@@ -142,7 +143,8 @@ fn reader_of(bytes: Vec<u8>) -> std::io::Result<ImageReader<Cursor<Vec<u8>>>> {
 /// One image, resized and cropped.
 pub(crate) fn fuzz(bytes: &[u8]) {
     let preparation = Preparation { resize: Some(8), center_crop: Some(6), ..Preparation::default() };
-    let colour = reader_of(bytes.to_vec()).map(|reader| reader.into_decoder().map(|decoder| decoder.color_type()));
+    let colour =
+        reader_of(bytes.to_vec()).map(|reader| reader.into_decoder().map(|decoder| decoder.color_type()));
     let image = reader_of(bytes.to_vec()).map(|reader| reader.decode().map(|image| preparation.apply(image)));
     let _ = (colour, image);
 }

@@ -136,9 +136,7 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
     let mut witnesses = Witnesses::new(budget, data().sha256(), [1, 1, 2]);
     for stage in &stages {
         let (order, seed, kept) = (Order::Standing, Seed::new(3), Some(&mut witnesses));
-        ledger
-            .run(&threshold(), &Misclassified, stage, &data(), 0, order, seed, kept, &mut options)
-            .unwrap();
+        ledger.run(&threshold(), &Misclassified, stage, &data(), 0, order, seed, kept, &mut options).unwrap();
     }
     let [first, second] = &ledger.runs[..] else { panic!("two stages, two runs") };
     let standing: Vec<bool> = first.outcome.broken.iter().map(|broken| !broken).collect();

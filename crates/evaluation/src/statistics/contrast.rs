@@ -148,8 +148,8 @@ pub fn paired(replicates: &[Replicate], counts: bool) -> Result<Estimate> {
 
 #[cfg(test)]
 mod tests {
-    use approx::assert_abs_diff_eq;
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     /// `up` images at 1 and `down` at -1 of `n`.
     fn split(up: usize, down: usize, n: usize) -> Replicate {

@@ -150,8 +150,8 @@ pub fn verdict(gap: &Estimate) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use approx::assert_abs_diff_eq;
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     fn broken(right: usize, n: usize) -> Vec<bool> {
         (0..n).map(|at| at >= right).collect()

@@ -13,10 +13,10 @@ use robin_evaluation::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::description::Description;
 use super::found::{Counted, Example, OfClass, TargetReport, examples};
 use super::means::Prepared;
 use super::output::Saver;
-use super::description::Description;
 use super::target::Hits;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told};
 use crate::plan::settings::numerics;

@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::attack::{doubt, doubt_budgets, prove};
+use super::description::Description;
 use super::found::OfClass;
 use super::means::{Prepared, StrategyChoice};
 use super::output::{Unsaved, other_settings};
-use super::description::Description;
 use super::{How, Images, ImagesRequest, MeansRequest, Subject, SubjectRequest, Teller, Told, output};
 use crate::out::{Out, check_targets, write};
 use crate::plan::settings::numerics;

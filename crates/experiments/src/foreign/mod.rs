@@ -10,8 +10,8 @@
 
 pub mod attack;
 pub mod coherence;
-pub mod evaluate;
 pub mod description;
+pub mod evaluate;
 mod external;
 pub mod found;
 pub mod images;

@@ -11,11 +11,14 @@ use super::check_normalize;
 use super::networks::{class_count, parts};
 use super::resolve::Resolved;
 use super::settings::{data, json, numerics};
+use super::study::{
+    CLASS, CoherenceWork, DistancesWork, OneClassWork, PlannedStudy, StudyPart, StudyPlace, StudyWork,
+    ToyWork,
+};
 use super::{Ran, Work};
 use crate::alignment::Compared;
 use crate::key::Key;
 use crate::spec::{AttackSpec, ClassifierKind, Recipe, Spec, StudySpec, ToySpec};
-use super::study::{CLASS, CoherenceWork, DistancesWork, OneClassWork, PlannedStudy, StudyPart, StudyPlace, StudyWork, ToyWork};
 use crate::study::toy;
 use crate::{Error, Result};
 

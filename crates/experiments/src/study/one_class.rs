@@ -6,8 +6,8 @@ use robin_evaluation::{Clean, OneClassAccuracy, OneClassStrategy, Robust};
 use robin_nn::Graph;
 use serde_json::Value;
 
-use crate::plan::study::OneClassWork;
 pub use crate::plan::study::CLASS;
+use crate::plan::study::OneClassWork;
 use crate::record::Record;
 use crate::run::{Context, Watcher, classifier, evaluated, to_json};
 use crate::{Error, Result};

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use robin_nn::graph::BATCH_NORM_EPSILON;
 use robin_nn::{Bias, Convolution};
 
-use super::fold::Known;
 use super::attributes::{Attributes, name_of};
+use super::fold::Known;
 use super::lower::{Flow, Lowering};
 use super::proto::Node;
 use super::tensor::Constant;

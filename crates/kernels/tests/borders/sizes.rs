@@ -45,14 +45,7 @@ pub(crate) const CASES: &[Case] = &[
         ],
         convolution,
     ),
-    (
-        &[
-            "conv2d::few_channels::pools",
-            "conv2d::sparse::supports",
-            "conv2d::winograd::supports",
-        ],
-        supports,
-    ),
+    (&["conv2d::few_channels::pools", "conv2d::sparse::supports", "conv2d::winograd::supports"], supports),
     (&["conv2d::implicit_gemm::forward_halo", "conv2d::implicit_gemm::backward_halo"], halos),
     (&["conv2d::weight_gradient::tasks", "conv2d::weight_gradient::images"], tasks),
     (&["linear::weight_gradient::tasks", "flatten::rows"], rows),

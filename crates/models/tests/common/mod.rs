@@ -5,8 +5,8 @@ use candle_core::{DType, Device, Tensor};
 use robin_attacks::objectives::CrossEntropy;
 use robin_core::{Classifier, Columns, Objective, Purpose, Scores, Seed, host};
 use robin_models::{Entry, build};
-use robin_nn::graph::Layer;
 use robin_nn::candle::{Mode, Weights, activations, batch_statistics};
+use robin_nn::graph::Layer;
 use robin_nn::{Executor, Graph, Parameters};
 
 pub(crate) const CLASSES: usize = 10;

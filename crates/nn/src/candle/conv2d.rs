@@ -89,13 +89,17 @@ impl Gradients {
         let mut spread = dy.clone();
         if self.stride > 1 {
             // Each value with the zeros behind it; the last one needs none.
-            spread = spread.unsqueeze(axis + 1)?.pad_with_zeros(axis + 1, 0, self.stride - 1)?.flatten(axis, axis + 1)?;
+            spread = spread
+                .unsqueeze(axis + 1)?
+                .pad_with_zeros(axis + 1, 0, self.stride - 1)?
+                .flatten(axis, axis + 1)?;
             spread = spread.narrow(axis, 0, (outputs - 1) * self.stride + 1)?;
         }
         // Inputs that no window reaches, where the last stride does not fit.
         let beyond = (side + 2 * self.padding - window) % self.stride;
         let around = window - 1;
-        let [before, behind] = [around.checked_sub(self.padding), (around + beyond).checked_sub(self.padding)];
+        let [before, behind] =
+            [around.checked_sub(self.padding), (around + beyond).checked_sub(self.padding)];
         match (before, behind) {
             (Some(before), Some(behind)) => spread.pad_with_zeros(axis, before, behind),
             // Padding beyond the kernel: outputs that see zeros only give no gradient.
@@ -142,9 +146,8 @@ mod tests {
             let x = values(&[2, 3, side[0], side[1]], 0.1);
             let weight = values(&[4, 3, window, window], 0.6);
             let config = Conv2dConfig { padding, stride, ..Conv2dConfig::default() };
-            let run = |x: &Tensor, weight: &Tensor| {
-                conv2d(x, &Conv2d::new(weight.clone(), None, config)).unwrap()
-            };
+            let run =
+                |x: &Tensor, weight: &Tensor| conv2d(x, &Conv2d::new(weight.clone(), None, config)).unwrap();
             let y = run(x.as_tensor(), weight.as_tensor());
             let given = values(y.dims(), 0.9).as_detached_tensor();
             let loss = |x: &Tensor, weight: &Tensor| {

@@ -3,9 +3,9 @@
 use candle_core::Tensor;
 use candle_nn::{BatchNormConfig, Conv2dConfig, Module, ModuleT};
 
+use super::Weights;
 use super::conv2d::conv2d;
 use super::max_pool2d::max_pool2d;
-use super::Weights;
 use crate::graph::{BATCH_NORM_EPSILON, Layer, Node, Point};
 use crate::{Error, Graph, Result};
 
@@ -69,8 +69,9 @@ fn apply(graph: &Graph, node: &Node, weights: &Weights, pass: &Activations, mode
     Ok(match &node.layer {
         Layer::Normalize { name, .. } => {
             let channels = x.dims()[1];
-            let number =
-                |part| weights.layer(name).get(channels, part).and_then(|number| number.reshape((1, (), 1, 1)));
+            let number = |part| {
+                weights.layer(name).get(channels, part).and_then(|number| number.reshape((1, (), 1, 1)))
+            };
             x.broadcast_sub(&number("mean")?)?.broadcast_div(&number("std")?)?
         }
         Layer::Conv2d { name, geometry: g, bias } => {

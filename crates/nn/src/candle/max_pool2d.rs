@@ -30,7 +30,11 @@ fn windows(x: &Tensor, g: &Geometry) -> Result<Tensor> {
     let place = |at: usize| of_one.source(at / area, at % area).unwrap_or(pixels) as u32;
     let places: Vec<u32> = (0..height * width * area).map(place).collect();
     let places = Tensor::new(places, x.device())?;
-    Tensor::cat(&[&rows, &beyond], 1)?.index_select(&places, 1)?.reshape((n * g.channels, height * width, area))
+    Tensor::cat(&[&rows, &beyond], 1)?.index_select(&places, 1)?.reshape((
+        n * g.channels,
+        height * width,
+        area,
+    ))
 }
 
 /// The place of the first largest value in each row of the last dimension, which it keeps; of NaN where there is one.

@@ -12,8 +12,8 @@ mod tests;
 use candle_core::{Device, Tensor};
 use robin_attacks::{Loss, MinimalAttack};
 use robin_core::{
-    CancelToken, Classifier, Columns, ExampleId, Judge, Misclassified, Norm, OneClass, Purpose,
-    Strategy, Target, host,
+    CancelToken, Classifier, Columns, ExampleId, Judge, Misclassified, Norm, OneClass, Purpose, Strategy,
+    Target, host,
 };
 use robin_data::{Dataset, LabelMap, Split};
 use robin_evaluation::OneClassStrategy;

@@ -3,8 +3,8 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 use robin_core::Norm;
-use robin_nn::graph::{BATCH_NORM_MOMENTUM, Layer};
 use robin_nn::candle::{Activations, Mode, Weights, activations, batch_statistics, forward};
+use robin_nn::graph::{BATCH_NORM_MOMENTUM, Layer};
 use robin_nn::{Graph, NamedTensor, Parameters};
 
 use crate::losses::{LogSoftmax, cross_entropy, trades};
