@@ -4,12 +4,14 @@ mod bench;
 mod cluster;
 mod data;
 mod device;
+mod doctor;
 mod exit;
 mod export;
 mod fixtures;
 mod foreign;
 mod gpu_check;
 mod interrupt;
+mod live;
 mod progress;
 mod report;
 mod reproduce;
@@ -68,6 +70,8 @@ enum Command {
     Coherence(foreign::coherence::Arguments),
     /// Check saved adversarial examples from files alone.
     VerifyWitnesses(foreign::verify_witnesses::Arguments),
+    /// Say what this machine has, what is missing, and what would make it faster.
+    Doctor(doctor::Arguments),
     /// Get the full data sets, check them, describe them.
     Data(data::Arguments),
     /// Make or check the data subset inside the program.
@@ -90,10 +94,12 @@ fn main() -> ExitCode {
     if let Err(error) = interrupt::save_token() {
         return exit::code(Err(error));
     }
-    // `train` says what its trainings warn of with the name of the network.
+    // Whoever trains says what its trainings warn of with the name of the network.
     // The renderer of the report's PNG files warns of dashes of length zero, which draw nothing.
     let usual = match cli.command {
-        Command::Train(_) => "warn,robin_training=error",
+        Command::Train(_) | Command::Reproduce(_) => "warn,robin_training=error",
+        #[cfg(unix)]
+        Command::RunCell(_) => "warn,robin_training=error",
         Command::Report(_) | Command::Collect(_) => "warn,tiny_skia=error",
         _ => "warn",
     };
@@ -119,6 +125,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::GpuCheck(arguments) => gpu_check::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Fixtures(arguments) => fixtures::run(&arguments),
         Command::Tidy => tidy::run(root()),
     })

@@ -10,8 +10,7 @@ use crate::device::DeviceArguments;
 /// Items, and what of them.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Selection {
-    /// Items of the paper, or `all`.
-    #[arg(required = true, value_name = "ITEM", value_parser = item)]
+    #[arg(required = true, value_name = "ITEM", value_parser = item, help = items_help("Items of the paper, or `all`"))]
     items: Vec<String>,
     /// How much is done: smoke, quick, night or paper.
     #[arg(long, default_value_t = Profile::Smoke)]
@@ -24,8 +23,7 @@ pub(crate) struct Selection {
     beyond: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
-    /// How recipes are read, like `fast`, which is not the paper's [default: the profile's way; a wrong name lists them].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = readings_help())]
     pub(crate) reading: Option<String>,
     /// Root seeds, separated by commas [default: the profile's].
     #[arg(long, value_delimiter = ',', value_name = "SEEDS")]
@@ -36,6 +34,22 @@ pub(crate) struct Selection {
     /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// `what` with the names of all items.
+pub(crate) fn items_help(what: &str) -> String {
+    let names: Vec<&str> = ITEMS.iter().map(|(name, _)| *name).collect();
+    format!("{what}: {}", names.join(", "))
+}
+
+/// The ways to read recipes, by name.
+pub(crate) fn readings_help() -> String {
+    let readings = ITEMS.first().and_then(|(name, _)| Spec::named(name).ok()).map(|spec| spec.readings);
+    let names: Vec<String> = readings.into_iter().flatten().map(|(name, _)| name).collect();
+    format!(
+        "How recipes are read: {} [default: the profile's way, the paper's where it names none]",
+        names.join(", ")
+    )
 }
 
 fn item(name: &str) -> Result<String, Error> {

@@ -46,28 +46,6 @@ fn accuracies(row: &EpochRow) -> String {
     text
 }
 
-/// A warning in words.
-fn words(warning: &Warning) -> String {
-    let percent = |share: &f64| format!("{:.1}%", 100.0 * share);
-    match warning {
-        Warning::OneClass { epoch, class } => format!("every prediction of epoch {epoch} was class {class}"),
-        Warning::NothingLearned { balanced_accuracy, chance } => format!(
-            "the network has learned nothing: balanced accuracy {}, guessing {}",
-            percent(balanced_accuracy),
-            percent(chance)
-        ),
-        Warning::CatastrophicOverfitting { epoch, robust_accuracy, best, training_accuracy } => format!(
-            "catastrophic overfitting in epoch {epoch}? held-out robust accuracy {} (best {}), training attack {}",
-            percent(robust_accuracy),
-            percent(best),
-            percent(training_accuracy)
-        ),
-        Warning::CheckpointDamaged { path, reason } => {
-            format!("{} is damaged ({reason}); the one before is used", path.display())
-        }
-    }
-}
-
 fn pace(progress: &Progress) -> String {
     format!("{:.0} images/s, {} left", progress.images_per_second, duration(progress.seconds_left))
 }
@@ -139,7 +117,7 @@ impl Watch for Bars {
     }
 
     fn warning(&self, arm: usize, warning: &Warning) {
-        self.say(arm, &format!("warning: {}", words(warning)));
+        self.say(arm, &format!("warning: {warning}"));
     }
 
     fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {
@@ -185,7 +163,7 @@ impl Watch for Lines {
     }
 
     fn warning(&self, arm: usize, warning: &Warning) {
-        say!("{}: warning: {}", self.names[arm], words(warning));
+        say!("{}: warning: {warning}", self.names[arm]);
     }
 
     fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {
