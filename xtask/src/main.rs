@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use robin_cli::{data, device, environment, exit, interrupt, report, terminal};
+use robin_cli::{data, device, environment, exit, interrupt, live, report, terminal};
 
 /// Adversarial robustness of one-vs-all classifiers: the paper's tables, any classifier, and the project's chores.
 #[derive(Debug, Parser)]
@@ -63,6 +63,10 @@ fn main() -> ExitCode {
     };
     let usual = match &cli.command {
         Command::Shared(command) => command.usual_traces(),
+        // Whoever trains says what its trainings warn of with the name of the network.
+        Command::Reproduce(_) => "warn,robin_training=error",
+        #[cfg(unix)]
+        Command::RunCell(_) => "warn,robin_training=error",
         Command::Collect(_) => report::USUAL_TRACES,
         _ => "warn",
     };

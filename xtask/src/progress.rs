@@ -1,6 +1,7 @@
 //! A run's progress on standard error: bars on a terminal, lines elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::mem::{Discriminant, discriminant};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,32 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use robin_experiments::record::Kind;
 use robin_experiments::{Error, Observer, Plan, Progress, Watched, cost};
 use robin_report::table::duration;
+use robin_training::Warning;
 
 use crate::terminal::{above, say};
 
 /// Resolution of the overall bar.
 const UNITS: f64 = 10_000.0;
+
+/// Running cells that have a line of their own: more would not fit beside what was said before.
+const SHOWN: usize = 8;
+
+/// Warnings that were said, so that each is said once for a network, whatever its epochs.
+#[derive(Default)]
+struct Said(Mutex<HashSet<(usize, Discriminant<Warning>)>>);
+
+impl Said {
+    /// The warning in words, the first time.
+    fn first(&self, cell: &Watched<'_>, warning: &Warning) -> Option<String> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.insert((cell.index, discriminant(warning)))
+            .then(|| format!("warning: {}: {warning}", cell.label))
+    }
+}
+
+fn unsaved(cell: &Watched<'_>, error: &robin_training::Error) -> String {
+    format!("warning: {}: no checkpoint was written: {error}", cell.label)
+}
 
 /// How much of all work each cell is, and how much of it is done.
 struct Share {
@@ -72,15 +94,17 @@ pub(crate) struct Bars {
     bars: MultiProgress,
     overall: ProgressBar,
     running: Mutex<BTreeMap<usize, ProgressBar>>,
+    said: Said,
 }
 
 impl Bars {
     pub(crate) fn new(plan: &Plan) -> Self {
         let bars = MultiProgress::new();
         let overall = bars.add(ProgressBar::new(UNITS as u64));
-        let style = "{bar:30} {percent}% of what is missing, {elapsed} gone, {eta} left  {msg}";
+        // What is too long for the terminal is cut: a line that wraps is never cleared.
+        let style = "{bar:20} {percent:>3}% {elapsed} gone, {eta} left, {wide_msg}";
         overall.set_style(ProgressStyle::with_template(style).expect("the template is a constant"));
-        Self { share: Share::new(plan), bars, overall, running: Mutex::default() }
+        Self { share: Share::new(plan), bars, overall, running: Mutex::default(), said: Said::default() }
     }
 
     fn set(&self, cell: &Watched<'_>, fraction: f64) {
@@ -108,22 +132,35 @@ impl Observer for Bars {
     }
 
     fn started(&self, cell: &Watched<'_>) {
-        let bar = self.bars.add(ProgressBar::new_spinner());
-        bar.set_style(ProgressStyle::with_template("  {prefix}: {msg}").expect("the template is a constant"));
-        bar.set_prefix(cell.label.to_owned());
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(cell.index, bar);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.len() < SHOWN {
+            let bar = self.bars.add(ProgressBar::new_spinner());
+            bar.set_style(ProgressStyle::with_template("  {wide_msg}").expect("the template is a constant"));
+            bar.set_message(cell.label.to_owned());
+            running.insert(cell.index, bar);
+        }
     }
 
     fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
         self.set(cell, fraction(progress));
         if let Some(bar) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&cell.index) {
-            bar.set_message(words(progress));
+            bar.set_message(format!("{}: {}", cell.label, words(progress)));
         }
     }
 
     fn finished(&self, cell: &Watched<'_>, _seconds: f64) {
         self.set(cell, 1.0);
         self.end(cell);
+    }
+
+    fn warned(&self, cell: &Watched<'_>, warning: &Warning) {
+        if let Some(text) = self.said.first(cell, warning) {
+            above(&self.bars, &text);
+        }
+    }
+
+    fn unsaved(&self, cell: &Watched<'_>, error: &robin_training::Error) {
+        above(&self.bars, &unsaved(cell, error));
     }
 
     fn failed(&self, cell: &Watched<'_>, error: &Error) {
@@ -136,11 +173,12 @@ impl Observer for Bars {
 pub(crate) struct Lines {
     share: Share,
     begin: Instant,
+    said: Said,
 }
 
 impl Lines {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self { share: Share::new(plan), begin: Instant::now() }
+        Self { share: Share::new(plan), begin: Instant::now(), said: Said::default() }
     }
 }
 
@@ -165,6 +203,16 @@ impl Observer for Lines {
         };
         let gone = self.begin.elapsed().as_secs_f64();
         say!("[{done:3.0}%] {kind} {} in {}, {} gone", cell.label, duration(seconds), duration(gone));
+    }
+
+    fn warned(&self, cell: &Watched<'_>, warning: &Warning) {
+        if let Some(text) = self.said.first(cell, warning) {
+            say!("{text}");
+        }
+    }
+
+    fn unsaved(&self, cell: &Watched<'_>, error: &robin_training::Error) {
+        say!("{}", unsaved(cell, error));
     }
 
     fn failed(&self, cell: &Watched<'_>, error: &Error) {

@@ -5,15 +5,22 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use robin_experiments::{Item, Observer, Options, Plan, Preview, Profile, State, Writer, reproduce};
-use robin_report::{figure_text, markdown, table::duration};
+use robin_experiments::{
+    Item, Observer, Options, Outcome, Plan, Preview, Profile, State, Writer, claims, reproduce,
+};
+use robin_report::{figure_text, markdown, summary, table::duration};
 use serde_json::{Value, json};
 
 use crate::exit::Interrupted;
+use crate::live::Told;
 use crate::progress::{Bars, Lines};
 use crate::selection::Selection;
-use crate::terminal::{answer, is_watched, say};
-use crate::{environment, interrupt, terminal};
+use crate::terminal::{answer, is_watched, say, screen};
+use crate::{environment, interrupt, report, terminal};
+
+/// Headings of the options in the help.
+const HOW: &str = "How it runs";
+const RESULTS: &str = "Results";
 
 /// What can be chosen; the defaults prove the whole path in minutes.
 #[derive(Debug, Args)]
@@ -27,22 +34,22 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     selection: Selection,
     /// Threads that compute [default: one per core]. Results do not depend on it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = HOW, value_name = "N")]
     threads: Option<usize>,
     /// Cells that run side by side, at most one per thread [default: that]. Results do not depend on it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = HOW, value_name = "N")]
     jobs: Option<usize>,
     /// Examples evaluated together. Results do not depend on it.
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, help_heading = HOW, value_name = "N", default_value_t = 256)]
     batch: usize,
     /// Folder of records, weights and tables.
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, help_heading = RESULTS, value_name = "DIR", default_value = "results")]
     out: PathBuf,
     /// Print what would be done and how long it would take, and do nothing.
-    #[arg(long)]
+    #[arg(long, help_heading = HOW)]
     dry_run: bool,
     /// Print the table as JSON, and nothing else, on standard output.
-    #[arg(long)]
+    #[arg(long, help_heading = RESULTS)]
     json: bool,
 }
 
@@ -62,21 +69,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let (cancel, save) = (interrupt::token()?, interrupt::save_token()?);
     let environment = environment();
-    let observer: Box<dyn Observer> = match is_watched() {
+    let bars: Box<dyn Observer> = match is_watched() {
         true => Box::new(Bars::new(&plan)),
         false => Box::new(Lines::new(&plan)),
     };
+    let observer = Told::new(bars.as_ref(), &arguments.out, plan.profile);
     let options = Options {
         threads: arguments.threads,
         jobs: arguments.jobs,
         batch_size: arguments.batch,
         cancel: &cancel,
         save,
-        observer: observer.as_ref(),
+        observer: &observer,
         environment: &environment,
     };
     let (outcome, writer) = reproduce(&plan, &arguments.out, &options)?;
     drop(observer);
+    drop(bars);
     if outcome.cancelled {
         return Err(Interrupted.into());
     }
@@ -85,24 +94,45 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .iter()
         .map(|item| Item::new(&plan, item, &outcome, &environment))
         .collect::<Result<Vec<_>, _>>()?;
-    for (label, error) in &outcome.failures {
+    // Each whatever becomes of the others: what was computed is shown, and what can be saved is saved.
+    let saved: Vec<anyhow::Result<Vec<PathBuf>>> =
+        items.iter().map(|item| save_item(item, plan.profile, &writer)).collect();
+    say!("{} cells computed now", outcome.computed);
+    for (label, error) in outcome.failures.iter().take(MOST_FAILURES) {
         say!("failed: {label}: {}", error.chain());
     }
-    // Each whatever becomes of the others: what was computed is shown, and what can be saved is saved.
-    let saved: Vec<anyhow::Result<()>> =
-        items.iter().map(|item| write_files(item, plan.profile, &writer)).collect();
-    say!("{} cells computed now", outcome.computed);
-    let printed = print(&items, arguments);
-    saved.into_iter().collect::<anyhow::Result<()>>()?;
+    if let Some(more) = outcome.failures.len().checked_sub(MOST_FAILURES + 1) {
+        say!("and {} more cells failed", more + 1);
+    }
+    let printed = match arguments.json {
+        true => print_json(&items),
+        false => show(&items, &plan, &outcome),
+    };
+    let saved = saved.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat();
+    if let Some(files) = named(&saved) {
+        say!("Files: {files}; `cargo xtask report` makes a page of them.");
+    }
     match outcome.failures.len() {
         0 => printed,
         failed => bail!("{failed} cells failed; the same command tries them again"),
     }
 }
 
-/// Writes an item's table, if no number of it is missing, and its figures, as JSON and as text.
+/// Failures that are said one by one; records say the others, and the same command tries them all again.
+const MOST_FAILURES: usize = 5;
+
+/// Writes what [`save_item`] does, and says where.
 pub(crate) fn write_files(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<()> {
-    let write = |name: &str, json: String, text: String| -> anyhow::Result<()> {
+    for path in save_item(item, profile, writer)? {
+        say!("written to {} and .json", path.display());
+    }
+    Ok(())
+}
+
+/// Writes an item's table, if no number of it is missing, and its figures, as JSON and as text: the paths of the texts.
+fn save_item(item: &Item, profile: Profile, writer: &Writer) -> anyhow::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    let mut write = |name: &str, json: String, text: String| -> anyhow::Result<()> {
         let file = format!("{name}-{profile}.json");
         if is_of_more(&std::fs::read(writer.store().folder().join(&file)).unwrap_or_default(), &json) {
             say!(
@@ -110,8 +140,7 @@ pub(crate) fn write_files(item: &Item, profile: Profile, writer: &Writer) -> any
             );
         }
         writer.save_report(&file, &json)?;
-        let path = writer.save_report(&format!("{name}-{profile}.md"), &text)?;
-        say!("written to {} and .json", path.display());
+        paths.push(writer.save_report(&format!("{name}-{profile}.md"), &text)?);
         Ok(())
     };
     if let Some(table) = item.table.as_ref().filter(|table| table.run.missing == 0) {
@@ -121,7 +150,7 @@ pub(crate) fn write_files(item: &Item, profile: Profile, writer: &Writer) -> any
     for figure in item.figures.iter().filter(|figure| item.table.is_none() || figure.id != item.name) {
         write(&figure.id, json_text(figure)?, figure_text(figure))?;
     }
-    Ok(())
+    Ok(paths)
 }
 
 /// Whether a table that is about to be replaced has numbers that the new one has not: records are kept for ever, and a
@@ -141,24 +170,53 @@ fn is_of_more(old: &[u8], new: &str) -> bool {
     !read(old).is_subset(&read(new.as_bytes()))
 }
 
-/// One table, or all items as one list; of an item with a table that alone.
-fn print(items: &[Item], arguments: &Arguments) -> anyhow::Result<()> {
-    let (mut texts, mut values) = (Vec::new(), Vec::new());
+/// The files of `paths` in one line, as many as fit.
+fn named(paths: &[PathBuf]) -> Option<String> {
+    const MOST: usize = 3;
+    let names: Vec<String> = paths.iter().take(MOST).map(|path| path.display().to_string()).collect();
+    let more = if paths.len() > MOST { format!(" and {} more", paths.len() - MOST) } else { String::new() };
+    (!names.is_empty()).then(|| format!("{}{more}, each with .json beside it", names.join(", ")))
+}
+
+/// Every item as it fits the terminal, and last what it comes to.
+fn show(items: &[Item], plan: &Plan, outcome: &Outcome) -> anyhow::Result<()> {
+    let screen = screen();
     for item in items {
-        if let Some(table) = &item.table {
-            texts.push(markdown(table));
-            values.push(serde_json::to_value(table)?);
-            continue;
-        }
-        for figure in &item.figures {
-            texts.push(figure_text(figure));
-            values.push(serde_json::to_value(figure)?);
+        match &item.table {
+            Some(table) => answer!("{}", summary::table(table, screen))?,
+            None => {
+                for figure in &item.figures {
+                    answer!("{}", summary::figure(figure, screen))?;
+                }
+            }
         }
     }
-    match (arguments.json, &values[..]) {
-        (false, _) => terminal::deliver(format_args!("{}", texts.join("\n")))?,
-        (true, [one]) => terminal::deliver(format_args!("{}", json_text(one)?))?,
-        (true, all) => terminal::deliver(format_args!("{}", json_text(&all)?))?,
+    let forest = report::finding(plan, outcome)?;
+    let missing = items.iter().filter_map(|item| item.table.as_ref()).map(|table| table.run.missing).sum();
+    let [finding, claims, comparability] =
+        summary::verdict(&forest, &claims::judge(plan, outcome)?, plan.profile, missing);
+    for line in [finding, claims, comparability] {
+        answer!("{line}")?;
+    }
+    Ok(())
+}
+
+/// One table, or all items as one list; of an item with a table that alone.
+fn print_json(items: &[Item]) -> anyhow::Result<()> {
+    let mut values = Vec::new();
+    for item in items {
+        match &item.table {
+            Some(table) => values.push(serde_json::to_value(table)?),
+            None => {
+                for figure in &item.figures {
+                    values.push(serde_json::to_value(figure)?);
+                }
+            }
+        }
+    }
+    match &values[..] {
+        [one] => terminal::deliver(format_args!("{}", json_text(one)?))?,
+        all => terminal::deliver(format_args!("{}", json_text(&all)?))?,
     }
     Ok(())
 }
@@ -194,18 +252,19 @@ fn preview(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         });
         return Ok(answer!("{}", serde_json::to_string_pretty(&whole)?)?);
     }
+    // What several items share is said once.
+    let mut said = BTreeSet::new();
     for item in &plan.items {
         answer!("{}, profile {}, device {}", item.title, plan.profile, plan.device)?;
-        for row in &item.rows {
-            let shrunk =
-                if row.shrunk.is_empty() { "nothing shrunk".to_owned() } else { row.shrunk.join("; ") };
-            answer!("{}: {shrunk}", row.row.label())?;
-        }
-        for line in item.study.iter().flat_map(|study| &study.shrunk) {
+        let rows = item.rows.iter().map(|row| match row.shrunk.is_empty() {
+            true => format!("  {}: nothing shrunk", row.row.label()),
+            false => format!("  {}: {}", row.row.label(), row.shrunk.join("; ")),
+        });
+        let studied = item.study.iter().flat_map(|study| &study.shrunk);
+        let rest =
+            studied.chain(item.shrunk_attacks.iter().map(|(_, how)| how)).map(|line| format!("  {line}"));
+        for line in rows.chain(rest).filter(|line| said.insert(line.clone())).collect::<Vec<_>>() {
             answer!("{line}")?;
-        }
-        for (_, how) in &item.shrunk_attacks {
-            answer!("{how}")?;
         }
     }
     // Cell by cell it is in `--json`.

@@ -6,13 +6,13 @@ use clap::Args;
 use robin_experiments::{Error, ITEMS, Plan, Profile, Request, Spec};
 
 use crate::device::DeviceArguments;
+use robin_cli::list::{items_help, readings_help};
 use crate::report::attack_images;
 
 /// Items, and what of them.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Selection {
-    /// Items of the paper, or `all`.
-    #[arg(required = true, value_name = "ITEM", value_parser = item)]
+    #[arg(required = true, value_name = "ITEM", value_parser = item, help = items_help("Items of the paper, or `all`"))]
     items: Vec<String>,
     /// How much is done: smoke, quick, night or paper.
     #[arg(long, default_value_t = Profile::Smoke)]
@@ -25,8 +25,7 @@ pub(crate) struct Selection {
     beyond: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
-    /// How recipes are read, like `fast`, which is not the paper's [default: the profile's way; a wrong name lists them].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = readings_help())]
     pub(crate) reading: Option<String>,
     /// Root seeds, separated by commas [default: the profile's].
     #[arg(long, value_delimiter = ',', value_name = "SEEDS")]

@@ -46,14 +46,22 @@ fn a_filter_without_a_match_lists_the_rows() {
     assert!(message.contains("cifar10/resnet50/linf, mnist/cnn2/l2"), "{message}");
 }
 
-/// The command lines that `--help` and the README show, `\` at their ends joined.
+/// The command lines that `--help`, the README and its pages show, `\` at their ends joined.
 fn shown() -> Vec<String> {
     fn collect(command: &clap::Command, into: &mut String) {
         into.push_str(&command.get_after_help().map(ToString::to_string).unwrap_or_default());
         into.push('\n');
         command.get_subcommands().for_each(|command| collect(command, into));
     }
-    let mut text = [include_str!("../../README.md"), include_str!("../../docs/slurm.md"), ""].join("\n");
+    let pages = [
+        include_str!("../../README.md"),
+        include_str!("../../docs/researcher.md"),
+        include_str!("../../docs/library.md"),
+        include_str!("../../docs/ci.md"),
+        include_str!("../../docs/slurm.md"),
+        "",
+    ];
+    let mut text = pages.join("\n");
     collect(&Cli::command(), &mut text);
     let joined = text.replace("\\\n", " ").replace(" && ", "\n");
     let lines = joined.lines().filter_map(|line| line.trim().strip_prefix("cargo xtask "));

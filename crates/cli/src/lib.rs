@@ -7,12 +7,14 @@
 
 pub mod data;
 pub mod device;
+pub mod doctor;
 pub mod exit;
 pub mod explain;
 pub mod export;
 pub mod foreign;
 pub mod interrupt;
 pub mod list;
+pub mod live;
 pub mod program;
 pub mod report;
 pub mod robin;
@@ -53,6 +55,8 @@ pub enum Command {
     Report(Box<report::Arguments>),
     /// Get the full data sets, check them, describe them.
     Data(data::Arguments),
+    /// Say what this machine has, what is missing, and what would make it faster.
+    Doctor(doctor::Arguments),
     /// List what can be chosen: attacks, models, datasets, strategies, items.
     List(list::Arguments),
     /// Say what a test of the battery or a warning means, and what to do.
@@ -86,6 +90,7 @@ impl Command {
             Self::Export(arguments) => export::run(arguments),
             Self::Report(arguments) => report::run(arguments),
             Self::Data(arguments) => data::run(arguments),
+            Self::Doctor(arguments) => doctor::run(arguments),
             Self::List(arguments) => list::run(arguments),
             Self::Explain(arguments) => explain::run(arguments),
         }

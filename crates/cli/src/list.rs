@@ -90,3 +90,19 @@ pub(crate) fn entries(what: What) -> anyhow::Result<Vec<(String, String)>> {
             .collect::<Result<_, robin_experiments::Error>>()?,
     })
 }
+
+/// `what` with the names of all items.
+pub fn items_help(what: &str) -> String {
+    let names: Vec<&str> = ITEMS.iter().map(|(name, _)| *name).collect();
+    format!("{what}: {}", names.join(", "))
+}
+
+/// The ways to read recipes, by name.
+pub fn readings_help() -> String {
+    let readings = ITEMS.first().and_then(|(name, _)| Spec::named(name).ok()).map(|spec| spec.readings);
+    let names: Vec<String> = readings.into_iter().flatten().map(|(name, _)| name).collect();
+    format!(
+        "How recipes are read: {} [default: the profile's way, the paper's where it names none]",
+        names.join(", ")
+    )
+}

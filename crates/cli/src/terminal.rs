@@ -9,7 +9,13 @@
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
+use console::Term;
 use indicatif::MultiProgress;
+use robin_report::summary::Screen;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::program;
 
@@ -90,11 +96,53 @@ pub fn answers_are_watched() -> bool {
     io::stdout().is_terminal()
 }
 
+/// How wide the results' stream is, and whether it shows colours: a file or a pipe does not, nor does anything under `NO_COLOR`.
+pub(crate) fn screen() -> Screen {
+    const OF_FILES: usize = 100;
+    let term = Term::stdout();
+    let width = term.size_checked().map_or(OF_FILES, |(_, columns)| usize::from(columns));
+    Screen { width, colour: term.features().colors_supported() }
+}
+
 /// Says on standard error what the libraries trace, by `filter`.
 pub fn trace(filter: tracing_subscriber::EnvFilter) {
     // What cannot be said is not worth a panic, which is what the complaint about it would end in.
     let say = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    say.log_internal_errors(false).init();
+    let say = say.log_internal_errors(false).with_ansi(Term::stderr().features().colors_supported());
+    say.event_format(Sentences).init();
+}
+
+/// Warnings as sentences; what `RUST_LOG` asks for beyond them as the library writes it.
+struct Sentences;
+
+impl<S, N> FormatEvent<S, N> for Sentences
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let kind = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            _ => return Format::default().format_event(context, writer, event),
+        };
+        write!(writer, "{kind}: ")?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        // Of which cell it is.
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(fields) =
+                span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty())
+            {
+                write!(writer, " ({fields})")?;
+            }
+        }
+        writeln!(writer)
+    }
 }
 
 #[cfg(test)]

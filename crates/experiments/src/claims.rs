@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use asked::Test;
 pub use compared::{Compared, ComparedSeed, ComparedTerm, Needs};
 pub use contrast::{CleanAccuracy, Quantity, Shared, Who};
-pub use forest::{Forest, forest};
+pub use forest::{Forest, LeadVerdict, forest};
+pub use robin_evaluation::Estimate;
 
 use crate::{Error, Outcome, Plan, Result};
 use asked::{Claim, Written};

@@ -1,7 +1,6 @@
 //! Where results come from: commit, machine, versions, time. Written beside results, never into a key.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use jiff::Timestamp;
 use robin_kernels::isa::Isa;
 use serde_json::{Map, Value, json};
 
@@ -45,7 +44,7 @@ impl Environment {
         if let Value::Object(extra) = extra {
             fields.extend(extra);
         }
-        fields.insert("finished".to_owned(), Value::String(utc_now()));
+        fields.insert("finished".to_owned(), Value::String(utc(Timestamp::now())));
         fields
     }
 }
@@ -85,25 +84,9 @@ fn versions() -> Value {
     Value::Object(versions)
 }
 
-fn utc_now() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    utc(seconds)
-}
-
-/// Seconds since 1970 as `2026-01-31T12:00:00Z`.
-fn utc(seconds: u64) -> String {
-    // Hinnant, "chrono-compatible low-level date algorithms": days since 1 March of year 0, in eras of 400
-    // years.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+/// As `2026-01-31T12:00:00Z`.
+fn utc(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]
@@ -111,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_become_dates() {
+    fn a_time_is_written_as_records_always_had_it() {
         // Known from `date -u -d @N`.
         for (seconds, expected) in [
             (0, "1970-01-01T00:00:00Z"),
@@ -120,7 +103,7 @@ mod tests {
             (1_709_164_800, "2024-02-29T00:00:00Z"),
             (1_767_225_599, "2025-12-31T23:59:59Z"),
         ] {
-            assert_eq!(utc(seconds), expected);
+            assert_eq!(utc(Timestamp::from_second(seconds).unwrap()), expected);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Images that people look at: clean, perturbed, and what the classifier says to both.
 
 mod make;
+mod pictures;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ pub struct Gallery {
     pub title: String,
     /// `multiclass` or `robin`.
     pub classifier: String,
+    /// The classifier that it is compared with, under the attack of the same column; `None` if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<String>,
     /// The attack's name.
     pub attack: String,
     /// Of the attack's budget.
@@ -21,7 +25,7 @@ pub struct Gallery {
     pub epsilon: String,
     /// Names of the classes, one for each score.
     pub classes: Vec<String>,
-    /// In the order of the test set.
+    /// First those that one of the two classifiers withstands and the other does not.
     pub examples: Vec<GalleryExample>,
     /// Keys of the networks' records.
     pub records: Vec<String>,
@@ -42,6 +46,12 @@ pub struct GalleryExample {
     pub scores: Vec<f64>,
     /// One for each strategy.
     pub entries: Vec<GalleryEntry>,
+    /// What the attack makes of the image for the rival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<GalleryEntry>,
+    /// Who withstands the attack on this image, where only one of the two does: by the evaluations that the table counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
 }
 
 /// What one strategy made of an image.

@@ -96,6 +96,17 @@ pub fn stored(plan: &Plan, folder: &Path) -> Result<Outcome> {
     Ok(Outcome { records, failures: Vec::new(), cancelled: false, computed: 0 })
 }
 
+/// Whether somebody has asked for `item` below `folder`: it was written there when it was whole, or it is the first that asked for
+/// some record. Items that only share records with these have numbers too, which nobody wanted to see.
+pub fn was_asked_for(item: &Item, plan: &Plan, outcome: &Outcome, folder: &Path) -> bool {
+    let names = item.figures.iter().map(|figure| &figure.id).chain([&item.name]);
+    let written = |name: &String| folder.join(format!("{name}-{}.json", plan.profile)).is_file();
+    let first = |record: &crate::record::Record| {
+        record.provenance.get("item").is_some_and(|first| *first == item.name)
+    };
+    names.into_iter().any(written) || outcome.records.values().any(first)
+}
+
 /// Of the examples that one strategy breaks, the share that another breaks too.
 fn overlaps(table: &Table) -> Vec<Value> {
     let value = |overlap: &crate::table::Overlap| {

@@ -70,7 +70,7 @@ pub use environment::Environment;
 pub use error::{Error, Result};
 pub use figure::Figure;
 pub use gallery::Gallery;
-pub use item::{Item, collect, stored};
+pub use item::{Item, collect, stored, was_asked_for};
 pub use observer::{Observer, Progress, Watched};
 pub use plan::{Plan, Request};
 pub use preview::{ItemPreview, Preview, State};

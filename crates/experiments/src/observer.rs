@@ -19,6 +19,16 @@ pub trait Observer: Send + Sync {
         let _ = (cell, progress);
     }
 
+    /// A cell's training is not as it should be. It goes on.
+    fn warned(&self, cell: &Watched<'_>, warning: &robin_training::Warning) {
+        let _ = (cell, warning);
+    }
+
+    /// A checkpoint of a cell's training could not be written. It goes on.
+    fn unsaved(&self, cell: &Watched<'_>, error: &robin_training::Error) {
+        let _ = (cell, error);
+    }
+
     /// A cell is done, and its record is on disk.
     fn finished(&self, cell: &Watched<'_>, seconds: f64) {
         let _ = (cell, seconds);

@@ -123,6 +123,8 @@ pub struct PlannedRow {
     pub classifiers: Vec<Option<Ran>>,
     /// In words, what the profile shrank; empty if nothing.
     pub shrunk: Vec<String>,
+    /// Whether it is neither shown nor missed until it has a number: what is beyond the paper, and what a profile leaves for later.
+    pub waits: bool,
 }
 
 /// What a row was run with.

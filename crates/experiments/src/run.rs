@@ -320,6 +320,14 @@ impl robin_training::Observer for Watcher<'_> {
         let robin_training::EpochReport { epoch, epochs, loss, accuracy, .. } = *report;
         self.tell(Progress::Epoch { epoch, epochs, loss, accuracy });
     }
+
+    fn warning(&mut self, warning: &robin_training::Warning) {
+        self.0.observer.warned(self.0.watched, warning);
+    }
+
+    fn unsaved(&mut self, error: &robin_training::Error) {
+        self.0.observer.unsaved(self.0.watched, error);
+    }
 }
 
 impl robin_evaluation::Observer for Watcher<'_> {

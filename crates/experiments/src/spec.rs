@@ -235,6 +235,23 @@ impl Spec {
         Ok(self)
     }
 
+    /// Whether `reading` changes `recipe`, or one that it is like.
+    pub(crate) fn is_read_as(&self, recipe: &str, reading: &str) -> bool {
+        let Some(changes) = self.readings.get(reading) else { return false };
+        let mut name = Some(recipe);
+        while let Some(recipe) = name {
+            if changes.recipes.contains_key(recipe) {
+                return true;
+            }
+            name = self
+                .written_recipes
+                .get(recipe)
+                .and_then(|table| table.get("like"))
+                .and_then(toml::Value::as_str);
+        }
+        false
+    }
+
     /// The section for a profile; `paper` has none, because it changes nothing.
     pub fn profile(&self, profile: Profile) -> Option<&ProfileSpec> {
         match profile {

@@ -56,7 +56,12 @@ fn plan_of(rows: &str) -> Plan {
         device: "cpu".parse().unwrap(),
         data_dir: None,
     };
-    Plan::new(&[Spec::parse_with(&common, "table-1", item).unwrap()], &request).unwrap()
+    let item = replace(
+        item.to_owned(),
+        "width = 8\nepochs = 8\ntrain_images = 2000\ntest_images = 200\ntraining_set_images = 100",
+        "width = 2\nepochs = 1\ntrain_images = 96\ntest_images = 8\ntraining_set_images = 16",
+    );
+    Plan::new(&[Spec::parse_with(&common, "table-1", &item).unwrap()], &request).unwrap()
 }
 
 fn environment() -> Environment {

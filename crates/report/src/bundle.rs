@@ -1,6 +1,6 @@
 //! The report as a folder: the page, and every table and figure as files for papers.
 //!
-//! Layout: `report.html`, `report.json`, `claims.json` (the claims alone, for those who make them again from the records), `tables/<item>.{md,csv}`, `figures/<figure>.{svg,png}`.
+//! Layout: `report.html`, `report.json`, `claims.json` (the claims alone, for those who make them again from the records), `forest.{svg,png}` (the finding), `tables/<item>.{md,csv}`, `figures/<figure>.{svg,png}`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use robin_experiments::out::{self, Out};
 use serde_json::Value;
 
-use crate::chart;
+use crate::chart::intervals::{self, Form};
+use crate::chart::{self, Drawing};
 use crate::error::{Error, Result};
+use crate::finding;
 use crate::page::html;
 use crate::report::{Report, can_name};
 use crate::sheet::{self, Sheet};
@@ -18,6 +20,22 @@ use crate::table::markdown;
 
 /// Pixels of a PNG for one on the page: sharp in print at the width of a column.
 const PNG_SCALE: u32 = 3;
+
+/// The same of the forest plot, which is twice as wide.
+const FOREST_SCALE: u32 = 2;
+
+/// The forest plot as a file shows it, with its heading; `None` where there is no row.
+///
+/// # Errors
+/// [`Error::Figure`] for a value that is not finite.
+pub(crate) fn forest(report: &Report) -> Result<Option<(Drawing, String)>> {
+    if report.forest.is_empty() {
+        return Ok(None);
+    }
+    let heading = finding::heading(&report.forest, report.profile);
+    let drawing = intervals::draw(&finding::forest(&report.forest), Form::File(&heading))?;
+    Ok(Some((drawing, heading)))
+}
 
 /// The folder that a report goes into.
 #[derive(Debug)]
@@ -42,6 +60,13 @@ impl Bundle {
     pub fn write(&self, report: &Report) -> Result<PathBuf> {
         let page = html(report)?;
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        if let Some((drawing, heading)) = forest(report)? {
+            let png = drawing
+                .png(FOREST_SCALE)
+                .map_err(|problem| Error::Raster { figure: "forest".to_owned(), problem })?;
+            files.push(("forest.svg".to_owned(), drawing.file(&heading).into_bytes()));
+            files.push(("forest.png".to_owned(), png));
+        }
         for item in &report.items {
             if let Some(table) = &item.table {
                 let sheet = sheet::markdown(&Sheet::new(table)?);
@@ -81,6 +106,9 @@ impl Bundle {
         // The file may come from anywhere, so only what can be a name of ours is one.
         let name = |value: &Value| value.as_str().filter(|name| can_name(name)).map(str::to_owned);
         let mut files = BTreeSet::new();
+        if !list(&report["forest"]).is_empty() {
+            files.extend(["forest.svg", "forest.png"].map(str::to_owned));
+        }
         for item in list(&report["items"]) {
             files.extend(
                 name(&item["name"])

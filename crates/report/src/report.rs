@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use robin_experiments::claims::Forest;
 use robin_experiments::record::Record;
 use robin_experiments::{ClaimVerdict, Gallery, Item, Profile};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::live::Live;
 
 /// The results of one profile.
 #[derive(Debug, Clone)]
@@ -17,14 +19,20 @@ pub struct Report {
     pub profile: Profile,
     /// Where the numbers come from, as pairs of what and which: commit, machine, date.
     pub provenance: Vec<(String, String)>,
+    /// The finding: ROBIN's lead over the single network, row by row. Empty where nothing was measured of it.
+    pub forest: Vec<Forest>,
     /// Tables and figures, in the paper's order.
     pub items: Vec<Item>,
+    /// Titles of items that could be added: they were not asked for, or have no number.
+    pub more: Vec<String>,
     /// What the paper's text claims.
     pub claims: Vec<ClaimVerdict>,
     /// Images under attack.
     pub galleries: Vec<Gallery>,
     /// Every record that a number, claim or gallery names; all others are left out of the page.
     pub records: Vec<Record>,
+    /// How far the work is, while it goes on: the page then loads itself again.
+    pub live: Option<Live>,
 }
 
 impl Report {
@@ -48,6 +56,7 @@ impl Report {
             "title": self.title,
             "profile": self.profile.to_string(),
             "provenance": self.provenance.iter().map(|(what, which)| json!([what, which])).collect::<Vec<_>>(),
+            "forest": self.forest,
             "items": items,
             "claims": self.claims,
             "galleries": self.galleries.iter().map(|gallery| &gallery.title).collect::<Vec<_>>(),
@@ -75,6 +84,9 @@ impl Report {
     /// Every record that something names, with who names it.
     fn named(&self) -> Vec<(String, &str)> {
         let mut named: Vec<(String, &str)> = Vec::new();
+        for row in &self.forest {
+            named.extend(row.records.iter().map(|key| (format!("row {}", row.row), key.as_str())));
+        }
         for item in &self.items {
             for cell in item.table.iter().flat_map(|table| &table.cells) {
                 named.extend(cell.records.iter().map(|key| (item.name.clone(), key.as_str())));

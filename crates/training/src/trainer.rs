@@ -400,7 +400,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn warn(&mut self, warning: Warning, observer: &mut dyn Observer) {
-        tracing::warn!(?warning, "training");
+        tracing::warn!("{warning}");
         observer.warning(&warning);
         self.state.warnings.push(warning);
     }

@@ -1,5 +1,6 @@
 //! Warnings: what a training does that is no error, and seldom what was wanted.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,38 @@ pub enum Warning {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl fmt::Display for Warning {
+    /// What happened, and what to do about it, in a sentence without its full stop.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: &f64| format!("{:.1}%", 100.0 * share);
+        match self {
+            Self::OneClass { epoch, class } => write!(
+                f,
+                "every prediction of epoch {epoch} was class {class}; in a first epoch that is common, later a lower learning \
+                 rate helps"
+            ),
+            Self::NothingLearned { balanced_accuracy, chance } => write!(
+                f,
+                "the network has learned nothing: balanced accuracy {}, guessing {}; its robustness says nothing, and more \
+                 epochs, more images or another learning rate are needed",
+                percent(balanced_accuracy),
+                percent(chance)
+            ),
+            Self::CatastrophicOverfitting { epoch, robust_accuracy, best, training_accuracy } => write!(
+                f,
+                "catastrophic overfitting in epoch {epoch}? held-out robust accuracy {} (best {}), training attack {}; more \
+                 steps of the training attack help",
+                percent(robust_accuracy),
+                percent(best),
+                percent(training_accuracy)
+            ),
+            Self::CheckpointDamaged { path, reason } => {
+                write!(f, "{} is damaged ({reason}); the one before is used", path.display())
+            }
+        }
+    }
 }
 
 /// What there is to say at the end of the epoch that `report` is about; `before` are the reports of earlier epochs.

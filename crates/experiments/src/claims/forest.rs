@@ -1,5 +1,6 @@
 //! ROBIN's lead over the multiclass network, row by row: a forest plot as data.
 
+use robin_evaluation::{Estimate, Verdict as Gap, verdict};
 use serde::Serialize;
 
 use super::asked::{Budgets, Select};
@@ -20,6 +21,8 @@ pub struct Forest {
     pub low: f64,
     /// Its upper end.
     pub high: f64,
+    /// What it says.
+    pub lead: LeadVerdict,
     /// Seeds behind it. With fewer than three the interval is one of images only.
     pub seeds: usize,
     /// Test images.
@@ -33,6 +36,45 @@ pub struct Forest {
     pub stand_in: Option<String>,
     /// Keys of the records behind it.
     pub records: Vec<String>,
+}
+
+/// What a row's difference says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeadVerdict {
+    /// ROBIN withstands more, beyond images and seeds.
+    Ahead,
+    /// The multiclass network does.
+    Behind,
+    /// Neither.
+    WithinNoise,
+    /// Fewer seeds than decide anything.
+    TooFewSeeds,
+    /// Some network has hardly learned, so that its robustness says nothing.
+    NearChance,
+}
+
+impl LeadVerdict {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ahead => "ahead",
+            Self::Behind => "behind",
+            Self::WithinNoise => "within noise",
+            Self::TooFewSeeds => "undecided",
+            Self::NearChance => "near chance",
+        }
+    }
+
+    fn of(estimate: &Estimate, learned: bool) -> Self {
+        match (learned, verdict(estimate)) {
+            (false, _) => Self::NearChance,
+            (true, Gap::Gap) if estimate.effect > 0.0 => Self::Ahead,
+            (true, Gap::Gap) => Self::Behind,
+            (true, Gap::WithinNoise) => Self::WithinNoise,
+            (true, Gap::Undecided { .. }) => Self::TooFewSeeds,
+        }
+    }
 }
 
 /// The rows of `item` that have numbers, in its order. Only the paper's own rows.
@@ -62,13 +104,17 @@ pub fn forest(plan: &Plan, outcome: &Outcome, item: &str) -> Result<Vec<Forest>>
             ["pgd20", "pgd10"].iter().find_map(|column| columns.get(*column)?.at(at?))
         };
         let seeds = side.terms.iter().flat_map(|term| &term.seeds);
-        let counted = seeds.filter(|(who, _)| found.who.contains(who));
+        let counted: Vec<_> =
+            seeds.filter(|(who, _)| found.who.contains(who)).map(|(_, observed)| observed).collect();
+        let learned =
+            counted.iter().all(|observed| observed.clean.iter().all(super::CleanAccuracy::has_learned));
         rows.push(Forest {
             row: side.row,
             attack: (*attack).to_owned(),
             difference: found.estimate.effect,
             low: found.estimate.low,
             high: found.estimate.high,
+            lead: LeadVerdict::of(&found.estimate, learned),
             seeds: found.estimate.seeds,
             images: found.estimate.images,
             shared: found.shared,
@@ -76,7 +122,7 @@ pub fn forest(plan: &Plan, outcome: &Outcome, item: &str) -> Result<Vec<Forest>>
                 .zip(printed("multiclass"))
                 .map(|(robin, multiclass)| robin - multiclass),
             stand_in: side.other_data.or(side.in_place_of),
-            records: counted.flat_map(|(_, observed)| observed.records.clone()).collect(),
+            records: counted.iter().flat_map(|observed| observed.records.clone()).collect(),
         });
     }
     Ok(rows)

@@ -1,16 +1,13 @@
 //! A gallery from trained networks: the attack of the table on a few test images, once more.
 
-use candle_core::Tensor;
 use robin_aggregation::{Aggregation, StrategyConfig, StrategyName};
-use robin_core::{
-    Batch, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Scores, Target, host,
-};
-use robin_data::{Dataset, LabelMap};
+use robin_core::{Batch, CancelToken, Classifier, Columns, ExampleId, Misclassified, Target};
 
-use super::{Gallery, GalleryEntry, GalleryExample, Picture};
-use crate::plan::{AttackedAt, EvaluationWork, Plan, PlannedAttack, PlannedItem, Work};
+use super::pictures::{pictures, rows_of, sizes};
+use super::{Gallery, GalleryEntry, GalleryExample};
+use crate::plan::{AttackedAt, EvaluationWork, Place, Plan, PlannedAttack, PlannedItem, Work};
 use crate::record::Kind;
-use crate::run::{Context, aggregate, weights_sha256};
+use crate::run::{Context, aggregate, verdicts, weights_sha256};
 use crate::spec::{ClassifierKind, StrategySpec};
 use crate::store::Store;
 use crate::{Error, Outcome, Result, Watched};
@@ -28,9 +25,10 @@ const STRATEGIES: [StrategyName; 6] = [
     StrategyName::SoftmaxTop2,
 ];
 
-/// Row `row` of `item` under the attack of its column `column`: the first `count` test images of different
-/// classes that the one-vs-all classifier of the first seed has right. `None` where the row has no such
-/// evaluation with this column, or its networks are not in `outcome`, or without their weights.
+/// Row `row` of `item` under the attack of its column `column`: `count` test images that the one-vs-all classifier of the first
+/// seed has right. First one that it withstands and the row's single network does not, and one the other way round, if there
+/// are; then the first ones of different classes. `None` where the row has no such evaluation with this column, or its networks
+/// are not in `outcome`, or without their weights.
 ///
 /// Random starts are those of the evaluation: what is shown is what was counted.
 ///
@@ -45,156 +43,211 @@ pub fn gallery(
     outcome: &Outcome,
     store: &Store,
 ) -> Result<Option<Gallery>> {
-    let found = item.places.iter().find_map(|&(place, index)| {
-        let Work::Evaluation(work) = &plan.cells[index].work else { return None };
-        let wanted = place.row == row
-            && item.columns[place.column].name == column
-            && item.seeds.first() == Some(&place.seed)
-            && work.kind == ClassifierKind::Aggregate(Aggregation::OneVsAll);
-        let attack = work.attack.as_ref().filter(|attack| matches!(attack.at, AttackedAt::Itself(_)))?;
-        wanted.then_some((place, index, work, attack))
-    });
-    let Some((place, index, work, attack)) = found else { return Ok(None) };
-    let needs = &plan.cells[index].needs[..work.networks];
-    let mut networks = Vec::new();
-    for need in needs {
-        let (Work::Network(network), Some(record)) = (&plan.cells[*need].work, outcome.records.get(need))
-        else {
-            return Ok(None);
-        };
-        if !store.weights_path(&record.key).is_file() {
-            return Ok(None);
-        }
-        let bytes = store.load_weights(&record.key, weights_sha256(record)?)?;
-        networks.push((&network.graph, bytes));
-    }
-    let cancel = CancelToken::default();
-    let watched = Watched { index, kind: Kind::Evaluation, label: &plan.cells[index].label };
-    let context = Context {
-        executor: plan.device.executor(),
-        batch_size: LOOKED_THROUGH,
-        cancel: &cancel,
-        observer: &(),
-        watched: &watched,
-    };
-    let model = aggregate(work.kind, &networks, &context)?;
-    let target = Target { model: model.as_ref(), judge: &Misclassified, cancel: &cancel };
+    let source = Source { plan, item, outcome, store };
+    let load = |kind| source.load(row, column, kind);
+    let Some(own) = load(ClassifierKind::Aggregate(Aggregation::OneVsAll))? else { return Ok(None) };
+    let rival = load(ClassifierKind::Single)?.filter(|rival| rival.place.test == own.place.test);
     let planned = &item.rows[row].row;
+    let name = |subject: &Subject<'_>| item.classifiers[subject.place.classifier].name.clone();
+    let budget = own.attack.budget;
+    let mut examples = Vec::new();
+    if let Some((batch, only)) = shown(&source, &own, rival.as_ref(), count)? {
+        examples = own.attacked(&batch)?;
+        for (example, only) in examples.iter_mut().zip(only) {
+            example.only = only;
+        }
+        if let Some(rival) = &rival {
+            let strategy = StrategySpec::Scores(StrategyConfig::from(StrategyName::Softmax));
+            let entries = rival.entries(&batch, strategy)?;
+            for (example, entry) in examples.iter_mut().zip(entries) {
+                example.rival = Some(entry);
+            }
+        }
+    }
     Ok(Some(Gallery {
         title: item.rows[row].row.label(),
-        classifier: item.classifiers[place.classifier].name.clone(),
+        classifier: name(&own),
+        rival: rival.as_ref().map(name),
         attack: column.to_owned(),
-        norm: attack.budget.norm.to_string(),
-        epsilon: place.test.unwrap_or(attack.budget.epsilon).to_string(),
+        norm: budget.norm.to_string(),
+        epsilon: own.place.test.unwrap_or(budget.epsilon).to_string(),
         classes: planned.dataset.class_names().iter().map(|name| (*name).to_owned()).collect(),
-        examples: examples(&target, work, attack, count)?,
-        records: needs.iter().map(|need| plan.cells[*need].key.to_string()).collect(),
+        examples,
+        records: own.records.into_iter().chain(rival.into_iter().flat_map(|rival| rival.records)).collect(),
     }))
 }
 
-/// The images that are shown, under every strategy.
-fn examples(
-    target: &Target<'_>,
-    work: &EvaluationWork,
-    attack: &PlannedAttack,
+/// Where classifiers come from.
+struct Source<'a> {
+    plan: &'a Plan,
+    item: &'a PlannedItem,
+    outcome: &'a Outcome,
+    store: &'a Store,
+}
+
+/// A classifier, with the evaluation that its images are shown of.
+struct Subject<'a> {
+    place: Place,
+    work: &'a EvaluationWork,
+    attack: &'a PlannedAttack,
+    model: Box<dyn Classifier>,
+    records: Vec<String>,
+}
+
+impl<'a> Source<'a> {
+    /// The classifier of a kind under the attack of a column; `None` where it is not there with its weights.
+    fn load(&self, row: usize, column: &str, kind: ClassifierKind) -> Result<Option<Subject<'a>>> {
+        let Self { plan, item, outcome, store } = *self;
+        let found = item.places.iter().find_map(|&(place, index)| {
+            let Work::Evaluation(work) = &plan.cells[index].work else { return None };
+            let wanted = place.row == row
+                && item.columns[place.column].name == column
+                && item.seeds.first() == Some(&place.seed)
+                && !item.classifiers[place.classifier].beyond
+                && work.kind == kind;
+            let attack = work.attack.as_ref().filter(|attack| matches!(attack.at, AttackedAt::Itself(_)))?;
+            wanted.then_some((place, index, work, attack))
+        });
+        let Some((place, index, work, attack)) = found else { return Ok(None) };
+        let needs = &plan.cells[index].needs[..work.networks];
+        let mut networks = Vec::new();
+        for need in needs {
+            let (Work::Network(network), Some(record)) = (&plan.cells[*need].work, outcome.records.get(need))
+            else {
+                return Ok(None);
+            };
+            if !store.weights_path(&record.key).is_file() {
+                return Ok(None);
+            }
+            let bytes = store.load_weights(&record.key, weights_sha256(record)?)?;
+            networks.push((&network.graph, bytes));
+        }
+        let cancel = CancelToken::default();
+        let watched = Watched { index, kind: Kind::Evaluation, label: &plan.cells[index].label };
+        let context = Context {
+            executor: plan.device.executor(),
+            batch_size: LOOKED_THROUGH,
+            cancel: &cancel,
+            observer: &(),
+            watched: &watched,
+        };
+        let model = aggregate(work.kind, &networks, &context)?;
+        let records = needs.iter().map(|need| plan.cells[*need].key.to_string()).collect();
+        Ok(Some(Subject { place, work, attack, model, records }))
+    }
+
+    /// Which of the first images the evaluations of `subject`'s place have broken, with any strategy; `None` where one of them
+    /// has no record.
+    fn broken(&self, subject: &Subject<'_>) -> Result<Option<Vec<bool>>> {
+        let mut broken = vec![false; LOOKED_THROUGH.min(subject.work.data.len())];
+        let here =
+            |place: &Place| Place { strategy: None, ..*place } == Place { strategy: None, ..subject.place };
+        for (_, index) in self.item.places.iter().filter(|(place, _)| here(place)) {
+            let Some(record) = self.outcome.records.get(index) else { return Ok(None) };
+            let (own, _) = verdicts(record)?;
+            broken.iter_mut().zip(own).for_each(|(broken, own)| *broken |= own);
+        }
+        Ok(Some(broken))
+    }
+}
+
+/// The images that are shown, with who alone withstands the attack on each; `None` if there is none.
+fn shown(
+    source: &Source<'_>,
+    own: &Subject<'_>,
+    rival: Option<&Subject<'_>>,
     count: usize,
-) -> Result<Vec<GalleryExample>> {
-    let shown = shown(target.model, &work.data, count)?;
-    let Some(batch) = shown else { return Ok(Vec::new()) };
-    let clean =
-        target.model.scores(&batch.images, &Columns::All).map_err(Error::work("scoring the gallery"))?;
-    let predictions = target.model.predict(&batch.images).map_err(Error::work("predicting the gallery"))?;
-    let pictures = pictures(&batch.images)?;
-    let rows = rows_of(&clean)?;
-    let mut examples: Vec<GalleryExample> = (0..batch.len())
-        .map(|at| GalleryExample {
-            id: u64::from(batch.ids[at].index),
-            label: batch.labels[at] as usize,
-            clean: pictures[at].clone(),
-            prediction: predictions[at] as usize,
-            scores: rows[at].clone(),
-            entries: Vec::new(),
-        })
-        .collect();
-    let base = attack.spec.attack.build(attack.budget).map_err(Error::work("preparing the attack"))?;
-    for name in STRATEGIES {
-        let strategy = StrategySpec::Scores(StrategyConfig::from(name));
+) -> Result<Option<(Batch, Vec<Option<String>>)>> {
+    let data = &own.work.data;
+    let first = data.len().min(LOOKED_THROUGH) as u32;
+    let ids: Vec<ExampleId> = (0..first).map(ExampleId::first).collect();
+    let batch = data
+        .batch(&ids, &robin_data::LabelMap::Identity)
+        .map_err(Error::work("reading the gallery's images"))?;
+    let right = |subject: &Subject<'_>| -> Result<Vec<bool>> {
+        let said = subject.model.predict(&batch.images).map_err(Error::work("predicting the gallery"))?;
+        Ok(said.iter().zip(&batch.labels).map(|(said, label)| said == label).collect())
+    };
+    let own_right = right(own)?;
+    let mut rows: Vec<(usize, Option<String>)> = Vec::new();
+    if let Some(rival) = rival
+        && let (Some(mine), Some(other)) = (source.broken(own)?, source.broken(rival)?)
+    {
+        let rival_right = right(rival)?;
+        let name = |subject: &Subject<'_>| source.item.classifiers[subject.place.classifier].name.clone();
+        for (withstands, breaks, who) in [(&mine, &other, own), (&other, &mine, rival)] {
+            let alone =
+                |row: &usize| own_right[*row] && rival_right[*row] && !withstands[*row] && breaks[*row];
+            rows.extend((0..first as usize).find(alone).map(|row| (row, Some(name(who)))));
+        }
+    }
+    rows.truncate(count);
+    for row in 0..first as usize {
+        let fresh = !rows.iter().any(|(other, _)| batch.labels[*other] == batch.labels[row]);
+        if rows.len() < count && own_right[row] && fresh {
+            rows.push((row, None));
+        }
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let (rows, only): (Vec<usize>, Vec<Option<String>>) = rows.into_iter().unzip();
+    let batch = batch.select(&rows).map_err(Error::work("choosing the gallery's images"))?;
+    Ok(Some((batch, only)))
+}
+
+impl Subject<'_> {
+    /// The images of `batch` under every strategy.
+    fn attacked(&self, batch: &Batch) -> Result<Vec<GalleryExample>> {
+        let clean =
+            self.model.scores(&batch.images, &Columns::All).map_err(Error::work("scoring the gallery"))?;
+        let predictions = self.model.predict(&batch.images).map_err(Error::work("predicting the gallery"))?;
+        let (pictures, rows) = (pictures(&batch.images)?, rows_of(&clean)?);
+        let mut examples: Vec<GalleryExample> = (0..batch.len())
+            .map(|at| GalleryExample {
+                id: u64::from(batch.ids[at].index),
+                label: batch.labels[at] as usize,
+                clean: pictures[at].clone(),
+                prediction: predictions[at] as usize,
+                scores: rows[at].clone(),
+                entries: Vec::new(),
+                rival: None,
+                only: None,
+            })
+            .collect();
+        for name in STRATEGIES {
+            let entries = self.entries(batch, StrategySpec::Scores(StrategyConfig::from(name)))?;
+            examples.iter_mut().zip(entries).for_each(|(example, entry)| example.entries.push(entry));
+        }
+        Ok(examples)
+    }
+
+    /// What the attack with `strategy` makes of the images.
+    fn entries(&self, batch: &Batch, strategy: StrategySpec) -> Result<Vec<GalleryEntry>> {
+        let Self { work, attack, model, .. } = self;
+        let cancel = CancelToken::default();
+        let target = Target { model: model.as_ref(), judge: &Misclassified, cancel: &cancel };
+        let base = attack.spec.attack.build(attack.budget).map_err(Error::work("preparing the attack"))?;
+        let clean = model.scores(&batch.images, &Columns::All).map_err(Error::work("scoring the gallery"))?;
         let prepared = strategy
             .build(attack.spec.loss, work.kind)
             .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })?;
-        let objectives = prepared.prepare(&clean, &batch).map_err(Error::work("preparing the strategy"))?;
+        let objectives = prepared.prepare(&clean, batch).map_err(Error::work("preparing the strategy"))?;
         let found = base
-            .perturb(target, &objectives, &batch, work.seed)
+            .perturb(&target, &objectives, batch, work.seed)
             .map_err(Error::work("attacking the gallery"))?
             .worst;
         let scores =
-            target.model.scores(&found.images, &Columns::All).map_err(Error::work("scoring the gallery"))?;
-        let rows = rows_of(&scores)?;
-        let perturbed = self::pictures(&found.images)?;
+            model.scores(&found.images, &Columns::All).map_err(Error::work("scoring the gallery"))?;
+        let (rows, perturbed) = (rows_of(&scores)?, pictures(&found.images)?);
         let sizes = sizes(&batch.images, &found.images, attack.budget.norm)?;
-        for (at, example) in examples.iter_mut().enumerate() {
-            example.entries.push(GalleryEntry {
-                strategy: strategy.to_string(),
-                perturbed: perturbed[at].clone(),
-                prediction: found.rulings[at].prediction as usize,
-                scores: rows[at].clone(),
-                size: sizes[at],
-            });
-        }
+        let entry = |at: usize| GalleryEntry {
+            strategy: strategy.to_string(),
+            perturbed: perturbed[at].clone(),
+            prediction: found.rulings[at].prediction as usize,
+            scores: rows[at].clone(),
+            size: sizes[at],
+        };
+        Ok((0..batch.len()).map(entry).collect())
     }
-    Ok(examples)
-}
-
-/// The first images of different classes that `model` has right, among the first ones; `None` if there is none.
-fn shown(model: &dyn Classifier, data: &Dataset, count: usize) -> Result<Option<Batch>> {
-    let first = data.len().min(LOOKED_THROUGH) as u32;
-    let ids: Vec<ExampleId> = (0..first).map(ExampleId::first).collect();
-    let batch = data.batch(&ids, &LabelMap::Identity).map_err(Error::work("reading the gallery's images"))?;
-    let predictions = model.predict(&batch.images).map_err(Error::work("predicting the gallery"))?;
-    let mut classes: Vec<u32> = Vec::new();
-    let mut rows = Vec::new();
-    for (row, (&label, &prediction)) in batch.labels.iter().zip(&predictions).enumerate() {
-        if rows.len() < count && label == prediction && !classes.contains(&label) {
-            classes.push(label);
-            rows.push(row);
-        }
-    }
-    match rows.is_empty() {
-        true => Ok(None),
-        false => batch.select(&rows).map(Some).map_err(Error::work("choosing the gallery's images")),
-    }
-}
-
-/// `[n][m]`.
-fn rows_of(scores: &Scores) -> Result<Vec<Vec<f64>>> {
-    let values = scores.to_vec().map_err(Error::work("reading scores"))?;
-    Ok(values
-        .chunks(scores.columns())
-        .map(|row| row.iter().map(|&score| f64::from(score)).collect())
-        .collect())
-}
-
-/// `images` `[n, c, h, w]` in `[0, 1]`, rounded to 8 bits.
-fn pictures(images: &Tensor) -> Result<Vec<Picture>> {
-    let (_, channels, height, width) =
-        images.dims4().map_err(Error::work("reading the shape of the gallery's images"))?;
-    let values = host::to_vec(images).map_err(Error::work("reading the gallery's images"))?;
-    let picture = |pixels: &[f32]| Picture {
-        channels,
-        height,
-        width,
-        pixels: pixels.iter().map(|&value| (value * 255.0).round() as u8).collect(),
-    };
-    Ok(values.chunks(channels * height * width).map(picture).collect())
-}
-
-/// Size of each perturbation, `[n]`.
-fn sizes(clean: &Tensor, perturbed: &Tensor, norm: Norm) -> Result<Vec<f64>> {
-    let (n, _) = host::image_rows("images", clean).map_err(Error::work("reading the gallery's images"))?;
-    let [clean, perturbed] = [clean, perturbed].map(host::to_vec);
-    let (clean, perturbed) = clean
-        .and_then(|clean| Ok((clean, perturbed?)))
-        .map_err(Error::work("reading the gallery's images"))?;
-    let length = clean.len() / n;
-    Ok(clean.chunks(length).zip(perturbed.chunks(length)).map(|(old, new)| norm.distance(old, new)).collect())
 }

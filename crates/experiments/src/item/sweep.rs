@@ -74,13 +74,14 @@ fn line((classifier, attack, strategy): Name<'_>, cells: &[&TableCell], transfer
         None => Some(cell.accuracy),
     };
     let at_zero = clean.clone().map(|cell| point(0.0, cell.accuracy, cell));
-    let measured: Vec<Point> = at_zero
+    let mut measured: Vec<Point> = at_zero
         .chain(
             attacked
                 .iter()
                 .filter_map(|cell| Some(point(place(cell.norm, cell.epsilon), accuracy(cell)?, cell))),
         )
         .collect();
+    measured.sort_by(|one, other| one.x.total_cmp(&other.x));
     let published: BTreeMap<u64, Point> = attacked
         .iter()
         .filter_map(|cell| {

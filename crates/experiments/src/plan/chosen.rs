@@ -28,9 +28,20 @@ pub(super) fn check_attack_images(specs: &[Spec], request: &Request) -> Result<(
     }
 }
 
-/// Rows of the profile that the filter lets pass.
+/// Rows of the profile that the filter lets pass, those of the data sets that it puts first before the others.
 pub(super) fn chosen_rows<'a>(spec: &'a Spec, request: &Request) -> Vec<&'a Row> {
-    spec.rows.iter().filter(|row| is_in(spec, row, request.profile) && passes(row, request)).collect()
+    let asked =
+        |row: &&Row| is_in(spec, row, request.profile) && passes(row, request) && !is_later(row, request);
+    let mut rows: Vec<&Row> = spec.rows.iter().filter(asked).collect();
+    if let Some(section) = spec.profile(request.profile) {
+        rows.sort_by_key(|row| !section.first.contains(&row.dataset));
+    }
+    rows
+}
+
+/// Whether the row waits until it is named, or everything is asked for.
+fn is_later(row: &Row, request: &Request) -> bool {
+    row.later.contains(&request.profile) && !request.beyond && request.rows.is_none()
 }
 
 /// Names of the rows that the profile has.

@@ -98,7 +98,7 @@ pub(super) fn resolve<'a>(
         .map_err(|reason| fault(format!("[{profile}]"), reason))?;
 
     let mut shrunk = Vec::new();
-    if let Some(reading) = spec.reading(request) {
+    if let Some(reading) = spec.reading(request).filter(|reading| spec.is_read_as(&row.recipe, reading)) {
         shrunk.push(format!("recipe {}, read as {reading}: {}", row.recipe, spec.readings[reading].says));
     }
     let mut smaller = |what: &str, asked: Option<usize>, full: usize| match asked {
@@ -154,7 +154,8 @@ pub(super) fn resolve<'a>(
     let measured = take(&train, limit, "training set")?;
     let ran = Ran { model: model.clone(), width, train_images, test_images, epochs };
     let classifiers = spec.classifiers.iter().map(|classifier| ran_by(classifier, row, &ran)).collect();
-    let planned = PlannedRow { row: row.clone(), ran, classifiers, shrunk };
+    let waits = row.beyond || row.later.contains(&profile);
+    let planned = PlannedRow { row: row.clone(), ran, classifiers, shrunk, waits };
     Ok(Resolved { planned, recipe, train, test, measured, first: RefCell::default() })
 }
 

@@ -19,6 +19,9 @@ pub struct ProfileSpec {
     /// Only rows of these architectures; all if absent.
     #[serde(default)]
     pub only_models: Option<Vec<String>>,
+    /// Data sets whose rows stand first.
+    #[serde(default)]
+    pub first: Vec<DatasetName>,
     /// Root seeds.
     pub seeds: Vec<u64>,
     /// At most so many training images for the accuracy on the training set.

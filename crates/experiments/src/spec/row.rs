@@ -37,6 +37,9 @@ pub struct Row {
     /// The paper has not got it.
     #[serde(default)]
     pub beyond: bool,
+    /// Profiles in which it is run only where it is named, or everything is asked for: what would teach a newcomer nothing.
+    #[serde(default)]
+    pub later: Vec<Profile>,
     /// The published row that this one stands in for, with other data.
     #[serde(default)]
     pub stand_in: Option<String>,

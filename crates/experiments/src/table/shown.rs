@@ -9,7 +9,7 @@ use crate::plan::{Place, PlannedItem};
 /// classifier and column have any number each. What nobody asked for is neither shown nor missed.
 pub(crate) fn places(item: &PlannedItem, results: &[Found]) -> Vec<At> {
     let any = |here: &dyn Fn(&Place) -> bool| results.iter().any(|found| here(&found.place));
-    let row = |at: &usize| !item.rows[*at].row.beyond || any(&|place| place.row == *at);
+    let row = |at: &usize| !item.rows[*at].waits || any(&|place| place.row == *at);
     let classifier = |at: &usize| !item.classifiers[*at].beyond || any(&|place| place.classifier == *at);
     let column = |at: &usize| !item.columns[*at].beyond || any(&|place| place.column == *at);
     let columns: Vec<usize> = (0..item.columns.len()).filter(column).collect();

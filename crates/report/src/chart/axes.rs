@@ -71,7 +71,7 @@ impl Span {
     }
 
     /// Decimals that tell the marks apart.
-    fn decimals(&self) -> usize {
+    pub(super) fn decimals(&self) -> usize {
         (0..6)
             .find(|&decimals| {
                 let scale = 10_f64.powi(decimals as i32);

@@ -1,6 +1,7 @@
 //! Figures as SVG, drawn by plotters.
 //!
-//! Reading order: this file, `axes` (ranges and frame), then one file for each shape.
+//! Reading order: this file, `axes` (ranges and frame), then one file for each shape; `intervals` (a forest plot) stands apart,
+//! because half of it is text.
 //!
 //! Plotters counts in whole pixels, so everything is drawn `UNIT` times as large and shown smaller: lines are
 //! then as exact as a screen or printer can show. Over each value lies an invisible mark with its text
@@ -8,6 +9,7 @@
 
 mod axes;
 mod histogram;
+pub(crate) mod intervals;
 mod legend;
 mod lines;
 mod palette;

@@ -80,6 +80,6 @@ pub(super) fn themed(svg: &str) -> String {
 }
 
 /// As plotters writes it.
-fn hex(RGBColor(red, green, blue): RGBColor) -> String {
+pub(super) fn hex(RGBColor(red, green, blue): RGBColor) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }

@@ -3,6 +3,7 @@
 use robin_experiments::Figure;
 use robin_experiments::figure::{Panel, Shape, Source};
 
+use super::links::{FileLink, RecordLink};
 use crate::chart::{self, short};
 use crate::error::Result;
 
@@ -11,6 +12,7 @@ pub(super) struct FigureView<'a> {
     /// Drawings; they escape their own text.
     pub(super) panels: Vec<String>,
     pub(super) numbers: Vec<NumbersView<'a>>,
+    pub(super) file: FileLink,
 }
 
 /// The numbers of one panel.
@@ -25,7 +27,7 @@ pub(super) struct NumberLine<'a> {
     pub(super) x: String,
     pub(super) y: String,
     pub(super) more: String,
-    pub(super) records: &'a [String],
+    pub(super) records: Vec<RecordLink<'a>>,
 }
 
 impl<'a> FigureView<'a> {
@@ -41,7 +43,8 @@ impl<'a> FigureView<'a> {
                 ))
             })
             .collect();
-        Ok(Self { figure, panels, numbers: figure.panels.iter().map(numbers).collect() })
+        let file = super::svg_link(&figure.id, &chart::whole(figure)?.file(&figure.title));
+        Ok(Self { figure, panels, numbers: figure.panels.iter().map(numbers).collect(), file })
     }
 }
 
@@ -66,7 +69,7 @@ fn numbers(panel: &Panel) -> NumbersView<'_> {
                         x: short(point.x),
                         y: format!("{:.4}", point.y),
                         more: more.join(", "),
-                        records: &point.records,
+                        records: RecordLink::all(&point.records),
                     }
                 })
             });
@@ -79,14 +82,14 @@ fn numbers(panel: &Panel) -> NumbersView<'_> {
                     x: format!("{}–{}", short(edges[0]), short(edges[1])),
                     y: count.to_string(),
                     more: String::new(),
-                    records: &bins.records,
+                    records: RecordLink::all(&bins.records),
                 });
                 let apart = bins.apart.iter().map(|apart| NumberLine {
                     name: bins.name.clone(),
                     x: apart.why.clone(),
                     y: apart.count.to_string(),
                     more: "in no bin".to_owned(),
-                    records: &bins.records,
+                    records: RecordLink::all(&bins.records),
                 });
                 counts.chain(apart).collect::<Vec<_>>()
             });
@@ -99,14 +102,14 @@ fn numbers(panel: &Panel) -> NumbersView<'_> {
                 x: place(dot.at),
                 y: "–".to_owned(),
                 more: String::new(),
-                records: &regions.records,
+                records: RecordLink::all(&regions.records),
             });
             let arrows = regions.arrows.iter().map(|arrow| NumberLine {
                 name: "attack".to_owned(),
                 x: place(arrow.from),
                 y: place(arrow.to),
                 more: if arrow.broken { "broken" } else { "withstood" }.to_owned(),
-                records: &regions.records,
+                records: RecordLink::all(&regions.records),
             });
             (["what", "place", "perturbed to", ""], points.chain(arrows).collect())
         }

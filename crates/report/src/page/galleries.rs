@@ -1,13 +1,15 @@
 //! Images on the page: clean, perturbed, what changed, and what the classifier says.
 
 use robin_experiments::Gallery;
-use robin_experiments::gallery::GalleryExample;
+use robin_experiments::gallery::{GalleryEntry, GalleryExample};
 
+use super::links::RecordLink;
 use crate::error::{Error, Result};
 use crate::picture::{data_uri, difference, magnification};
 
 pub(super) struct GalleryView<'a> {
     pub(super) gallery: &'a Gallery,
+    pub(super) records: Vec<RecordLink<'a>>,
     pub(super) examples: Vec<ExampleView<'a>>,
 }
 
@@ -17,11 +19,13 @@ pub(super) struct ExampleView<'a> {
     pub(super) factor: u32,
     pub(super) clean: ImageView<'a>,
     pub(super) entries: Vec<ImageView<'a>>,
+    /// Who alone withstands the attack, in words; empty where both do, or neither.
+    pub(super) only: String,
 }
 
 /// One image with what is said to it.
 pub(super) struct ImageView<'a> {
-    pub(super) strategy: &'a str,
+    pub(super) strategy: String,
     pub(super) image: String,
     /// What changed, magnified; none for the clean image.
     pub(super) difference: Option<String>,
@@ -54,8 +58,13 @@ impl<'a> GalleryView<'a> {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { gallery, examples })
+        Ok(Self { gallery, records: RecordLink::all(&gallery.records), examples })
     }
+}
+
+/// The score that fills a bar.
+fn largest<'a>(scores: impl Iterator<Item = &'a f64>) -> f64 {
+    scores.fold(0.0, |largest, score| score.abs().max(largest))
 }
 
 fn view<'a>(
@@ -69,7 +78,8 @@ fn view<'a>(
             .map(String::as_str)
             .ok_or_else(|| format!("class {index} of {} classes", gallery.classes.len()))
     };
-    let perturbed: Vec<_> = example.entries.iter().map(|entry| &entry.perturbed).collect();
+    let perturbed: Vec<_> =
+        example.entries.iter().chain(&example.rival).map(|entry| &entry.perturbed).collect();
     for picture in &perturbed {
         if picture.pixels.len() != example.clean.pixels.len() {
             return Err(format!(
@@ -80,9 +90,9 @@ fn view<'a>(
         }
     }
     let factor = magnification(&example.clean, &perturbed);
-    let all = example.entries.iter().flat_map(|entry| &entry.scores).chain(&example.scores);
-    let largest = all.fold(0.0_f64, |largest, score| largest.max(score.abs()));
-    let bars = |scores: &[f64], prediction: usize| {
+    // The rival's logits have a scale of their own.
+    let own = largest(example.entries.iter().flat_map(|entry| &entry.scores).chain(&example.scores));
+    let bars = |scores: &[f64], prediction: usize, largest: f64| {
         if scores.len() != gallery.classes.len() {
             return Err(format!("{} scores for {} classes", scores.len(), gallery.classes.len()));
         }
@@ -103,28 +113,38 @@ fn view<'a>(
         Ok(scores.iter().enumerate().map(bar).collect::<Vec<_>>())
     };
     let clean = ImageView {
-        strategy: "clean",
+        strategy: "clean".to_owned(),
         image: data_uri(&example.clean)?,
         difference: None,
         prediction: class(example.prediction)?,
         right: example.prediction == example.label,
         size: String::new(),
-        bars: bars(&example.scores, example.prediction)?,
+        bars: bars(&example.scores, example.prediction, own)?,
     };
-    let entries = example
-        .entries
-        .iter()
-        .map(|entry| {
-            Ok(ImageView {
-                strategy: &entry.strategy,
-                image: data_uri(&entry.perturbed)?,
-                difference: Some(data_uri(&difference(&example.clean, &entry.perturbed, factor))?),
-                prediction: class(entry.prediction)?,
-                right: entry.prediction == example.label,
-                size: format!("{:.4}", entry.size),
-                bars: bars(&entry.scores, entry.prediction)?,
-            })
+    let entry = |strategy: String, entry: &GalleryEntry, largest: f64| {
+        Ok::<_, String>(ImageView {
+            strategy,
+            image: data_uri(&entry.perturbed)?,
+            difference: Some(data_uri(&difference(&example.clean, &entry.perturbed, factor))?),
+            prediction: class(entry.prediction)?,
+            right: entry.prediction == example.label,
+            size: format!("{:.4}", entry.size),
+            bars: bars(&entry.scores, entry.prediction, largest)?,
         })
-        .collect::<std::result::Result<_, String>>()?;
-    Ok(ExampleView { id: example.id, label: class(example.label)?, factor, clean, entries })
+    };
+    let mut entries = Vec::new();
+    if let (Some(rival), Some(name)) = (&example.rival, &gallery.rival) {
+        entries.push(entry(name.clone(), rival, largest(rival.scores.iter()))?);
+    }
+    for found in &example.entries {
+        entries.push(entry(format!("{}, {}", gallery.classifier, found.strategy), found, own)?);
+    }
+    let only = match (&example.only, &gallery.rival) {
+        (Some(only), Some(rival)) => {
+            let other = if only == rival { &gallery.classifier } else { rival };
+            format!("{only} withstands {}, {other} does not", gallery.attack)
+        }
+        _ => String::new(),
+    };
+    Ok(ExampleView { id: example.id, label: class(example.label)?, factor, clean, entries, only })
 }

@@ -1,22 +1,30 @@
-//! The report as one page of HTML that needs nothing else: styles, figures and images are inside.
+//! The report as one page of HTML that needs nothing else: styles, figures, images and files are inside.
 //!
 //! What is shown is prepared here as plain text and numbers; how it looks is in `templates/`. The templates
-//! escape every text; only drawings, which escape their own, are put in as they are.
+//! escape every text; only drawings, which escape their own, are put in as they are. The order is that of a reader who has
+//! a minute: the finding, each claim with its figure, the tables, and at the end, folded, the records.
 
 mod figures;
+mod findings;
 mod galleries;
+mod links;
+mod records;
 mod tables;
 
 use askama::Template;
-use robin_experiments::record::{Kind, Record};
-use robin_experiments::{Item, Profile, Verdict, item};
-use serde_json::Value;
+use robin_experiments::{Item, Verdict, item};
 
 use self::figures::FigureView;
+use self::findings::{ClaimView, FindingView};
 use self::galleries::GalleryView;
+use self::links::{FileLink, RecordLink};
+use self::records::RecordView;
 use self::tables::TableView;
+use crate::cite::bibtex;
 use crate::error::Result;
+use crate::live::Live;
 use crate::report::Report;
+use crate::{finding, sheet};
 
 /// Whether the item's table or a figure of it says `note`.
 fn is_said(item: &Item, note: &String) -> bool {
@@ -30,62 +38,59 @@ fn is_said(item: &Item, note: &String) -> bool {
 /// What cannot be shown: see [`crate::Error`].
 pub fn html(report: &Report) -> Result<String> {
     report.check()?;
-    let items = report
-        .items
-        .iter()
-        .map(|item| {
-            Ok(ItemView {
-                name: &item.name,
-                title: &item.title,
-                notes: item.notes.iter().filter(|note| !is_said(item, note)).collect(),
-                values: item.values.iter().map(ValueView::new).collect(),
-                table: item.table.as_ref().map(TableView::new).transpose()?,
-                figures: item.figures.iter().map(FigureView::new).collect::<Result<_>>()?,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let claims = report
+    let (numbered, silent): (Vec<_>, Vec<_>) = report
         .claims
         .iter()
-        .map(|claim| ClaimView {
-            id: &claim.id,
-            text: &claim.text,
-            verdict: claim.verdict.name(),
-            class: match claim.verdict {
-                Verdict::Held => "held",
-                Verdict::Refuted | Verdict::DependsOnReading => "refuted",
-                Verdict::Undecided | Verdict::NotTestable => "open",
-            },
-            summary: &claim.summary,
-            needs: claim.needs.as_deref(),
-            numbers: &claim.numbers,
-            records: &claim.records,
-        })
-        .collect();
+        .partition(|claim| claim.verdict != Verdict::NotTestable || !claim.records.is_empty());
+    let mut galleries = report.galleries.iter().map(GalleryView::new).collect::<Result<Vec<_>>>()?;
+    // What tells the classifiers apart comes first.
+    galleries.sort_by_key(|view| view.examples.iter().all(|example| example.only.is_empty()));
+    let claims = |which: Vec<_>| which.into_iter().map(ClaimView::new).collect::<Result<Vec<_>>>();
     let page = Page {
         title: &report.title,
-        profile: report.profile.to_string(),
-        comparable: report.profile == Profile::Paper,
+        comparability: finding::comparability(report.profile),
+        finding: FindingView::new(report)?,
+        files: forest_files(report)?,
+        cite: bibtex(report, "finding"),
+        claims: claims(numbered)?,
+        silent: claims(silent)?,
         provenance: &report.provenance,
-        items,
-        claims,
-        galleries: report.galleries.iter().map(GalleryView::new).collect::<Result<_>>()?,
+        items: report.items.iter().map(|item| ItemView::new(report, item)).collect::<Result<_>>()?,
+        more: &report.more,
+        galleries,
         records: report.named_records().map(RecordView::new).collect(),
+        live: report.live.as_ref(),
     };
     Ok(page.render()?)
+}
+
+/// The forest plot as a file.
+fn forest_files(report: &Report) -> Result<Vec<FileLink>> {
+    let svg = crate::bundle::forest(report)?;
+    Ok(svg.map(|(drawing, heading)| svg_link("forest", &drawing.file(&heading))).into_iter().collect())
+}
+
+fn svg_link(name: &str, svg: &str) -> FileLink {
+    FileLink::new("SVG", format!("{name}.svg"), "image/svg+xml", svg.as_bytes())
 }
 
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
     title: &'a str,
-    profile: String,
-    comparable: bool,
+    comparability: String,
+    finding: FindingView<'a>,
+    files: Vec<FileLink>,
+    cite: String,
+    claims: Vec<ClaimView<'a>>,
+    /// Claims that these numbers say nothing of.
+    silent: Vec<ClaimView<'a>>,
     provenance: &'a [(String, String)],
     items: Vec<ItemView<'a>>,
-    claims: Vec<ClaimView<'a>>,
+    more: &'a [String],
     galleries: Vec<GalleryView<'a>>,
     records: Vec<RecordView>,
+    live: Option<&'a Live>,
 }
 
 struct ItemView<'a> {
@@ -95,6 +100,26 @@ struct ItemView<'a> {
     values: Vec<ValueView<'a>>,
     table: Option<TableView<'a>>,
     figures: Vec<FigureView<'a>>,
+    files: Vec<FileLink>,
+    cite: String,
+}
+
+impl<'a> ItemView<'a> {
+    fn new(report: &Report, item: &'a Item) -> Result<Self> {
+        let csv = |table| {
+            FileLink::new("CSV", format!("{}.csv", item.name), "text/csv", sheet::csv(table).as_bytes())
+        };
+        Ok(Self {
+            name: &item.name,
+            title: &item.title,
+            notes: item.notes.iter().filter(|note| !is_said(item, note)).collect(),
+            values: item.values.iter().map(ValueView::new).collect(),
+            table: item.table.as_ref().map(TableView::new).transpose()?,
+            figures: item.figures.iter().map(FigureView::new).collect::<Result<_>>()?,
+            files: item.table.iter().map(csv).collect(),
+            cite: bibtex(report, &item.title),
+        })
+    }
 }
 
 /// A number that is no accuracy.
@@ -102,81 +127,20 @@ struct ValueView<'a> {
     value: &'a item::Value,
     text: String,
     interval: String,
+    records: Vec<RecordLink<'a>>,
 }
 
 impl<'a> ValueView<'a> {
     fn new(value: &'a item::Value) -> Self {
-        let item::Value { value: middle, error, .. } = value;
+        let item::Value { value: middle, error, records, .. } = value;
         Self {
             value,
             text: format!("{middle:.4}"),
             interval: format!("{:.4}–{:.4}", middle - error, middle + error),
+            records: RecordLink::all(records),
         }
-    }
-}
-
-struct ClaimView<'a> {
-    id: &'a str,
-    text: &'a str,
-    verdict: &'static str,
-    class: &'static str,
-    /// The verdict with what must be said beside it.
-    summary: &'a str,
-    /// What would decide it.
-    needs: Option<&'a str>,
-    numbers: &'a [String],
-    records: &'a [String],
-}
-
-/// A record, short enough for a page; the file has all of it.
-struct RecordView {
-    key: String,
-    label: String,
-    path: String,
-    settings: String,
-    results: String,
-    provenance: String,
-}
-
-/// Longer texts and lists than this are for the file.
-const LONGEST: usize = 300;
-
-impl RecordView {
-    fn new(record: &Record) -> Self {
-        let pretty = |value: &Value| format!("{value:#}");
-        let label = record.provenance.get("label").and_then(Value::as_str).unwrap_or_default();
-        let kind = match record.kind {
-            Kind::Network => "network",
-            Kind::Evaluation => "evaluation",
-        };
-        Self {
-            key: record.key.to_string(),
-            label: format!("{kind} {label}"),
-            // From the folder `report` beside the folders of records.
-            path: format!("../{}/{}.json", record.kind.folder(), record.key),
-            settings: pretty(&shortened(&record.settings)),
-            results: pretty(&shortened(&record.results)),
-            provenance: pretty(&Value::Object(record.provenance.clone())),
-        }
-    }
-}
-
-/// `value` with what is long left out, and said to be.
-fn shortened(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), shortened(value))).collect()
-        }
-        Value::String(text) if text.len() > LONGEST => {
-            Value::String(format!("({} letters, in the file)", text.len()))
-        }
-        Value::Array(list) => match value.to_string().len() {
-            length if length > LONGEST => Value::String(format!("({} values, in the file)", list.len())),
-            _ => value.clone(),
-        },
-        _ => value.clone(),
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,16 +2,19 @@
 
 use robin_experiments::{Table, TableCell};
 
+use super::links::RecordLink;
 use crate::error::Result;
 use crate::sheet::{Entry, Heading, Number, Sheet};
 use crate::table::{duration, number, of, printed};
 
 pub(super) struct TableView<'a> {
     pub(super) comparable: bool,
-    pub(super) corner: Vec<&'static str>,
     pub(super) head: Vec<Vec<Heading>>,
     pub(super) lines: Vec<LineView<'a>>,
     pub(super) several_seeds: bool,
+    /// Whether any number was printed, and whether any comes from several strategies: else there is no such column.
+    pub(super) printed: bool,
+    pub(super) strategies: bool,
     pub(super) details: Vec<DetailView<'a>>,
     pub(super) comparisons: Vec<ComparisonView<'a>>,
     pub(super) overlaps: Vec<String>,
@@ -21,7 +24,8 @@ pub(super) struct TableView<'a> {
 }
 
 pub(super) struct LineView<'a> {
-    pub(super) labels: Vec<String>,
+    /// What tells it from the others, in one cell that stays in view.
+    pub(super) label: String,
     pub(super) entries: Vec<EntryView<'a>>,
 }
 
@@ -52,6 +56,7 @@ pub(super) struct DetailView<'a> {
     pub(super) budget: String,
     pub(super) ran: String,
     pub(super) seeds: String,
+    pub(super) records: Vec<RecordLink<'a>>,
 }
 
 pub(super) struct ComparisonView<'a> {
@@ -63,7 +68,7 @@ pub(super) struct ComparisonView<'a> {
 
 impl<'a> TableView<'a> {
     pub(super) fn new(table: &'a Table) -> Result<Self> {
-        let Sheet { corner, head, lines } = Sheet::new(table)?;
+        let Sheet { head, lines, .. } = Sheet::new(table)?;
         let run = &table.run;
         let seeds: Vec<String> = run.seeds.iter().map(u64::to_string).collect();
         let mut notes: Vec<String> = run.notes.clone();
@@ -77,16 +82,17 @@ impl<'a> TableView<'a> {
         notes.push(format!("{} of computing, summed over cells", duration(run.seconds)));
         Ok(Self {
             comparable: run.comparable,
-            corner,
             head,
             lines: lines
                 .into_iter()
                 .map(|line| LineView {
-                    labels: line.labels,
+                    label: line.labels.join(" "),
                     entries: line.entries.into_iter().map(EntryView::new).collect(),
                 })
                 .collect(),
             several_seeds: run.seeds.len() > 1,
+            printed: table.cells.iter().any(|cell| cell.published.is_some() || cell.beyond),
+            strategies: table.cells.iter().any(|cell| !cell.strategies.is_empty()),
             details: table.cells.iter().map(DetailView::new).collect(),
             comparisons: table
                 .comparisons
@@ -161,7 +167,7 @@ impl<'a> EntryView<'a> {
                 kind: "gap",
                 text: format!("{measured:+.3}"),
                 value: measured.to_string(),
-                published: published.map_or_else(|| "–".to_owned(), |gap| format!("{gap:+.3}")),
+                published: published.map_or_else(String::new, |gap| format!("{gap:+.3}")),
                 ..nothing
             },
             Entry::Number(Number { index, cell, strategy, accuracy, published, strongest }) => {
@@ -173,7 +179,7 @@ impl<'a> EntryView<'a> {
                     strategy: strategy.unwrap_or(""),
                     value: accuracy.to_string(),
                     text: number(accuracy),
-                    published: crate::table::published(published, cell, "–"),
+                    published: crate::table::published(published, cell, ""),
                     interval: match own {
                         true => format!("{}–{}", number(cell.low), number(cell.high)),
                         false => String::new(),
@@ -234,6 +240,7 @@ impl<'a> DetailView<'a> {
             budget,
             ran: what,
             seeds: seeds.join("; "),
+            records: RecordLink::all(&cell.records),
         }
     }
 }

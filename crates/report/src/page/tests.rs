@@ -1,3 +1,4 @@
+use robin_experiments::claims::Forest;
 use robin_experiments::gallery::{Gallery, GalleryEntry, GalleryExample, Picture};
 use robin_experiments::record::{Kind, Record};
 use robin_experiments::{ClaimVerdict, Profile, Verdict, item};
@@ -9,6 +10,8 @@ use crate::chart::tests::{figure, histogram_panel, line_panel, ordered_panel, re
 use crate::error::Error;
 use robin_experiments::Item;
 
+use crate::finding::tests::rows;
+use crate::live::{Live, LiveItem, LiveNetwork};
 use crate::report::Report;
 use crate::tests::table;
 
@@ -35,6 +38,7 @@ fn gallery() -> Gallery {
     Gallery {
         title: "mnist/cnn2/linf".to_owned(),
         classifier: "robin".to_owned(),
+        rival: Some("multiclass".to_owned()),
         attack: "pgd20".to_owned(),
         norm: "linf".to_owned(),
         epsilon: "25/255".to_owned(),
@@ -52,8 +56,50 @@ fn gallery() -> Gallery {
                 scores: vec![1.0, -0.5],
                 size: 0.0471,
             }],
+            rival: Some(GalleryEntry {
+                strategy: "softmax".to_owned(),
+                perturbed: picture(6),
+                prediction: 1,
+                scores: vec![10.0, 40.0],
+                size: 0.0236,
+            }),
+            only: Some("multiclass".to_owned()),
         }],
         records: vec![KEY.to_owned()],
+    }
+}
+
+pub(crate) fn claim() -> ClaimVerdict {
+    ClaimVerdict {
+        id: "simpler-is-more-robust".to_owned(),
+        text: "Simpler is more robust".to_owned(),
+        seeds: 3,
+        verdict: Verdict::Undecided,
+        summary: "undecided; on one network <b>".to_owned(),
+        needs: Some("3 seeds would decide it".to_owned()),
+        readings: Vec::new(),
+        numbers: vec!["0.5 against 0.4 (1 seed)".to_owned()],
+        comparisons: Vec::new(),
+        missing: 0,
+        records: vec![KEY.to_owned()],
+    }
+}
+
+fn forest() -> Vec<Forest> {
+    let mut rows = rows();
+    rows[0].records = vec![KEY.to_owned()];
+    rows
+}
+
+/// A claim that nothing was measured of.
+fn silent() -> ClaimVerdict {
+    ClaimVerdict {
+        id: "silent".to_owned(),
+        verdict: Verdict::NotTestable,
+        needs: None,
+        numbers: vec!["figure-1: no such number in this profile".to_owned()],
+        records: Vec::new(),
+        ..claim()
     }
 }
 
@@ -67,6 +113,9 @@ pub(crate) fn report() -> Report {
         title: "Results & <more>".to_owned(),
         profile: Profile::Smoke,
         provenance: vec![("commit".to_owned(), "abc".to_owned())],
+        forest: forest(),
+        more: vec!["Figure 9".to_owned()],
+        live: None,
         items: vec![Item {
             name: "table-1".to_owned(),
             title: "Table 1".to_owned(),
@@ -82,19 +131,7 @@ pub(crate) fn report() -> Report {
             }],
             notes: Vec::new(),
         }],
-        claims: vec![ClaimVerdict {
-            id: "simpler-is-more-robust".to_owned(),
-            text: "Simpler is more robust".to_owned(),
-            seeds: 3,
-            verdict: Verdict::Undecided,
-            summary: "undecided; on one network <b>".to_owned(),
-            needs: Some("3 seeds would decide it".to_owned()),
-            readings: Vec::new(),
-            numbers: vec!["0.5 against 0.4 (1 seed)".to_owned()],
-            comparisons: Vec::new(),
-            missing: 0,
-            records: vec![KEY.to_owned()],
-        }],
+        claims: vec![claim(), silent()],
         galleries: vec![gallery()],
         records: vec![record(KEY), record(&"ab".repeat(32))],
     }
@@ -117,29 +154,144 @@ fn the_page_needs_nothing_else() {
         assert!(!page.contains(text), "{text}");
     }
     let sources: Vec<&str> = page.match_indices("src=\"").map(|(at, _)| &page[at + 5..at + 27]).collect();
-    assert_eq!(sources, ["data:image/png;base64,"; 3], "clean, perturbed, difference");
+    assert_eq!(
+        sources, ["data:image/png;base64,"; 5],
+        "clean, and perturbed and difference of both classifiers"
+    );
+}
+
+/// The names of all sections of the page, in order.
+fn sections(page: &str) -> Vec<&str> {
+    let starts = page.match_indices("<section ").map(|(at, _)| &page[at..at + page[at..].find('>').unwrap()]);
+    starts.filter_map(|tag| tag.split_once("id=\"")?.1.split('"').next()).collect()
 }
 
 #[test]
-fn a_smoke_run_is_marked_everywhere() {
+fn the_finding_stands_first_and_every_claim_has_a_section() {
     let page = html(&report()).unwrap();
-    // Above the page, the table, the figure.
-    assert_eq!(page.matches("not comparable").count(), 3);
+    assert_eq!(
+        sections(&page),
+        ["finding", "claims", "claim-simpler-is-more-robust", "claim-silent", "table-1", "images", "records"]
+    );
+    let before = &page[..page.find("id=\"claims\"").unwrap()];
+    for piece in [
+        "On 4 rows: 1 on which ROBIN withstands more",
+        // The strip of counts, each with its sign.
+        "href=\"#claim-simpler-is-more-robust\"><strong>1</strong> <span aria-hidden=\"true\">●</span> undecided",
+        "href=\"#claim-silent\"><strong>1</strong> <span aria-hidden=\"true\">✕</span> not testable",
+        "<div class=\"panel wide\"><svg role=\"img\"",
+        "<div class=\"panel narrow\"><svg role=\"img\"",
+        "download=\"forest.svg\"",
+    ] {
+        assert!(before.contains(piece), "{piece} is missing before the claims");
+    }
+    // What nothing was measured of is folded away.
+    let folded = page.find("1 claims that these numbers say nothing of").unwrap();
+    assert!(page.find("id=\"claim-silent\"").unwrap() > folded);
+    assert!(page.contains("1 items of the paper could be added") && page.contains("<p>Figure 9.</p>"));
+}
+
+#[test]
+fn a_claim_is_drawn_as_far_as_it_was_measured() {
+    let one = json!({
+        "place": "mnist/cnn2/l2", "asked": { "below": 0.05 }, "verdict": "refuted", "row": "mnist/cnn2/l2", "left": [],
+        "estimate": { "effect": 0.09, "low": 0.07, "high": 0.11, "of_images": 0.02, "deviation": null, "seeds": 1,
+                      "images": 200 },
+    });
+    let mut report = report();
+    assert_eq!(html(&report).unwrap().matches("differences with 95% intervals; the numbers").count(), 0);
+    report.claims[0].comparisons = vec![serde_json::from_value(one).unwrap()];
+    let page = html(&report).unwrap();
+    assert!(page.contains(
+        "aria-label=\"Simpler is more robust: differences with 95% intervals; the numbers stand below\""
+    ));
+    assert!(page.contains("mnist cnn2 l2\n+0.090 [+0.070, +0.110], refuted"), "said where it is pointed at");
+    assert!(page.contains("stroke-dasharray=\"32 24\""), "the margin that is asked for");
+}
+
+#[test]
+fn a_smoke_run_is_said_once_and_marked_where_it_matters() {
+    let page = html(&report()).unwrap();
+    assert_eq!(page.matches("not comparable").count(), 1, "one sentence at the top");
+    let top = page.find("not comparable").unwrap();
+    assert!(top < page.find("<main").unwrap());
+    assert!(page.contains("paper 0.959<span class=\"mark\">†</span>"), "a mark at what is printed");
     let mut paper = report();
     paper.profile = Profile::Paper;
     paper.items[0].table.as_mut().unwrap().run.comparable = true;
     paper.items[0].figures[0].comparable = true;
-    assert!(!html(&paper).unwrap().contains("not comparable"));
+    let page = html(&paper).unwrap();
+    assert!(!page.contains("not comparable") && !page.contains('†'));
+}
+
+#[test]
+fn columns_without_anything_are_not_drawn() {
+    let page = html(&report()).unwrap();
+    // Under PGD with 20 steps nothing is printed.
+    let cell = page.split("href=\"#table-1-2\">").nth(1).unwrap().split("</td>").next().unwrap();
+    assert!(cell.starts_with("0.880</a>") && !cell.contains("paper"), "{cell}");
+    for heading in ["<th scope=\"col\">published</th>", "<th scope=\"col\">strategies</th>"] {
+        assert!(page.contains(heading), "{heading}");
+    }
+    let mut bare = report();
+    bare.forest.clear();
+    for cell in &mut bare.items[0].table.as_mut().unwrap().cells {
+        cell.published = None;
+        cell.strategies.clear();
+    }
+    let page = html(&bare).unwrap();
+    for heading in ["<th scope=\"col\">published</th>", "<th scope=\"col\">strategies</th>"] {
+        assert!(!page.contains(heading), "{heading}");
+    }
+}
+
+#[test]
+fn files_stand_beside_what_they_are_of() {
+    let page = html(&report()).unwrap();
+    for piece in [
+        "download=\"table-1.csv\" href=\"data:text/csv;base64,",
+        "download=\"figure-5.svg\" href=\"data:image/svg+xml;base64,",
+        "note = {Table 1, profile smoke, commit abc}",
+        "eprint = {2002.09422}",
+    ] {
+        assert!(page.contains(piece), "{piece} is missing");
+    }
+}
+
+#[test]
+fn work_in_progress_is_shown_and_loads_itself_again() {
+    assert!(!html(&report()).unwrap().contains("http-equiv"));
+    let mut live = report();
+    let network = LiveNetwork {
+        label: "mnist <arm 3>".to_owned(),
+        epochs: 5,
+        losses: vec![2.0, 1.0, 0.5],
+        accuracy: Some(0.625),
+        robust: None,
+    };
+    let items = vec![LiveItem { title: "Table 1".to_owned(), done: 3, cells: 12 }];
+    live.live = Some(Live { every: 7, items, networks: vec![network] });
+    let page = html(&live).unwrap();
+    for piece in [
+        "<meta http-equiv=\"refresh\" content=\"7\">",
+        "Table 1: 3 of 12 cells",
+        "mnist &#60;arm 3&#62;</th><td>3/5</td><td>0.5000</td>",
+        "points=\"0.0,1.0 25.0,10.0 50.0,14.5\"",
+        "<td>0.625</td><td>–</td>",
+    ] {
+        assert!(page.contains(piece), "{piece} is missing");
+    }
 }
 
 #[test]
 fn numbers_lead_to_their_records() {
     let page = html(&report()).unwrap();
     for piece in [
-        "<p>undecided; on one network &#60;b&#62;</p><p>To decide it: 3 seeds would decide it.</p>",
-        "<a class=\"value\" href=\"#table-1-1\">0.900</a><span class=\"paper\">paper 0.959</span>",
+        "<p>undecided; on one network &#60;b&#62;</p>\n<p>To decide it: 3 seeds would decide it.</p>",
+        "<a class=\"value\" href=\"#table-1-1\">0.900</a><span class=\"paper\">paper 0.959",
         "id=\"table-1-1\" data-cell=\"1\"",
-        &format!("<a href=\"#record-{KEY}\" title=\"{KEY}\">1</a>"),
+        &format!("<a href=\"#record-{KEY}\">00112233</a>"),
+        "<summary><code>00112233</code> evaluation mnist &#60;cnn2&#62;</summary>",
         &format!("<div id=\"record-{KEY}\">"),
         &format!("href=\"../evaluations/{KEY}.json\""),
         "(500 values, in the file)",
@@ -154,7 +306,9 @@ fn numbers_lead_to_their_records() {
 fn images_are_shown_with_what_the_classifier_says() {
     let page = html(&report()).unwrap();
     for piece in [
-        "Test image 17: one",
+        "Test image 17: one <span class=\"only\">multiclass withstands pgd20, robin does not</span>",
+        "<h5>multiclass</h5>",
+        "<h5>robin, best-arm</h5>",
         // 127 / 12, rounded down.
         "difference to the clean image, times 10",
         "<span class=\"key wrong\">zero</span> <span class=\"small\">size 0.0471, difference × 10</span>",
@@ -162,6 +316,8 @@ fn images_are_shown_with_what_the_classifier_says() {
         "left:50%;width:50%",
         // -2.0 ends in the middle.
         "left:25%;width:25%",
+        // The rival's logits have their own scale: 10 of 40.
+        "left:50%;width:12.5%",
     ] {
         assert!(page.contains(piece), "{piece} is missing");
     }
@@ -194,6 +350,8 @@ fn the_folder_has_every_table_and_figure_as_files() {
     assert_eq!(std::fs::read_to_string(page).unwrap(), html(&report()).unwrap());
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let text = |name: &str| String::from_utf8(read(name)).unwrap();
+    assert!(text("forest.svg").contains("withstand every attack, with 95% intervals (profile smoke)"));
+    assert!(read("forest.png").starts_with(b"\x89PNG"));
     assert!(text("tables/table-1.md").contains("0.900 (0.959)"));
     assert!(text("tables/table-1.csv").starts_with("item,profile,comparable,"));
     assert!(text("figures/figure-5.svg").starts_with("<svg xmlns="));
@@ -214,8 +372,10 @@ fn nothing_of_an_older_report_is_left_and_nothing_elses_is_touched() {
     std::fs::write(results.path().join("up.md"), "mine").unwrap();
     let mut other = report();
     other.items[0].name = "table-2".to_owned();
+    other.forest.clear();
     write(&other);
     for (file, there) in [
+        ("forest.svg", false),
         ("tables/table-1.md", false),
         ("tables/table-1.csv", false),
         ("tables/table-2.md", true),

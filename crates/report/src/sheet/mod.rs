@@ -87,20 +87,22 @@ impl<'a> Sheet<'a> {
         let keys = |fields: &[Field], number: &Number<'_>| -> Keys {
             fields.iter().map(|field| property(*field, number)).collect()
         };
-        let mut lines: Vec<Keys> = Vec::new();
+        let mut lines: Vec<(Keys, f64)> = Vec::new();
         let mut columns: Vec<Keys> = Vec::new();
         for number in &numbers {
-            for (list, fields) in [(&mut lines, &layout.lines), (&mut columns, &layout.columns)] {
-                let key = keys(fields, number);
-                if !list.contains(&key) {
-                    list.push(key);
-                }
+            let (line, column) = (keys(&layout.lines, number), keys(&layout.columns, number));
+            if !lines.iter().any(|(known, _)| *known == line) {
+                lines.push((line, number.cell.epsilon.get()));
+            }
+            if !columns.contains(&column) {
+                columns.push(column);
             }
         }
+        by_budget(&mut lines, &layout.lines);
         gather(&mut columns);
         let places = with_gaps(&columns, layout);
         let mut filled = Vec::new();
-        for line in lines {
+        for (line, _) in lines {
             let mut entries: Vec<Entry<'a>> = Vec::new();
             for place in &places {
                 entries.push(match place {
@@ -177,6 +179,17 @@ fn property(field: Field, number: &Number<'_>) -> String {
         Field::Attack => cell.attack.clone(),
         Field::Strategy => strategy.unwrap_or("clean").to_owned(),
     }
+}
+
+/// Brings lines together that only their budget in test and their classifier tell apart, the smallest budget first.
+fn by_budget(lines: &mut [(Keys, f64)], fields: &[Field]) {
+    let moves = |field: &Field| matches!(field, Field::Epsilon | Field::PrintedEpsilon | Field::Classifier);
+    let group = |keys: &Keys| -> Keys {
+        keys.iter().zip(fields).filter(|(_, field)| !moves(field)).map(|(key, _)| key.clone()).collect()
+    };
+    let seen: Vec<Keys> = lines.iter().map(|(keys, _)| group(keys)).collect();
+    let rank = |keys: &Keys| seen.iter().position(|other| *other == group(keys));
+    lines.sort_by(|(one, first), (other, second)| rank(one).cmp(&rank(other)).then(first.total_cmp(second)));
 }
 
 /// Brings columns together that share their upper headings, in the order of first appearance.

@@ -51,12 +51,38 @@ pub fn markdown(sheet: &Sheet<'_>) -> String {
     text
 }
 
+/// Columns of the CSV.
+const NAMES: [&str; 23] = [
+    "item",
+    "profile",
+    "comparable",
+    "row",
+    "dataset",
+    "model",
+    "norm",
+    "train_epsilon",
+    "epsilon",
+    "printed_epsilon",
+    "classifier",
+    "attack",
+    "strategy",
+    "strongest",
+    "accuracy",
+    "low",
+    "high",
+    "n",
+    "seeds",
+    "union",
+    "published",
+    "beyond",
+    "records",
+];
+
 /// One line for each number and strategy, every property in a column of its own; numbers in full.
 pub fn csv(table: &Table) -> String {
-    let mut text = String::from(
-        "item,profile,comparable,row,dataset,model,norm,train_epsilon,epsilon,printed_epsilon,classifier,attack,\
-         strategy,strongest,accuracy,low,high,n,seeds,union,published,beyond,records\n",
-    );
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut write = |fields: &[String]| writer.write_record(fields).expect("memory takes what is written");
+    write(&NAMES.map(str::to_owned));
     for cell in &table.cells {
         let strategies: Vec<(&str, f64)> = match cell.strategies.is_empty() {
             true => vec![("", cell.accuracy)],
@@ -96,17 +122,9 @@ pub fn csv(table: &Table) -> String {
                 cell.beyond.to_string(),
                 cell.records.join(" "),
             ];
-            let quoted: Vec<String> = fields.iter().map(|field| quote(field)).collect();
-            writeln!(text, "{}", quoted.join(",")).expect("writing to a string");
+            write(&fields);
         }
     }
-    text
-}
-
-/// As RFC 4180 wants it.
-fn quote(field: &str) -> String {
-    match field.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field.to_owned(),
-    }
+    let bytes = writer.into_inner().expect("memory takes what is written");
+    String::from_utf8(bytes).expect("every field is text")
 }

@@ -1,6 +1,6 @@
-// Opens report.html in headless Chromium as a desktop and as a phone, light and dark, and fails on any error on the
-// console, any request to a network, any figure that is not drawn, any number that is not that of report.json, any
-// link that leads nowhere, and anything wider than the page.
+// Opens report.html in headless Chromium as a desktop and as a phone, light and dark, and fails if the finding is not on the first
+// screen, on any error on the console, any request to a network, any figure that is not drawn, any number that is not that of
+// report.json, any claim without a section, any link that leads nowhere, and anything wider than the page.
 //
 //   npm ci && npm run check -- PATH/TO/report [FOLDER-FOR-SCREENSHOTS]
 //
@@ -10,7 +10,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { chromium, devices } from "playwright-core";
+import { chromium } from "playwright-core";
 
 const [folder, shots] = process.argv.slice(2);
 if (!folder) {
@@ -24,10 +24,9 @@ const usual = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/googl
 const executablePath = process.env.CHROMIUM ?? usual.find(existsSync);
 assert(executablePath, `no browser: set CHROMIUM, or install one of ${usual.join(", ")}`);
 
-const phone = devices["iPhone 13"];
 const sizes = {
-  desktop: { viewport: { width: 1280, height: 900 } },
-  phone: { viewport: phone.viewport, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+  desktop: { viewport: { width: 1280, height: 800 } },
+  phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
 };
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
@@ -53,12 +52,15 @@ for (const [size, settings] of Object.entries(sizes)) {
     await page.goto(page_url, { waitUntil: "load" });
     check(problems.length === 0, `${where}: ${problems.join("\n")}`);
 
+    await first(page, where);
+    await claims(page, where);
     await figures(page, where);
     await tables(page, where);
     await links(page, where);
     await fits(page, where);
     await colours(page, where, colorScheme);
     if (size === "desktop") await keyboard(page, where);
+    await sorted(page, where);
     await values(page, where);
     if (shots) await pictures(page, `${size}-${colorScheme}`);
     check(problems.length === 0, `${where}: ${problems.join("\n")}`);
@@ -71,12 +73,44 @@ for (const [size, settings] of Object.entries(sizes)) {
 const bare = await browser.newContext({ javaScriptEnabled: false });
 const still = await bare.newPage();
 await still.goto(page_url);
-check((await still.locator("figure .panel svg").count()) === panels(report), "without scripts figures are missing");
+check((await still.locator('figure[id^="drawing-"] .panel svg').count()) === panels(report), "without scripts figures are missing");
 await browser.close();
 console.log(`${checks} checks passed, 0 failed`);
 
 function panels(report) {
   return report.items.flatMap((item) => item.figures).reduce((sum, figure) => sum + figure.panels.length, 0);
+}
+
+/** The sentence, the strip of counts and the whole forest plot are seen without scrolling, in text that can be read. */
+async function first(page, where) {
+  await page.evaluate(() => scrollTo(0, 0));
+  const { width, height } = page.viewportSize();
+  const seen = async (selector) => {
+    const box = await page.locator(selector).first().boundingBox();
+    return box && box.y >= 0 && box.y + box.height <= height && box.x >= 0 && box.x + box.width <= width;
+  };
+  check(await seen("#finding h2"), `${where}: the finding is not on the first screen`);
+  if (report.claims.length) check(await seen(".counts"), `${where}: the counts are not on the first screen`);
+  if (!report.forest.length) return;
+  const drawing = page.locator("#forest .panel svg:visible");
+  check((await drawing.count()) === 1, `${where}: ${await drawing.count()} forest plots are seen`);
+  check(await seen("#forest .panel svg:visible"), `${where}: the forest plot is not on the first screen`);
+  check((await drawing.locator(".hits title").count()) === report.forest.length, `${where}: rows of the forest plot`);
+  const small = await drawing.evaluate((svg) => {
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    return Math.min(...[...svg.querySelectorAll("text")].map((text) => scale * Number(text.getAttribute("font-size"))));
+  });
+  check(small >= 9.5, `${where}: text of ${small.toFixed(1)} pixels in the forest plot`);
+}
+
+/** Every claim has a section; what was measured of it is drawn. */
+async function claims(page, where) {
+  for (const claim of report.claims) {
+    const section = page.locator(`[id="claim-${claim.id}"]`);
+    check((await section.count()) === 1, `${where}: no section of ${claim.id}`);
+    const drawn = (claim.comparisons ?? []).some((one) => Number.isFinite(one.estimate?.low ?? NaN));
+    check((await section.locator(".panel svg").count()) === (drawn ? 1 : 0), `${where}: the figure of ${claim.id}`);
+  }
 }
 
 /** Every panel is there, has a size, and has a mark for each of its values. */
@@ -127,11 +161,14 @@ async function tables(page, where) {
       check(near(low, record.low) && near(high, record.high), `${where}: interval of ${name} line ${at}`);
       check(Number(row.n) === record.n, `${where}: n of ${name} line ${at}`);
       const none = record.beyond ? "beyond" : "–";
-      const published = record.published === null ? row.published === none : near(row.published, record.published);
+      // Without any printed number there is no such column.
+      const published =
+        record.published === null ? [none, undefined].includes(row.published) : near(row.published, record.published);
       check(published, `${where}: published number of ${name} line ${at}`);
     });
-    const marked = await page.locator(`[id="${name}"] .banner`).count();
-    check(table.run.comparable || marked > 0, `${where}: ${name} is not marked as not comparable`);
+    const marks = await page.locator(`[id="${name}-sheet"] .mark`).count();
+    const printed = table.cells.some((cell) => cell.published !== null);
+    check(table.run.comparable || !printed || marks > 0, `${where}: printed numbers of ${name} have no mark`);
   }
 }
 
@@ -185,27 +222,41 @@ async function colours(page, where, scheme) {
   check(scheme === "dark" ? low.background < 0.1 : low.background > 0.9, `${where}: the page is not ${scheme}`);
 }
 
-/** The first stop of the keyboard skips to the content, and a number's link opens what it leads to. */
+/** The first stop of the keyboard skips to the content, and a number opens and closes what it was computed from, in place. */
 async function keyboard(page, where) {
   await page.keyboard.press("Tab");
   check(await page.evaluate(() => document.activeElement.classList.contains("skip")), `${where}: no link to skip`);
   const number = page.locator("td.number a.value").first();
-  if (await number.count()) {
-    await number.focus();
-    await page.keyboard.press("Enter");
-    const target = page.locator((await number.getAttribute("href")).replace(/^#(.*)$/, '[id="$1"]'));
-    await target.waitFor({ state: "visible" });
-    const record = target.locator(".keys a").first();
-    await record.focus();
-    await page.keyboard.press("Enter");
-    await page.locator((await record.getAttribute("href")).replace(/^#(.*)$/, '[id="$1"]')).waitFor({ state: "visible" });
-    check(true, where);
+  if (!(await number.count())) return;
+  await number.focus();
+  await page.keyboard.press("Enter");
+  const opened = page.locator("tr.opened");
+  await opened.waitFor({ state: "visible" });
+  check((await opened.locator("details.record").count()) > 0, `${where}: a number opens no record`);
+  check((await opened.locator("dt").count()) > 5, `${where}: a number opens nothing about itself`);
+  await page.keyboard.press("Enter");
+  check((await opened.count()) === 0, `${where}: a number does not close again`);
+}
+
+/** A heading sorts its table, and sorts it the other way round. */
+async function sorted(page, where) {
+  const table = page.locator("table.sheet").first();
+  if (!(await table.count())) return;
+  const heading = table.locator("thead tr:last-child th button").last();
+  const values = () => table.evaluate((table) =>
+    [...table.tBodies[0].rows].map((row) => parseFloat(row.cells[row.cells.length - 1].dataset.value)));
+  for (const sign of [1, -1]) {
+    await heading.click();
+    const found = (await values()).filter((value) => !Number.isNaN(value));
+    const inOrder = found.every((value, at) => at === 0 || sign * (value - found[at - 1]) >= 0);
+    check(inOrder, `${where}: a table is not sorted: ${found}`);
   }
+  await page.reload({ waitUntil: "load" });
 }
 
 /** Pointing at a value shows it. */
 async function values(page, where) {
-  const mark = page.locator(".hits circle, .hits rect").first();
+  const mark = page.locator(".panel:visible .hits circle, .panel:visible .hits rect").first();
   if (!(await mark.count())) return;
   await mark.scrollIntoViewIfNeeded();
   await mark.dispatchEvent("pointermove", { clientX: 100, clientY: 100 });
@@ -213,7 +264,7 @@ async function values(page, where) {
   await page.mouse.move(0, 0);
 }
 
-/** Screenshots: the top, the start of each item, each figure, claims, images, records. A whole page is too long for one. */
+/** Screenshots: the first screen, and the start of each section and figure. A whole page is too long for one. */
 async function pictures(page, name) {
   mkdirSync(shots, { recursive: true });
   const close = () => { document.querySelectorAll("details").forEach((part) => { part.open = false; }); scrollTo(0, 0); };
