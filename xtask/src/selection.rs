@@ -6,8 +6,8 @@ use clap::Args;
 use robin_experiments::{Error, ITEMS, Plan, Profile, Request, Spec};
 
 use crate::device::DeviceArguments;
-use robin_cli::list::{items_help, readings_help};
 use crate::report::attack_images;
+use robin_cli::list::{items_help, readings_help};
 
 /// Items, and what of them.
 #[derive(Debug, Clone, Args)]

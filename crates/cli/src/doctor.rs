@@ -27,6 +27,10 @@ pub struct Arguments {
     data_dir: Option<PathBuf>,
 }
 
+/// Prints what was found, and what would help.
+///
+/// # Errors
+/// If it cannot be printed, or a folder cannot be looked at.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let facts = Facts::gather(arguments)?;
     for (what, which) in facts.lines() {

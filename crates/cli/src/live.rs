@@ -28,6 +28,7 @@ pub struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
+    /// Of a profile's run below `folder`.
     pub fn new(inner: &'a dyn Observer, folder: &Path, profile: Profile) -> Self {
         Self { inner, path: path(folder, profile), running: Mutex::default() }
     }

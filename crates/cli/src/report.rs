@@ -16,8 +16,8 @@ use robin_experiments::{
 use robin_report::bundle::Bundle;
 use robin_report::{Live, LiveItem, LiveNetwork, Report};
 
-use crate::terminal::{answer, say};
 use crate::list::{items_help, readings_help};
+use crate::terminal::{answer, say};
 use crate::{environment, interrupt, live};
 
 /// The column whose attack the images are shown under.

@@ -97,7 +97,7 @@ pub fn answers_are_watched() -> bool {
 }
 
 /// How wide the results' stream is, and whether it shows colours: a file or a pipe does not, nor does anything under `NO_COLOR`.
-pub(crate) fn screen() -> Screen {
+pub fn screen() -> Screen {
     const OF_FILES: usize = 100;
     let term = Term::stdout();
     let width = term.size_checked().map_or(OF_FILES, |(_, columns)| usize::from(columns));

@@ -12,7 +12,7 @@ use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_evaluation::{Ledger, Means, Order, Which, clean, robust};
 use robin_experiments::paper_budget;
 use robin_experiments::threads::{pool, threads};
-use robin_nn::{Parameters, executor};
+use robin_nn::Parameters;
 use serde_json::{Value, json};
 
 use super::options::EvalArguments;

@@ -118,7 +118,7 @@ impl Watch for Bars {
     }
 
     fn warning(&self, arm: usize, warning: &Warning) {
-        self.say(arm, &format!("warning: {warning}"));
+        self.say(arm, &format!("warning: {}", words(warning)));
     }
 
     fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {
@@ -164,7 +164,7 @@ impl Watch for Lines {
     }
 
     fn warning(&self, arm: usize, warning: &Warning) {
-        say!("{}: warning: {warning}", self.names[arm]);
+        say!("{}: warning: {}", self.names[arm], words(warning));
     }
 
     fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {

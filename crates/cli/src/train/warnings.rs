@@ -46,23 +46,5 @@ fn explained(warning: &Warning) -> &'static Explained {
 
 /// A warning in words, its name first.
 pub(super) fn words(warning: &Warning) -> String {
-    let percent = |share: &f64| format!("{:.1}%", 100.0 * share);
-    let said = match warning {
-        Warning::OneClass { epoch, class } => format!("every prediction of epoch {epoch} was class {class}"),
-        Warning::NothingLearned { balanced_accuracy, chance } => format!(
-            "the network has learned nothing: balanced accuracy {}, guessing {}",
-            percent(balanced_accuracy),
-            percent(chance)
-        ),
-        Warning::CatastrophicOverfitting { epoch, robust_accuracy, best, training_accuracy } => format!(
-            "catastrophic overfitting in epoch {epoch}? held-out robust accuracy {} (best {}), training attack {}",
-            percent(robust_accuracy),
-            percent(best),
-            percent(training_accuracy)
-        ),
-        Warning::CheckpointDamaged { path, reason } => {
-            format!("{} is damaged ({reason}); the one before is used", path.display())
-        }
-    };
-    format!("{}: {said}", explained(warning).name)
+    format!("{}: {warning}", explained(warning).name)
 }
