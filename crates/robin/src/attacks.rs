@@ -34,10 +34,13 @@ pub struct Attack<'a> {
     pub(crate) seed: Seed,
     pub(crate) targets: Option<Targets>,
     pub(crate) batch_size: usize,
-    pub(crate) on_step: Option<Box<dyn FnMut(&Step) + 'a>>,
+    pub(crate) on_step: Option<OnStep<'a>>,
     /// The first thing that was asked for and is not to be had.
     pub(crate) refused: Option<Error>,
 }
+
+/// Called after every step.
+pub(crate) type OnStep<'a> = Box<dyn FnMut(&Step) + 'a>;
 
 /// The classes that images are led to: one for all, or one for each.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -182,9 +182,9 @@ fn shown(
         }
     }
     rows.truncate(count);
-    for row in 0..first as usize {
+    for (row, &is_right) in own_right.iter().enumerate().take(first as usize) {
         let fresh = !rows.iter().any(|(other, _)| batch.labels[*other] == batch.labels[row]);
-        if rows.len() < count && own_right[row] && fresh {
+        if rows.len() < count && is_right && fresh {
             rows.push((row, None));
         }
     }
