@@ -59,7 +59,7 @@ fn directly(
 
 #[test]
 fn every_attack_returns_what_the_attacks_crate_returns_bit_for_bit() {
-    let (images, labels) = images(24);
+    let (images, labels) = images(12);
     let tensor = Tensor::from_slice(&labels, labels.len(), &Device::Cpu).unwrap();
     let mut broken = 0;
     let pgd = |steps, restarts, start| Config::Pgd { steps, restarts, step_size: StepSize::STANDARD, start };
@@ -73,7 +73,7 @@ fn every_attack_returns_what_the_attacks_crate_returns_bit_for_bit() {
             let found = robin::attack(&network(), &images, &tensor, attack).unwrap();
             assert_eq!(found.broken, flags, "{config:?} {budget}");
             assert!(host::to_vec(&found.images).unwrap() == expected, "{config:?} {budget}: other images");
-            broken += found.broken.iter().filter(|broken| **broken).count();
+            broken += (0..12).filter(|&row| found.broken[row] && !found.clean_broken[row]).count();
         }
     }
     assert!(broken > 24, "a test in which nothing breaks compares little");
