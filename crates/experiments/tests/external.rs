@@ -105,7 +105,10 @@ fn an_onnx_model_is_attacked_and_evaluated_without_weights() {
     let images = images(folder.path(), [3, 8, 8], &labels);
     let found = quiet(|how| attack(&attacked(subject.clone(), images.clone()), how)).unwrap().remove(0);
     assert!(found.gradient_is_true && found.clean_accuracy > 0.9, "{}", found.clean_accuracy);
-    assert!(found.robust_accuracy.unwrap() < found.clean_accuracy, "{}", found.robust_accuracy.unwrap());
+    // Its biases decide for random weights, so no attack breaks it; but every image is moved as far as a gradient leads.
+    assert!(found.robust_accuracy.unwrap() <= found.clean_accuracy);
+    let moved = found.examples.iter().filter(|example| example.attacked).all(|example| example.size > 0.0);
+    assert!(moved && found.gradients > 0 && found.zero_gradients == 0, "{found:?}");
     let classifier = &found.classifier;
     assert!(
         classifier.model.ends_with("tiny.onnx") && classifier.weights_sha256.len() == 1,
