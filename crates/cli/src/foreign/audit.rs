@@ -8,7 +8,7 @@ use robin_evaluation::foreign::BadGradients;
 use robin_experiments::foreign::{APPLICABLE, EvaluateReport, EvaluateRequest, Verdict, evaluate_and};
 use robin_experiments::out;
 use robin_report::Audit;
-use serde_json::json;
+use serde::Serialize;
 
 use super::evaluate::{Battery, print as print_numbers};
 use super::gates::{GateArguments, pass};
@@ -95,11 +95,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let written = write(arguments, &verdict, &report);
     // What was computed is shown, whatever happened then.
     let printed = match arguments.images.json {
-        true => print_json(&json!({ "verdict": verdict, "report": report })),
+        true => print_json(&Whole { verdict: &verdict, report: &report }),
         false => print(arguments, &verdict, &report).map_err(Into::into),
     };
     done.and(written).and(printed)?;
     Ok(pass(&verdict)?)
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Whole<'a> {
+    verdict: &'a Verdict,
+    report: &'a EvaluateReport,
 }
 
 /// Both pages into the folder, and JUnit's file where it was asked for.
