@@ -101,7 +101,7 @@ pub(crate) fn forest(rows: &[Forest]) -> Intervals {
     };
     Intervals {
         id: "forest".to_owned(),
-        ends: ["the single network withstands more".to_owned(), "ROBIN withstands more".to_owned()],
+        ends: ["single network better".to_owned(), "ROBIN better".to_owned()],
         rows: rows.iter().map(row).collect(),
         margins: Vec::new(),
         legend: [

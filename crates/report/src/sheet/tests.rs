@@ -74,6 +74,7 @@ fn beyond_the_paper_each_classifier_has_a_line() {
     assert_eq!(sheet.corner, ["data", "model", "norm", "trained at", "tested at", "classifier"]);
     assert_eq!(heads(&sheet), [owned(&[("clean", 1), ("pgd10", 1)])]);
     assert_eq!(sheet.lines[0].labels[5], "multiclass");
+    // Budget by budget, the smallest first.
     assert_eq!(places(&sheet), [["0.80", "0.70"], ["0.90", "0.80"], ["-", "0.40"], ["-", "0.50"]]);
 }
 
