@@ -109,7 +109,7 @@ impl Layout {
                 row: 43.0,
                 plot: [8.0, f64::from(width) - 8.0],
                 middle: 35.0,
-                legend: (19.0, 3),
+                legend: (19.0, 2),
             },
         }
     }
@@ -147,12 +147,17 @@ pub(crate) fn draw(plot: &Intervals, form: Form<'_>) -> Result<Drawing> {
         pen.line([at(margin), layout.top], [at(margin), bottom], 1.5, (INK, 0.6), "4 3");
     }
     pen.line([at(0.0), layout.top], [at(0.0), bottom], 1.5, (INK, 0.75), "");
-    let room = [at(0.0) - 6.0, layout.width - at(0.0) - 6.0];
-    let heads = [
-        (at(0.0) - 6.0, "end", format!("← {}", plot.ends[0])),
-        (at(0.0) + 6.0, "start", format!("{} →", plot.ends[1])),
-    ];
-    for ((x, anchor, text), room) in heads.into_iter().zip(room) {
+    // Beside the line of 0, or on a phone, where that may leave no room, at the edges.
+    let half = layout.width / 2.0 - 8.0;
+    let [left_end, right_end] = [format!("← {}", plot.ends[0]), format!("{} →", plot.ends[1])];
+    let heads = match form {
+        Form::Narrow(_) => [(4.0, "start", left_end, half), (layout.width - 4.0, "end", right_end, half)],
+        Form::Wide | Form::File(_) => [
+            (at(0.0) - 6.0, "end", left_end, at(0.0) - 6.0),
+            (at(0.0) + 6.0, "start", right_end, layout.width - at(0.0) - 6.0),
+        ],
+    };
+    for (x, anchor, text, room) in heads {
         pen.text([x, layout.top - 7.0], (12.0, anchor), INK, &fitted(&text, 12.0, room));
     }
 
