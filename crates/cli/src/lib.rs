@@ -1,5 +1,19 @@
 //! The commands that need no paper, for the program `robin` and for `cargo xtask`, which has those of the paper too.
 //!
+//! ```
+//! use clap::Parser;
+//!
+//! #[derive(Parser)]
+//! struct Program {
+//!     #[command(subcommand)]
+//!     command: robin_cli::Command,
+//! }
+//!
+//! let program = Program::try_parse_from(["program", "list", "attacks"])?;
+//! program.command.run().expect("the list is printed");
+//! # Ok::<_, clap::Error>(())
+//! ```
+//!
 //! Reading order: [`Command`] (one `match`), [`foreign`] (networks from files, with [`foreign::audit`]), then one file per
 //! command; [`terminal`] (the one place that prints), [`exit`] (what the process returns), [`program`] (how it is called).
 //!

@@ -1,7 +1,8 @@
 //! Files of a crate that import each other in a circle: nobody can read one of them without the others.
 //!
-//! An import leads to the file that defines the name. What a file only hands on (`pub use`) is followed to where it comes
-//! from, and is no import of its own.
+//! An import (`use`) leads to the file whose module it names. Two things are no circle here: a name that a crate's root or a
+//! module hands on (`pub use`), by which errors and the types in them know each other; and a module with its own parts, which
+//! is one room with closets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +15,10 @@ type Module = Vec<String>;
 /// One file of a crate.
 struct Room<'a> {
     path: &'a str,
-    /// Paths that it imports or names, from the crate's root on.
+    /// Paths that it imports, from the crate's root on.
     imports: Vec<Module>,
-    /// Names that it hands on, with where they come from.
-    handed_on: BTreeMap<String, Module>,
+    /// Names that it hands on.
+    handed_on: BTreeSet<String>,
 }
 
 /// A fault for each circle.
@@ -54,8 +55,8 @@ fn of_crate(files: &BTreeMap<Module, &Source<'_>>) -> Vec<String> {
     let leads_to: BTreeMap<&Module, BTreeSet<&Module>> = rooms
         .iter()
         .map(|(own, room)| {
-            let homes = room.imports.iter().filter_map(|import| home(import, &rooms, 8));
-            (*own, homes.filter(|home| home != own).collect())
+            let homes = room.imports.iter().filter_map(|import| home(import, &rooms));
+            (*own, homes.filter(|home| !home.starts_with(own) && !own.starts_with(home)).collect())
         })
         .collect();
     let reached: BTreeMap<&Module, BTreeSet<&Module>> =
@@ -87,41 +88,31 @@ fn reach<'a>(
     found
 }
 
-/// The file that defines what `import` names.
-fn home<'a>(import: &[String], rooms: &BTreeMap<&'a Module, Room<'_>>, hops: usize) -> Option<&'a Module> {
-    let (module, room) = (0..=import.len()).rev().find_map(|length| {
-        rooms.get_key_value(&import[..length].to_vec()).map(|(module, room)| (*module, room))
-    })?;
-    match import.get(module.len()).and_then(|name| room.handed_on.get(name)) {
-        Some(from) if hops > 0 => home(from, rooms, hops - 1),
-        _ => Some(module),
-    }
+/// The file whose module `import` names; `None` where that only hands the name on.
+fn home<'a>(import: &[String], rooms: &BTreeMap<&'a Module, Room<'_>>) -> Option<&'a Module> {
+    let (module, room) =
+        (0..=import.len()).rev().find_map(|length| rooms.get_key_value(&import[..length].to_vec()))?;
+    let handed_on = import.get(module.len()).is_some_and(|name| room.handed_on.contains(name));
+    (!handed_on).then_some(*module)
 }
 
 impl<'a> Room<'a> {
     fn read(path: &'a str, code: &str, own: &Module, files: &BTreeMap<Module, &Source<'_>>) -> Self {
-        let mut room = Self { path, imports: Vec::new(), handed_on: BTreeMap::new() };
+        let mut room = Self { path, imports: Vec::new(), handed_on: BTreeSet::new() };
         let code: String = code
             .lines()
             .map(|line| line.split("//").next().unwrap_or_default())
             .collect::<Vec<_>>()
             .join("\n");
-        let mut rest = String::new();
-        for statement in code.split_inclusive(';') {
-            let Some((hands_on, paths)) = import(statement) else {
-                rest.push_str(statement);
-                continue;
-            };
+        for (hands_on, paths) in code.split_inclusive(';').filter_map(import) {
             for (path, name) in leaves(paths) {
-                let Some(full) = from_root(&path, own, files) else { continue };
                 if hands_on {
-                    room.handed_on.insert(name, full);
+                    room.handed_on.insert(name);
                 } else {
-                    room.imports.push(full);
+                    room.imports.extend(from_root(&path, own, files));
                 }
             }
         }
-        room.imports.extend(named(&rest).filter_map(|path| from_root(&path, own, files)));
         room
     }
 }
@@ -176,13 +167,6 @@ fn leaves(paths: &str) -> Vec<(Module, String)> {
     found
 }
 
-/// Paths that begin at the crate or above, as they stand in code.
-fn named(code: &str) -> impl Iterator<Item = Module> + '_ {
-    code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
-        .filter(|word| word.starts_with("crate::") || word.starts_with("super::"))
-        .map(|word| word.split("::").map(str::to_owned).collect())
-}
-
 /// `path` as the module `own` means it, from the crate's root on; `None` if it leads out of the crate.
 fn from_root(path: &[String], own: &Module, files: &BTreeMap<Module, &Source<'_>>) -> Option<Module> {
     let (first, mut rest) = path.split_first()?;
@@ -206,31 +190,30 @@ fn from_root(path: &[String], own: &Module, files: &BTreeMap<Module, &Source<'_>
 mod tests {
     use super::*;
 
-    const ROOT: (&str, &str) =
-        ("crates/a/src/lib.rs", "mod b;\nmod c;\nmod d;\npub use b::B;\npub use d::{D as E, deep::Deep};");
+    const ROOT: (&str, &str) = ("crates/a/src/lib.rs", "mod b;\nmod c;\nmod d;\npub use b::B;");
 
     #[test]
-    fn a_circle_is_found_through_what_is_handed_on_and_through_paths_in_code() {
+    fn a_circle_is_found_with_all_that_are_in_it() {
         let found = circles(&[
             ROOT,
             ("crates/a/src/b.rs", "use crate::c::{self, C};\npub struct B;"),
-            ("crates/a/src/c.rs", "pub struct C;\nfn f() -> super::E { todo!() }"),
-            ("crates/a/src/d/mod.rs", "pub(crate) mod deep;\nuse crate::{B};\npub struct D;"),
-            ("crates/a/src/d/deep.rs", "pub struct Deep;"),
+            ("crates/a/src/c.rs", "use super::d::deep::{Deep as D};\npub struct C;"),
+            ("crates/a/src/d/mod.rs", "pub(crate) mod deep;\npub struct D;"),
+            ("crates/a/src/d/deep.rs", "use crate::b::B;\npub struct Deep;"),
         ]);
-        let all = "crates/a/src/b.rs, crates/a/src/c.rs, crates/a/src/d/mod.rs";
+        let all = "crates/a/src/b.rs, crates/a/src/c.rs, crates/a/src/d/deep.rs";
         assert_eq!(found, [format!("import each other in a circle: {all}")]);
     }
 
     #[test]
-    fn what_goes_down_only_is_no_circle_and_neither_are_tests_comments_and_other_crates() {
+    fn parts_names_that_are_handed_on_tests_comments_and_other_crates_make_none() {
         let found = circles(&[
             ROOT,
             ("crates/a/src/b.rs", "use std::fmt;\nuse super::c;\n// use crate::d::D;\npub struct B;"),
-            ("crates/a/src/c.rs", "use crate::Deep;\n\n#[cfg(test)]\nmod tests {\n    use crate::B;\n}\n"),
+            ("crates/a/src/c.rs", "use crate::B;\n\n#[cfg(test)]\nmod tests {\n    use crate::b::B;\n}\n"),
             ("crates/a/src/c/tests.rs", "use crate::b::B;"),
-            ("crates/a/src/d/mod.rs", "pub mod deep;\nuse deep::Deep;\nuse b::B;\npub struct D;"),
-            ("crates/a/src/d/deep.rs", "pub struct Deep;"),
+            ("crates/a/src/d/mod.rs", "pub mod deep;\nuse deep::Deep;\npub struct D;"),
+            ("crates/a/src/d/deep.rs", "use super::D;\npub struct Deep;"),
             ("crates/b/src/lib.rs", "use a::D;"),
         ]);
         assert_eq!(found, [""; 0]);
