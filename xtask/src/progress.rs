@@ -11,7 +11,7 @@ use robin_experiments::{Error, Observer, Plan, Progress, Watched, cost};
 use robin_report::table::duration;
 use robin_training::Warning;
 
-use crate::terminal::{above, say};
+use crate::terminal::{bars, say};
 
 /// Resolution of the overall bar.
 const UNITS: f64 = 10_000.0;
@@ -99,7 +99,7 @@ pub(crate) struct Bars {
 
 impl Bars {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let bars = MultiProgress::new();
+        let bars = bars();
         let overall = bars.add(ProgressBar::new(UNITS as u64));
         // What is too long for the terminal is cut: a line that wraps is never cleared.
         let style = "{bar:20} {percent:>3}% {elapsed} gone, {eta} left, {wide_msg}";
@@ -155,17 +155,17 @@ impl Observer for Bars {
 
     fn warned(&self, cell: &Watched<'_>, warning: &Warning) {
         if let Some(text) = self.said.first(cell, warning) {
-            above(&self.bars, &text);
+            say!("{text}");
         }
     }
 
     fn unsaved(&self, cell: &Watched<'_>, error: &robin_training::Error) {
-        above(&self.bars, &unsaved(cell, error));
+        say!("{}", unsaved(cell, error));
     }
 
     fn failed(&self, cell: &Watched<'_>, error: &Error) {
         self.end(cell);
-        above(&self.bars, &format!("failed: {}: {}", cell.label, error.chain()));
+        say!("failed: {}: {}", cell.label, error.chain());
     }
 }
 

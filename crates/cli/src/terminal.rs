@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 
 use console::Term;
 use indicatif::MultiProgress;
@@ -53,17 +54,24 @@ impl fmt::Display for Lost {
 
 impl std::error::Error for Lost {}
 
-/// Behind [`say!`].
-pub fn speak(text: fmt::Arguments<'_>) {
-    // One piece, so that lines of several threads do not mix.
-    let _ = io::stderr().write_all(program::named(format!("{text}\n")).as_bytes());
+/// The bars that are drawn, above which everything must be said: a line between them is drawn over, and they are never cleared.
+static BARS: Mutex<Option<MultiProgress>> = Mutex::new(None);
+
+/// New bars, which [`say!`] knows from now on.
+pub fn bars() -> MultiProgress {
+    let bars = MultiProgress::new();
+    *BARS.lock().unwrap_or_else(PoisonError::into_inner) = Some(bars.clone());
+    bars
 }
 
-/// Says `text` on a line of its own above `bars`.
-pub fn above(bars: &MultiProgress, text: &str) {
+/// Behind [`say!`].
+pub fn speak(text: fmt::Arguments<'_>) {
+    let text = program::named(text.to_string());
+    let bars = BARS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     // Not by `suspend`, which panics where the terminal is gone.
-    if bars.is_hidden() || bars.println(text).is_err() {
-        say!("{text}");
+    if !bars.is_some_and(|bars| !bars.is_hidden() && bars.println(&text).is_ok()) {
+        // One piece, so that lines of several threads do not mix.
+        let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
     }
 }
 

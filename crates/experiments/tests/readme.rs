@@ -121,5 +121,5 @@ fn what_pages_lead_to_is_there() {
             checked += 1;
         }
     }
-    assert!(checked > 20, "{checked}");
+    assert!(checked >= 15, "{checked}");
 }

@@ -13,7 +13,7 @@ use robin_training::{Continued, Warning};
 
 use super::chain;
 use super::warnings::words;
-use crate::terminal::{above, say};
+use crate::terminal::{bars, say};
 
 /// Resolution of a bar.
 const UNITS: f64 = 1_000.0;
@@ -66,7 +66,7 @@ struct Running {
 
 impl Bars {
     pub(super) fn new(run: &TrainingRun) -> Self {
-        Self { names: names(run), bars: MultiProgress::new(), running: Mutex::default() }
+        Self { names: names(run), bars: bars(), running: Mutex::default() }
     }
 
     fn with(&self, arm: usize, change: impl FnOnce(&mut Running)) {
@@ -76,7 +76,7 @@ impl Bars {
     }
 
     fn say(&self, arm: usize, text: &str) {
-        above(&self.bars, &format!("{}: {text}", self.names[arm]));
+        say!("{}: {text}", self.names[arm]);
     }
 
     fn end(&self, arm: usize) {
@@ -88,7 +88,7 @@ impl Bars {
 
 impl Watch for Bars {
     fn begin(&self, run: &TrainingRun, missing: &[usize]) {
-        above(&self.bars, &beginning(run, missing));
+        say!("{}", beginning(run, missing));
     }
 
     fn started(&self, arm: usize, continued: &Continued) {
