@@ -104,3 +104,24 @@ fn one_network_has_the_papers_row_in_half_an_hour() {
         assert!(number(row, "zero_gradient_share") < 0.05, "{row}");
     }
 }
+
+/// What the paper does not state decides whether anything is learned: with momentum 0.9 its learning rate is too much.
+#[test]
+fn momentum_and_not_the_number_of_epochs_keeps_cifar10_from_being_learned() {
+    let record = record("cifar10-ablation.json");
+    let rows = record.as_array().unwrap();
+    assert!(rows.len() >= 9);
+    let clean = |rate: f64, momentum: f64, flip: &str, epochs: f64| {
+        let is_it = |row: &&Value| {
+            (number(row, "learning_rate"), number(row, "momentum"), number(row, "epochs"))
+                == (rate, momentum, epochs)
+                && row["flip"] == flip
+                && row["schedule"].as_str().unwrap().starts_with("steps")
+        };
+        number(&rows.iter().find(is_it).unwrap()["held_out"], "clean")
+    };
+    // Twice the epochs with momentum stay below half of them without.
+    assert!(clean(0.1, 0.9, "none", 8.0) < clean(0.1, 0.0, "none", 4.0));
+    assert!(clean(0.1, 0.9, "none", 4.0) < clean(0.1, 0.0, "none", 4.0));
+    assert!(rows.iter().all(|row| row["held_out"]["n"] == 1000));
+}
