@@ -37,7 +37,7 @@ pub struct Arguments {
 /// Measures, and prints.
 ///
 /// # Errors
-/// As [`coherence`].
+/// As [`coherence()`].
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = CoherenceRequest {
         subject: arguments.subject.request(&arguments.device)?,

@@ -24,7 +24,7 @@ pub struct Arguments {
 /// Asks the classifier, and prints its answers.
 ///
 /// # Errors
-/// As [`predict`].
+/// As [`predict()`].
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (subject, images) = (arguments.subject.request(&arguments.device)?, arguments.images.request());
     let cancel = interrupt::token()?;

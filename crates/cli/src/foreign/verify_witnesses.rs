@@ -32,7 +32,7 @@ pub struct Arguments {
 /// Checks, and prints what holds.
 ///
 /// # Errors
-/// As [`verify`]; if a witness does not hold, or there is none.
+/// As [`verify()`]; if a witness does not hold, or there is none.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (subject, images) = (arguments.subject.request(&arguments.device)?, arguments.images.request());
     let cancel = interrupt::token()?;

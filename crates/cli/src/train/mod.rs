@@ -19,7 +19,7 @@ use progress::{Bars, Lines};
 /// Trains, or continues, and prints how the networks do.
 ///
 /// # Errors
-/// As [`TrainingRun::new`] and [`execute`]; [`Interrupted`]; if a network failed.
+/// As [`TrainingRun::new`] and [`execute()`]; [`Interrupted`]; if a network failed.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let run = TrainingRun::new(&arguments.request()?)?;
     run.notes.iter().for_each(|note| say!("{note}"));

@@ -1,6 +1,6 @@
 //! An audit as people and machines read it: one page that begins with the verdict, the same as Markdown, and JUnit's XML.
 //!
-//! What is shown is prepared here as plain text ([`View`]); `templates/audit.html` and [`markdown`] say how it looks.
+//! What is shown is prepared here as plain text (`View`); `templates/audit.html` and `markdown` say how it looks.
 
 mod junit;
 mod markdown;
