@@ -7,8 +7,8 @@ use robin_kernels::cuda::learning::{CrossEntropy, Gradient, Sgd};
 use robin_kernels::cuda::pairs::PairLoss;
 
 use super::attack::{Attack, words};
-use super::frozen::copied;
 use super::network::CudaNetwork;
+use super::tensors::copied;
 use super::training::{Batch, Training};
 use crate::resident::{Outcome, Resident, ResidentAttack, ResidentLoss, ResidentStep};
 use crate::{Error, Result};
