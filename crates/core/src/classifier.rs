@@ -85,6 +85,7 @@ impl Pass for AutogradPass {
         // The network may be on another device than the attack's numbers.
         let given = score_gradient.to_device(self.scores.tensor().device())?;
         let weighted = (self.scores.tensor() * given)?.sum_all()?;
-        weighted.backward()?.get(&self.images).cloned().ok_or(Error::GraphCut)
+        // Without its graph, which would keep every step of an attack in memory.
+        Ok(weighted.backward()?.remove(&self.images).ok_or(Error::GraphCut)?.detach())
     }
 }

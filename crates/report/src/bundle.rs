@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use robin_experiments::out::{self, Out};
 use serde_json::Value;
 
-use crate::chart::intervals::{self, Form};
-use crate::chart::{self, Drawing};
+use crate::chart;
 use crate::error::{Error, Result};
 use crate::finding;
 use crate::page::html;
@@ -23,19 +22,6 @@ const PNG_SCALE: u32 = 3;
 
 /// The same of the forest plot, which is twice as wide.
 const FOREST_SCALE: u32 = 2;
-
-/// The forest plot as a file shows it, with its heading; `None` where there is no row.
-///
-/// # Errors
-/// [`Error::Figure`] for a value that is not finite.
-pub(crate) fn forest(report: &Report) -> Result<Option<(Drawing, String)>> {
-    if report.forest.is_empty() {
-        return Ok(None);
-    }
-    let heading = finding::heading(&report.forest, report.profile);
-    let drawing = intervals::draw(&finding::forest(&report.forest), Form::File(&heading))?;
-    Ok(Some((drawing, heading)))
-}
 
 /// The folder that a report goes into.
 #[derive(Debug)]
@@ -60,7 +46,7 @@ impl Bundle {
     pub fn write(&self, report: &Report) -> Result<PathBuf> {
         let page = html(report)?;
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
-        if let Some((drawing, heading)) = forest(report)? {
+        if let Some((drawing, heading)) = finding::file(&report.forest, report.profile)? {
             let png = drawing
                 .png(FOREST_SCALE)
                 .map_err(|problem| Error::Raster { figure: "forest".to_owned(), problem })?;

@@ -3,7 +3,9 @@
 use robin_experiments::claims::{Compared, Forest, LeadVerdict, Test};
 use robin_experiments::{ClaimVerdict, Profile, Verdict};
 
-use crate::chart::intervals::{Intervals, Mark, Row, Sign};
+use crate::Result;
+use crate::chart::Drawing;
+use crate::chart::intervals::{self, Form, Intervals, Mark, Row, Sign};
 
 /// Intervals of one claim that are drawn; all of them are listed in numbers.
 const MOST_ROWS: usize = 20;
@@ -79,6 +81,19 @@ pub(crate) fn comparability(profile: Profile) -> String {
 fn numbers(row: &Forest) -> String {
     let seeds = if row.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", row.seeds) };
     format!("{:+.3} [{:+.3}, {:+.3}], {seeds}, {}", row.difference, row.low, row.high, row.lead.name())
+}
+
+/// The forest plot as a file shows it, with its heading; `None` where there is no row.
+///
+/// # Errors
+/// [`crate::Error::Figure`] for a value that is not finite.
+pub(crate) fn file(rows: &[Forest], profile: Profile) -> Result<Option<(Drawing, String)>> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let heading = heading(rows, profile);
+    let drawing = intervals::draw(&forest(rows), Form::File(&heading))?;
+    Ok(Some((drawing, heading)))
 }
 
 /// ROBIN's lead, row by row.

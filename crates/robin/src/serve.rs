@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use candle_core::{Device, Module, Tensor, Var};
-use robin_core::{Classifier, Columns, Error, Evaluation, Objective, Pass, Result, Scores};
+use candle_core::{Device, Module, Tensor};
+use robin_core::{Classifier, Columns, Error, Evaluation, Objective, Result, Scores};
 
 /// One look of an attack at the module, as a callback hears of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,30 +127,6 @@ impl Classifier for Served {
                 all.gather(&Tensor::from_slice(&table.indices, wanted, all.device())?, 1)?
             }
         })
-    }
-
-    fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> Result<Box<dyn Pass + 'a>> {
-        let images = Var::from_tensor(&images.to_device(&self.shape.device)?)?;
-        let scores = self.scores(images.as_tensor(), columns)?;
-        Ok(Box::new(Autograd { images, scores }))
-    }
-}
-
-struct Autograd {
-    images: Var,
-    scores: Scores,
-}
-
-impl Pass for Autograd {
-    fn scores(&self) -> &Scores {
-        &self.scores
-    }
-
-    fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
-        let scores = self.scores.tensor();
-        // Objectives may have theirs on the host. Summed, never averaged: gradients are each image's own.
-        let weighted = (scores * score_gradient.to_device(scores.device())?)?.sum_all()?;
-        Ok(weighted.backward()?.remove(&self.images).ok_or(Error::GraphCut)?.detach())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files of a crate that import each other in a circle: nobody can read one of them without the others.
 //!
-//! An import (`use`) leads to the file whose module it names. Two things are no circle here: a name that a crate's root or a
+//! An import, by `use` or by a path in code, leads to the file whose module it names. Two things are no circle here: a name that a crate's root or a
 //! module hands on (`pub use`), by which errors and the types in them know each other; and a module with its own parts, which
 //! is one room with closets.
 
@@ -104,6 +104,11 @@ impl<'a> Room<'a> {
             .map(|line| line.split("//").next().unwrap_or_default())
             .collect::<Vec<_>>()
             .join("\n");
+        // Paths in code are imports too; those of `use` stand among them, and are read again with their braces.
+        let named = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        let named = named.filter(|word| word.starts_with("crate::") || word.starts_with("super::"));
+        let named = named.map(|word| word.split("::").map(str::to_owned).collect::<Module>());
+        room.imports.extend(named.filter_map(|path| from_root(&path, own, files)));
         for (hands_on, paths) in code.split_inclusive(';').filter_map(import) {
             for (path, name) in leaves(paths) {
                 if hands_on {

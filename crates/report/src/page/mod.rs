@@ -66,7 +66,7 @@ pub fn html(report: &Report) -> Result<String> {
 
 /// The forest plot as a file.
 fn forest_files(report: &Report) -> Result<Vec<FileLink>> {
-    let svg = crate::bundle::forest(report)?;
+    let svg = finding::file(&report.forest, report.profile)?;
     Ok(svg.map(|(drawing, heading)| svg_link("forest", &drawing.file(&heading))).into_iter().collect())
 }
 
