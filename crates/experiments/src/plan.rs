@@ -27,7 +27,7 @@ use study::{PlannedStudy, StudyWork};
 use crate::key::Key;
 use crate::record::Kind;
 use crate::spec::{
-    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec,
+    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec, StageSpec,
     StrategySpec, TransferAim,
 };
 use crate::{Device, Profile, Result};
@@ -240,7 +240,7 @@ pub struct PlannedAttack {
     /// Base attack and loss.
     pub spec: AttackSpec,
     /// Further ones, each on the examples that those before have left standing.
-    pub then: Vec<AttackSpec>,
+    pub then: Vec<StageSpec>,
     /// How far.
     pub budget: Budget,
     /// What it is aimed at.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::key::sha256;
 use crate::plan::{AttackedAt, EvaluationWork, NetworkWork, PlannedAttack};
 use crate::record::Record;
-use crate::spec::{AttackSpec, ClassifierKind, TransferAim};
+use crate::spec::{AttackSpec, ClassifierKind, StrategySpec, TransferAim};
 use crate::store::Weights;
 use crate::{Error, Observer, Progress, Result, Watched};
 
@@ -120,18 +120,18 @@ pub(crate) fn evaluate(
     let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
     match *at {
         AttackedAt::Itself(strategy) => {
-            let strategy_for = |loss| {
+            let strategy_for = |strategy: StrategySpec, loss| {
                 strategy
                     .build(loss, work.kind)
                     .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })
             };
-            let raised = strategy_for(spec.loss)?;
+            let raised = strategy_for(strategy, spec.loss)?;
             let means: Means<'_> = (attack.as_ref(), raised.as_ref());
             let (clean, mut robust) = measure(model.as_ref(), &work.data, Some(means), work.seed, context)?;
             for stage in then {
                 let Some(robust) = &mut robust else { break };
                 let attack = stage.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
-                let raised = strategy_for(stage.loss)?;
+                let raised = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
                 let means: Means<'_> = (attack.as_ref(), raised.as_ref());
                 further(robust, model.as_ref(), means, work, context)?;
             }

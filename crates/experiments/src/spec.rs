@@ -286,6 +286,20 @@ pub struct AttackSpec {
     pub loss: Loss,
 }
 
+/// One attack of several in a row, made on what those before have left standing.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageSpec {
+    /// The attack.
+    pub attack: robin_attacks::Config,
+    /// The loss.
+    pub loss: Loss,
+    /// In place of the column's strategy, and only for classifiers that are attacked with it. So one column tries every
+    /// strategy, each on what the others have not broken, for little more than the cost of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<StrategySpec>,
+}
+
 /// An attack that columns name, the same for both norms or one for each.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -306,7 +320,7 @@ pub struct NamedAttack {
     pub images: Option<usize>,
     /// Further attacks, each on the examples that those before have left standing.
     #[serde(default)]
-    pub then: Vec<AttackSpec>,
+    pub then: Vec<StageSpec>,
 }
 
 impl NamedAttack {

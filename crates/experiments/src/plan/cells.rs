@@ -17,7 +17,7 @@ use super::{
     Work,
 };
 use crate::key::Key;
-use crate::spec::{AttackSpec, ClassifierKind, DataPlace, Row, Spec, Transfer};
+use crate::spec::{AttackSpec, ClassifierKind, DataPlace, Row, Spec, StageSpec, Transfer};
 use crate::{Error, Result};
 
 /// Resolves `specs`: the body of [`Plan::new`].
@@ -235,7 +235,8 @@ impl Builder<'_> {
         let Some((attack, images)) = self.attack(item, row, name)? else { return Ok(()) };
         let test = row.first_images(images).map_err(|error| fault(spec, &column.name, &error))?;
         let tests = row.planned.row.tests();
-        let then = &spec.attacks[name].then;
+        let tried = |stage: &&StageSpec| stage.strategy.is_none_or(|own| classifier.strategies.contains(&own));
+        let then: Vec<StageSpec> = spec.attacks[name].then.iter().filter(tried).cloned().collect();
         for epsilon in &tests {
             let budget = Budget { norm: row.planned.row.norm, epsilon: *epsilon };
             let place = Place { test: Some(*epsilon), ..place };
@@ -243,10 +244,11 @@ impl Builder<'_> {
             built.map_err(|error| fault(spec, &format!("column {}", column.name), &error))?;
             // Rows of one test budget have the labels that they always had.
             let prefix = if tests.len() == 1 { prefix.clone() } else { format!("{prefix} at {epsilon}") };
-            for stage in then {
+            for stage in &then {
                 let built = stage.attack.build(budget).map(drop).map_err(|error| error.to_string());
                 let fits = built.and_then(|()| {
-                    let strategies = column.strategies.as_ref().unwrap_or(&classifier.strategies);
+                    let columns = column.strategies.as_ref().unwrap_or(&classifier.strategies);
+                    let strategies = stage.strategy.as_ref().map_or(columns.as_slice(), std::slice::from_ref);
                     strategies.iter().try_for_each(|s| s.build(stage.loss, classifier.kind).map(drop))
                 });
                 fits.map_err(|reason| fault(spec, &format!("column {}", column.name), &reason))?;

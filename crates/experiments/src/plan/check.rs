@@ -69,6 +69,12 @@ fn columns(spec: &Spec) -> Result<()> {
         if transfer.is_some() && staged {
             return Err(fault(spec, &place, &"an attack of several stages cannot be transferred"));
         }
+        let stages = attack.iter().filter_map(|name| spec.attacks.get(name)).flat_map(|attack| &attack.then);
+        for strategy in stages.filter_map(|stage| stage.strategy) {
+            if !spec.classifiers.iter().any(|classifier| classifier.strategies.contains(&strategy)) {
+                return Err(fault(spec, &place, &format!("no classifier is attacked with {strategy}")));
+            }
+        }
         if transfer.is_some() && strategies.is_some() {
             return Err(fault(spec, &place, &"a transferred attack has no strategies"));
         }
