@@ -1,6 +1,6 @@
 //! What identifies a cell: its settings, whole and in one form.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,9 @@ pub struct Key(String);
 impl Key {
     /// The key of `settings`; the order in which its fields were written does not matter.
     pub fn of(settings: &Value) -> Self {
-        let mut text = String::new();
+        let mut text = Vec::with_capacity(4096);
         canonical(settings, &mut text);
-        Self(sha256(text.as_bytes()))
+        Self(sha256(&text))
     }
 
     /// The key that `text` is, if it is one.
@@ -54,41 +54,51 @@ impl fmt::Display for Key {
     }
 }
 
-/// Writes `value` as JSON without blanks, the fields of every object in alphabetical order. Writing to a text cannot fail.
-fn canonical(value: &Value, text: &mut String) {
+/// Writes `value` as JSON without blanks, the fields of every object in alphabetical order.
+fn canonical(value: &Value, text: &mut Vec<u8>) {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
             fields.sort_unstable_by_key(|(name, _)| *name);
-            text.push('{');
+            text.push(b'{');
             for (place, (name, value)) in fields.into_iter().enumerate() {
                 if place > 0 {
-                    text.push(',');
+                    text.push(b',');
                 }
-                let _ = write!(text, "{}:", Value::from(name.as_str()));
+                plain(name, text);
+                text.push(b':');
                 canonical(value, text);
             }
-            text.push('}');
+            text.push(b'}');
         }
         Value::Array(items) => {
-            text.push('[');
+            text.push(b'[');
             for (place, item) in items.iter().enumerate() {
                 if place > 0 {
-                    text.push(',');
+                    text.push(b',');
                 }
                 canonical(item, text);
             }
-            text.push(']');
+            text.push(b']');
         }
-        plain => {
-            let _ = write!(text, "{plain}");
-        }
+        other => plain(other, text),
     }
+}
+
+/// Writes a text, number or word as JSON, without a copy of it: a cluster's plan has millions of them.
+fn plain(value: &impl Serialize, text: &mut Vec<u8>) {
+    serde_json::to_writer(text, value).expect("a plain value is JSON, and memory takes it");
 }
 
 /// SHA-256 of `bytes` as 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digits =
+        |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]));
+    bytes.iter().flat_map(digits).collect()
 }
 
 /// The same of everything that `reader` gives, which need not fit into memory.
@@ -99,7 +109,7 @@ pub fn sha256_of(mut reader: impl Read) -> io::Result<String> {
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
         match reader.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hexadecimal(&hash.finalize())),
             count => hash.update(&buffer[..count]),
         }
     }
@@ -128,10 +138,10 @@ mod tests {
     #[test]
     fn the_text_of_a_key_is_json_in_order() {
         let value = json!({"b \"": [1, 2.5, {"d": null, "c": "\u{e9}\n"}], "a": {}, "": [], "B": -1e-7});
-        let mut text = String::new();
+        let mut text = Vec::new();
         canonical(&value, &mut text);
         assert_eq!(
-            text,
+            String::from_utf8(text).unwrap(),
             "{\"\":[],\"B\":-1e-7,\"a\":{},\"b \\\"\":[1,2.5,{\"c\":\"\u{e9}\\n\",\"d\":null}]}"
         );
     }

@@ -235,7 +235,8 @@ impl Builder<'_> {
         let Some((attack, images)) = self.attack(item, row, name)? else { return Ok(()) };
         let test = row.first_images(images).map_err(|error| fault(spec, &column.name, &error))?;
         let tests = row.planned.row.tests();
-        let tried = |stage: &&StageSpec| stage.strategy.is_none_or(|own| classifier.strategies.contains(&own));
+        let tried =
+            |stage: &&StageSpec| stage.strategy.is_none_or(|own| classifier.strategies.contains(&own));
         let then: Vec<StageSpec> = spec.attacks[name].then.iter().filter(tried).cloned().collect();
         for epsilon in &tests {
             let budget = Budget { norm: row.planned.row.norm, epsilon: *epsilon };
