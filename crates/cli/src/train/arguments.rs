@@ -70,7 +70,8 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', value_name = "CLASSES")]
     arm: Option<Vec<u32>>,
     /// Settings that are not given: paper; momentum (0.9, where the paper states none); fast (not the paper's: CIFAR-10 in
-    /// minutes); or strong (everything perturbed, reflected padding, flips, best epoch).
+    /// minutes); single-step (the same with training attacks of one step); or strong (everything perturbed, reflected padding,
+    /// flips, best epoch).
     #[arg(long, default_value_t = RecipeName::Paper)]
     recipe: RecipeName,
     /// standard, pgd-at, trades or mart [default: pgd-at].

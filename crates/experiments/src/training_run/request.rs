@@ -141,6 +141,8 @@ pub enum RecipeName {
     Momentum,
     /// Not the paper's: what is good on CIFAR-10 after minutes.
     Fast,
+    /// The same with training attacks of one step.
+    SingleStep,
     /// The paper's with what the field has found to help since: every example perturbed from the first epoch,
     /// reflected padding and flips for photographs, linf steps of 2/255, the best epoch chosen on held-out images.
     Strong,
@@ -172,7 +174,8 @@ macro_rules! names {
 }
 
 names!(MethodName, "method", Standard => "standard", PgdAt => "pgd-at", Trades => "trades", Mart => "mart");
-names!(RecipeName, "recipe", Paper => "paper", Momentum => "momentum", Fast => "fast", Strong => "strong");
+names!(RecipeName, "recipe", Paper => "paper", Momentum => "momentum", Fast => "fast", SingleStep => "single-step",
+    Strong => "strong");
 
 impl RecipeName {
     /// The reading of the recipes in the specs that this is, if it is another than theirs. What is added since builds on momentum.
@@ -181,6 +184,7 @@ impl RecipeName {
             Self::Paper => None,
             Self::Momentum | Self::Strong => Some("momentum"),
             Self::Fast => Some("fast"),
+            Self::SingleStep => Some("single-step"),
         }
     }
 }

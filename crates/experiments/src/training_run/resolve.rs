@@ -83,17 +83,24 @@ fn said(
 
 /// The paper's settings for the request's images and model.
 fn recipe(spec: &Spec, request: &Request) -> Result<Recipe> {
+    let for_photographs = matches!(request.recipe, RecipeName::Fast | RecipeName::SingleStep);
     let mut rows = spec.rows.iter();
     let row = match request.dataset.published() {
         Some(name) => {
             let of_set = spec.rows.iter().filter(move |row| row.dataset == name);
             of_set.clone().find(|row| row.model == request.model).or_else(|| of_set.clone().next())
         }
-        None => rows.find(|row| row.dataset == DatasetName::Mnist),
+        // Recipes that are not the paper's are for photographs, and so are most images of one's own.
+        None => {
+            let like = if for_photographs { DatasetName::Cifar10 } else { DatasetName::Mnist };
+            rows.find(|row| row.dataset == like)
+        }
     };
-    let reads = |row: &&Row| spec.readings["fast"].recipes.contains_key(&row.recipe);
-    if request.recipe == RecipeName::Fast && row.as_ref().is_some_and(|row| !reads(row)) {
-        return Err(option("--recipe", &request.recipe, "paper, momentum or strong: fast is for cifar10"));
+    let reads = |row: &&Row| spec.readings[&request.recipe.to_string()].recipes.contains_key(&row.recipe);
+    if for_photographs && row.as_ref().is_some_and(|row| !reads(row)) {
+        let allowed =
+            "paper, momentum or strong: this one is for photographs (cifar10, or images of your own)";
+        return Err(option("--recipe", &request.recipe, allowed));
     }
     let recipe = row.and_then(|row| spec.recipes.get(&row.recipe));
     let recipe =

@@ -446,3 +446,37 @@ fn recipes_are_the_papers_and_what_is_said_goes_before_them() {
     let own = training(&request);
     assert_eq!((own.get("flip"), own["epochs"].as_u64()), (None, Some(3)));
 }
+
+#[test]
+fn recipes_for_photographs_are_those_of_cifar10() {
+    let mut request = request(TrainedKind::MULTICLASS);
+    request.overrides = Overrides { epochs: Some(1), ..Overrides::default() };
+    request.recipe = RecipeName::SingleStep;
+    let message = TrainingRun::new(&request).unwrap_err().to_string();
+    assert!(message.contains("single-step") && message.contains("photographs"), "{message}");
+    request.dataset = Choice::Published(DatasetName::Cifar10);
+    let training = run(&request).settings["training"].clone();
+    assert_eq!(training["method"]["steps"].as_u64(), Some(1));
+    assert_eq!(training["method"]["step_size"]["relative"].as_f64(), Some(1.25));
+    request.recipe = RecipeName::Fast;
+    assert_eq!(run(&request).settings["training"]["method"]["steps"].as_u64(), Some(2));
+
+    // Colour images of one's own are photographs too.
+    let folder = tempfile::tempdir().unwrap();
+    for (class, value) in [("cat", 40), ("dog", 200)] {
+        std::fs::create_dir(folder.path().join(class)).unwrap();
+        for at in 0..4 {
+            let path = folder.path().join(class).join(format!("{at}.png"));
+            image::RgbImage::from_pixel(32, 32, image::Rgb([value, 10, at])).save(path).unwrap();
+        }
+    }
+    request.dataset = folder.path().display().to_string().parse().unwrap();
+    (request.overrides.batch_size, request.train_images) = (Some(4), None);
+    request.model = "myrtle".to_owned();
+    request.overrides.epsilon = Some("4/255".parse().unwrap());
+    let training = run(&request).settings["training"].clone();
+    assert_eq!(
+        (training["learning_rate"].as_f64(), training["flip"].as_str()),
+        (Some(0.03), Some("horizontal"))
+    );
+}
