@@ -13,8 +13,8 @@ use robin_core::{
     Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Result, Scores, Seed,
 };
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
-use robin_evaluation::battery::{Bench, Kind, Scope, TESTS};
-use robin_evaluation::foreign::{BadGradients, check};
+use robin_evaluation::battery::{EvaluationContext, Kind, Scope, TESTS};
+use robin_evaluation::external_model::{BadGradients, check};
 use robin_evaluation::{Options, clean, robust, scattered};
 
 /// A linear layer on the mean images of each class; your network takes its place.
@@ -105,7 +105,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
     // And can these numbers be believed?
     let budget = Budget { norm: Norm::Linf, epsilon: "10/255".parse()? };
-    let bench = Bench::new(&mine, Kind::Whole, &test, budget, Scope::Subset, Seed::new(0), 64, &cancel)?;
+    let bench =
+        EvaluationContext::new(&mine, Kind::Whole, &test, budget, Scope::Subset, Seed::new(0), 64, &cancel)?;
     for test in TESTS {
         let finding = bench.run(test)?;
         println!("{:<4} {:?}: {}", finding.test, finding.status, finding.note);

@@ -1,6 +1,6 @@
 //! Accuracy without an attack.
 
-use robin_core::{CancelToken, Classifier, ExampleId, Judge, Target};
+use robin_core::{CancelToken, Classifier, ExampleId, SuccessCriterion, Target};
 use robin_data::{Dataset, LabelMap};
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,7 @@ impl Clean {
 /// [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's; see [`Error::is_cancelled`].
 pub fn clean(
     model: &dyn Classifier,
-    judge: &dyn Judge,
+    criterion: &dyn SuccessCriterion,
     data: &Dataset,
     options: &mut Options<'_>,
 ) -> Result<Clean> {
@@ -79,7 +79,7 @@ pub fn clean(
         return Err(Error::Empty);
     }
     let cancel: &CancelToken = options.cancel;
-    let target = Target { model, judge, cancel };
+    let target = Target { model, criterion, cancel };
     let mut clean = Clean { broken: Vec::new(), predictions: Vec::new() };
     let mut broken = 0;
     let examples: Vec<u32> = (0..data.len() as u32).collect();
@@ -87,10 +87,10 @@ pub fn clean(
         cancel.check()?;
         let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
         let batch = data.batch(&ids, &LabelMap::Identity)?;
-        for ruling in target.judge(&batch.images, &batch.labels)? {
-            clean.broken.push(ruling.broken);
-            clean.predictions.push(ruling.prediction);
-            broken += usize::from(ruling.broken);
+        for verdict in target.verdicts(&batch.images, &batch.labels)? {
+            clean.broken.push(verdict.broken);
+            clean.predictions.push(verdict.prediction);
+            broken += usize::from(verdict.broken);
         }
         options.observer.progress(&Progress { done: clean.len(), of: data.len(), broken });
     }

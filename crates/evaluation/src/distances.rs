@@ -1,7 +1,9 @@
 //! How far examples are from the decision's border: the smallest perturbation that any of several attacks finds.
 
 use robin_attacks::MinimalAttack;
-use robin_core::{Budget, Classifier, Columns, Epsilon, Error as CoreError, ExampleId, Judge, Norm, Seed};
+use robin_core::{
+    Budget, Classifier, Columns, Epsilon, Error as CoreError, ExampleId, Norm, Seed, SuccessCriterion,
+};
 use robin_core::{Purpose, Strategy, Target};
 use robin_data::{Dataset, LabelMap};
 use serde::{Deserialize, Serialize};
@@ -60,7 +62,7 @@ impl Distances {
 #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
 pub fn distances(
     model: &dyn Classifier,
-    judge: &dyn Judge,
+    criterion: &dyn SuccessCriterion,
     attacks: &[Box<dyn MinimalAttack>],
     strategy: &dyn Strategy,
     data: &Dataset,
@@ -92,12 +94,12 @@ pub fn distances(
         let networks = model.networks(&Columns::All);
         let per_gradient =
             objectives.iter().map(|objective| model.networks(&objective.columns())).max().unwrap_or(1);
-        let target = Target { model, judge, cancel: options.cancel };
+        let target = Target { model, criterion, cancel: options.cancel };
         for (number, attack) in attacks.iter().enumerate() {
             let seed = seed.derive(Purpose::AttackRun, number as u64);
             let found = attack.smallest(&target, &objectives, &batch, seed, None)?;
-            if found.rulings.len() != batch.len() || found.cost.len() != batch.len() {
-                let (given, returned) = (batch.len(), found.rulings.len().min(found.cost.len()));
+            if found.verdicts.len() != batch.len() || found.cost.len() != batch.len() {
+                let (given, returned) = (batch.len(), found.verdicts.len().min(found.cost.len()));
                 return Err(Error::Returned { what: "verdicts", given, returned });
             }
             // The box and finite pixels; any size is allowed.
@@ -105,9 +107,9 @@ pub fn distances(
             anywhere.verify(&batch.images, &found.images).map_err(|source| illegal(&batch.ids, source))?;
             // Measured here, whatever the attack says.
             let sizes = sizes(anywhere, &batch.images, &found.images)?;
-            for ((id, ruling), size) in batch.ids.iter().zip(&found.rulings).zip(sizes) {
+            for ((id, verdict), size) in batch.ids.iter().zip(&found.verdicts).zip(sizes) {
                 let best = &mut nearest[id.index as usize];
-                if ruling.broken && best.is_none_or(|(distance, _)| size < distance) {
+                if verdict.broken && best.is_none_or(|(distance, _)| size < distance) {
                     *best = Some((size, number));
                 }
             }
@@ -173,21 +175,25 @@ mod tests {
         Linear::new(vec![-1.0, 0.0, 0.0, 0.0, 1.0, 0.0], vec![0.4, 0.0, -0.6], [1, 1, 2])
     }
 
-    fn measured(attacks: &[Box<dyn MinimalAttack>], judge: &dyn Judge, batch_size: usize) -> Distances {
+    fn measured(
+        attacks: &[Box<dyn MinimalAttack>],
+        criterion: &dyn SuccessCriterion,
+        batch_size: usize,
+    ) -> Distances {
         let pixels = vec![128, 9, 255, 9, 77, 9, 77, 9, 51, 9];
         let data = Dataset::new("line", 3, Split::Test, [1, 1, 2], pixels, vec![1, 2, 0, 1, 0]).unwrap();
         let cancel = CancelToken::new();
         let mut options = Options { batch_size, cancel: &cancel, observer: &mut () };
-        let clean = clean(&line(), judge, &data, &mut options).unwrap();
+        let clean = clean(&line(), criterion, &data, &mut options).unwrap();
         let strategy = OneClassStrategy { class: 0, loss: Loss::Margin };
         let seed = Seed::new(1);
-        distances(&line(), judge, attacks, &strategy, &data, &clean, seed, &mut options).unwrap()
+        distances(&line(), criterion, attacks, &strategy, &data, &clean, seed, &mut options).unwrap()
     }
 
     #[test]
     fn distances_are_those_to_the_border_that_counts() {
-        let judge = OneClass { class: 0 };
-        let found = measured(&[ddn(), fmn(Norm::L2)], &judge, 2);
+        let criterion = OneClass { class: 0 };
+        let found = measured(&[ddn(), fmn(Norm::L2)], &criterion, 2);
         // From 128/255, 255/255 and so on to 0.4; the fourth one is a clean error.
         let exact = [128, 255, 77, 0, 51].map(|pixel: u8| (f64::from(pixel) / 255.0 - 0.4).abs());
         for (at, (found, exact)) in found.distances.iter().zip(exact).enumerate() {
@@ -200,22 +206,23 @@ mod tests {
         let sum: f64 = found.distances.iter().flatten().map(|&d| f64::from(d)).sum();
         assert_abs_diff_eq!(found.mean().unwrap(), sum / 5.0, epsilon = 1e-12);
         assert_abs_diff_eq!(found.mean_of_right().unwrap(), sum / 4.0, epsilon = 1e-12);
-        let other = measured(&[ddn(), fmn(Norm::L2)], &judge, 5);
+        let other = measured(&[ddn(), fmn(Norm::L2)], &criterion, 5);
         assert_eq!(found, other, "the batch size is seen");
     }
 
     /// The smaller of two attacks is never larger than either.
     #[test]
     fn more_attacks_never_lengthen_a_way() {
-        let judge = OneClass { class: 0 };
-        let [one, both] = [measured(&[ddn()], &judge, 5), measured(&[ddn(), fmn(Norm::L2)], &judge, 5)];
+        let criterion = OneClass { class: 0 };
+        let [one, both] =
+            [measured(&[ddn()], &criterion, 5), measured(&[ddn(), fmn(Norm::L2)], &criterion, 5)];
         assert!(one.distances.iter().zip(&both.distances).all(|(one, both)| both <= one), "{one:?} {both:?}");
     }
 
     /// A judge whom nothing breaks.
     struct Mild;
 
-    impl Judge for Mild {
+    impl SuccessCriterion for Mild {
         fn broken(&self, _: u32, _: u32) -> bool {
             false
         }

@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 use robin_core::{
-    Adversarial, Attack, Batch, Budget, Classifier, Columns, Error as CoreError, ExampleId, Iterate, Judge,
-    Seed, Strategy, Target, host,
+    Adversarial, Attack, Batch, Budget, Classifier, Columns, Error as CoreError, ExampleId, Iterate, Seed,
+    Strategy, SuccessCriterion, Target, host,
 };
 use robin_data::{Dataset, LabelMap};
 
@@ -26,7 +26,7 @@ const DOUBTFUL_ZERO_GRADIENTS: f64 = 0.01;
 #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
 pub fn robust(
     model: &dyn Classifier,
-    judge: &dyn Judge,
+    criterion: &dyn SuccessCriterion,
     attack: &dyn Attack,
     strategy: &dyn Strategy,
     data: &Dataset,
@@ -34,7 +34,7 @@ pub fn robust(
     seed: Seed,
     options: &mut Options<'_>,
 ) -> Result<Robust> {
-    let robust = quietly(model, judge, attack, strategy, data, clean, seed, options)?;
+    let robust = quietly(model, criterion, attack, strategy, data, clean, seed, options)?;
     let zero_gradients = robust.cost.zero_gradient_share();
     if zero_gradients > DOUBTFUL_ZERO_GRADIENTS {
         tracing::warn!(zero_gradients, "many input gradients are exactly zero: the attack may be blind");
@@ -46,7 +46,7 @@ pub fn robust(
 #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
 pub(crate) fn quietly(
     model: &dyn Classifier,
-    judge: &dyn Judge,
+    criterion: &dyn SuccessCriterion,
     attack: &dyn Attack,
     strategy: &dyn Strategy,
     data: &Dataset,
@@ -64,7 +64,7 @@ pub(crate) fn quietly(
             expected: data.len(),
         });
     }
-    let target = Target { model, judge, cancel: options.cancel };
+    let target = Target { model, criterion, cancel: options.cancel };
     let untouched = Outcome {
         broken: clean.broken.clone(),
         predictions: clean.predictions.clone(),
@@ -89,7 +89,7 @@ pub(crate) fn quietly(
                 robust.cost.add(cost);
             }
             done += batch.len();
-            broken += found.worst.rulings.iter().filter(|ruling| ruling.broken).count();
+            broken += found.worst.verdicts.iter().filter(|verdict| verdict.broken).count();
             options.observer.progress(&Progress { done, of: data.len(), broken });
             Ok(())
         },
@@ -133,8 +133,8 @@ pub(crate) fn attack_each(
 fn check(budget: Budget, batch: &Batch, found: &Adversarial) -> Result<()> {
     let given = batch.len();
     for (what, returned) in [
-        ("verdicts on the best images", found.worst.rulings.len()),
-        ("verdicts on the final images", found.last.rulings.len()),
+        ("verdicts on the best images", found.worst.verdicts.len()),
+        ("verdicts on the final images", found.last.verdicts.len()),
         ("costs", found.cost.len()),
     ] {
         if returned != given {
@@ -160,10 +160,10 @@ fn illegal(batch: &Batch, source: CoreError) -> Error {
 /// Writes a batch's results where they belong.
 fn record(outcome: &mut Outcome, budget: Budget, batch: &Batch, iterate: &Iterate) -> Result<()> {
     let sizes = sizes(budget, &batch.images, &iterate.images)?;
-    for ((id, ruling), size) in batch.ids.iter().zip(&iterate.rulings).zip(sizes) {
+    for ((id, verdict), size) in batch.ids.iter().zip(&iterate.verdicts).zip(sizes) {
         let example = id.index as usize;
-        outcome.broken[example] = ruling.broken;
-        outcome.predictions[example] = ruling.prediction;
+        outcome.broken[example] = verdict.broken;
+        outcome.predictions[example] = verdict.prediction;
         outcome.sizes[example] = size;
     }
     Ok(())

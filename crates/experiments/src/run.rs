@@ -98,7 +98,7 @@ pub(crate) fn training_set(
         Ok((attack, OwnLoss(spec.loss)))
     };
     let attack = work.attack.as_ref().map(build).transpose()?;
-    let means = attack.as_ref().map(|(attack, loss)| -> Means<'_> { (attack.as_ref(), loss) });
+    let means = attack.as_ref().map(|(attack, loss)| -> AttackSetup<'_> { (attack.as_ref(), loss) });
     let (clean, robust) = measure(classifier.as_ref(), &measured, means, seed, context)?;
     Ok(summary_of(&clean, robust.as_ref()))
 }
@@ -126,13 +126,13 @@ pub(crate) fn evaluate(
                     .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })
             };
             let raised = strategy_for(strategy, spec.loss)?;
-            let means: Means<'_> = (attack.as_ref(), raised.as_ref());
+            let means: AttackSetup<'_> = (attack.as_ref(), raised.as_ref());
             let (clean, mut robust) = measure(model.as_ref(), &work.data, Some(means), work.seed, context)?;
             for stage in then {
                 let Some(robust) = &mut robust else { break };
                 let attack = stage.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
                 let raised = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
-                let means: Means<'_> = (attack.as_ref(), raised.as_ref());
+                let means: AttackSetup<'_> = (attack.as_ref(), raised.as_ref());
                 further(robust, model.as_ref(), means, work, context)?;
             }
             evaluated(&clean, robust.as_ref())
@@ -170,7 +170,7 @@ pub(crate) fn evaluate(
 fn further(
     robust: &mut Robust,
     model: &dyn Classifier,
-    (attack, strategy): Means<'_>,
+    (attack, strategy): AttackSetup<'_>,
     work: &EvaluationWork,
     context: &Context<'_>,
 ) -> Result<()> {
@@ -250,23 +250,24 @@ pub(crate) fn classifier(
 fn measure(
     model: &dyn Classifier,
     data: &Dataset,
-    means: Option<Means<'_>>,
+    means: Option<AttackSetup<'_>>,
     seed: Seed,
     context: &Context<'_>,
 ) -> Result<(Clean, Option<Robust>)> {
-    let judge = Misclassified;
+    let criterion = Misclassified;
     let mut watcher = Watcher(context);
     let mut options = context.options(&mut watcher);
-    let clean = robin_evaluation::clean(model, &judge, data, &mut options)
+    let clean = robin_evaluation::clean(model, &criterion, data, &mut options)
         .map_err(Error::work("measuring clean accuracy"))?;
     let Some((attack, strategy)) = means else { return Ok((clean, None)) };
-    let robust = robin_evaluation::robust(model, &judge, attack, strategy, data, &clean, seed, &mut options)
-        .map_err(Error::work("attacking"))?;
+    let robust =
+        robin_evaluation::robust(model, &criterion, attack, strategy, data, &clean, seed, &mut options)
+            .map_err(Error::work("attacking"))?;
     Ok((clean, Some(robust)))
 }
 
 /// A base attack and what it raises.
-type Means<'a> = (&'a dyn Attack, &'a dyn Strategy);
+type AttackSetup<'a> = (&'a dyn Attack, &'a dyn Strategy);
 
 /// The loss of a network's own logits. Written here so that a trained network does not depend, through its
 /// key, on the strategies against aggregates.

@@ -9,16 +9,16 @@ use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss, Start, StepSize, autoattack};
 use robin_core::{Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
-use robin_evaluation::{Ledger, Means, Order, Which, clean, robust};
+use robin_evaluation::{AttackSetup, Ledger, Order, Which, clean, robust};
 use robin_experiments::paper_budget;
 use robin_experiments::threads::{pool, threads};
 use robin_nn::Parameters;
 use serde_json::{Value, json};
 
+use super::model_under_test::dataset_of;
 use super::options::EvalArguments;
 use super::output::{cpu_seconds, publish};
 use super::pytorch::median;
-use super::subject::dataset_of;
 use crate::root;
 use crate::terminal::say;
 
@@ -170,7 +170,7 @@ impl Case {
                 for stage in autoattack() {
                     let attack = stage.attack.build(self.budget)?;
                     let strategy = StrategyName::Softmax.build(stage.loss)?;
-                    let means = Means {
+                    let means = AttackSetup {
                         name: stage.name,
                         strategy_name: "softmax",
                         loss_name: stage.name,

@@ -6,7 +6,7 @@ use robin_attacks::Loss;
 use robin_core::{Columns, ExampleId, Misclassified};
 use robin_data::LabelMap;
 
-use super::bench::{Bench, Kind, number, pgd};
+use super::context::{EvaluationContext, Kind, number, pgd};
 use super::transformed::{Affine, Decides, Transformed};
 use super::{Answer, Status};
 use crate::Explained;
@@ -24,7 +24,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Bins of the expected calibration error.
 const BINS: usize = 10;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     if bench.kind == Kind::Whole {
         let note = "the scores are no binary log-odds, so each by itself has no calibration";
         return Ok(Answer::new(Status::Skipped, [], note));

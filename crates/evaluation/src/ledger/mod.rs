@@ -6,12 +6,12 @@ mod summary;
 mod tests;
 
 use robin_attacks::Config;
-use robin_core::{Budget, Classifier, Judge};
+use robin_core::{Budget, Classifier, SuccessCriterion};
 use robin_data::Dataset;
 use serde::{Deserialize, Serialize};
 
 use crate::{Clean, Error, Options, Result, clean, compact};
-pub use run::{Means, Order, Which};
+pub use run::{AttackSetup, Order, Which};
 pub use summary::{AttackSummary, Summary};
 
 /// What is known about one classifier on one data set: which class was predicted for every example, clean and
@@ -83,11 +83,11 @@ impl Ledger {
     /// As [`crate::clean()`].
     pub fn begin(
         model: &dyn Classifier,
-        judge: &dyn Judge,
+        criterion: &dyn SuccessCriterion,
         data: &Dataset,
         options: &mut Options<'_>,
     ) -> Result<Self> {
-        let clean = clean(model, judge, data, options)?;
+        let clean = clean(model, criterion, data, options)?;
         let labels = data.labels().iter().map(|&label| u32::from(label)).collect();
         let data_sha256 = data.sha256().to_owned();
         Ok(Self { format: Self::FORMAT, data_sha256, labels, clean, runs: Vec::new() })

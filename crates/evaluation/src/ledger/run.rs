@@ -1,7 +1,9 @@
 //! Adding a run to the ledger.
 
 use robin_attacks::Config;
-use robin_core::{Adversarial, Attack, Classifier, Iterate, Judge, Purpose, Seed, Strategy, Target};
+use robin_core::{
+    Adversarial, Attack, Classifier, Iterate, Purpose, Seed, Strategy, SuccessCriterion, Target,
+};
 use robin_data::Dataset;
 use serde::Serialize;
 
@@ -11,7 +13,7 @@ use crate::robust::{attack_each, sizes};
 use crate::{CostTotals, Error, Options, Outcome, Result, Witnesses};
 
 /// An attack in full, with its names for the ledger.
-pub struct Means<'a> {
+pub struct AttackSetup<'a> {
     /// The runs' name.
     pub name: &'a str,
     /// Which scores are raised, by name.
@@ -72,8 +74,8 @@ impl Ledger {
     pub fn run(
         &mut self,
         model: &dyn Classifier,
-        judge: &dyn Judge,
-        means: &Means<'_>,
+        criterion: &dyn SuccessCriterion,
+        means: &AttackSetup<'_>,
         data: &Dataset,
         restart: u32,
         order: Order,
@@ -111,7 +113,7 @@ impl Ledger {
             gradients: vec![0; n],
             zero_gradients: vec![0; n],
         };
-        let target = Target { model, judge, cancel: options.cancel };
+        let target = Target { model, criterion, cancel: options.cancel };
         let seed = seed.derive(Purpose::AttackRun, u64::from(restart));
         let mut done = n - examples.len();
         attack_each(
@@ -125,11 +127,11 @@ impl Ledger {
             |batch, found, costs| {
                 let iterate = means.iterate.of(found);
                 let sizes = sizes(budget, &batch.images, &iterate.images)?;
-                let rows = batch.ids.iter().zip(&iterate.rulings).zip(sizes).zip(costs);
-                for (((id, ruling), size), cost) in rows {
+                let rows = batch.ids.iter().zip(&iterate.verdicts).zip(sizes).zip(costs);
+                for (((id, verdict), size), cost) in rows {
                     let at = id.index as usize;
-                    run.outcome.broken[at] = ruling.broken;
-                    run.outcome.predictions[at] = ruling.prediction;
+                    run.outcome.broken[at] = verdict.broken;
+                    run.outcome.predictions[at] = verdict.prediction;
                     run.outcome.sizes[at] = size;
                     run.forward[at] = count(cost.forward);
                     run.backward[at] = count(cost.backward);

@@ -46,7 +46,7 @@ fn add_as(
 ) {
     let attack = config.build(budget(epsilon)).unwrap();
     let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
-    let means = Means {
+    let means = AttackSetup {
         name,
         strategy_name: "softmax",
         loss_name: "ce",
@@ -117,10 +117,10 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
     let configs = [Config::RandomNoise { candidates: 3 }, Config::Fgsm {}];
     let attacks = configs.map(|config| config.build(budget).unwrap());
     let strategy = StrategyName::Softmax.build(Loss::Margin).unwrap();
-    let stages: Vec<Means<'_>> = ["noise", "fgsm"]
+    let stages: Vec<AttackSetup<'_>> = ["noise", "fgsm"]
         .into_iter()
         .zip(&attacks)
-        .map(|(name, attack)| Means {
+        .map(|(name, attack)| AttackSetup {
             name,
             strategy_name: "softmax",
             loss_name: "margin",

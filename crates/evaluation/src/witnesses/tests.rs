@@ -8,7 +8,7 @@ use robin_data::{Dataset, DatasetName, Split};
 use robin_testkit::Linear;
 
 use super::*;
-use crate::{Ledger, Means, Options, Order, Which};
+use crate::{AttackSetup, Ledger, Options, Order, Which};
 
 /// Class 1 iff the sum of two pixels is above 255.5 / 255.
 fn model() -> Linear {
@@ -26,7 +26,7 @@ fn found() -> Witnesses {
     let config = Config::Pgd { steps: 4, restarts: 1, step_size: StepSize::STANDARD, start: Start::Clean };
     let attack = config.build(budget).unwrap();
     let strategy = StrategyName::Softmax.build(Loss::Margin).unwrap();
-    let means = Means {
+    let means = AttackSetup {
         name: "pgd",
         strategy_name: "softmax",
         loss_name: "margin",

@@ -15,7 +15,7 @@ impl DistancesWork {
     /// The smallest perturbation of every image.
     pub(crate) fn run(&self, (graph, weights): (&Graph, &[u8]), context: &Context<'_>) -> Result<Value> {
         let model = classifier(graph, weights, context)?;
-        let judge = OneClass { class: CLASS };
+        let criterion = OneClass { class: CLASS };
         let attacks: Vec<Box<dyn MinimalAttack>> = self
             .attacks
             .iter()
@@ -23,11 +23,11 @@ impl DistancesWork {
             .collect::<Result<_>>()?;
         let mut watcher = Watcher(context);
         let mut options = context.options(&mut watcher);
-        let clean = robin_evaluation::clean(model.as_ref(), &judge, &self.data, &mut options)
+        let clean = robin_evaluation::clean(model.as_ref(), &criterion, &self.data, &mut options)
             .map_err(Error::work("measuring clean accuracy"))?;
         let found = robin_evaluation::distances(
             model.as_ref(),
-            &judge,
+            &criterion,
             &attacks,
             &OneClassStrategy { class: CLASS, loss: self.loss },
             &self.data,

@@ -16,10 +16,10 @@ impl OneClassWork {
     /// Accuracies over all images and over both groups alike, and every example's result.
     pub(crate) fn run(&self, (graph, weights): (&Graph, &[u8]), context: &Context<'_>) -> Result<Value> {
         let model = classifier(graph, weights, context)?;
-        let judge = OneClass { class: CLASS };
+        let criterion = OneClass { class: CLASS };
         let mut watcher = Watcher(context);
         let mut options = context.options(&mut watcher);
-        let clean = robin_evaluation::clean(model.as_ref(), &judge, &self.data, &mut options)
+        let clean = robin_evaluation::clean(model.as_ref(), &criterion, &self.data, &mut options)
             .map_err(Error::work("measuring clean accuracy"))?;
         let robust = match &self.attack {
             None => None,
@@ -28,7 +28,7 @@ impl OneClassWork {
                 let strategy = OneClassStrategy { class: CLASS, loss: spec.loss };
                 let robust = robin_evaluation::robust(
                     model.as_ref(),
-                    &judge,
+                    &criterion,
                     attack.as_ref(),
                     &strategy,
                     &self.data,
