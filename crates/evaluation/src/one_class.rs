@@ -79,7 +79,7 @@ mod tests {
     use robin_testkit::Linear;
 
     use super::*;
-    use crate::{Options, clean, robust};
+    use crate::{Evaluation, Options};
 
     #[test]
     fn both_accuracies_are_counted_by_group() {
@@ -106,7 +106,8 @@ mod tests {
         let data = Dataset::new("line", 3, Split::Test, [1, 1, 1], pixels, labels).unwrap();
         let cancel = robin_core::CancelToken::new();
         let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-        let clean = clean(&model, &criterion, &data, &mut options).unwrap();
+        let evaluation = Evaluation { model: &model, criterion: &criterion, data: &data, seed: Seed::new(0) };
+        let clean = evaluation.clean(&mut options).unwrap();
         assert_eq!(clean.broken, [false, false, false, false, true]);
         let broken = |epsilon: &str, loss| {
             let config = robin_attacks::Config::Pgd {
@@ -120,11 +121,7 @@ mod tests {
             let attack = config.build(budget).unwrap();
             let strategy = OneClassStrategy { class: 0, loss };
             let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-            let seed = Seed::new(0);
-            robust(&model, &criterion, attack.as_ref(), &strategy, &data, &clean, seed, &mut options)
-                .unwrap()
-                .worst
-                .broken
+            evaluation.robust(&clean, attack.as_ref(), &strategy, &mut options).unwrap().worst.broken
         };
         for loss in [Loss::Ce, Loss::Margin] {
             // 0.5 is 0.1 from both borders: far enough from the only one that counts.

@@ -45,6 +45,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn evaluation(&self) -> Evaluation<'_> {
+        Evaluation { model: self.model, criterion: self.criterion, data: self.data, seed: Seed::new(1) }
+    }
+
     fn robust(&self, attack: &dyn Attack, strategy: StrategyName) -> Result<Robust> {
         self.observed(attack, strategy, &mut (), &CancelToken::new())
     }
@@ -57,10 +61,9 @@ impl Run<'_> {
         cancel: &CancelToken,
     ) -> Result<Robust> {
         let mut options = Options { batch_size: self.batch_size, cancel, observer };
-        let clean = clean(self.model, self.criterion, self.data, &mut options)?;
-        let strategy = strategy.build(Loss::Ce).unwrap();
-        let seed = Seed::new(1);
-        robust(self.model, self.criterion, attack, &*strategy, self.data, &clean, seed, &mut options)
+        let (evaluation, strategy) = (self.evaluation(), strategy.build(Loss::Ce).unwrap());
+        let clean = evaluation.clean(&mut options)?;
+        evaluation.robust(&clean, attack, &*strategy, &mut options)
     }
 }
 
@@ -69,13 +72,13 @@ fn every_example_is_counted_by_the_rules() {
     let (model, data) = (threshold(), eight());
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
-    let clean = clean(&model, &Misclassified, &data, &mut options).unwrap();
+    let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 3 };
+    let clean = run.evaluation().clean(&mut options).unwrap();
     assert_eq!(clean.predictions, [0, 0, 0, 1, 1, 1, 0, 1]);
     assert_eq!(clean.broken, [false, false, false, false, false, false, true, true]);
     assert_eq!(clean.accuracy(), 0.75);
     assert_eq!(clean.interval(), wilson(6, 8));
 
-    let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 3 };
     let found = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
     // Broken clean, or within 0.1 of the threshold.
     let broken = [false, false, true, true, false, false, true, true];
@@ -124,10 +127,7 @@ fn a_further_attack_meets_what_is_left_and_moves_nothing_else() {
     let so_far = Clean { broken: found.worst.broken.clone(), predictions: found.worst.predictions.clone() };
     let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
     let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
-    let attack = pgd("0.1");
-    let next =
-        robust(&model, &Misclassified, &*attack, &*strategy, &data, &so_far, Seed::new(1), &mut options);
-    let next = next.unwrap();
+    let next = run.evaluation().robust(&so_far, &*pgd("0.1"), &*strategy, &mut options).unwrap();
     assert_eq!(next.cost.attacked, 5);
     found.join(&next);
     assert_eq!(found.worst.broken, [false, false, true, true, false, false, true, true]);
@@ -143,14 +143,13 @@ fn a_further_attack_meets_what_is_left_and_moves_nothing_else() {
 fn transferred_images_are_judged_by_the_other_classifier_once() {
     let (judged, data) = (threshold(), eight());
     let cancel = CancelToken::new();
+    let run = Run { model: &judged, criterion: &Misclassified, data: &data, batch_size: 3 };
     let transfer = |surrogate: &dyn Classifier, aim, batch_size| {
         let mut options = Options { batch_size, cancel: &cancel, observer: &mut () };
-        let clean = clean(&judged, &Misclassified, &data, &mut options).unwrap();
-        let attack = pgd("0.1");
-        transferred(surrogate, &*attack, aim, &judged, &data, &clean, Seed::new(1), &mut options).unwrap()
+        let clean = run.evaluation().clean(&mut options).unwrap();
+        run.evaluation().transferred(&clean, surrogate, &*pgd("0.1"), aim, &mut options).unwrap()
     };
     // From the classifier itself: the attack's final points.
-    let run = Run { model: &judged, criterion: &Misclassified, data: &data, batch_size: 3 };
     let own = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
     let found = transfer(&judged, Aim::Away(Loss::Ce), 3);
     assert_eq!((&found.robust.worst, found.hits), (&own.last, None));
@@ -322,12 +321,11 @@ fn what_cannot_be_evaluated_is_refused() {
     assert!(matches!(run.robust(&*pgd("0.1"), StrategyName::Softmax), Err(Error::Empty)));
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-    let other = clean(&model, &Misclassified, &data.take(3).unwrap(), &mut options).unwrap();
+    let whole = Evaluation { data: &data, ..run.evaluation() };
+    let few = data.take(3).unwrap();
+    let other = Evaluation { data: &few, ..whole }.clean(&mut options).unwrap();
     let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
-    let criterion = &Misclassified;
-    let error =
-        robust(&model, criterion, &*pgd("0.1"), &*strategy, &data, &other, Seed::new(1), &mut options)
-            .unwrap_err();
+    let error = whole.robust(&other, &*pgd("0.1"), &*strategy, &mut options).unwrap_err();
     assert!(matches!(error, Error::Examples { found: 3, expected: 8, .. }));
     let text = r#"{"broken":"2:8","predictions":"1:011","sizes":"0000000000000000"}"#;
     let message = serde_json::from_str::<Outcome>(text).unwrap_err().to_string();

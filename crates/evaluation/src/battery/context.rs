@@ -13,8 +13,7 @@ use robin_data::{Dataset, LabelMap};
 use serde_json::Value;
 
 use super::{Finding, Scope, Test};
-use crate::robust::quietly;
-use crate::{Clean, Options, Result, Robust, clean, scattered};
+use crate::{Clean, Evaluation, Options, Result, Robust, scattered};
 
 /// Images of [`Scope::Subset`]: the first ones.
 pub const SUBSET: usize = 64;
@@ -37,6 +36,23 @@ pub trait Precise: Sync {
     fn scores(&self, images: &Tensor) -> Result<Vec<f64>>;
 }
 
+/// How a classifier is put on the bench.
+#[derive(Clone, Copy)]
+pub struct Settings<'a> {
+    /// What its scores are.
+    pub kind: Kind,
+    /// The budget whose robust accuracy is doubted.
+    pub budget: Budget,
+    /// How much of the battery is run.
+    pub scope: Scope,
+    /// Of everything that is drawn at random, the images of [`Scope::Subset`] among it.
+    pub seed: Seed,
+    /// Examples per batch; decides no number.
+    pub batch_size: usize,
+    /// Looked at between tests, and within them as an [`Evaluation`] does.
+    pub cancel: &'a CancelToken,
+}
+
 /// A classifier on the bench.
 pub struct EvaluationContext<'a> {
     pub(super) model: &'a dyn Classifier,
@@ -56,24 +72,15 @@ impl<'a> EvaluationContext<'a> {
     /// Puts `model` on the bench with `data`, 64 from all over it unless the scope is full.
     ///
     /// # Errors
-    /// As [`crate::clean()`].
-    #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
-    pub fn new(
-        model: &'a dyn Classifier,
-        kind: Kind,
-        data: &Dataset,
-        budget: Budget,
-        scope: Scope,
-        seed: Seed,
-        batch_size: usize,
-        cancel: &'a CancelToken,
-    ) -> Result<Self> {
+    /// As [`Evaluation::clean`].
+    pub fn new(model: &'a dyn Classifier, data: &Dataset, settings: Settings<'a>) -> Result<Self> {
+        let Settings { kind, budget, scope, seed, batch_size, cancel } = settings;
         let data = match scope {
             Scope::Subset => subset(data, seed)?,
             Scope::Full => data.clone(),
         };
         let mut options = Options { batch_size, cancel, observer: &mut () };
-        let clean = clean(model, &Misclassified, &data, &mut options)?;
+        let clean = Evaluation { model, criterion: &Misclassified, data: &data, seed }.clean(&mut options)?;
         let base = OnceLock::new();
         Ok(Self { model, kind, data, clean, budget, scope, seed, batch_size, cancel, precise: None, base })
     }
@@ -155,8 +162,12 @@ impl<'a> EvaluationContext<'a> {
     ) -> Result<Robust> {
         let (attack, strategy) = (config.build(budget)?, strategy.build(loss)?);
         let mut options = Options { batch_size: self.batch_size, cancel: self.cancel, observer: &mut () };
-        let (attack, strategy) = (attack.as_ref(), strategy.as_ref());
-        quietly(model, &Misclassified, attack, strategy, &self.data, &self.clean, self.seed, &mut options)
+        self.on(model).quietly(&self.clean, attack.as_ref(), strategy.as_ref(), &mut options)
+    }
+
+    /// What a test measures by itself: `model` on the bench's images.
+    pub(super) fn on<'b>(&'b self, model: &'b dyn Classifier) -> Evaluation<'b> {
+        Evaluation { model, criterion: &Misclassified, data: &self.data, seed: self.seed }
     }
 
     /// The examples that are right when clean; `limit` from all over them, if there are more.

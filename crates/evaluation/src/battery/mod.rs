@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{Explained, Result};
-pub use context::{EvaluationContext, Kind, Precise, SUBSET};
+pub use context::{EvaluationContext, Kind, Precise, SUBSET, Settings};
 
 /// How much of the battery is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use robin_core::{Budget, Epsilon, ExampleId, Misclassified, Norm, Purpose, Seed,
 use robin_data::{Dataset, LabelMap};
 use robin_evaluation::external_model::{BadGradients, GradientReport, GradientVerdict, check};
 use robin_evaluation::{
-    CostTotals, Ledger, Observer, Options, Order, Progress, Run, Which, Witnesses, blind, scattered,
+    CostTotals, Evaluation, Ledger, Observer, Options, Order, Progress, Run, Which, Witnesses, blind,
+    scattered,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -186,9 +187,14 @@ pub fn attack_each(
     };
     let mut teller = Attacked { teller: Teller(how.tell), left_out: 0 };
     let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
-    let model = subject.classifier.as_ref();
+    let evaluation = Evaluation {
+        model: subject.classifier.as_ref(),
+        criterion: criterion.as_ref(),
+        data: &data,
+        seed: Seed::new(request.seed).derive(Purpose::Evaluation, 0),
+    };
     (how.tell)(&Told::Begins("clean images"));
-    let mut clean = Ledger::begin(model, &Misclassified, &data, &mut options)
+    let mut clean = Ledger::begin(&Evaluation { criterion: &Misclassified, ..evaluation }, &mut options)
         .map_err(Error::work("measuring clean accuracy"))?;
     if target.is_some() {
         let decisions = clean.clean.predictions.iter().zip(&clean.labels);
@@ -196,7 +202,6 @@ pub fn attack_each(
         teller.left_out = clean.clean.broken.iter().filter(|left_out| **left_out).count();
     }
     let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
-    let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
     let label = request.means.label();
     for (budget, prepared) in budgets.into_iter().zip(attacks) {
         let begun = Instant::now();
@@ -208,7 +213,7 @@ pub fn attack_each(
             let (means, begun) = (stage.means(request.iterate), Instant::now());
             let (order, kept) = (Order::Standing, request.out.is_some().then_some(&mut witnesses));
             ledger
-                .run(model, criterion.as_ref(), &means, &data, 0, order, seed, kept, &mut options)
+                .run(&evaluation, &means, 0, order, kept, &mut options)
                 .map_err(Error::work("attacking"))?;
             stage_seconds.push(begun.elapsed().as_secs_f64());
         }

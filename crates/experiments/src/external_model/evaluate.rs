@@ -9,7 +9,7 @@ use robin_core::{Budget, Misclassified, Purpose, Seed};
 use robin_data::Dataset;
 use robin_evaluation::battery::{self, Finding, Scope};
 use robin_evaluation::external_model::{BadGradients, GradientReport};
-use robin_evaluation::{Ledger, Options, Order, Summary, Which, Witnesses};
+use robin_evaluation::{Evaluation, Ledger, Options, Order, Summary, Which, Witnesses};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -267,7 +267,12 @@ fn attacks(
     how: &How<'_>,
     (settings, unsaved): (&Value, &mut Unsaved),
 ) -> Result<Ledger> {
-    let model = subject.classifier.as_ref();
+    let evaluation = Evaluation {
+        model: subject.classifier.as_ref(),
+        criterion: &Misclassified,
+        data,
+        seed: Seed::new(request.seed).derive(Purpose::Evaluation, 0),
+    };
     let mut teller = Teller(how.tell);
     let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
     let path = request.out.join("ledger.json");
@@ -275,8 +280,7 @@ fn attacks(
         Some(text) => Ledger::from_json(&text).map_err(Error::work("reading the ledger"))?,
         None => {
             (how.tell)(&Told::Begins("clean images"));
-            Ledger::begin(model, &Misclassified, data, &mut options)
-                .map_err(Error::work("measuring clean accuracy"))?
+            Ledger::begin(&evaluation, &mut options).map_err(Error::work("measuring clean accuracy"))?
         }
     };
     let witness_path = request.out.join("adversarial.safetensors");
@@ -290,7 +294,6 @@ fn attacks(
             .map_err(Error::work("reading the witnesses"))?
     };
     witnesses.made_by = Some(settings.clone());
-    let seed = Seed::new(request.seed).derive(Purpose::Evaluation, 0);
     for Planned { prepared, restart, order } in planned {
         let label = &prepared.label;
         if ledger.runs.iter().any(|run| run.attack == *label && run.restart == *restart) {
@@ -299,7 +302,7 @@ fn attacks(
         (how.tell)(&Told::Begins(&format!("{label}, restart {restart}")));
         let (means, kept) = (prepared.means(Which::Worst), Some(&mut witnesses));
         ledger
-            .run(model, &Misclassified, &means, data, *restart, *order, seed, kept, &mut options)
+            .run(&evaluation, &means, *restart, *order, kept, &mut options)
             .map_err(Error::work("attacking"))?;
         // Witnesses first: one without its run is found again, a run without its witness never.
         if unsaved.note(&request.out, output::save(&request.out, &witnesses), how) {
@@ -324,23 +327,22 @@ fn doubts(
         Some(text) => serde_json::from_str(&text).map_err(json)?,
         None => Vec::new(),
     };
-    let arms = match subject.aggregate {
+    let kind = match subject.aggregate {
         Some(Aggregation::OneVsAll | Aggregation::MergeBinary | Aggregation::SharedTrunk) => {
             battery::Kind::Arms
         }
         _ => battery::Kind::Whole,
     };
-    let bench = battery::EvaluationContext::new(
-        subject.classifier.as_ref(),
-        arms,
-        data,
-        request.budget,
-        request.scope,
-        Seed::new(request.seed),
-        how.batch_size,
-        how.cancel,
-    )
-    .map_err(Error::work("preparing the battery"))?;
+    let settings = battery::Settings {
+        kind,
+        budget: request.budget,
+        scope: request.scope,
+        seed: Seed::new(request.seed),
+        batch_size: how.batch_size,
+        cancel: how.cancel,
+    };
+    let bench = battery::EvaluationContext::new(subject.classifier.as_ref(), data, settings)
+        .map_err(Error::work("preparing the battery"))?;
     let bench = match &subject.precise {
         Some(precise) => bench.with_precise(precise),
         None => bench,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use robin_aggregation::Aggregation;
 use robin_core::{Misclassified, Purpose, Seed};
 use robin_data::{Dataset, DatasetName};
-use robin_evaluation::{Options, clean, mcnemar};
+use robin_evaluation::{Evaluation, Options, mcnemar};
 use robin_nn::{Graph, NamedTensor, Parameters};
 use serde::Serialize;
 
@@ -188,8 +188,9 @@ pub(super) fn far_better(
         });
         let model = joined(&normalised.collect::<Vec<_>>(), aggregate, device)?;
         let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut () };
-        let found = clean(model.as_ref(), &Misclassified, &few, &mut options).map_err(Error::work(doing))?;
-        Ok(found.broken)
+        let evaluation =
+            Evaluation { model: model.as_ref(), criterion: &Misclassified, data: &few, seed: Seed::new(0) };
+        Ok(evaluation.clean(&mut options).map_err(Error::work(doing))?.broken)
     };
     let right = |broken: &[bool]| broken.iter().filter(|broken| !**broken).count();
     let own = broken(chosen)?;

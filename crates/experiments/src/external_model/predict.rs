@@ -1,7 +1,7 @@
 //! What a classifier says to images.
 
-use robin_core::Misclassified;
-use robin_evaluation::{Interval, Options, clean};
+use robin_core::{Misclassified, Seed};
+use robin_evaluation::{Evaluation, Interval, Options};
 use serde::Serialize;
 
 use super::description::Description;
@@ -38,8 +38,14 @@ pub fn predict(subject: &ModelRequest, images: &ImagesRequest, how: &How<'_>) ->
     let subject = ModelUnderTest::load(subject, &data, &described, how)?;
     let mut teller = Teller(how.tell);
     let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
-    let found = clean(subject.classifier.as_ref(), &Misclassified, &data, &mut options)
-        .map_err(Error::work("classifying"))?;
+    let evaluation = Evaluation {
+        model: subject.classifier.as_ref(),
+        criterion: &Misclassified,
+        data: &data,
+        // Without an attack nothing is drawn.
+        seed: Seed::new(0),
+    };
+    let found = evaluation.clean(&mut options).map_err(Error::work("classifying"))?;
     Ok(PredictReport {
         accuracy: found.accuracy(),
         interval: found.interval(),

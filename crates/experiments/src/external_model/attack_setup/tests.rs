@@ -3,7 +3,7 @@
 use robin_aggregation::AGGREGATIONS;
 use robin_core::{CancelToken, Classifier, Misclassified, Norm, Purpose, Seed, SuccessCriterion};
 use robin_data::{Dataset, Split};
-use robin_evaluation::{Ledger, Options, Order};
+use robin_evaluation::{Evaluation, Ledger, Options, Order};
 use robin_testkit::Linear;
 
 use super::super::target::Hits;
@@ -42,7 +42,9 @@ impl ModelUnderTest {
         let data = make(model.predict(&images).unwrap().into_iter().map(|class| class as u8).collect());
         let cancel = CancelToken::new();
         let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-        let ledger = Ledger::begin(model.as_ref(), &Misclassified, &data, &mut options).unwrap();
+        let evaluation =
+            Evaluation { model: model.as_ref(), criterion: &Misclassified, data: &data, seed: Seed::new(2) };
+        let ledger = Ledger::begin(&evaluation, &mut options).unwrap();
         Self { aggregate, model, data, ledger }
     }
 
@@ -62,9 +64,13 @@ impl ModelUnderTest {
         for stage in prepared {
             let (means, cancel) = (stage.means(Which::Worst), CancelToken::new());
             let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
-            let (model, criterion, order) = (self.model.as_ref(), criterion.as_ref(), Order::Standing);
-            let run =
-                ledger.run(model, criterion, &means, &self.data, 0, order, Seed::new(2), None, &mut options);
+            let evaluation = Evaluation {
+                model: self.model.as_ref(),
+                criterion: criterion.as_ref(),
+                data: &self.data,
+                seed: Seed::new(2),
+            };
+            let run = ledger.run(&evaluation, &means, 0, Order::Standing, None, &mut options);
             // What is found out so late was not refused before the work.
             run.unwrap_or_else(|error| panic!("{case:?} fails while it runs: {error}"));
         }
@@ -295,10 +301,13 @@ fn of_few_classes_the_stages_that_apply_are_run() {
             let cancel = CancelToken::new();
             let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
             let (mut ledger, means) = (subject.ledger.clone(), stage.means(Which::Worst));
-            let (model, seed) = (subject.model.as_ref(), Seed::new(0));
-            ledger
-                .run(model, &Misclassified, &means, &subject.data, 0, Order::Each, seed, None, &mut options)
-                .unwrap();
+            let evaluation = Evaluation {
+                model: subject.model.as_ref(),
+                criterion: &Misclassified,
+                data: &subject.data,
+                seed: Seed::new(0),
+            };
+            ledger.run(&evaluation, &means, 0, Order::Each, None, &mut options).unwrap();
         }
     }
     assert_eq!(labels(APPLICABLE, 4), labels(AUTOATTACK, 4));
