@@ -5,12 +5,12 @@
 
 #![allow(clippy::print_stdout, reason = "a program that prints its table")]
 
-#[path = "../tests/subject/mod.rs"]
-mod subject;
+#[path = "../tests/model_under_test/mod.rs"]
+mod model_under_test;
 
+use model_under_test::ModelUnderTest;
 use robin_attacks::{Config, Loss, Start, StepSize, autoattack};
 use robin_core::{Budget, Norm, Result};
-use subject::Subject;
 
 /// The first seed of ours and of theirs, and how many PGD runs with: what differs between the seeds of one program is no
 /// difference between programs.
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     println!("| classifier | what | n | ours | theirs | difference | within |");
     println!("|---|---|---|---|---|---|---|");
     for name in ["cnn2-small", "one-vs-all", "resnet18"] {
-        let subject = Subject::load(name);
+        let subject = ModelUnderTest::load(name);
         let has = |key: &str| {
             let there = subject.numbers.names().iter().any(|found| found == key);
             there && wanted(&format!("{name} {key}"))
@@ -78,7 +78,7 @@ fn main() -> Result<()> {
 }
 
 /// What is broken in each of the others' runs, by the seeds that there are.
-fn theirs(subject: &Subject, prefix: &str) -> Vec<Vec<bool>> {
+fn theirs(subject: &ModelUnderTest, prefix: &str) -> Vec<Vec<bool>> {
     let seeds = subject.numbers.under(prefix);
     let run = |seed: &String| subject.numbers.integers(&format!("{prefix}{seed}"));
     let runs = seeds.iter().filter(|seed| seed.parse::<u64>().is_ok()).map(run);
@@ -86,7 +86,7 @@ fn theirs(subject: &Subject, prefix: &str) -> Vec<Vec<bool>> {
 }
 
 /// PGD-20. The others' returns its last iterate.
-fn pgd(subject: &Subject, norm: Norm) -> Result<()> {
+fn pgd(subject: &ModelUnderTest, norm: Norm) -> Result<()> {
     let budget = subject.budgets().into_iter().find(|budget| budget.norm == norm).expect("a known norm");
     let config = |start| Config::Pgd { steps: 20, restarts: 1, step_size: StepSize::STANDARD, start };
     let clean = subject.numbers.integers(&format!("torchattacks.pgd.{norm}.clean"));
@@ -118,7 +118,7 @@ fn pgd(subject: &Subject, norm: Norm) -> Result<()> {
 }
 
 /// Ten steps from the clean images, gradients in f64 on both sides; `cpu` in f32 is only told beside it.
-fn path(subject: &Subject, budget: Budget) -> Result<()> {
+fn path(subject: &ModelUnderTest, budget: Budget) -> Result<()> {
     let wide = subject.path(budget, subject.wide.as_ref().expect("there are paths of single networks"))?;
     let single = subject.path(budget, &*subject.classifier)?;
     let within = wide.objective <= PATH

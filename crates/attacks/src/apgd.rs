@@ -1,6 +1,6 @@
 //! Auto-PGD.
 
-use robin_core::attack::Ruling;
+use robin_core::attack::Verdict;
 use robin_core::{Adversarial, Attack, Batch, Budget, Objective, Purpose, Result, Seed, Target};
 
 use crate::joined::Proposal;
@@ -60,7 +60,7 @@ impl Apgd {
             settings: *self,
             clean: beginning.clean.to_vec(),
             before: image.clone(),
-            best: Point { image: image.clone(), gradient: Vec::new(), value: 0.0, ruling: None },
+            best: Point { image: image.clone(), gradient: Vec::new(), value: 0.0, verdict: None },
             last: None,
             image,
             step: 0,
@@ -79,7 +79,7 @@ struct Run {
     before: Vec<f32>,
     best: Point,
     /// Value and ruling at `image`.
-    last: Option<(f32, Ruling)>,
+    last: Option<(f32, Verdict)>,
     /// Steps made.
     step: usize,
     step_size: f64,
@@ -92,7 +92,7 @@ struct Point {
     image: Vec<f32>,
     gradient: Vec<f32>,
     value: f32,
-    ruling: Option<Ruling>,
+    verdict: Option<Verdict>,
 }
 
 impl Search for Run {
@@ -104,8 +104,8 @@ impl Search for Run {
     fn observe(&mut self, seen: &Seen<'_>) {
         let first = self.last.is_none();
         let rose = self.last.is_some_and(|(before, _)| seen.value > before);
-        self.last = Some((seen.value, seen.ruling));
-        if seen.ruling.broken {
+        self.last = Some((seen.value, seen.verdict));
+        if seen.verdict.broken {
             self.broken = true;
             return;
         }
@@ -114,7 +114,7 @@ impl Search for Run {
                 image: self.image.clone(),
                 gradient: seen.gradient.to_vec(),
                 value: seen.value,
-                ruling: Some(seen.ruling),
+                verdict: Some(seen.verdict),
             };
         }
         if self.step == self.settings.steps {
@@ -158,15 +158,15 @@ impl Run {
 
 impl Climb for Run {
     fn worst(&self) -> Proposal<'_> {
-        match (self.broken, self.best.ruling) {
-            (false, Some(ruling)) => Proposal { image: &self.best.image, ruling, value: self.best.value },
+        match (self.broken, self.best.verdict) {
+            (false, Some(verdict)) => Proposal { image: &self.best.image, verdict, value: self.best.value },
             _ => self.last(),
         }
     }
 
     fn last(&self) -> Proposal<'_> {
-        let (value, ruling) = self.last.expect("a run looks at its start at least");
-        Proposal { image: &self.image, ruling, value }
+        let (value, verdict) = self.last.expect("a run looks at its start at least");
+        Proposal { image: &self.image, verdict, value }
     }
 }
 

@@ -112,8 +112,8 @@ impl Search for Run {
         let value = f64::from(seen.value);
         let image = self.variable.image();
         let mut distance = Norm::L2.distance(self.nearest.clean(), image);
-        if seen.ruling.broken && (confidence <= 0.0 || value >= confidence) {
-            distance = self.nearest.offer(image, seen.ruling);
+        if seen.verdict.broken && (confidence <= 0.0 || value >= confidence) {
+            distance = self.nearest.offer(image, seen.verdict);
             self.succeeded = true;
         }
         let hinge = confidence - value;

@@ -69,8 +69,8 @@ impl Search for Run {
     }
 
     fn observe(&mut self, seen: &Seen<'_>) {
-        self.nearest.offer(&self.image, seen.ruling);
-        if self.stepped && seen.ruling.broken {
+        self.nearest.offer(&self.image, seen.verdict);
+        if self.stepped && seen.verdict.broken {
             self.stepped = false;
             let clean = self.nearest.clean();
             for (x, &c) in self.image.iter_mut().zip(clean) {

@@ -78,14 +78,14 @@ impl Search for Run {
     }
 
     fn observe(&mut self, seen: &Seen<'_>) {
-        let distance = self.nearest.offer(&self.image, seen.ruling);
+        let distance = self.nearest.offer(&self.image, seen.verdict);
         let Fmn { norm, steps, first_step, last_step, first_rate, last_rate } = self.settings;
         let phase = std::f64::consts::PI * self.step as f64 / steps as f64;
         let cosine = (1.0 + libm::cos(phase)) / 2.0;
         let between = |first: f64, last: f64| last + (first - last) * cosine;
         let rate = between(first_rate, last_rate);
         let gradient = widen(seen.gradient);
-        if seen.ruling.broken {
+        if seen.verdict.broken {
             self.best = self.best.min(distance);
             self.radius = (self.radius * (1.0 - rate)).min(self.best);
         } else if self.best.is_finite() {

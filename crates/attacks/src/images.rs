@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use robin_core::crew::piece;
+use robin_core::occupancy::piece;
 use robin_core::{Error, ExampleId, Result, host};
 
 /// Images `[n, c, h, w]` on the host.

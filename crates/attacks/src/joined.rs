@@ -1,6 +1,6 @@
 //! Joining several runs of one attack per example: restarts, objectives, candidates.
 
-use robin_core::attack::Ruling;
+use robin_core::attack::Verdict;
 use robin_core::{Adversarial, Batch, Cost, Iterate, Result};
 
 use crate::images::Images;
@@ -21,14 +21,14 @@ pub(crate) struct Joined {
 #[derive(Clone, Copy)]
 pub(crate) struct Proposal<'a> {
     pub(crate) image: &'a [f32],
-    pub(crate) ruling: Ruling,
+    pub(crate) verdict: Verdict,
     /// The objective there.
     pub(crate) value: f32,
 }
 
 impl Joined {
     pub(crate) fn new(batch: &Batch) -> Result<Self> {
-        let kept = Kept { images: Images::new(&batch.images)?, rulings: vec![None; batch.len()] };
+        let kept = Kept { images: Images::new(&batch.images)?, verdicts: vec![None; batch.len()] };
         Ok(Self { worst: kept.clone(), last: kept, cost: vec![Cost::default(); batch.len()] })
     }
 
@@ -42,7 +42,10 @@ impl Joined {
     }
 
     pub(crate) fn offer(&mut self, row: usize, worst: &Proposal<'_>, last: &Proposal<'_>) {
-        debug_assert!(worst.ruling.broken || !last.ruling.broken, "the final point is a candidate for worst");
+        debug_assert!(
+            worst.verdict.broken || !last.verdict.broken,
+            "the final point is a candidate for worst"
+        );
         self.worst.offer(row, worst);
         self.last.offer(row, last);
     }
@@ -61,29 +64,29 @@ impl Joined {
 #[derive(Clone)]
 struct Kept {
     images: Images,
-    rulings: Vec<Option<(Ruling, f32)>>,
+    verdicts: Vec<Option<(Verdict, f32)>>,
 }
 
 impl Kept {
     fn is_broken(&self, row: usize) -> bool {
-        self.rulings[row].is_some_and(|(ruling, _)| ruling.broken)
+        self.verdicts[row].is_some_and(|(verdict, _)| verdict.broken)
     }
 
     fn offer(&mut self, row: usize, proposal: &Proposal<'_>) {
-        let better = match self.rulings[row] {
+        let better = match self.verdicts[row] {
             None => true,
             Some((kept, _)) if kept.broken => false,
-            Some((_, value)) => proposal.ruling.broken || proposal.value > value,
+            Some((_, value)) => proposal.verdict.broken || proposal.value > value,
         };
         if better {
             self.images.row_mut(row).copy_from_slice(proposal.image);
-            self.rulings[row] = Some((proposal.ruling, proposal.value));
+            self.verdicts[row] = Some((proposal.verdict, proposal.value));
         }
     }
 
     fn finish(self) -> Result<Iterate> {
-        let rulings =
-            self.rulings.into_iter().map(|kept| kept.expect("every example has had an offer").0).collect();
-        Ok(Iterate { images: self.images.into_tensor()?, rulings })
+        let verdicts =
+            self.verdicts.into_iter().map(|kept| kept.expect("every example has had an offer").0).collect();
+        Ok(Iterate { images: self.images.into_tensor()?, verdicts })
     }
 }

@@ -28,7 +28,7 @@
 //! let batch = Batch::new(images, vec![0], vec![ExampleId::first(0)])?;
 //! let budget = Budget { norm: Norm::Linf, epsilon: "8/255".parse()? };
 //! let pgd = Pgd { budget, steps: 10, step_size: 0.01, restarts: 1, start: Start::UniformInBall };
-//! let target = Target { model: &model, judge: &Misclassified, cancel: &CancelToken::new() };
+//! let target = Target { model: &model, criterion: &Misclassified, cancel: &CancelToken::new() };
 //! let objective: Box<dyn Objective> = Box::new(CrossEntropy::new(batch.labels.clone()));
 //! let found = pgd.perturb(&target, &[objective], &batch, Seed::new(0))?;
 //! budget.verify(&batch.images, &found.worst.images)?;

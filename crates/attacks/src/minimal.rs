@@ -1,7 +1,7 @@
 //! Attacks that look for the smallest perturbation, and what they are under a budget.
 
 use candle_core::Tensor;
-use robin_core::attack::Ruling;
+use robin_core::attack::Verdict;
 use robin_core::{
     Adversarial, Attack, Batch, Budget, Columns, Cost, Error, ExampleId, Iterate, Norm, Objective, Result,
     Seed, Target,
@@ -58,7 +58,7 @@ pub struct Smallest {
     /// From the clean images, `[n]`, in pixel units; infinite where nothing was found.
     pub distances: Vec<f64>,
     /// The judge's word on `images`, `[n]`.
-    pub rulings: Vec<Ruling>,
+    pub verdicts: Vec<Verdict>,
     /// Work spent, `[n]`.
     pub cost: Vec<Cost>,
 }
@@ -99,20 +99,20 @@ impl<A: MinimalAttack> Attack for WithinBudget<A> {
             .filter(|&row| found.distances[row].is_finite() && found.distances[row] > epsilon)
             .collect();
         let mut images = Images::new(&found.images)?;
-        let mut rulings = found.rulings;
+        let mut verdicts = found.verdicts;
         let mut cost = found.cost;
         if !outside.is_empty() {
             let clean = batch.select(&outside)?;
             let networks = target.model.networks(&Columns::All);
-            let judged = target.judge(&clean.images, &clean.labels)?;
+            let judged = target.verdicts(&clean.images, &clean.labels)?;
             let clean = Images::new(&clean.images)?;
             for (at, &row) in outside.iter().enumerate() {
                 images.row_mut(row).copy_from_slice(clean.row(at));
-                rulings[row] = judged[at];
+                verdicts[row] = judged[at];
                 cost[row].forward += networks;
             }
         }
-        let worst = Iterate { images: images.into_tensor()?, rulings };
+        let worst = Iterate { images: images.into_tensor()?, verdicts };
         Ok(Adversarial { last: worst.clone(), worst, cost })
     }
 }
@@ -124,18 +124,18 @@ pub(crate) struct Nearest {
     enough: Option<f64>,
     clean: Vec<f32>,
     image: Vec<f32>,
-    ruling: Option<Ruling>,
+    verdict: Option<Verdict>,
     distance: f64,
 }
 
 impl Nearest {
     /// Remembers `image` if it is broken and nearer than what was known; returns its distance.
-    pub(crate) fn offer(&mut self, image: &[f32], ruling: Ruling) -> f64 {
+    pub(crate) fn offer(&mut self, image: &[f32], verdict: Verdict) -> f64 {
         let distance = self.norm.distance(&self.clean, image);
-        if ruling.broken && distance < self.distance {
+        if verdict.broken && distance < self.distance {
             self.distance = distance;
             self.image.copy_from_slice(image);
-            self.ruling = Some(ruling);
+            self.verdict = Some(verdict);
         }
         distance
     }
@@ -203,15 +203,15 @@ pub(crate) fn approach<A: Approach>(
     let shape = shape(batch)?;
     let clean = Images::new(&batch.images)?;
     target.cancel.check()?;
-    let clean_rulings = target.judge(&batch.images, &batch.labels)?;
+    let clean_verdicts = target.verdicts(&batch.images, &batch.labels)?;
     let judging = Cost { forward: target.model.networks(&Columns::All), ..Cost::default() };
     let mut costs = vec![judging; batch.len()];
     let mut found: Vec<Nearest> = (0..batch.len())
         .map(|row| {
             let image = clean.row(row).to_vec();
             let mut nearest =
-                Nearest { norm, enough, clean: image.clone(), image, ruling: None, distance: f64::INFINITY };
-            nearest.offer(clean.row(row), clean_rulings[row]);
+                Nearest { norm, enough, clean: image.clone(), image, verdict: None, distance: f64::INFINITY };
+            nearest.offer(clean.row(row), clean_verdicts[row]);
             nearest
         })
         .collect();
@@ -241,10 +241,10 @@ pub(crate) fn approach<A: Approach>(
     Ok(Smallest {
         images: images.into_tensor()?,
         distances: found.iter().map(|nearest| nearest.distance).collect(),
-        rulings: found
+        verdicts: found
             .iter()
-            .zip(clean_rulings)
-            .map(|(nearest, clean)| nearest.ruling.unwrap_or(clean))
+            .zip(clean_verdicts)
+            .map(|(nearest, clean)| nearest.verdict.unwrap_or(clean))
             .collect(),
         cost: costs,
     })

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 use rayon::prelude::*;
-use robin_core::attack::Ruling;
+use robin_core::attack::Verdict;
 use robin_core::{
-    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Climb, Columns, Error, Objective,
+    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Objective, PgdRun,
     Result, Seed, Target,
 };
 
@@ -54,7 +54,7 @@ impl Pgd {
     ) -> Result<Tensor> {
         let clean = Images::new(&batch.images)?;
         let start = self.start.points(self.budget, batch, seed, 0)?;
-        self.climb(model, objective, &clean, start, cancel)?.into_tensor()
+        self.iterate(model, objective, &clean, start, cancel)?.into_tensor()
     }
 
     /// [`Pgd::ascend`] from the given points `start`, in place of the attack's own: first projected onto the
@@ -71,10 +71,10 @@ impl Pgd {
         cancel: &CancelToken,
     ) -> Result<Tensor> {
         let start = Images::new(&self.budget.project(clean, start)?)?;
-        self.climb(model, objective, &Images::new(clean)?, start, cancel)?.into_tensor()
+        self.iterate(model, objective, &Images::new(clean)?, start, cancel)?.into_tensor()
     }
 
-    fn climb(
+    fn iterate(
         &self,
         model: &dyn Classifier,
         objective: &dyn Objective,
@@ -118,14 +118,14 @@ impl Pgd {
         clean: &Images,
         start: &Images,
     ) -> Result<Option<Run>> {
-        let (Some(climber), Some(formula)) = (target.model.climber(), objective.formula()) else {
+        let (Some(on_device_pgd), Some(formula)) = (target.model.on_device_pgd(), objective.formula()) else {
             return Ok(None);
         };
         let Self { budget, steps, step_size, .. } = *self;
         let (clean, from) = (clean.values(), start.values());
         let cancel = target.cancel;
-        let climb = Climb { budget, steps, step_size, clean, start: from, formula: &formula, cancel };
-        let Some(found) = climber.climb(&climb)? else { return Ok(None) };
+        let run = PgdRun { budget, steps, step_size, clean, start: from, formula: &formula, cancel };
+        let Some(found) = on_device_pgd.run_pgd(&run)? else { return Ok(None) };
         Ok(Some(Run {
             best: Best { images: start.with_values(found.best)?, values: found.best_values },
             last: start.with_values(found.last)?,
@@ -194,7 +194,7 @@ impl Attack for Pgd {
             }
             let starting = batch.select(&rows)?;
             let starts = self.start.points(self.budget, &starting, seed, restart)?;
-            let start_rulings = target.judge(&starts.tensor()?, &starting.labels)?;
+            let start_verdicts = target.verdicts(&starts.tensor()?, &starting.labels)?;
             rows.iter().for_each(|&row| joined.cost_mut(row).forward += judging);
             for objective in objectives {
                 let open: Vec<usize> = (0..rows.len()).filter(|&at| joined.is_open(rows[at])).collect();
@@ -208,8 +208,8 @@ impl Attack for Pgd {
                 let run =
                     self.run(target, &*objective.select(&rows), &clean.select(&rows), starts.clone())?;
                 let known = Known {
-                    start: open.iter().map(|&at| start_rulings[at]).collect(),
-                    last: target.judge(&run.last.tensor()?, &labels)?,
+                    start: open.iter().map(|&at| start_verdicts[at]).collect(),
+                    last: target.verdicts(&run.last.tensor()?, &labels)?,
                 };
                 let best = run.judge_best(target, &starts, &labels, &known)?;
                 for (at, &row) in rows.iter().enumerate() {
@@ -219,7 +219,7 @@ impl Attack for Pgd {
                     cost.backward += self.steps as u32 * networks;
                     cost.zero_gradients += run.zero_gradients[at];
                     let start = (starts.row(at), known.start[at]);
-                    run.offer(&mut joined, row, at, start, best[at].ruling, known.last[at]);
+                    run.offer(&mut joined, row, at, start, best[at].verdict, known.last[at]);
                 }
             }
         }
@@ -266,21 +266,21 @@ struct Run {
     zero_gradients: Vec<u32>,
 }
 
-/// Rulings that need no further pass.
+/// Verdicts that need no further pass.
 struct Known {
-    start: Vec<Ruling>,
-    last: Vec<Ruling>,
+    start: Vec<Verdict>,
+    last: Vec<Verdict>,
 }
 
 #[derive(Clone, Copy)]
-struct BestRuling {
-    ruling: Ruling,
+struct BestVerdict {
+    verdict: Verdict,
     /// Whether it took a forward pass of its own.
     judged_apart: bool,
 }
 
 impl Run {
-    /// Rulings on the best iterates. Where the best image is the start or the final point, its ruling is
+    /// Verdicts on the best iterates. Where the best image is the start or the final point, its verdict is
     /// known.
     fn judge_best(
         &self,
@@ -288,14 +288,14 @@ impl Run {
         starts: &Images,
         labels: &[u32],
         known: &Known,
-    ) -> Result<Vec<BestRuling>> {
-        let mut best: Vec<BestRuling> =
-            known.last.iter().map(|&ruling| BestRuling { ruling, judged_apart: false }).collect();
+    ) -> Result<Vec<BestVerdict>> {
+        let mut best: Vec<BestVerdict> =
+            known.last.iter().map(|&verdict| BestVerdict { verdict, judged_apart: false }).collect();
         let mut apart = Vec::new();
         for (row, best) in best.iter_mut().enumerate() {
             let image = self.best.images.row(row);
             if image == starts.row(row) {
-                best.ruling = known.start[row];
+                best.verdict = known.start[row];
             } else if image != self.last.row(row) {
                 apart.push(row);
             }
@@ -303,8 +303,8 @@ impl Run {
         if !apart.is_empty() {
             let images = self.best.images.select(&apart).into_tensor()?;
             let labels: Vec<u32> = apart.iter().map(|&row| labels[row]).collect();
-            for (&row, ruling) in apart.iter().zip(target.judge(&images, &labels)?) {
-                best[row] = BestRuling { ruling, judged_apart: true };
+            for (&row, verdict) in apart.iter().zip(target.verdicts(&images, &labels)?) {
+                best[row] = BestVerdict { verdict, judged_apart: true };
             }
         }
         Ok(best)
@@ -316,19 +316,19 @@ impl Run {
         joined: &mut Joined,
         row: usize,
         at: usize,
-        (start, start_ruling): (&[f32], Ruling),
-        best_ruling: Ruling,
-        last_ruling: Ruling,
+        (start, start_verdict): (&[f32], Verdict),
+        best_verdict: Verdict,
+        last_verdict: Verdict,
     ) {
-        let last = Proposal { image: self.last.row(at), ruling: last_ruling, value: self.last_values[at] };
+        let last = Proposal { image: self.last.row(at), verdict: last_verdict, value: self.last_values[at] };
         let value = self.best.values[at];
-        let best = Proposal { image: self.best.images.row(at), ruling: best_ruling, value };
-        let start = Proposal { image: start, ruling: start_ruling, value };
-        let worst = if best.ruling.broken {
+        let best = Proposal { image: self.best.images.row(at), verdict: best_verdict, value };
+        let start = Proposal { image: start, verdict: start_verdict, value };
+        let worst = if best.verdict.broken {
             best
-        } else if last.ruling.broken {
+        } else if last.verdict.broken {
             last
-        } else if start.ruling.broken {
+        } else if start.verdict.broken {
             start
         } else {
             best

@@ -45,10 +45,10 @@ impl Attack for RandomNoise {
             }
             let open = batch.select(&rows)?;
             let images = self.draw(&open, seed, candidate)?;
-            let rulings = target.judge(&images.tensor()?, &open.labels)?;
-            for (at, (&row, ruling)) in rows.iter().zip(rulings).enumerate() {
+            let verdicts = target.verdicts(&images.tensor()?, &open.labels)?;
+            for (at, (&row, verdict)) in rows.iter().zip(verdicts).enumerate() {
                 joined.cost_mut(row).forward += judging;
-                let proposal = Proposal { image: images.row(at), ruling, value: 0.0 };
+                let proposal = Proposal { image: images.row(at), verdict, value: 0.0 };
                 joined.offer(row, &proposal, &proposal);
             }
         }

@@ -5,8 +5,8 @@
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use robin_core::attack::Ruling;
-use robin_core::crew::piece;
+use robin_core::attack::Verdict;
+use robin_core::occupancy::piece;
 use robin_core::{
     Adversarial, Ascent, Batch, Columns, Cost, Error, Evaluation, ExampleId, Objective, Result, Scores, Seed,
     Target, host,
@@ -30,7 +30,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) value: f32,
     /// Its gradient on the image, or its direction; empty if only values were wanted.
     pub(crate) gradient: &'a [f32],
-    pub(crate) ruling: Ruling,
+    pub(crate) verdict: Verdict,
 }
 
 /// What a look is to bring, apart from the judge's word.
@@ -78,7 +78,7 @@ pub(crate) fn run<S: Search>(
             costs[row].backward += looked.cost.backward;
             let flat = look != Look::Values && gradient.iter().all(|&slope| slope == 0.0);
             costs[row].zero_gradients += u32::from(flat);
-            seen[row] = Some(Seen { value: looked.values[at], gradient, ruling: looked.rulings[at] });
+            seen[row] = Some(Seen { value: looked.values[at], gradient, verdict: looked.verdicts[at] });
         }
         states.par_iter_mut().zip(&seen).with_min_len(piece()).for_each(|(state, seen)| {
             if let Some(seen) = seen {
@@ -99,7 +99,7 @@ struct Looked {
     values: Vec<f32>,
     /// `[n * c * h * w]`, or empty.
     gradient: Vec<f32>,
-    rulings: Vec<Ruling>,
+    verdicts: Vec<Verdict>,
     /// Of each example.
     cost: Cost,
 }
@@ -133,28 +133,28 @@ fn look_at(
             (values, Images::new(images)?.gradient(&direction)?, scores)
         }
     };
-    let rulings = match scores.and_then(|scores| decide(target, &columns, &scores, labels)) {
-        Some(rulings) => rulings,
+    let verdicts = match scores.and_then(|scores| decide(target, &columns, &scores, labels)) {
+        Some(verdicts) => verdicts,
         None => {
             cost.forward += target.model.networks(&Columns::All);
-            target.judge(images, labels)?
+            target.verdicts(images, labels)?
         }
     };
-    Ok(Looked { values, gradient, rulings, cost })
+    Ok(Looked { values, gradient, verdicts, cost })
 }
 
 /// The judge's word from the scores that are there already. `None` if they are not all, or if the classifier
 /// will not decide by scores alone; it is then asked about the images.
-fn decide(target: &Target<'_>, columns: &Columns, scores: &Scores, labels: &[u32]) -> Option<Vec<Ruling>> {
+fn decide(target: &Target<'_>, columns: &Columns, scores: &Scores, labels: &[u32]) -> Option<Vec<Verdict>> {
     if columns != &Columns::All {
         return None;
     }
     let predictions = target.model.decide(scores).ok()?;
-    let rulings = predictions
-        .into_iter()
-        .zip(labels)
-        .map(|(prediction, &label)| Ruling { prediction, broken: target.judge.broken(prediction, label) });
-    Some(rulings.collect())
+    let verdicts = predictions.into_iter().zip(labels).map(|(prediction, &label)| Verdict {
+        prediction,
+        broken: target.criterion.broken(prediction, label),
+    });
+    Some(verdicts.collect())
 }
 
 /// `[c, h, w]` of a batch.

@@ -1,6 +1,6 @@
 //! Square attack: random search without gradients.
 
-use robin_core::attack::Ruling;
+use robin_core::attack::Verdict;
 use robin_core::{
     Adversarial, Attack, Batch, Budget, Norm, Objective, Purpose, Result, Seed, Stream, Target,
 };
@@ -111,7 +111,7 @@ struct Run {
     /// What is asked for next.
     trial: Vec<f32>,
     /// Value and ruling of `image`, once known.
-    kept: Option<(f32, Ruling)>,
+    kept: Option<(f32, Verdict)>,
     /// Looks so far, the start not counted.
     query: usize,
     stream: Stream,
@@ -119,18 +119,18 @@ struct Run {
 
 impl Search for Run {
     fn point(&self) -> Option<&[f32]> {
-        let Some((_, ruling)) = self.kept else { return Some(&self.trial) };
-        (!ruling.broken && self.query < self.settings.queries).then_some(&self.trial)
+        let Some((_, verdict)) = self.kept else { return Some(&self.trial) };
+        (!verdict.broken && self.query < self.settings.queries).then_some(&self.trial)
     }
 
     fn observe(&mut self, seen: &Seen<'_>) {
         match self.kept {
-            None => self.kept = Some((seen.value, seen.ruling)),
+            None => self.kept = Some((seen.value, seen.verdict)),
             Some((value, _)) => {
                 self.query += 1;
-                if seen.value > value || seen.ruling.broken {
+                if seen.value > value || seen.verdict.broken {
                     self.image.copy_from_slice(&self.trial);
-                    self.kept = Some((seen.value, seen.ruling));
+                    self.kept = Some((seen.value, seen.verdict));
                 }
             }
         }
@@ -144,8 +144,8 @@ impl Search for Run {
 
 impl Climb for Run {
     fn worst(&self) -> Proposal<'_> {
-        let (value, ruling) = self.kept.expect("a run looks at its start at least");
-        Proposal { image: &self.image, ruling, value }
+        let (value, verdict) = self.kept.expect("a run looks at its start at least");
+        Proposal { image: &self.image, verdict, value }
     }
 
     fn last(&self) -> Proposal<'_> {

@@ -1,8 +1,8 @@
 //! Attacks crafted on one classifier and shown to another.
 
 use robin_core::{
-    Attack, Batch, CancelToken, Classifier, Columns, Cost, Judge, Objective, Result, Scores, Seed, Target,
-    scores::ranked,
+    Attack, Batch, CancelToken, Classifier, Columns, Cost, Objective, Result, Scores, Seed, SuccessCriterion,
+    Target, scores::ranked,
 };
 
 use crate::Loss;
@@ -63,7 +63,7 @@ pub fn transfer(
             vec![Box::new(TargetedCrossEntropy::new(targets.clone().unwrap_or_default()))]
         }
     };
-    let target = Target { model: surrogate, judge: &NeverBroken, cancel };
+    let target = Target { model: surrogate, criterion: &NeverBroken, cancel };
     let found = attack.perturb(&target, &objectives, batch, seed)?;
     attack.budget().verify(&batch.images, &found.last.images)?;
     let images = found.last.images;
@@ -89,7 +89,7 @@ fn runner_up(scores: &Scores) -> Result<Vec<u32>> {
 /// Keeps an attack going to its last step.
 struct NeverBroken;
 
-impl Judge for NeverBroken {
+impl SuccessCriterion for NeverBroken {
     fn broken(&self, _prediction: u32, _label: u32) -> bool {
         false
     }

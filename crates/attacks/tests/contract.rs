@@ -4,8 +4,8 @@ mod toys;
 
 use robin_attacks::{ATTACKS, Config, Entry, Loss, Pgd, Reach, Start, StepSize};
 use robin_core::{
-    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Evaluation, Judge,
-    Misclassified, Norm, Objective, Scores, Seed, Target, host,
+    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Evaluation,
+    Misclassified, Norm, Objective, Scores, Seed, SuccessCriterion, Target, host,
 };
 use robin_testkit::{Cut, Linear};
 use toys::{Counting, NeverBroken, Next, RaiseColumn, Wavy};
@@ -21,11 +21,11 @@ fn budgets(epsilons: &[&str]) -> Vec<Budget> {
 fn perturb_as(
     attack: &dyn Attack,
     model: &dyn Classifier,
-    judge: &dyn Judge,
+    criterion: &dyn SuccessCriterion,
     objectives: &[Box<dyn Objective>],
     batch: &Batch,
 ) -> Adversarial {
-    let target = Target { model, judge, cancel: &CancelToken::new() };
+    let target = Target { model, criterion, cancel: &CancelToken::new() };
     attack.perturb(&target, objectives, batch, SEED).unwrap()
 }
 
@@ -62,10 +62,10 @@ fn every_attack_keeps_budget_and_box_and_tells_the_truth() {
             let found = perturb(entry.brief, budget, model, entry.loss, &batch);
             for iterate in [&found.worst, &found.last] {
                 budget.verify(&batch.images, &iterate.images).unwrap();
-                let target = Target { model, judge: &Misclassified, cancel: &CancelToken::new() };
-                assert_eq!(target.judge(&iterate.images, &batch.labels).unwrap(), iterate.rulings);
+                let target = Target { model, criterion: &Misclassified, cancel: &CancelToken::new() };
+                assert_eq!(target.verdicts(&iterate.images, &batch.labels).unwrap(), iterate.verdicts);
             }
-            for (worst, last) in found.worst.rulings.iter().zip(&found.last.rulings) {
+            for (worst, last) in found.worst.verdicts.iter().zip(&found.last.verdicts) {
                 assert!(worst.broken || !last.broken, "{} {budget}", entry.name);
             }
         }
@@ -80,7 +80,7 @@ fn epsilon_0_returns_the_clean_images_bit_for_bit() {
         let found = perturb(entry.brief, budget, &model, entry.loss, &batch);
         for iterate in [found.worst, found.last] {
             assert_eq!(values(&iterate.images), values(&batch.images), "{} {budget}", entry.name);
-            assert!(iterate.rulings.iter().all(|ruling| !ruling.broken));
+            assert!(iterate.verdicts.iter().all(|verdict| !verdict.broken));
         }
     }
 }
@@ -93,14 +93,14 @@ fn results_depend_on_neither_batch_size_nor_order() {
     for (entry, budget) in listed(&["0.08"]) {
         let attack = |batch: &Batch| perturb(entry.brief, budget, &model, entry.loss, batch);
         let whole = attack(&batch);
-        some_broken |= whole.worst.rulings.iter().any(|ruling| ruling.broken);
+        some_broken |= whole.worst.verdicts.iter().any(|verdict| verdict.broken);
         for rows in [vec![7, 6, 5, 4, 3, 2, 1, 0], vec![2, 5], vec![4]] {
             let part = attack(&batch.select(&rows).unwrap());
             for (part, whole) in [(&part.worst, &whole.worst), (&part.last, &whole.last)] {
                 let expected = host::select(&whole.images, &rows).unwrap();
                 assert_eq!(values(&part.images), values(&expected), "{} {budget}", entry.name);
-                let expected: Vec<_> = rows.iter().map(|&row| whole.rulings[row]).collect();
-                assert_eq!(part.rulings, expected);
+                let expected: Vec<_> = rows.iter().map(|&row| whole.verdicts[row]).collect();
+                assert_eq!(part.verdicts, expected);
             }
             let expected: Vec<_> = rows.iter().map(|&row| whole.cost[row]).collect();
             assert_eq!(part.cost, expected);
@@ -120,7 +120,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         });
         assert_eq!(values(&one.worst.images), values(&three.worst.images), "{} {budget}", entry.name);
         assert_eq!(values(&one.last.images), values(&three.last.images), "{} {budget}", entry.name);
-        assert_eq!((one.worst.rulings, one.cost), (three.worst.rulings, three.cost));
+        assert_eq!((one.worst.verdicts, one.cost), (three.worst.verdicts, three.cost));
     }
 }
 
@@ -147,7 +147,7 @@ fn cancelling_stops_and_bad_input_is_refused() {
         let attack = entry.brief.build(budget).unwrap();
         let objectives = prepare(entry.loss, &model, &batch);
         let refused = |batch: &Batch, cancel: &CancelToken| {
-            let target = Target { model: &model, judge: &Misclassified, cancel };
+            let target = Target { model: &model, criterion: &Misclassified, cancel };
             attack.perturb(&target, &objectives, batch, SEED).unwrap_err()
         };
         let cancel = CancelToken::new();
@@ -164,7 +164,7 @@ fn cancelling_stops_and_bad_input_is_refused() {
 fn a_cut_graph_is_an_error_and_not_robustness() {
     let model = Cut(Linear::seeded(3, SHAPE, SEED));
     let batch = model.0.batch(2, SEED);
-    let target = Target { model: &model, judge: &Misclassified, cancel: &CancelToken::new() };
+    let target = Target { model: &model, criterion: &Misclassified, cancel: &CancelToken::new() };
     let pgd = pgd(budgets(&["0.1"])[0], 3);
     let objectives = [Loss::Ce.against(batch.labels.clone())];
     assert!(matches!(pgd.perturb(&target, &objectives, &batch, SEED), Err(Error::GraphCut)));
@@ -252,7 +252,7 @@ fn square_breaks_what_has_no_gradient() {
         let clean = values(&batch.images);
         for (row, clean) in clean.chunks_exact(12).enumerate() {
             let possible = model.0.worst_margin(clean, batch.labels[row], budget) > 0.5;
-            assert!(!possible || found.worst.rulings[row].broken, "{budget} {row}");
+            assert!(!possible || found.worst.verdicts[row].broken, "{budget} {row}");
         }
         assert!(found.cost.iter().all(|cost| cost.backward == 0));
     }
@@ -312,10 +312,10 @@ fn several_objectives_are_joined_per_example() {
             .collect();
         let mut kinds = [0; 3];
         for row in 0..batch.len() {
-            let worst = apart.iter().any(|found| found.worst.rulings[row].broken);
-            let last = apart.iter().any(|found| found.last.rulings[row].broken);
-            assert_eq!(joined.worst.rulings[row].broken, worst, "{budget} {row}");
-            assert_eq!(joined.last.rulings[row].broken, last, "{budget} {row}");
+            let worst = apart.iter().any(|found| found.worst.verdicts[row].broken);
+            let last = apart.iter().any(|found| found.last.verdicts[row].broken);
+            assert_eq!(joined.worst.verdicts[row].broken, worst, "{budget} {row}");
+            assert_eq!(joined.last.verdicts[row].broken, last, "{budget} {row}");
             kinds[usize::from(worst) + usize::from(last)] += 1;
         }
         assert!(kinds.iter().all(|&count| count > 0), "{budget}: every kind of verdict is needed, {kinds:?}");
@@ -340,7 +340,7 @@ fn more_restarts_and_candidates_only_break_more() {
             let [few, many] = [few, many].map(|config| perturb(config, budget, &model, Loss::Margin, &batch));
             let mut gained = 0;
             for (few, many) in
-                [(&few.worst, &many.worst), (&few.last, &many.last)].map(|(f, m)| (&f.rulings, &m.rulings))
+                [(&few.worst, &many.worst), (&few.last, &many.last)].map(|(f, m)| (&f.verdicts, &m.verdicts))
             {
                 for (few, many) in few.iter().zip(many) {
                     assert!(many.broken || !few.broken);
@@ -422,7 +422,7 @@ fn attacks_that_climb_follow_the_direction_that_the_objective_says() {
             let plain = perturb_as(&*attack, &model, &Misclassified, &plain, &batch);
             let says = perturb_as(&*attack, &model, &Misclassified, &says, &batch);
             assert_eq!(values(&says.worst.images), values(&plain.worst.images), "{name} {budget}");
-            assert_eq!(says.worst.rulings, plain.worst.rulings, "{name} {budget}");
+            assert_eq!(says.worst.verdicts, plain.worst.verdicts, "{name} {budget}");
             assert!(says.cost.iter().all(|cost| cost.zero_gradients == 0), "{name} {budget}");
         }
     }

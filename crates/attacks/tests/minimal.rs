@@ -20,7 +20,7 @@ fn smallest(
     batch: &Batch,
     enough: Option<f64>,
 ) -> Result<Smallest, Error> {
-    let target = Target { model, judge: &Misclassified, cancel: &CancelToken::new() };
+    let target = Target { model, criterion: &Misclassified, cancel: &CancelToken::new() };
     let clean = model.scores(&batch.images, &Columns::All)?;
     attack.smallest(&target, &loss.prepare(&clean, &batch.labels)?, batch, SEED, enough)
 }
@@ -112,13 +112,18 @@ fn distances_are_those_of_the_images_and_the_judge_agrees() {
         for &norm in entry.norms {
             let Ok(attack) = entry.brief.minimal(norm) else { continue };
             let found = smallest(&*attack, &model, entry.loss, &batch, None).unwrap();
-            let target = Target { model: &model, judge: &Misclassified, cancel: &CancelToken::new() };
-            assert_eq!(target.judge(&found.images, &batch.labels).unwrap(), found.rulings, "{}", entry.name);
+            let target = Target { model: &model, criterion: &Misclassified, cancel: &CancelToken::new() };
+            assert_eq!(
+                target.verdicts(&found.images, &batch.labels).unwrap(),
+                found.verdicts,
+                "{}",
+                entry.name
+            );
             let images = host::to_vec(&found.images).unwrap();
             for (row, (image, clean)) in images.chunks_exact(12).zip(clean.chunks_exact(12)).enumerate() {
                 assert!(image.iter().all(|x| (0.0..=1.0).contains(x)));
-                assert_eq!(found.rulings[row].broken, found.distances[row].is_finite());
-                if found.rulings[row].broken {
+                assert_eq!(found.verdicts[row].broken, found.distances[row].is_finite());
+                if found.verdicts[row].broken {
                     assert_eq!(found.distances[row], norm.distance(clean, image));
                 } else {
                     assert_eq!(image, clean);
@@ -153,14 +158,14 @@ fn under_a_budget_broken_is_what_has_a_small_enough_distance() {
             sorted.sort_by(f64::total_cmp);
             let epsilon = sorted[5] * 1.0001;
             let budget = Budget { norm, epsilon: epsilon.to_string().parse().unwrap() };
-            let target = Target { model: &model, judge: &Misclassified, cancel: &CancelToken::new() };
+            let target = Target { model: &model, criterion: &Misclassified, cancel: &CancelToken::new() };
             let clean = model.scores(&batch.images, &Columns::All).unwrap();
             let objectives = entry.loss.prepare(&clean, &batch.labels).unwrap();
             let attack = entry.brief.build(budget).unwrap();
             let found = attack.perturb(&target, &objectives, &batch, SEED).unwrap();
             budget.verify(&batch.images, &found.worst.images).unwrap();
             for (row, distance) in distances.iter().enumerate() {
-                assert_eq!(found.worst.rulings[row].broken, *distance <= epsilon, "{} {row}", entry.name);
+                assert_eq!(found.worst.verdicts[row].broken, *distance <= epsilon, "{} {row}", entry.name);
             }
         }
     }

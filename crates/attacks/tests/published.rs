@@ -1,16 +1,16 @@
 //! Beside the programs of others, on the same weights and images, as far as a quick test goes. The example `compare`
 //! does it for all attacks at their full length.
 
-mod subject;
+mod model_under_test;
 
+use model_under_test::ModelUnderTest;
 use robin_attacks::ATTACKS;
 use robin_core::Norm;
-use subject::Subject;
 
 #[test]
 fn ten_steps_from_the_clean_image_end_where_torchattacks_ends() {
     for name in ["cnn2-small", "resnet18"] {
-        let subject = Subject::load(name);
+        let subject = ModelUnderTest::load(name);
         for budget in subject.budgets() {
             for (precision, model) in
                 [("f64", subject.wide.as_ref().unwrap() as _), ("f32", &*subject.classifier)]
@@ -34,7 +34,7 @@ fn ten_steps_from_the_clean_image_end_where_torchattacks_ends() {
 #[test]
 fn ddn_finds_the_distances_of_adv_lib() {
     for name in ["cnn2-small", "one-vs-all"] {
-        let subject = Subject::load(name);
+        let subject = ModelUnderTest::load(name);
         let theirs = &subject.numbers.f64("adv-lib.ddn.float64")[..40];
         let ours = subject.distances("ddn", Norm::L2, theirs.len()).unwrap();
         let pairs = || ours.iter().zip(theirs);
@@ -55,7 +55,7 @@ fn ddn_finds_the_distances_of_adv_lib() {
 fn apgd_breaks_what_the_authors_program_breaks() {
     let apgd = ATTACKS.iter().find(|entry| entry.name == "apgd").unwrap();
     for name in ["cnn2-small", "one-vs-all"] {
-        let subject = Subject::load(name);
+        let subject = ModelUnderTest::load(name);
         for budget in subject.budgets() {
             let n = 60;
             let norm = budget.norm;

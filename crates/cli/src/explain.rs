@@ -3,7 +3,7 @@
 use clap::Args;
 use robin_evaluation::{Explained, battery};
 use robin_experiments::Error;
-use robin_experiments::foreign::verdict::WARNINGS;
+use robin_experiments::external_model::verdict::WARNINGS;
 
 use crate::terminal::answer;
 use crate::train;

@@ -14,7 +14,7 @@
 //! # Ok::<_, clap::Error>(())
 //! ```
 //!
-//! Reading order: [`Command`] (one `match`), [`foreign`] (networks from files, with [`foreign::audit`]), then one file per
+//! Reading order: [`Command`] (one `match`), [`foreign`] (networks from files, with [`external_model::audit`]), then one file per
 //! command; [`terminal`] (the one place that prints), [`exit`] (what the process returns), [`program`] (how it is called).
 //!
 //! Invariant: a command parses, calls a library and prints; nothing is computed here.
@@ -25,7 +25,7 @@ pub mod doctor;
 pub mod exit;
 pub mod explain;
 pub mod export;
-pub mod foreign;
+pub mod external_model;
 pub mod interrupt;
 pub mod list;
 pub mod live;
@@ -50,17 +50,17 @@ pub const COMMIT: &str = env!("ROBIN_COMMIT");
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// How robust is a classifier, and can the number be believed? One page, with a verdict and an exit code.
-    Audit(Box<foreign::audit::Arguments>),
+    Audit(Box<external_model::audit::Arguments>),
     /// Attack one classifier, given by its weights.
-    Attack(Box<foreign::attack::Arguments>),
+    Attack(Box<external_model::attack::Arguments>),
     /// Evaluate one classifier in full: several attacks, their union, and the battery of doubts.
-    Evaluate(Box<foreign::evaluate::Arguments>),
+    Evaluate(Box<external_model::evaluate::Arguments>),
     /// Print what a classifier says to images.
-    Predict(Box<foreign::predict::Arguments>),
+    Predict(Box<external_model::predict::Arguments>),
     /// Measure how far the input gradients of an aggregate's networks agree.
-    Coherence(Box<foreign::coherence::Arguments>),
+    Coherence(Box<external_model::coherence::Arguments>),
     /// Check saved adversarial examples from files alone.
-    VerifyWitnesses(Box<foreign::verify_witnesses::Arguments>),
+    VerifyWitnesses(Box<external_model::verify_witnesses::Arguments>),
     /// Train a network, or every arm of an aggregate, from settings given one by one.
     Train(Box<train::Arguments>),
     /// Write trained weights as a PyTorch state_dict, and logits to compare.
@@ -94,12 +94,12 @@ impl Command {
     /// Those of the command; [`exit::number`] knows what they mean to whoever has called.
     pub fn run(&self) -> anyhow::Result<()> {
         match self {
-            Self::Audit(arguments) => foreign::audit::run(arguments),
-            Self::Attack(arguments) => foreign::attack::run(arguments),
-            Self::Evaluate(arguments) => foreign::evaluate::run(arguments),
-            Self::Predict(arguments) => foreign::predict::run(arguments),
-            Self::Coherence(arguments) => foreign::coherence::run(arguments),
-            Self::VerifyWitnesses(arguments) => foreign::verify_witnesses::run(arguments),
+            Self::Audit(arguments) => external_model::audit::run(arguments),
+            Self::Attack(arguments) => external_model::attack::run(arguments),
+            Self::Evaluate(arguments) => external_model::evaluate::run(arguments),
+            Self::Predict(arguments) => external_model::predict::run(arguments),
+            Self::Coherence(arguments) => external_model::coherence::run(arguments),
+            Self::VerifyWitnesses(arguments) => external_model::verify_witnesses::run(arguments),
             Self::Train(arguments) => train::run(arguments),
             Self::Export(arguments) => export::run(arguments),
             Self::Report(arguments) => report::run(arguments),

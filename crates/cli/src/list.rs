@@ -9,7 +9,7 @@ use robin_experiments::{ITEMS, Spec};
 use robin_models::MODELS;
 use serde_json::json;
 
-use crate::foreign::print_json;
+use crate::external_model::print_json;
 use crate::terminal::answer;
 
 /// Which list.

@@ -9,7 +9,7 @@ pub struct Target<'a> {
     /// The classifier as a whole, also when an objective looks at one arm only.
     pub model: &'a dyn Classifier,
     /// Decides success.
-    pub judge: &'a dyn Judge,
+    pub criterion: &'a dyn SuccessCriterion,
     /// Looked at between steps.
     pub cancel: &'a CancelToken,
 }
@@ -19,20 +19,23 @@ impl Target<'_> {
     ///
     /// # Errors
     /// As the classifier's.
-    pub fn judge(&self, images: &Tensor, labels: &[u32]) -> Result<Vec<Ruling>> {
+    pub fn verdicts(&self, images: &Tensor, labels: &[u32]) -> Result<Vec<Verdict>> {
         Ok(self
             .model
             .predict(images)?
             .into_iter()
             .zip(labels)
-            .map(|(prediction, &label)| Ruling { prediction, broken: self.judge.broken(prediction, label) })
+            .map(|(prediction, &label)| Verdict {
+                prediction,
+                broken: self.criterion.broken(prediction, label),
+            })
             .collect())
     }
 }
 
 /// The judge's word on one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ruling {
+pub struct Verdict {
     /// The classifier's decision.
     pub prediction: u32,
     /// Whether this counts as broken.
@@ -40,7 +43,7 @@ pub struct Ruling {
 }
 
 /// Decides from the decision of the whole classifier whether an example is broken.
-pub trait Judge: Send + Sync {
+pub trait SuccessCriterion: Send + Sync {
     /// Whether `prediction` for an example of class `label` counts as broken.
     fn broken(&self, prediction: u32, label: u32) -> bool;
 }
@@ -49,7 +52,7 @@ pub trait Judge: Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Misclassified;
 
-impl Judge for Misclassified {
+impl SuccessCriterion for Misclassified {
     fn broken(&self, prediction: u32, label: u32) -> bool {
         prediction != label
     }
@@ -63,7 +66,7 @@ pub struct OneClass {
     pub class: u32,
 }
 
-impl Judge for OneClass {
+impl SuccessCriterion for OneClass {
     fn broken(&self, prediction: u32, label: u32) -> bool {
         (prediction == self.class) != (label == self.class)
     }
@@ -114,7 +117,7 @@ pub struct Iterate {
     /// `[n, c, h, w]`.
     pub images: Tensor,
     /// `[n]`.
-    pub rulings: Vec<Ruling>,
+    pub verdicts: Vec<Verdict>,
 }
 
 /// Work spent on one example, in networks run (an aggregate of ten counts ten).

@@ -2,7 +2,7 @@
 
 use candle_core::{Tensor, Var};
 
-use crate::{Climber, Columns, Error, Result, Scores};
+use crate::{Columns, Error, OnDevicePgd, Result, Scores};
 
 /// A trained classifier in evaluation mode, read-only.
 ///
@@ -53,7 +53,7 @@ pub trait Classifier: Send + Sync {
     }
 
     /// What makes PGD's steps where the networks are, if something does.
-    fn climber(&self) -> Option<&dyn Climber> {
+    fn on_device_pgd(&self) -> Option<&dyn OnDevicePgd> {
         None
     }
 }

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Reading order: [`classifier`] (what an attacker sees), [`objective`] (what it raises), [`attack`] (who
-//! moves the images), [`climb`] (who moves them elsewhere), [`budget`] (how far), [`seed`] (where random numbers come from).
+//! moves the images), [`on_device_pgd`] (who moves them elsewhere), [`budget`] (how far), [`seed`] (where random numbers come from).
 //!
 //! Invariant: this crate knows no architecture, no file format, no clock and no command line.
 
@@ -24,26 +24,28 @@ pub mod batch;
 pub mod budget;
 pub mod cancel;
 pub mod classifier;
-pub mod climb;
-pub mod crew;
 pub mod epsilon;
 pub mod error;
 pub mod host;
 pub mod norm;
 pub mod objective;
+pub mod occupancy;
+pub mod on_device_pgd;
 pub mod scores;
 pub mod seed;
 
-pub use attack::{Adversarial, Attack, Cost, Iterate, Judge, Misclassified, OneClass, Strategy, Target};
+pub use attack::{
+    Adversarial, Attack, Cost, Iterate, Misclassified, OneClass, Strategy, SuccessCriterion, Target,
+};
 pub use batch::{Batch, ExampleId};
 pub use budget::Budget;
 pub use cancel::CancelToken;
 pub use classifier::{Classifier, Pass};
-pub use climb::{Climb, Climbed, Climber, Formula, Terms};
 pub use epsilon::{Epsilon, Epsilons};
 pub use error::{Error, Result};
 pub use norm::Norm;
 pub use objective::{Ascent, Evaluation, Objective};
+pub use on_device_pgd::{Formula, OnDevicePgd, PgdOutcome, PgdRun, Terms};
 pub use scores::{ColumnTable, Columns, Scores};
 pub use seed::{Purpose, Seed, Stream};
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use crate::canonical::sha256_hex;
-use crate::{Dataset, DatasetName, Error, Result, Source, Split, aside, gzip, idx};
+use crate::{Dataset, DatasetName, Error, Result, Source, Split, gzip, idx, temporary_file};
 
 /// A file of the subset: gzip of IDX, or of CIFAR-10 records.
 struct EmbeddedFile {
@@ -118,7 +118,7 @@ pub fn generate(data_dir: &Path, subset_dir: &Path) -> Result<Vec<(&'static str,
         if !holds(&path, &contents)? {
             let folder = path.parent().expect("every file is in a folder");
             fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-            aside::write(&path, &gzip::pack(&contents)).map_err(Error::io("write", &path))?;
+            temporary_file::write(&path, &gzip::pack(&contents)).map_err(Error::io("write", &path))?;
         }
         made.push((file.path, sha256_hex(&contents)));
     }

@@ -10,7 +10,7 @@ use std::io::Write;
 use flate2::{Compression, Crc, write::GzEncoder};
 
 use crate::idx::{self, HEADER};
-use crate::{LabelMap, cifar, fetch, gzip, own};
+use crate::{LabelMap, cifar, custom, fetch, gzip};
 
 pub fn idx_images(bytes: &[u8]) {
     let _ = idx::declared_images("f", &bytes[..bytes.len().min(HEADER as usize)]);
@@ -46,22 +46,22 @@ pub fn cifar100(bytes: &[u8]) {
 }
 
 pub fn own_tensors(bytes: &[u8]) {
-    own::fuzz_tensors(bytes);
+    custom::fuzz_tensors(bytes);
 }
 
 /// An array of NumPy.
 pub fn npy(bytes: &[u8]) {
-    own::fuzz_npy(bytes);
+    custom::fuzz_npy(bytes);
 }
 
 /// An archive of such arrays.
 pub fn npz(bytes: &[u8]) {
-    own::fuzz_npz(bytes);
+    custom::fuzz_npz(bytes);
 }
 
 /// An image in a folder of one's own.
 pub fn picture(bytes: &[u8]) {
-    own::fuzz_picture(bytes);
+    custom::fuzz_picture(bytes);
 }
 
 /// Two images of a package.

@@ -18,7 +18,7 @@
 //! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches), [`balance`] (whether a
 //! part stands for the whole),
 //! [`canonical`] (what the published files are), [`own`] (other files), [`fetch`](mod@fetch) (how they get here);
-//! [`aside`] is how every crate writes a file.
+//! [`temporary_file`] is how every crate writes a file.
 //!
 //! A data folder holds the full sets: MNIST as `mnist/train-images-idx3-ubyte` and its three companions
 //! (each plain or with `.gz`), CIFAR-10 as `cifar-10-batches-bin/data_batch_1.bin` to `test_batch.bin`.
@@ -27,11 +27,11 @@
 //! Invariants: nothing is half-loaded; nothing existing is overwritten; no published file is believed
 //! without its SHA-256; images are u8 `[n, c, h, w]` here and become f32 in `[0, 1]` per batch.
 
-pub mod aside;
 pub mod augment;
 pub mod balance;
 pub mod canonical;
 mod cifar;
+pub mod custom;
 pub mod dataset;
 pub mod embedded;
 pub mod error;
@@ -44,11 +44,12 @@ mod idx;
 pub mod inspect;
 pub mod labels;
 pub mod name;
-pub mod own;
 pub mod sampling;
+pub mod temporary_file;
 
 pub use augment::{Augmentation, Flip, Padding};
 pub use balance::{Skew, skew};
+pub use custom::{Choice, Preparation};
 pub use dataset::{Dataset, Source};
 pub use error::{Error, Result, SourceFailure};
 pub use fetch::{FetchObserver, fetch};
@@ -56,7 +57,6 @@ pub use folder::default_dir;
 pub use inspect::{DatasetInfo, FileState, FileStatus, SplitInfo, info, verify};
 pub use labels::{Groups, LabelMap, class_order};
 pub use name::{DatasetName, Split};
-pub use own::{Choice, Preparation};
 pub use sampling::{Sampling, epoch};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

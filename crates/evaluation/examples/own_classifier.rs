@@ -13,9 +13,9 @@ use robin_core::{
     Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Result, Scores, Seed,
 };
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
-use robin_evaluation::battery::{Bench, Kind, Scope, TESTS};
-use robin_evaluation::foreign::{BadGradients, check};
-use robin_evaluation::{Options, clean, robust, scattered};
+use robin_evaluation::battery::{EvaluationContext, Kind, Scope, Settings, TESTS};
+use robin_evaluation::external_model::{BadGradients, check};
+use robin_evaluation::{Evaluation, Options, scattered};
 
 /// A linear layer on the mean images of each class; your network takes its place.
 ///
@@ -88,24 +88,25 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let report = check(&mine, &test.batch(&ids, &LabelMap::Identity)?, BadGradients::Refuse, Seed::new(0))?;
     println!("gradient: median disagreement {:.1e}", report.median_error);
 
-    let cancel = CancelToken::new();
+    let (cancel, seed) = (CancelToken::new(), Seed::new(0));
+    let evaluation = Evaluation { model: &mine, criterion: &Misclassified, data: &test, seed };
     let mut options = Options { batch_size: 64, cancel: &cancel, observer: &mut () };
-    let clean = clean(&mine, &Misclassified, &test, &mut options)?;
+    let clean = evaluation.clean(&mut options)?;
     println!("clean accuracy {:.3}", clean.accuracy());
     let softmax = StrategyName::Softmax.build(Loss::Margin)?;
     for epsilon in ["5/255", "10/255", "25/255"] {
         let budget = Budget { norm: Norm::Linf, epsilon: epsilon.parse()? };
         let (step_size, start) = (StepSize::STANDARD, Start::UniformInBall);
         let attack = Config::Pgd { steps: 20, restarts: 1, step_size, start }.build(budget)?;
-        let (attack, strategy) = (attack.as_ref(), softmax.as_ref());
-        let seed = Seed::new(0);
-        let found = robust(&mine, &Misclassified, attack, strategy, &test, &clean, seed, &mut options)?;
+        let found = evaluation.robust(&clean, attack.as_ref(), softmax.as_ref(), &mut options)?;
         println!("{budget}: robust accuracy {:.3}", found.worst.accuracy());
     }
 
     // And can these numbers be believed?
     let budget = Budget { norm: Norm::Linf, epsilon: "10/255".parse()? };
-    let bench = Bench::new(&mine, Kind::Whole, &test, budget, Scope::Subset, Seed::new(0), 64, &cancel)?;
+    let (kind, scope) = (Kind::Whole, Scope::Subset);
+    let settings = Settings { kind, budget, scope, seed, batch_size: 64, cancel: &cancel };
+    let bench = EvaluationContext::new(&mine, &test, settings)?;
     for test in TESTS {
         let finding = bench.run(test)?;
         println!("{:<4} {:?}: {}", finding.test, finding.status, finding.note);

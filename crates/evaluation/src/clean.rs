@@ -1,12 +1,12 @@
 //! Accuracy without an attack.
 
-use robin_core::{CancelToken, Classifier, ExampleId, Judge, Target};
-use robin_data::{Dataset, LabelMap};
+use robin_core::{CancelToken, ExampleId, Target};
+use robin_data::LabelMap;
 use serde::{Deserialize, Serialize};
 
 use crate::options::{Options, Progress, batches};
 use crate::statistics::{Interval, accuracy, interval};
-use crate::{Error, Result, compact};
+use crate::{Error, Evaluation, Outcome, Result, compact};
 
 /// Decisions on the clean images, in the data set's order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,36 +63,53 @@ impl Clean {
     pub fn is_empty(&self) -> bool {
         self.broken.is_empty()
     }
+
+    /// The examples that are right when clean, ascending: those that an attack meets. Refused is a result of other
+    /// than `expected` examples.
+    pub(crate) fn attackable(&self, expected: usize) -> Result<Vec<u32>> {
+        if expected == 0 {
+            return Err(Error::Empty);
+        }
+        let found = self.len().min(self.predictions.len());
+        if found != expected || self.len() != self.predictions.len() {
+            return Err(Error::Examples { what: "the clean result", found, expected });
+        }
+        Ok((0..expected as u32).filter(|&index| !self.broken[index as usize]).collect())
+    }
+
+    /// What an attack has done before it begins: nothing.
+    pub(crate) fn untouched(&self) -> Outcome {
+        let sizes = vec![0.0; self.len()];
+        Outcome { broken: self.broken.clone(), predictions: self.predictions.clone(), sizes }
+    }
 }
 
-/// Classifies every image of `data`.
-///
-/// # Errors
-/// [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's; see [`Error::is_cancelled`].
-pub fn clean(
-    model: &dyn Classifier,
-    judge: &dyn Judge,
-    data: &Dataset,
-    options: &mut Options<'_>,
-) -> Result<Clean> {
-    if data.is_empty() {
-        return Err(Error::Empty);
-    }
-    let cancel: &CancelToken = options.cancel;
-    let target = Target { model, judge, cancel };
-    let mut clean = Clean { broken: Vec::new(), predictions: Vec::new() };
-    let mut broken = 0;
-    let examples: Vec<u32> = (0..data.len() as u32).collect();
-    for examples in batches(options.batch_size, &examples)? {
-        cancel.check()?;
-        let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
-        let batch = data.batch(&ids, &LabelMap::Identity)?;
-        for ruling in target.judge(&batch.images, &batch.labels)? {
-            clean.broken.push(ruling.broken);
-            clean.predictions.push(ruling.prediction);
-            broken += usize::from(ruling.broken);
+impl Evaluation<'_> {
+    /// Classifies every image.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's; see [`Error::is_cancelled`].
+    pub fn clean(&self, options: &mut Options<'_>) -> Result<Clean> {
+        let &Self { model, criterion, data, .. } = self;
+        if data.is_empty() {
+            return Err(Error::Empty);
         }
-        options.observer.progress(&Progress { done: clean.len(), of: data.len(), broken });
+        let cancel: &CancelToken = options.cancel;
+        let target = Target { model, criterion, cancel };
+        let mut clean = Clean { broken: Vec::new(), predictions: Vec::new() };
+        let mut broken = 0;
+        let examples: Vec<u32> = (0..data.len() as u32).collect();
+        for examples in batches(options.batch_size, &examples)? {
+            cancel.check()?;
+            let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
+            let batch = data.batch(&ids, &LabelMap::Identity)?;
+            for verdict in target.verdicts(&batch.images, &batch.labels)? {
+                clean.broken.push(verdict.broken);
+                clean.predictions.push(verdict.prediction);
+                broken += usize::from(verdict.broken);
+            }
+            options.observer.progress(&Progress { done: clean.len(), of: data.len(), broken });
+        }
+        Ok(clean)
     }
-    Ok(clean)
 }

@@ -1,14 +1,13 @@
 //! How far examples are from the decision's border: the smallest perturbation that any of several attacks finds.
 
 use robin_attacks::MinimalAttack;
-use robin_core::{Budget, Classifier, Columns, Epsilon, Error as CoreError, ExampleId, Judge, Norm, Seed};
-use robin_core::{Purpose, Strategy, Target};
-use robin_data::{Dataset, LabelMap};
+use robin_core::{Budget, Columns, Epsilon, Error as CoreError, ExampleId, Norm, Purpose, Strategy, Target};
+use robin_data::LabelMap;
 use serde::{Deserialize, Serialize};
 
 use crate::options::{Options, Progress, batches};
 use crate::robust::sizes;
-use crate::{Clean, CostTotals, Error, Result};
+use crate::{Clean, CostTotals, Error, Evaluation, Result};
 
 /// Distances of a whole data set, in its order.
 ///
@@ -48,93 +47,88 @@ impl Distances {
     }
 }
 
-/// Looks for the smallest perturbation of every example of `data` with every attack, and keeps the smaller one.
-/// `clean` is [`crate::clean()`]'s answer for the same model, judge and data.
-///
-/// An example's result depends on the seed and its place in the data set, not on the batch size.
-///
-/// # Errors
-/// [`Error::Attacks`] without attacks, or with attacks of several norms; [`Error::Illegal`] if an image leaves the
-/// box, [`Error::Examples`], [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's, the strategy's
-/// and the attacks'.
-#[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
-pub fn distances(
-    model: &dyn Classifier,
-    judge: &dyn Judge,
-    attacks: &[Box<dyn MinimalAttack>],
-    strategy: &dyn Strategy,
-    data: &Dataset,
-    clean: &Clean,
-    seed: Seed,
-    options: &mut Options<'_>,
-) -> Result<Distances> {
-    let norms: Vec<Norm> = attacks.iter().map(MinimalAttack::norm).collect();
-    let Some(&norm) = norms.first().filter(|first| norms.iter().all(|norm| norm == *first)) else {
-        return Err(Error::Attacks { norms });
-    };
-    if data.is_empty() {
-        return Err(Error::Empty);
-    }
-    if clean.len() != data.len() {
-        return Err(Error::Examples { what: "the clean result", found: clean.len(), expected: data.len() });
-    }
-    let mut nearest: Vec<Option<(f32, usize)>> = vec![None; data.len()];
-    let mut cost = CostTotals::default();
-    let attacked: Vec<u32> = (0..data.len() as u32).filter(|&index| !clean.broken[index as usize]).collect();
-    let clean_errors = data.len() - attacked.len();
-    let mut done = clean_errors;
-    for examples in batches(options.batch_size, &attacked)? {
-        options.cancel.check()?;
-        let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
-        let batch = data.batch(&ids, &LabelMap::Identity)?;
-        let scores = model.scores(&batch.images, &Columns::All)?;
-        let objectives = strategy.prepare(&scores, &batch)?;
-        let networks = model.networks(&Columns::All);
-        let per_gradient =
-            objectives.iter().map(|objective| model.networks(&objective.columns())).max().unwrap_or(1);
-        let target = Target { model, judge, cancel: options.cancel };
-        for (number, attack) in attacks.iter().enumerate() {
-            let seed = seed.derive(Purpose::AttackRun, number as u64);
-            let found = attack.smallest(&target, &objectives, &batch, seed, None)?;
-            if found.rulings.len() != batch.len() || found.cost.len() != batch.len() {
-                let (given, returned) = (batch.len(), found.rulings.len().min(found.cost.len()));
-                return Err(Error::Returned { what: "verdicts", given, returned });
-            }
-            // The box and finite pixels; any size is allowed.
-            let anywhere = Budget { norm, epsilon: Epsilon::new(f64::from(f32::MAX))? };
-            anywhere.verify(&batch.images, &found.images).map_err(|source| illegal(&batch.ids, source))?;
-            // Measured here, whatever the attack says.
-            let sizes = sizes(anywhere, &batch.images, &found.images)?;
-            for ((id, ruling), size) in batch.ids.iter().zip(&found.rulings).zip(sizes) {
-                let best = &mut nearest[id.index as usize];
-                if ruling.broken && best.is_none_or(|(distance, _)| size < distance) {
-                    *best = Some((size, number));
+impl Evaluation<'_> {
+    /// Looks for the smallest perturbation of every example with every attack, and keeps the smaller one.
+    /// `clean` is [`Evaluation::clean`]'s answer.
+    ///
+    /// An example's result depends on the seed and its place in the data set, not on the batch size.
+    ///
+    /// # Errors
+    /// [`Error::Attacks`] without attacks, or with attacks of several norms; [`Error::Illegal`] if an image leaves the
+    /// box, [`Error::Examples`], [`Error::Empty`], [`Error::BatchSize`]; otherwise as the classifier's, the strategy's
+    /// and the attacks'.
+    pub fn distances(
+        &self,
+        clean: &Clean,
+        attacks: &[Box<dyn MinimalAttack>],
+        strategy: &dyn Strategy,
+        options: &mut Options<'_>,
+    ) -> Result<Distances> {
+        let &Self { model, criterion, data, seed } = self;
+        let norms: Vec<Norm> = attacks.iter().map(MinimalAttack::norm).collect();
+        let Some(&norm) = norms.first().filter(|first| norms.iter().all(|norm| norm == *first)) else {
+            return Err(Error::Attacks { norms });
+        };
+        let attacked = clean.attackable(data.len())?;
+        let mut nearest: Vec<Option<(f32, usize)>> = vec![None; data.len()];
+        let mut cost = CostTotals::default();
+        let clean_errors = data.len() - attacked.len();
+        let mut done = clean_errors;
+        for examples in batches(options.batch_size, &attacked)? {
+            options.cancel.check()?;
+            let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
+            let batch = data.batch(&ids, &LabelMap::Identity)?;
+            let scores = model.scores(&batch.images, &Columns::All)?;
+            let objectives = strategy.prepare(&scores, &batch)?;
+            let networks = model.networks(&Columns::All);
+            let per_gradient =
+                objectives.iter().map(|objective| model.networks(&objective.columns())).max().unwrap_or(1);
+            let target = Target { model, criterion, cancel: options.cancel };
+            for (number, attack) in attacks.iter().enumerate() {
+                let seed = seed.derive(Purpose::AttackRun, number as u64);
+                let found = attack.smallest(&target, &objectives, &batch, seed, None)?;
+                if found.verdicts.len() != batch.len() || found.cost.len() != batch.len() {
+                    let (given, returned) = (batch.len(), found.verdicts.len().min(found.cost.len()));
+                    return Err(Error::Returned { what: "verdicts", given, returned });
+                }
+                // The box and finite pixels; any size is allowed.
+                let anywhere = Budget { norm, epsilon: Epsilon::new(f64::from(f32::MAX))? };
+                anywhere
+                    .verify(&batch.images, &found.images)
+                    .map_err(|source| illegal(&batch.ids, source))?;
+                // Measured here, whatever the attack says.
+                let sizes = sizes(anywhere, &batch.images, &found.images)?;
+                for ((id, verdict), size) in batch.ids.iter().zip(&found.verdicts).zip(sizes) {
+                    let best = &mut nearest[id.index as usize];
+                    if verdict.broken && best.is_none_or(|(distance, _)| size < distance) {
+                        *best = Some((size, number));
+                    }
+                }
+                // The clean scores are computed once for all attacks.
+                let (attacked, clean_forward) = if number == 0 { (1, networks) } else { (0, 0) };
+                for spent in &found.cost {
+                    cost.add(&CostTotals { attacked, ..CostTotals::of(spent, clean_forward, per_gradient) });
                 }
             }
-            // The clean scores are computed once for all attacks.
-            let (attacked, clean_forward) = if number == 0 { (1, networks) } else { (0, 0) };
-            for spent in &found.cost {
-                cost.add(&CostTotals { attacked, ..CostTotals::of(spent, clean_forward, per_gradient) });
-            }
+            done += batch.len();
+            let broken = clean_errors + nearest.iter().flatten().count();
+            options.observer.progress(&Progress { done, of: data.len(), broken });
         }
-        done += batch.len();
-        let broken = clean_errors + nearest.iter().flatten().count();
-        options.observer.progress(&Progress { done, of: data.len(), broken });
+        let count = |number: usize| nearest.iter().flatten().filter(|(_, by)| *by == number).count();
+        let found_by: Vec<usize> = (0..attacks.len()).map(count).collect();
+        let of = |example: usize| match clean.broken[example] {
+            true => Some(0.0),
+            false => nearest[example].map(|(distance, _)| distance),
+        };
+        Ok(Distances {
+            norm,
+            distances: (0..data.len()).map(of).collect(),
+            clean_errors,
+            censored: attacked.len() - found_by.iter().sum::<usize>(),
+            found_by,
+            cost,
+        })
     }
-    let count = |number: usize| nearest.iter().flatten().filter(|(_, by)| *by == number).count();
-    let found_by: Vec<usize> = (0..attacks.len()).map(count).collect();
-    let of = |example: usize| match clean.broken[example] {
-        true => Some(0.0),
-        false => nearest[example].map(|(distance, _)| distance),
-    };
-    Ok(Distances {
-        norm,
-        distances: (0..data.len()).map(of).collect(),
-        clean_errors,
-        censored: attacked.len() - found_by.iter().sum::<usize>(),
-        found_by,
-        cost,
-    })
 }
 
 fn illegal(ids: &[ExampleId], source: CoreError) -> Error {
@@ -150,12 +144,12 @@ fn illegal(ids: &[ExampleId], source: CoreError) -> Error {
 mod tests {
     use approx::assert_abs_diff_eq;
     use robin_attacks::{Config, Loss};
-    use robin_core::{CancelToken, Misclassified, OneClass};
-    use robin_data::Split;
+    use robin_core::{CancelToken, Misclassified, OneClass, Seed, SuccessCriterion};
+    use robin_data::{Dataset, Split};
     use robin_testkit::Linear;
 
     use super::*;
-    use crate::{OneClassStrategy, clean};
+    use crate::OneClassStrategy;
 
     fn ddn() -> Box<dyn MinimalAttack> {
         let config = Config::Ddn { steps: 60, radius_rate: 0.05, first_radius: 0.5, levels: None };
@@ -173,21 +167,25 @@ mod tests {
         Linear::new(vec![-1.0, 0.0, 0.0, 0.0, 1.0, 0.0], vec![0.4, 0.0, -0.6], [1, 1, 2])
     }
 
-    fn measured(attacks: &[Box<dyn MinimalAttack>], judge: &dyn Judge, batch_size: usize) -> Distances {
+    fn measured(
+        attacks: &[Box<dyn MinimalAttack>],
+        criterion: &dyn SuccessCriterion,
+        batch_size: usize,
+    ) -> Distances {
         let pixels = vec![128, 9, 255, 9, 77, 9, 77, 9, 51, 9];
         let data = Dataset::new("line", 3, Split::Test, [1, 1, 2], pixels, vec![1, 2, 0, 1, 0]).unwrap();
         let cancel = CancelToken::new();
         let mut options = Options { batch_size, cancel: &cancel, observer: &mut () };
-        let clean = clean(&line(), judge, &data, &mut options).unwrap();
+        let evaluation = Evaluation { model: &line(), criterion, data: &data, seed: Seed::new(1) };
+        let clean = evaluation.clean(&mut options).unwrap();
         let strategy = OneClassStrategy { class: 0, loss: Loss::Margin };
-        let seed = Seed::new(1);
-        distances(&line(), judge, attacks, &strategy, &data, &clean, seed, &mut options).unwrap()
+        evaluation.distances(&clean, attacks, &strategy, &mut options).unwrap()
     }
 
     #[test]
     fn distances_are_those_to_the_border_that_counts() {
-        let judge = OneClass { class: 0 };
-        let found = measured(&[ddn(), fmn(Norm::L2)], &judge, 2);
+        let criterion = OneClass { class: 0 };
+        let found = measured(&[ddn(), fmn(Norm::L2)], &criterion, 2);
         // From 128/255, 255/255 and so on to 0.4; the fourth one is a clean error.
         let exact = [128, 255, 77, 0, 51].map(|pixel: u8| (f64::from(pixel) / 255.0 - 0.4).abs());
         for (at, (found, exact)) in found.distances.iter().zip(exact).enumerate() {
@@ -200,22 +198,23 @@ mod tests {
         let sum: f64 = found.distances.iter().flatten().map(|&d| f64::from(d)).sum();
         assert_abs_diff_eq!(found.mean().unwrap(), sum / 5.0, epsilon = 1e-12);
         assert_abs_diff_eq!(found.mean_of_right().unwrap(), sum / 4.0, epsilon = 1e-12);
-        let other = measured(&[ddn(), fmn(Norm::L2)], &judge, 5);
+        let other = measured(&[ddn(), fmn(Norm::L2)], &criterion, 5);
         assert_eq!(found, other, "the batch size is seen");
     }
 
     /// The smaller of two attacks is never larger than either.
     #[test]
     fn more_attacks_never_lengthen_a_way() {
-        let judge = OneClass { class: 0 };
-        let [one, both] = [measured(&[ddn()], &judge, 5), measured(&[ddn(), fmn(Norm::L2)], &judge, 5)];
+        let criterion = OneClass { class: 0 };
+        let [one, both] =
+            [measured(&[ddn()], &criterion, 5), measured(&[ddn(), fmn(Norm::L2)], &criterion, 5)];
         assert!(one.distances.iter().zip(&both.distances).all(|(one, both)| both <= one), "{one:?} {both:?}");
     }
 
     /// A judge whom nothing breaks.
     struct Mild;
 
-    impl Judge for Mild {
+    impl SuccessCriterion for Mild {
         fn broken(&self, _: u32, _: u32) -> bool {
             false
         }
@@ -233,13 +232,13 @@ mod tests {
         let data = Dataset::new("line", 3, Split::Test, [1, 1, 2], vec![9, 9], vec![0]).unwrap();
         let cancel = CancelToken::new();
         let mut options = Options { batch_size: 1, cancel: &cancel, observer: &mut () };
-        let clean = clean(&line(), &Misclassified, &data, &mut options).unwrap();
+        let model = line();
+        let evaluation =
+            Evaluation { model: &model, criterion: &Misclassified, data: &data, seed: Seed::new(0) };
+        let clean = evaluation.clean(&mut options).unwrap();
         let strategy = OneClassStrategy { class: 0, loss: Loss::Margin };
         let mut refused = |attacks: &[Box<dyn MinimalAttack>]| {
-            let seed = Seed::new(0);
-            distances(&line(), &Misclassified, attacks, &strategy, &data, &clean, seed, &mut options)
-                .unwrap_err()
-                .to_string()
+            evaluation.distances(&clean, attacks, &strategy, &mut options).unwrap_err().to_string()
         };
         assert!(refused(&[]).contains("one norm"));
         assert!(refused(&[ddn(), fmn(Norm::Linf)]).contains("Linf"));

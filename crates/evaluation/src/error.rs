@@ -121,7 +121,7 @@ pub enum Error {
     )]
     BadGradient {
         /// The probe's numbers.
-        report: crate::foreign::GradientReport,
+        report: crate::external_model::GradientReport,
     },
     /// A self-test in which a control did not do what it must.
     #[error("the battery cannot be trusted: it is wrong about {}", wrong.join(", "))]

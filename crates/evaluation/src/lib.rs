@@ -16,11 +16,10 @@
 //!
 //! `examples/own_classifier.rs` attacks a classifier of one's own and asks whether the number can be believed.
 //!
-//! Reading order: [`robust`](mod@robust) (one attack on one classifier), [`transferred`](mod@transferred) (one made on
-//! another classifier), [`outcome`] (what is kept of it, per
-//! example), [`ledger`] (every attack, and every summary from it), [`witnesses`] (what anyone can check),
-//! [`statistics`], [`foreign`] (can this classifier be attacked at all?), [`battery`] (can the number be
-//! believed?) and [`controls`] (does the battery notice?).
+//! Reading order: [`Evaluation`] (who is asked, by what rule, about what; its measurements are methods, each in its own
+//! file), [`outcome`] (what is kept of them, per example), [`ledger`] (every attack, and every summary from it),
+//! [`witnesses`] (what anyone can check), [`statistics`], [`external_model`] (can this classifier be attacked at all?),
+//! [`battery`] (can the number be believed?) and [`controls`] (does the battery notice?).
 //!
 //! Invariants: every example is counted, also those misclassified clean; no result depends on batch size,
 //! order or threads; a perturbation outside its budget is an error, never a number.
@@ -33,13 +32,14 @@ mod compact;
 pub mod controls;
 pub mod distances;
 pub mod error;
+pub mod evaluation;
 pub mod explained;
-pub mod foreign;
+pub mod external_model;
 pub mod ledger;
 pub mod one_class;
 pub mod options;
 pub mod outcome;
-pub mod robust;
+mod robust;
 pub mod scattered;
 pub mod statistics;
 #[cfg(test)]
@@ -49,22 +49,22 @@ pub mod weak_cw;
 pub mod witnesses;
 
 pub use blind::{Blind, blind};
-pub use clean::{Clean, clean};
+pub use clean::Clean;
 pub use combine::{Lowest, paper, union};
-pub use distances::{Distances, distances};
+pub use distances::Distances;
 pub use error::{Error, Result};
+pub use evaluation::Evaluation;
 pub use explained::Explained;
-pub use ledger::{Ledger, Means, Order, Run, Summary, Which};
+pub use ledger::{AttackSetup, Ledger, Order, Run, Summary, Which};
 pub use one_class::{OneClassAccuracy, OneClassStrategy};
 pub use options::{MOST_BATCH, Observer, Options, Progress};
 pub use outcome::{CostTotals, Outcome, Robust};
-pub use robust::robust;
 pub use scattered::scattered;
 pub use statistics::{
     ENOUGH_SEEDS, Estimate, Interval, McNemar, Replicate, Spread, Verdict, accuracy, gap, interval, mcnemar,
     paired, spread, student, verdict, wilson,
 };
-pub use transferred::{Transferred, transferred};
+pub use transferred::Transferred;
 pub use weak_cw::{WeakCw, WeakPgd, cw_is_weak, pgd_is_weak};
 pub use witnesses::{Verification, Witnesses};
 

@@ -79,7 +79,7 @@ mod tests {
     use robin_testkit::Linear;
 
     use super::*;
-    use crate::{Options, clean, robust};
+    use crate::{Evaluation, Options};
 
     #[test]
     fn both_accuracies_are_counted_by_group() {
@@ -100,13 +100,14 @@ mod tests {
     /// The border between classes 1 and 2 is no border of the question whether an example is of class 0.
     #[test]
     fn only_the_borders_of_the_class_count_and_clean_errors_are_broken() {
-        let (model, judge) = (line(), OneClass { class: 0 });
+        let (model, criterion) = (line(), OneClass { class: 0 });
         // Pixels 0.5 (1, and one labelled 2: a confusion that is no error), 0.3 (0), 0.2 (0), 0.3 labelled 1: wrong.
         let (pixels, labels) = (vec![128, 128, 77, 51, 77], vec![1, 2, 0, 0, 1]);
         let data = Dataset::new("line", 3, Split::Test, [1, 1, 1], pixels, labels).unwrap();
         let cancel = robin_core::CancelToken::new();
         let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-        let clean = clean(&model, &judge, &data, &mut options).unwrap();
+        let evaluation = Evaluation { model: &model, criterion: &criterion, data: &data, seed: Seed::new(0) };
+        let clean = evaluation.clean(&mut options).unwrap();
         assert_eq!(clean.broken, [false, false, false, false, true]);
         let broken = |epsilon: &str, loss| {
             let config = robin_attacks::Config::Pgd {
@@ -120,11 +121,7 @@ mod tests {
             let attack = config.build(budget).unwrap();
             let strategy = OneClassStrategy { class: 0, loss };
             let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-            let seed = Seed::new(0);
-            robust(&model, &judge, attack.as_ref(), &strategy, &data, &clean, seed, &mut options)
-                .unwrap()
-                .worst
-                .broken
+            evaluation.robust(&clean, attack.as_ref(), &strategy, &mut options).unwrap().worst.broken
         };
         for loss in [Loss::Ce, Loss::Margin] {
             // 0.5 is 0.1 from both borders: far enough from the only one that counts.

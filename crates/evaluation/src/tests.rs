@@ -2,10 +2,10 @@
 
 use robin_aggregation::{OneVsAll, STRATEGIES, StrategyName};
 use robin_attacks::{ATTACKS, Aim, Config, Loss, Start, StepSize};
-use robin_core::attack::Ruling;
+use robin_core::attack::Verdict;
 use robin_core::{
-    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Cost, Iterate, Judge, Misclassified, Norm,
-    Objective, Seed, Target,
+    Adversarial, Attack, Batch, Budget, CancelToken, Classifier, Cost, Iterate, Misclassified, Norm,
+    Objective, Seed, SuccessCriterion, Target,
 };
 use robin_data::{Dataset, DatasetName, Split};
 use robin_testkit::Linear;
@@ -39,12 +39,16 @@ fn pgd(epsilon: &str) -> Box<dyn Attack> {
 
 struct Run<'a> {
     model: &'a dyn Classifier,
-    judge: &'a dyn Judge,
+    criterion: &'a dyn SuccessCriterion,
     data: &'a Dataset,
     batch_size: usize,
 }
 
 impl Run<'_> {
+    fn evaluation(&self) -> Evaluation<'_> {
+        Evaluation { model: self.model, criterion: self.criterion, data: self.data, seed: Seed::new(1) }
+    }
+
     fn robust(&self, attack: &dyn Attack, strategy: StrategyName) -> Result<Robust> {
         self.observed(attack, strategy, &mut (), &CancelToken::new())
     }
@@ -57,10 +61,9 @@ impl Run<'_> {
         cancel: &CancelToken,
     ) -> Result<Robust> {
         let mut options = Options { batch_size: self.batch_size, cancel, observer };
-        let clean = clean(self.model, self.judge, self.data, &mut options)?;
-        let strategy = strategy.build(Loss::Ce).unwrap();
-        let seed = Seed::new(1);
-        robust(self.model, self.judge, attack, &*strategy, self.data, &clean, seed, &mut options)
+        let (evaluation, strategy) = (self.evaluation(), strategy.build(Loss::Ce).unwrap());
+        let clean = evaluation.clean(&mut options)?;
+        evaluation.robust(&clean, attack, &*strategy, &mut options)
     }
 }
 
@@ -69,13 +72,13 @@ fn every_example_is_counted_by_the_rules() {
     let (model, data) = (threshold(), eight());
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
-    let clean = clean(&model, &Misclassified, &data, &mut options).unwrap();
+    let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 3 };
+    let clean = run.evaluation().clean(&mut options).unwrap();
     assert_eq!(clean.predictions, [0, 0, 0, 1, 1, 1, 0, 1]);
     assert_eq!(clean.broken, [false, false, false, false, false, false, true, true]);
     assert_eq!(clean.accuracy(), 0.75);
     assert_eq!(clean.interval(), wilson(6, 8));
 
-    let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size: 3 };
     let found = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
     // Broken clean, or within 0.1 of the threshold.
     let broken = [false, false, true, true, false, false, true, true];
@@ -100,7 +103,7 @@ fn every_example_is_counted_by_the_rules() {
 /// Predicts class 1 for nothing but class 1: confusing an example of class 0 with class 0 is no success.
 struct OnlyOnes;
 
-impl Judge for OnlyOnes {
+impl SuccessCriterion for OnlyOnes {
     fn broken(&self, prediction: u32, label: u32) -> bool {
         label == 1 && prediction != 1
     }
@@ -109,7 +112,7 @@ impl Judge for OnlyOnes {
 #[test]
 fn the_judge_decides_and_nothing_else() {
     let (model, data) = (threshold(), eight());
-    let run = Run { model: &model, judge: &OnlyOnes, data: &data, batch_size: 8 };
+    let run = Run { model: &model, criterion: &OnlyOnes, data: &data, batch_size: 8 };
     let found = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
     assert_eq!(found.worst.broken, [false, false, false, true, false, false, true, false]);
 }
@@ -118,16 +121,13 @@ fn the_judge_decides_and_nothing_else() {
 fn a_further_attack_meets_what_is_left_and_moves_nothing_else() {
     let (model, data) = (threshold(), eight());
     let cancel = CancelToken::new();
-    let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size: 3 };
+    let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 3 };
     // Within 0.04 of the threshold is example 2 alone, within 0.1 also example 3.
     let mut found = run.robust(&*pgd("0.04"), StrategyName::Softmax).unwrap();
     let so_far = Clean { broken: found.worst.broken.clone(), predictions: found.worst.predictions.clone() };
     let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
     let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
-    let attack = pgd("0.1");
-    let next =
-        robust(&model, &Misclassified, &*attack, &*strategy, &data, &so_far, Seed::new(1), &mut options);
-    let next = next.unwrap();
+    let next = run.evaluation().robust(&so_far, &*pgd("0.1"), &*strategy, &mut options).unwrap();
     assert_eq!(next.cost.attacked, 5);
     found.join(&next);
     assert_eq!(found.worst.broken, [false, false, true, true, false, false, true, true]);
@@ -143,14 +143,13 @@ fn a_further_attack_meets_what_is_left_and_moves_nothing_else() {
 fn transferred_images_are_judged_by_the_other_classifier_once() {
     let (judged, data) = (threshold(), eight());
     let cancel = CancelToken::new();
+    let run = Run { model: &judged, criterion: &Misclassified, data: &data, batch_size: 3 };
     let transfer = |surrogate: &dyn Classifier, aim, batch_size| {
         let mut options = Options { batch_size, cancel: &cancel, observer: &mut () };
-        let clean = clean(&judged, &Misclassified, &data, &mut options).unwrap();
-        let attack = pgd("0.1");
-        transferred(surrogate, &*attack, aim, &judged, &data, &clean, Seed::new(1), &mut options).unwrap()
+        let clean = run.evaluation().clean(&mut options).unwrap();
+        run.evaluation().transferred(&clean, surrogate, &*pgd("0.1"), aim, &mut options).unwrap()
     };
     // From the classifier itself: the attack's final points.
-    let run = Run { model: &judged, judge: &Misclassified, data: &data, batch_size: 3 };
     let own = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
     let found = transfer(&judged, Aim::Away(Loss::Ce), 3);
     assert_eq!((&found.robust.worst, found.hits), (&own.last, None));
@@ -188,7 +187,7 @@ fn records_are_the_same_bytes_for_every_batch_size() {
         let attack = entry.brief.build(budget("0.05")).unwrap();
         for strategy in STRATEGIES {
             let text = |batch_size| {
-                let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size };
+                let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size };
                 let found = match run.robust(&*attack, strategy.name) {
                     // This strategy's cross-entropy has no border that the attack could aim at.
                     Err(Error::Core(robin_core::Error::Unsuited { .. })) => return None,
@@ -213,7 +212,7 @@ fn zero_gradients_are_counted_per_gradient_however_many_arms_it_took() {
     let arm = |bias: f32| Box::new(Linear::new(vec![0.0; 8], vec![bias], [1, 2, 4])) as Box<dyn Classifier>;
     let model = OneVsAll::new([1.0, 0.0, -1.0].map(arm).into()).unwrap();
     let data = random(20);
-    let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size: 6 };
+    let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 6 };
     for (strategy, objectives, arms) in
         [(StrategyName::Softmax, 1, 3), (StrategyName::BestArm, 3, 1), (StrategyName::Top2, 1, 2)]
     {
@@ -248,8 +247,8 @@ impl Attack for Liar {
         // Towards the middle, so that the box is kept; only images brighter than 0.8 move.
         let bright = batch.images.ge(0.8_f32)?.to_dtype(candle_core::DType::F32)?;
         let images = (&batch.images - (bright * self.by)?)?;
-        let rulings = vec![Ruling { prediction: 9, broken: true }; self.verdicts.min(batch.len())];
-        let iterate = Iterate { images, rulings };
+        let verdicts = vec![Verdict { prediction: 9, broken: true }; self.verdicts.min(batch.len())];
+        let iterate = Iterate { images, verdicts };
         let cost = vec![Cost::default(); batch.len()];
         Ok(Adversarial { worst: iterate.clone(), last: iterate, cost })
     }
@@ -260,7 +259,7 @@ fn an_attack_that_leaves_its_budget_gives_an_error_and_no_number() {
     let model = threshold();
     // Example 0 is misclassified clean, so positions in the batch and in the data set differ.
     let data = data(&[(10, 1), (20, 0), (200, 1), (250, 1)]);
-    let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size: 2 };
+    let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 2 };
     let found = run.robust(&Liar { by: 0.1, verdicts: 2 }, StrategyName::Softmax).unwrap();
     assert_eq!(found.worst.accuracy(), 0.0);
     let error = run.robust(&Liar { by: 0.2, verdicts: 2 }, StrategyName::Softmax).unwrap_err();
@@ -297,7 +296,7 @@ impl Observer for Listener<'_> {
 #[test]
 fn the_observer_hears_every_batch_and_cancelling_stops() {
     let (model, data) = (threshold(), eight());
-    let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size: 4 };
+    let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 4 };
     let cancel = CancelToken::new();
     let mut listener = Listener { heard: Vec::new(), stop_after: 9, cancel: &cancel };
     run.observed(&*pgd("0.1"), StrategyName::Softmax, &mut listener, &cancel).unwrap();
@@ -315,18 +314,18 @@ fn the_observer_hears_every_batch_and_cancelling_stops() {
 #[test]
 fn what_cannot_be_evaluated_is_refused() {
     let (model, data) = (threshold(), eight());
-    let run = Run { model: &model, judge: &Misclassified, data: &data, batch_size: 0 };
+    let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 0 };
     assert!(matches!(run.robust(&*pgd("0.1"), StrategyName::Softmax), Err(Error::BatchSize { asked: 0 })));
     let none = self::data(&[]);
-    let run = Run { model: &model, judge: &Misclassified, data: &none, batch_size: 1 };
+    let run = Run { model: &model, criterion: &Misclassified, data: &none, batch_size: 1 };
     assert!(matches!(run.robust(&*pgd("0.1"), StrategyName::Softmax), Err(Error::Empty)));
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-    let other = clean(&model, &Misclassified, &data.take(3).unwrap(), &mut options).unwrap();
+    let whole = Evaluation { data: &data, ..run.evaluation() };
+    let few = data.take(3).unwrap();
+    let other = Evaluation { data: &few, ..whole }.clean(&mut options).unwrap();
     let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
-    let judge = &Misclassified;
-    let error = robust(&model, judge, &*pgd("0.1"), &*strategy, &data, &other, Seed::new(1), &mut options)
-        .unwrap_err();
+    let error = whole.robust(&other, &*pgd("0.1"), &*strategy, &mut options).unwrap_err();
     assert!(matches!(error, Error::Examples { found: 3, expected: 8, .. }));
     let text = r#"{"broken":"2:8","predictions":"1:011","sizes":"0000000000000000"}"#;
     let message = serde_json::from_str::<Outcome>(text).unwrap_err().to_string();

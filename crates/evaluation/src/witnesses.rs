@@ -84,12 +84,12 @@ impl Witnesses {
         }
         let images = host::to_vec(&found.images)?;
         let length = self.shape.iter().product::<usize>();
-        for (row, ruling) in found.rulings.iter().enumerate() {
+        for (row, verdict) in found.verdicts.iter().enumerate() {
             let id = batch.ids[row].index;
-            if ruling.broken && !self.ids.contains(&id) {
+            if verdict.broken && !self.ids.contains(&id) {
                 self.ids.push(id);
                 self.labels.push(batch.labels[row]);
-                self.predictions.push(ruling.prediction);
+                self.predictions.push(verdict.prediction);
                 self.images.extend_from_slice(&images[row * length..(row + 1) * length]);
             }
         }

@@ -15,7 +15,7 @@ use crate::key::{Key, sha256};
 use crate::record::{Kind, Record};
 use crate::spec::{ClassifierKind, Spec, StrategySpec};
 use crate::training_run::text;
-use crate::{Profile, claims, export, foreign};
+use crate::{Profile, claims, export, external_model};
 
 /// A parser by its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -214,8 +214,8 @@ pub fn command_line(bytes: &[u8]) {
     }
     let _ = text::normalize(text);
     let _ = text::classifier(text);
-    let _ = text.parse::<foreign::Normalize>();
-    let _ = text.parse::<foreign::StrategyChoice>();
+    let _ = text.parse::<external_model::Normalize>();
+    let _ = text.parse::<external_model::StrategyChoice>();
     let _ = (text.parse::<Loss>(), text.parse::<StrategySpec>(), text.parse::<ClassifierKind>());
     let _ = (text.parse::<crate::Device>(), text.parse::<robin_data::Choice>());
 }

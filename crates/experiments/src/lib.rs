@@ -39,8 +39,8 @@ mod doubts;
 pub mod environment;
 pub mod error;
 pub mod export;
+pub mod external_model;
 pub mod figure;
-pub mod foreign;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gallery;

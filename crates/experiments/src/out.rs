@@ -1,14 +1,14 @@
 //! A folder that results are written into: one run's at a time, tried before any work, and nothing beyond it.
 //!
 //! Whatever may have been put there from elsewhere, nothing is written through a link: files are made beside their target
-//! and renamed ([`robin_data::aside`]), and folders below the one that was named must be folders. What killed runs have
+//! and renamed ([`robin_data::temporary_file`]), and folders below the one that was named must be folders. What killed runs have
 //! left under construction is swept.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use robin_data::aside::{self, Aside};
+use robin_data::temporary_file::{self, Aside};
 use serde_json::Value;
 
 use crate::{Error, Result};
@@ -124,7 +124,7 @@ pub(crate) fn anything(folder: &Path) -> Result<Option<String>> {
 /// # Errors
 /// [`Error::Io`] naming the file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    aside::write(path, bytes).map(drop).map_err(Error::io(path, "write"))
+    temporary_file::write(path, bytes).map(drop).map_err(Error::io(path, "write"))
 }
 
 /// As [`write`] in a folder that several nodes write into: under construction the file has a name that no other has, because
@@ -187,7 +187,7 @@ pub(crate) fn check_targets(targets: impl IntoIterator<Item = PathBuf>) -> Resul
 
 /// Sweeps `folder`, and writes a file there that is gone at once.
 fn prove(folder: &Path) -> Result<()> {
-    aside::sweep(folder);
+    temporary_file::sweep(folder);
     Aside::create(&folder.join("probe"))
         .and_then(|mut probe| probe.write_all(b"writable"))
         .map_err(Error::io(folder, "write into the result folder"))

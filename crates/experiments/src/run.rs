@@ -4,8 +4,7 @@ use robin_attacks::{Aim, Loss};
 use robin_core::{
     Attack, Batch, Budget, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
 };
-use robin_data::Dataset;
-use robin_evaluation::{Clean, Robust, wilson};
+use robin_evaluation::{Clean, Evaluation, Robust, wilson};
 use robin_nn::{Executor, Graph, Parameters};
 use robin_training::{Checkpointing, Task, Trainer};
 use serde_json::{Value, json};
@@ -98,8 +97,10 @@ pub(crate) fn training_set(
         Ok((attack, OwnLoss(spec.loss)))
     };
     let attack = work.attack.as_ref().map(build).transpose()?;
-    let means = attack.as_ref().map(|(attack, loss)| -> Means<'_> { (attack.as_ref(), loss) });
-    let (clean, robust) = measure(classifier.as_ref(), &measured, means, seed, context)?;
+    let means = attack.as_ref().map(|(attack, loss)| -> AttackSetup<'_> { (attack.as_ref(), loss) });
+    let evaluation =
+        Evaluation { model: classifier.as_ref(), criterion: &Misclassified, data: &measured, seed };
+    let (clean, robust) = measure(&evaluation, means, context)?;
     Ok(summary_of(&clean, robust.as_ref()))
 }
 
@@ -113,8 +114,10 @@ pub(crate) fn evaluate(
     let _span = tracing::info_span!("evaluate", cell = context.watched.label).entered();
     let (own, others) = networks.split_at(work.networks);
     let model = aggregate(work.kind, own, context)?;
+    let evaluation =
+        Evaluation { model: model.as_ref(), criterion: &Misclassified, data: &work.data, seed: work.seed };
     let Some(PlannedAttack { spec, then, budget, at }) = &work.attack else {
-        let (clean, robust) = measure(model.as_ref(), &work.data, None, work.seed, context)?;
+        let (clean, robust) = measure(&evaluation, None, context)?;
         return evaluated(&clean, robust.as_ref());
     };
     let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
@@ -126,14 +129,14 @@ pub(crate) fn evaluate(
                     .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })
             };
             let raised = strategy_for(strategy, spec.loss)?;
-            let means: Means<'_> = (attack.as_ref(), raised.as_ref());
-            let (clean, mut robust) = measure(model.as_ref(), &work.data, Some(means), work.seed, context)?;
+            let means: AttackSetup<'_> = (attack.as_ref(), raised.as_ref());
+            let (clean, mut robust) = measure(&evaluation, Some(means), context)?;
             for stage in then {
                 let Some(robust) = &mut robust else { break };
                 let attack = stage.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
                 let raised = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
-                let means: Means<'_> = (attack.as_ref(), raised.as_ref());
-                further(robust, model.as_ref(), means, work, context)?;
+                let means: AttackSetup<'_> = (attack.as_ref(), raised.as_ref());
+                further(robust, &evaluation, means, context)?;
             }
             evaluated(&clean, robust.as_ref())
         }
@@ -145,19 +148,10 @@ pub(crate) fn evaluate(
             };
             let mut watcher = Watcher(context);
             let mut options = context.options(&mut watcher);
-            let clean = robin_evaluation::clean(model.as_ref(), &Misclassified, &work.data, &mut options)
-                .map_err(Error::work("measuring clean accuracy"))?;
-            let found = robin_evaluation::transferred(
-                surrogate.as_ref(),
-                attack.as_ref(),
-                aim,
-                model.as_ref(),
-                &work.data,
-                &clean,
-                work.seed,
-                &mut options,
-            )
-            .map_err(Error::work("transferring the attack"))?;
+            let clean = evaluation.clean(&mut options).map_err(Error::work("measuring clean accuracy"))?;
+            let found = evaluation
+                .transferred(&clean, surrogate.as_ref(), attack.as_ref(), aim, &mut options)
+                .map_err(Error::work("transferring the attack"))?;
             let mut results = evaluated(&clean, Some(&found.robust))?;
             // Reported apart: a target that was hit, and not merely a label that was left.
             results["targets_hit"] = to_json("targets", &found.hits)?;
@@ -169,26 +163,16 @@ pub(crate) fn evaluate(
 /// Attacks what `robust` has left standing.
 fn further(
     robust: &mut Robust,
-    model: &dyn Classifier,
-    (attack, strategy): Means<'_>,
-    work: &EvaluationWork,
+    evaluation: &Evaluation<'_>,
+    (attack, strategy): AttackSetup<'_>,
     context: &Context<'_>,
 ) -> Result<()> {
     // To the evaluation what is broken already is as if it were wrong when clean: it is left alone.
     let so_far = Clean { broken: robust.worst.broken.clone(), predictions: robust.worst.predictions.clone() };
     let mut watcher = Watcher(context);
     let mut options = context.options(&mut watcher);
-    let next = robin_evaluation::robust(
-        model,
-        &Misclassified,
-        attack,
-        strategy,
-        &work.data,
-        &so_far,
-        work.seed,
-        &mut options,
-    )
-    .map_err(Error::work("attacking"))?;
+    let next =
+        evaluation.robust(&so_far, attack, strategy, &mut options).map_err(Error::work("attacking"))?;
     robust.join(&next);
     Ok(())
 }
@@ -248,25 +232,21 @@ pub(crate) fn classifier(
 }
 
 fn measure(
-    model: &dyn Classifier,
-    data: &Dataset,
-    means: Option<Means<'_>>,
-    seed: Seed,
+    evaluation: &Evaluation<'_>,
+    means: Option<AttackSetup<'_>>,
     context: &Context<'_>,
 ) -> Result<(Clean, Option<Robust>)> {
-    let judge = Misclassified;
     let mut watcher = Watcher(context);
     let mut options = context.options(&mut watcher);
-    let clean = robin_evaluation::clean(model, &judge, data, &mut options)
-        .map_err(Error::work("measuring clean accuracy"))?;
+    let clean = evaluation.clean(&mut options).map_err(Error::work("measuring clean accuracy"))?;
     let Some((attack, strategy)) = means else { return Ok((clean, None)) };
-    let robust = robin_evaluation::robust(model, &judge, attack, strategy, data, &clean, seed, &mut options)
-        .map_err(Error::work("attacking"))?;
+    let robust =
+        evaluation.robust(&clean, attack, strategy, &mut options).map_err(Error::work("attacking"))?;
     Ok((clean, Some(robust)))
 }
 
 /// A base attack and what it raises.
-type Means<'a> = (&'a dyn Attack, &'a dyn Strategy);
+type AttackSetup<'a> = (&'a dyn Attack, &'a dyn Strategy);
 
 /// The loss of a network's own logits. Written here so that a trained network does not depend, through its
 /// key, on the strategies against aggregates.

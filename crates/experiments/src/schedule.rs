@@ -2,7 +2,7 @@
 //!
 //! One pool of threads does everything. The first threads of it are jobs: each takes one cell after the
 //! other, and runs it to its end on that thread. A thread without a cell helps the cells that run, so that
-//! arms run side by side, one per core, while there are several, and the last one has all cores. A [`Crew`] says
+//! arms run side by side, one per core, while there are several, and the last one has all cores. A [`Occupancy`] says
 //! whether there is such a thread: while there is none, no loop is cut.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use robin_core::CancelToken;
-use robin_core::crew::Crew;
+use robin_core::occupancy::Occupancy;
 use robin_training::{Checkpointing, SaveToken};
 use serde_json::json;
 
@@ -82,7 +82,7 @@ pub fn reproduce(plan: &Plan, folder: &Path, options: &Options<'_>) -> Result<(O
 
     let board = Board::new(plan, records, missing);
     let shop = Shop { plan, board: &board, writer: &writer, claims: None, options };
-    side_by_side(threads, jobs, |crew| work(&shop, crew))?;
+    side_by_side(threads, jobs, |occupancy| work(&shop, occupancy))?;
     Ok((board.into_outcome(options.cancel.is_cancelled()), writer))
 }
 
@@ -99,20 +99,20 @@ pub(crate) fn run_claimed(
     options.observer.begin(plan.cells.len(), &missing.iter().copied().collect::<Vec<_>>());
     let board = Board::new(plan, records, missing);
     let shop = Shop { plan, board: &board, writer, claims: Some(claims), options };
-    side_by_side(threads, jobs, |crew| work(&shop, crew))?;
+    side_by_side(threads, jobs, |occupancy| work(&shop, occupancy))?;
     Ok(board.into_outcome(options.cancel.is_cancelled()))
 }
 
 /// Runs `job` on the first `jobs` of `threads` threads of one pool; the others, and those whose job is over, help. A job
-/// does what is its own inside [`Crew::work`].
-pub(crate) fn side_by_side(threads: usize, jobs: usize, job: impl Fn(&Crew) + Sync) -> Result<()> {
-    let (pool, crew) = (pool(Some(threads))?, Crew::new(threads));
+/// does what is its own inside [`Occupancy::work`].
+pub(crate) fn side_by_side(threads: usize, jobs: usize, job: impl Fn(&Occupancy) + Sync) -> Result<()> {
+    let (pool, occupancy) = (pool(Some(threads))?, Occupancy::new(threads));
     // Broadcast puts each job on its own thread. Work handed to the pool as tasks could be stolen by a thread
     // that only waits for a part of its own, which would then stand still until the stolen one is done.
     pool.broadcast(|thread| {
-        crew.enter();
+        occupancy.enter();
         if thread.index() < jobs {
-            job(&crew);
+            job(&occupancy);
         }
     });
     Ok(())
@@ -167,7 +167,7 @@ struct Shop<'a> {
 }
 
 /// One job: takes the first cell whose needs are met, until none is left.
-fn work(shop: &Shop<'_>, crew: &Crew) {
+fn work(shop: &Shop<'_>, occupancy: &Occupancy) {
     let Shop { plan, board, options, .. } = *shop;
     while let Some(index) = board.take(options.cancel) {
         let cell = &plan.cells[index];
@@ -175,7 +175,7 @@ fn work(shop: &Shop<'_>, crew: &Crew) {
         options.observer.started(&watched);
         let begin = Instant::now();
         let cell = || one(shop, cell, &watched);
-        let result = catch_unwind(AssertUnwindSafe(|| crew.work(cell)))
+        let result = catch_unwind(AssertUnwindSafe(|| occupancy.work(cell)))
             .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
             // Libraries answer a request to stop in several ways, which all mean this.
             .map_err(|error| match options.cancel.is_cancelled() && !error.is_lost_file() {

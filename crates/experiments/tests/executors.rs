@@ -3,7 +3,7 @@
 use robin_attacks::{Loss, Pgd, Start, StepSize};
 use robin_core::{Batch, Budget, CancelToken, Misclassified, Norm, Objective, Scores, Seed, Strategy};
 use robin_data::{Dataset, DatasetName, LabelMap, Sampling, Source, Split};
-use robin_evaluation::{Clean, Options, Robust};
+use robin_evaluation::{Clean, Evaluation, Options, Robust};
 use robin_nn::{EXECUTORS, Executor, Graph, Parameters, executor};
 use robin_training::{AttackMode, Config, Method, Outputs, Proportion, Schedule, Silent};
 
@@ -73,18 +73,11 @@ fn measure(executor: &dyn Executor, graph: &Graph, parameters: &Parameters) -> (
     let mut options = Options { batch_size: 50, cancel: &cancel, observer: &mut () };
     let step_size = StepSize::STANDARD.pixels(budget().epsilon, 10).unwrap();
     let pgd10 = Pgd { budget: budget(), steps: 10, step_size, restarts: 1, start: Start::UniformInBall };
-    let clean = robin_evaluation::clean(&*model, &Misclassified, &data, &mut options).unwrap();
-    let robust = robin_evaluation::robust(
-        &*model,
-        &Misclassified,
-        &pgd10,
-        &CrossEntropy,
-        &data,
-        &clean,
-        Seed::new(3),
-        &mut options,
-    );
-    (clean, robust.unwrap())
+    let evaluation =
+        Evaluation { model: &*model, criterion: &Misclassified, data: &data, seed: Seed::new(3) };
+    let clean = evaluation.clean(&mut options).unwrap();
+    let robust = evaluation.robust(&clean, &pgd10, &CrossEntropy, &mut options).unwrap();
+    (clean, robust)
 }
 
 #[test]

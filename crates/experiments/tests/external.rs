@@ -6,9 +6,9 @@ use robin_core::{Budget, CancelToken, Norm};
 use robin_data::{Preparation, Split};
 use robin_evaluation::Which;
 use robin_evaluation::battery::Scope;
-use robin_evaluation::foreign::BadGradients;
-use robin_experiments::foreign::{
-    AttackRequest, EvaluateRequest, How, ImagesRequest, MeansRequest, Normalize, SubjectRequest, attack,
+use robin_evaluation::external_model::BadGradients;
+use robin_experiments::external_model::{
+    AttackRequest, AttackSetupRequest, EvaluateRequest, How, ImagesRequest, ModelRequest, Normalize, attack,
     evaluate, predict,
 };
 use robin_experiments::{Error, Result};
@@ -45,10 +45,10 @@ fn images(folder: &Path, shape: [usize; 3], labels: &[u8]) -> ImagesRequest {
     }
 }
 
-fn subject(model: &str, weights: &[&str]) -> SubjectRequest {
+fn subject(model: &str, weights: &[&str]) -> ModelRequest {
     let model =
         if model.ends_with(".onnx") { fixture(model).display().to_string() } else { model.to_owned() };
-    SubjectRequest {
+    ModelRequest {
         model,
         weights: weights.iter().map(|name| fixture(name)).collect(),
         width: None,
@@ -63,18 +63,18 @@ fn quiet<T>(work: impl FnOnce(&How<'_>) -> T) -> T {
 }
 
 /// What `subject` says to the images, as labels; one image more has the last class, so that all are there.
-fn own_labels(folder: &Path, subject: &SubjectRequest, shape: [usize; 3], classes: u8) -> Vec<u8> {
+fn own_labels(folder: &Path, subject: &ModelRequest, shape: [usize; 3], classes: u8) -> Vec<u8> {
     let mut labels = vec![classes - 1; 24];
     let asked = quiet(|how| predict(subject, &images(folder, shape, &labels), how)).unwrap();
     labels.iter_mut().zip(asked.predictions).skip(1).for_each(|(label, said)| *label = said as u8);
     labels
 }
 
-fn attacked(subject: SubjectRequest, images: ImagesRequest) -> AttackRequest {
+fn attacked(subject: ModelRequest, images: ImagesRequest) -> AttackRequest {
     AttackRequest {
         subject,
         images,
-        means: MeansRequest {
+        means: AttackSetupRequest {
             attack: "pgd".to_owned(),
             settings: Map::from_iter([("steps".to_owned(), json!(10))]),
             loss: None,
@@ -138,12 +138,12 @@ fn a_state_dict_is_attacked_as_weights() {
     let images = images(folder.path(), [1, 2, 2], &labels);
     let found = quiet(|how| attack(&attacked(subject.clone(), images.clone()), how)).unwrap().remove(0);
     assert!(found.gradient_is_true && found.classifier.widths == [3] && found.clean_accuracy > 0.9);
-    let wrapped = SubjectRequest { weights: vec![fixture("mlp-tiny-wrapped.pt")], ..subject.clone() };
+    let wrapped = ModelRequest { weights: vec![fixture("mlp-tiny-wrapped.pt")], ..subject.clone() };
     let again = quiet(|how| attack(&attacked(wrapped, images.clone()), how)).unwrap().remove(0);
     assert_eq!(again.examples, found.examples);
-    let code = SubjectRequest { weights: vec![fixture("code.pt")], ..subject.clone() };
+    let code = ModelRequest { weights: vec![fixture("code.pt")], ..subject.clone() };
     assert!(message(quiet(|how| predict(&code, &images, how))).contains("posix.system"));
-    let wide = SubjectRequest { width: Some(64), ..subject };
+    let wide = ModelRequest { width: Some(64), ..subject };
     assert!(message(quiet(|how| predict(&wide, &images, how))).contains("has width 3"));
 }
 
@@ -151,7 +151,7 @@ fn a_state_dict_is_attacked_as_weights() {
 fn options_that_do_not_fit_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let images = images(folder.path(), [3, 8, 8], &[9, 0, 1]);
-    let refused = |change: &dyn Fn(&mut SubjectRequest), part: &str| {
+    let refused = |change: &dyn Fn(&mut ModelRequest), part: &str| {
         let mut subject = subject("tiny.onnx", &[]);
         change(&mut subject);
         let result = quiet(|how| predict(&subject, &images, how));

@@ -2,7 +2,7 @@
 //! statistics that no convolution can take into its weights, a sum of two branches, a rectifier alone.
 
 use crate::aligned::Aligned;
-use crate::finish::{Bits, Finish, check_pooled, check_values};
+use crate::epilogue::{Bits, Epilogue, check_pooled, check_values};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places, assert_halves};
 use crate::vector::{Kernel, LANES, Vector, run};
@@ -35,15 +35,15 @@ impl Affine {
         &self.shift[..self.channels]
     }
 
-    /// Hands `scale * x + shift` to `finish` for every pixel of `images` images.
+    /// Hands `scale * x + shift` to `epilogue` for every pixel of `images` images.
     ///
     /// # Panics
     /// If a slice does not fit the layout.
-    pub fn apply(&self, isa: Isa, x: &[f32], layout: &Layout, images: usize, finish: &mut Finish<'_>) {
-        each(isa, x, Some(&self.scale), Some(&self.shift), layout, images, finish);
+    pub fn apply(&self, isa: Isa, x: &[f32], layout: &Layout, images: usize, epilogue: &mut Epilogue<'_>) {
+        each(isa, x, Some(&self.scale), Some(&self.shift), layout, images, epilogue);
     }
 
-    /// Hands `scale * dy`, the gradient on `x`, to `finish` for every pixel of `images` images.
+    /// Hands `scale * dy`, the gradient on `x`, to `epilogue` for every pixel of `images` images.
     ///
     /// # Panics
     /// If a slice does not fit the layout.
@@ -53,21 +53,21 @@ impl Affine {
         dy: &[f32],
         layout: &Layout,
         images: usize,
-        finish: &mut Finish<'_>,
+        epilogue: &mut Epilogue<'_>,
     ) {
-        each(isa, dy, Some(&self.scale), None, layout, images, finish);
+        each(isa, dy, Some(&self.scale), None, layout, images, epilogue);
     }
 }
 
-/// Hands `x` itself to `finish` for every pixel of `images` images.
+/// Hands `x` itself to `epilogue` for every pixel of `images` images.
 ///
 /// # Panics
 /// If a slice does not fit the layout.
-pub fn copy(isa: Isa, x: &[f32], layout: &Layout, images: usize, finish: &mut Finish<'_>) {
-    each(isa, x, None, None, layout, images, finish);
+pub fn copy(isa: Isa, x: &[f32], layout: &Layout, images: usize, epilogue: &mut Epilogue<'_>) {
+    each(isa, x, None, None, layout, images, epilogue);
 }
 
-/// Writes the gradients of a pooling that was taken along ([`crate::finish::PooledFinish`]) to their places: `pooled`
+/// Writes the gradients of a pooling that was taken along ([`crate::epilogue::PooledEpilogue`]) to their places: `pooled`
 /// (layout `from`) to `dense` (layout `to`), 0 elsewhere.
 ///
 /// # Panics
@@ -125,7 +125,7 @@ impl Kernel for Unpool<'_> {
     }
 }
 
-/// Hands `scale * x + shift` (1 and 0 where there is none) to `finish` for every pixel of `images` images.
+/// Hands `scale * x + shift` (1 and 0 where there is none) to `epilogue` for every pixel of `images` images.
 ///
 /// # Panics
 /// If a slice does not fit the layout.
@@ -136,7 +136,7 @@ pub(crate) fn each(
     shift: Option<&[f32]>,
     layout: &Layout,
     images: usize,
-    finish: &mut Finish<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     let layout = &layout.places(images);
     layout.assert_whole_vectors();
@@ -144,8 +144,8 @@ pub(crate) fn each(
     for factors in [scale, shift].into_iter().flatten() {
         assert!(factors.len() >= layout.channels, "{} factors for {:?}", factors.len(), **layout);
     }
-    finish.check(layout);
-    run(isa, Each { x, scale, shift, layout, images, finish });
+    epilogue.check(layout);
+    run(isa, Each { x, scale, shift, layout, images, epilogue });
 }
 
 struct Each<'a, 'b> {
@@ -154,7 +154,7 @@ struct Each<'a, 'b> {
     shift: Option<&'a [f32]>,
     layout: &'a Places,
     images: usize,
-    finish: &'a mut Finish<'b>,
+    epilogue: &'a mut Epilogue<'b>,
 }
 
 impl Kernel for Each<'_, '_> {
@@ -162,7 +162,7 @@ impl Kernel for Each<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { x, scale, shift, layout, images, finish } = self;
+        let Self { x, scale, shift, layout, images, epilogue } = self;
         for image in 0..images {
             for row in 0..layout.height {
                 let start = image * layout.image() + layout.pixel(row, 0);
@@ -179,7 +179,7 @@ impl Kernel for Each<'_, '_> {
                                 };
                                 value = V::load(scale, channel).mul_add(value, shift);
                             }
-                            finish.put(start + channel, channel, value);
+                            epilogue.put(start + channel, channel, value);
                         }
                     }
                 }
@@ -191,7 +191,7 @@ impl Kernel for Each<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finish::{Add, Gate};
+    use crate::epilogue::{Add, Gate};
 
     #[test]
     fn every_pixel_is_scaled_and_the_halo_left() {
@@ -204,10 +204,10 @@ mod tests {
             (0..6).flat_map(|p| (0..32).map(move |c| layout.pixel(p / 3, p % 3) + c)).collect();
         for isa in Isa::available() {
             let [mut forward, mut back, mut copied] = [(); 3].map(|()| vec![7.0; x.len()]);
-            let finish = |output| Finish { output, bias: None, add: Add::Nothing, gate: Gate::Open };
-            affine.apply(isa, &x, &layout, 2, &mut finish(&mut forward));
-            affine.input_gradient(isa, &x, &layout, 2, &mut finish(&mut back));
-            copy(isa, &x, &layout, 2, &mut finish(&mut copied));
+            let epilogue = |output| Epilogue { output, bias: None, add: Add::Nothing, gate: Gate::Open };
+            affine.apply(isa, &x, &layout, 2, &mut epilogue(&mut forward));
+            affine.input_gradient(isa, &x, &layout, 2, &mut epilogue(&mut back));
+            copy(isa, &x, &layout, 2, &mut epilogue(&mut copied));
             for at in 0..x.len() {
                 let within = at % layout.image();
                 if !inner.contains(&within) {

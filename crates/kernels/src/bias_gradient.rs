@@ -1,6 +1,6 @@
 //! Gradient on a layer's bias: the sum of the gradient on its outputs over images and pixels, `db[c] += sum of dy[., c]`.
 
-use crate::finish::check_values;
+use crate::epilogue::check_values;
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};

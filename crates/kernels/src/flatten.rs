@@ -3,7 +3,7 @@
 //! Linear layers need none of this, since they read images where they lie; a sum of a flattened image and of a
 //! linear layer's outputs does.
 
-use crate::finish::{Finish, check_values};
+use crate::epilogue::{Epilogue, check_values};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
@@ -19,19 +19,26 @@ pub fn rows(from: &Layout, channels: usize) -> Layout {
     Layout { height: 1, width: 1, channels: features.next_multiple_of(LANES), halo: 0 }
 }
 
-/// Hands the rows of the first `channels` channels of `images` images `x` (layout `from`) to `finish`, which writes
+/// Hands the rows of the first `channels` channels of `images` images `x` (layout `from`) to `epilogue`, which writes
 /// [`rows`].
 ///
 /// # Panics
 /// If a slice does not fit.
-pub fn forward(isa: Isa, x: &[f32], from: &Layout, channels: usize, images: usize, finish: &mut Finish<'_>) {
+pub fn forward(
+    isa: Isa,
+    x: &[f32],
+    from: &Layout,
+    channels: usize,
+    images: usize,
+    epilogue: &mut Epilogue<'_>,
+) {
     let (from, to) = (&from.places(images), &rows(from, channels).places(images));
     check_values(x, from);
-    finish.check(to);
-    run(isa, Forward { x, from, channels, images, to, finish });
+    epilogue.check(to);
+    run(isa, Forward { x, from, channels, images, to, epilogue });
 }
 
-/// Hands the gradient on every pixel of `images` images to `finish` (layout `to`), for the gradients `dy` on their
+/// Hands the gradient on every pixel of `images` images to `epilogue` (layout `to`), for the gradients `dy` on their
 /// [`rows`]: 0 for the channels after the first `channels`.
 ///
 /// # Panics
@@ -42,12 +49,12 @@ pub fn input_gradient(
     channels: usize,
     images: usize,
     to: &Layout,
-    finish: &mut Finish<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     let (from, to) = (&rows(to, channels).places(images), &to.places(images));
     check_values(dy, from);
-    finish.check(to);
-    run(isa, Backward { dy, from, channels, images, to, finish });
+    epilogue.check(to);
+    run(isa, Backward { dy, from, channels, images, to, epilogue });
 }
 
 struct Forward<'a, 'b> {
@@ -56,7 +63,7 @@ struct Forward<'a, 'b> {
     channels: usize,
     images: usize,
     to: &'a Places,
-    finish: &'a mut Finish<'b>,
+    epilogue: &'a mut Epilogue<'b>,
 }
 
 impl Kernel for Forward<'_, '_> {
@@ -64,7 +71,7 @@ impl Kernel for Forward<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { x, from, channels, images, to, finish } = self;
+        let Self { x, from, channels, images, to, epilogue } = self;
         let (pixels, features) = (from.pixels(), from.pixels() * channels);
         for image in 0..images {
             for feature in (0..to.channels).step_by(LANES) {
@@ -75,7 +82,7 @@ impl Kernel for Forward<'_, '_> {
                     *value = x[image * from.image() + place];
                 }
                 // SAFETY: the instruction set by this function's contract; `forward` checked the finish.
-                unsafe { finish.put(image * to.image() + feature, feature, V::load(&values, 0)) }
+                unsafe { epilogue.put(image * to.image() + feature, feature, V::load(&values, 0)) }
             }
         }
     }
@@ -87,7 +94,7 @@ struct Backward<'a, 'b> {
     channels: usize,
     images: usize,
     to: &'a Places,
-    finish: &'a mut Finish<'b>,
+    epilogue: &'a mut Epilogue<'b>,
 }
 
 impl Kernel for Backward<'_, '_> {
@@ -95,7 +102,7 @@ impl Kernel for Backward<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { dy, from, channels, images, to, finish } = self;
+        let Self { dy, from, channels, images, to, epilogue } = self;
         for image in 0..images {
             for pixel in 0..to.pixels() {
                 let place = image * to.image() + to.pixel(pixel / to.width, pixel % to.width);
@@ -105,7 +112,7 @@ impl Kernel for Backward<'_, '_> {
                         *value = dy[image * from.image() + channel * to.pixels() + pixel];
                     }
                     // SAFETY: the instruction set by this function's contract; `input_gradient` checked the finish.
-                    unsafe { finish.put(place + first, first, V::load(&values, 0)) }
+                    unsafe { epilogue.put(place + first, first, V::load(&values, 0)) }
                 }
             }
         }
@@ -129,7 +136,7 @@ mod tests {
             }
             for isa in Isa::available() {
                 let mut y = vec![f32::NAN; 2 * flat.image()];
-                forward(isa, &x, &layout, given, 2, &mut Finish::open(&mut y));
+                forward(isa, &x, &layout, given, 2, &mut Epilogue::open(&mut y));
                 for (at, value) in y.iter().enumerate() {
                     let (image, feature) = (at / flat.image(), at % flat.image());
                     if feature >= flat.channels {
@@ -140,7 +147,7 @@ mod tests {
                     assert_eq!(*value, expected, "{isa:?} {layout:?} feature {feature}");
                 }
                 let mut back = vec![0.0; x.len()];
-                input_gradient(isa, &y, given, 2, &layout, &mut Finish::open(&mut back));
+                input_gradient(isa, &y, given, 2, &layout, &mut Epilogue::open(&mut back));
                 assert_eq!(back, x, "{isa:?} {layout:?}");
             }
         }

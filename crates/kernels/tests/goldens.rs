@@ -3,7 +3,7 @@
 use robin_kernels::conv2d::packed::{self, Directions, Gradients};
 use robin_kernels::conv2d::winograd::{self, weight_gradient::WeightGradient};
 use robin_kernels::conv2d::{self, weight_gradient};
-use robin_kernels::finish::{Add, Finish, Gate, Source};
+use robin_kernels::epilogue::{Add, Epilogue, Gate, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::{LANES, affine, bias_gradient, linear, max_pool2d};
@@ -102,10 +102,10 @@ fn convolution_agrees_with_pytorch(golden: &Golden, case: &str, isa: Isa, in_cha
     let layer = packed::Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both);
     let mut scratch = packed::Scratch::default();
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
-    let finish = Finish { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate: Gate::Open };
-    layer.forward(&x, &from, images, &to, finish, &mut scratch);
+    let epilogue = Epilogue { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate: Gate::Open };
+    layer.forward(&x, &from, images, &to, epilogue, &mut scratch);
     assert_close(&pixels(&to, &y, given.out_channels), &golden_pixels(golden, &name("y")), tolerance);
-    layer.input_gradient(Source::Dense(&dy), &to, images, &from, Finish::open(&mut dx), &mut scratch);
+    layer.input_gradient(Source::Dense(&dy), &to, images, &from, Epilogue::open(&mut dx), &mut scratch);
     assert_close(&pixels(&from, &dx, given.in_channels), &golden_pixels(golden, &name("dx")), tolerance);
 
     let check = |dw: &[f32], tolerance| {
@@ -145,8 +145,8 @@ fn pooling_agrees_with_pytorch_also_at_ties() {
             let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
             let mut places = vec![0; dy.len() / LANES * g.area()];
             max_pool2d::direct::forward(isa, &g, &x, &from, images, &to, &mut y, Some(&mut places));
-            let mut finish = Finish::open(&mut dx);
-            max_pool2d::direct::input_gradient(isa, &g, &dy, &to, &places, images, &from, &mut finish);
+            let mut epilogue = Epilogue::open(&mut dx);
+            max_pool2d::direct::input_gradient(isa, &g, &dy, &to, &places, images, &from, &mut epilogue);
             let found = (pixels(&to, &y, channels), pixels(&from, &dx, channels));
             let expected = (golden_pixels(&golden, &name("y")), golden_pixels(&golden, &name("dx")));
             assert_eq!(found, expected, "{isa:?} {case}");
@@ -178,9 +178,10 @@ fn linear_layers_agree_with_pytorch() {
         let layer = linear::packed::Packed::new(isa, from, LANES, &weights);
         let mut scratch = linear::packed::Scratch::default();
         let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; weights.len()]);
-        let mut finish = Finish { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate: Gate::Open };
-        layer.forward(&x, images, &mut finish, &mut scratch);
-        layer.backward(&dy, images, &mut Finish::open(&mut dx), &mut scratch);
+        let mut epilogue =
+            Epilogue { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate: Gate::Open };
+        layer.forward(&x, images, &mut epilogue, &mut scratch);
+        layer.backward(&dy, images, &mut Epilogue::open(&mut dx), &mut scratch);
         for rows in linear::weight_gradient::tasks(&from) {
             let (dw, mut scratch) = (&mut dw[rows.start * LANES..rows.end * LANES], Default::default());
             linear::weight_gradient::accumulate(isa, &x, &from, &dy, LANES, images, rows, dw, &mut scratch);
@@ -204,10 +205,10 @@ fn rectifiers_agree_with_pytorch() {
     for isa in Isa::available() {
         let (mut y, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         let mut marks = vec![0; x.len() / LANES];
-        let mut finish = Finish { gate: Gate::RectifyAndMark(&mut marks), ..Finish::open(&mut y) };
-        affine::copy(isa, &x, &layout, images, &mut finish);
-        let mut finish = Finish { gate: Gate::Marked(&marks), ..Finish::open(&mut dx) };
-        affine::copy(isa, &dy, &layout, images, &mut finish);
+        let mut epilogue = Epilogue { gate: Gate::RectifyAndMark(&mut marks), ..Epilogue::open(&mut y) };
+        affine::copy(isa, &x, &layout, images, &mut epilogue);
+        let mut epilogue = Epilogue { gate: Gate::Marked(&marks), ..Epilogue::open(&mut dx) };
+        affine::copy(isa, &dy, &layout, images, &mut epilogue);
         assert_eq!(pixels(&layout, &y, channels), golden_pixels(&golden, "relu.y"), "{isa:?}");
         assert_eq!(pixels(&layout, &dx, channels), golden_pixels(&golden, "relu.dx"), "{isa:?}");
     }

@@ -6,7 +6,7 @@ use robin_kernels::batch_norm::{self, Slopes, Statistics};
 use robin_kernels::conv2d::packed::{Directions, Gradients, Packed, Scratch};
 use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
 use robin_kernels::conv2d::{Geometry, weight_gradient};
-use robin_kernels::finish::{Add, Bits, Finish, Gate, PooledFinish, Source};
+use robin_kernels::epilogue::{Add, Bits, Epilogue, Gate, PooledEpilogue, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::{LANES, avg_pool2d, bias_gradient, flatten, linear, max_pool2d};
@@ -47,14 +47,14 @@ fn packed(isa: Isa, g: &Geometry, gradients: Gradients) -> Packed {
 
 fn forward(isa: Isa, g: &Geometry, from: &Layout, to: &Layout) -> Vec<f32> {
     let (bias, summand, mut y) = (noise(32, 3), images(to, 4), vec![0.0; IMAGES * to.image()]);
-    let finish =
-        Finish { output: &mut y, bias: Some(&bias), add: Add::Values(&summand), gate: Gate::Rectify };
+    let epilogue =
+        Epilogue { output: &mut y, bias: Some(&bias), add: Add::Values(&summand), gate: Gate::Rectify };
     packed(isa, g, Gradients::Dense).forward(
         &images(from, 1),
         from,
         IMAGES,
         to,
-        finish,
+        epilogue,
         &mut Scratch::default(),
     );
     y
@@ -62,13 +62,13 @@ fn forward(isa: Isa, g: &Geometry, from: &Layout, to: &Layout) -> Vec<f32> {
 
 fn backward(isa: Isa, g: &Geometry, from: &Layout, to: &Layout) -> Vec<f32> {
     let (dy, mut dx) = (images(to, 5), vec![0.0; IMAGES * from.image()]);
-    let (finish, mut scratch) = (Finish::open(&mut dx), Scratch::default());
+    let (epilogue, mut scratch) = (Epilogue::open(&mut dx), Scratch::default());
     packed(isa, g, Gradients::Dense).input_gradient(
         Source::Dense(&dy),
         to,
         IMAGES,
         from,
-        finish,
+        epilogue,
         &mut scratch,
     );
     dx
@@ -78,9 +78,9 @@ fn backward(isa: Isa, g: &Geometry, from: &Layout, to: &Layout) -> Vec<f32> {
 fn pooled(isa: Isa) -> (Vec<f32>, Vec<[Bits; 4]>) {
     let (bias, len) = (noise(32, 3), IMAGES * HALVES.image());
     let (mut y, mut bits) = (vec![0.0; len], vec![[0; 4]; len / LANES]);
-    let finish = PooledFinish { output: &mut y, bias: Some(&bias), bits: Some(&mut bits) };
+    let epilogue = PooledEpilogue { output: &mut y, bias: Some(&bias), bits: Some(&mut bits) };
     let (layer, x) = (packed(isa, &geometry(32, 3, 1), Gradients::Dense), images(&X, 1));
-    layer.forward_pooled(&x, &X, IMAGES, &X, &HALVES, finish, &mut Scratch::default());
+    layer.forward_pooled(&x, &X, IMAGES, &X, &HALVES, epilogue, &mut Scratch::default());
     (y, bits)
 }
 
@@ -88,13 +88,13 @@ fn pooled(isa: Isa) -> (Vec<f32>, Vec<[Bits; 4]>) {
 fn below_pooling(isa: Isa, gradients: Gradients) -> Vec<f32> {
     let (bits, dy) = (pooled(isa).1, few_gradients());
     let (source, mut dx) = (Source::Pooled(&dy, &bits), vec![0.0; IMAGES * X.image()]);
-    let (finish, mut scratch) = (Finish::open(&mut dx), Scratch::default());
+    let (epilogue, mut scratch) = (Epilogue::open(&mut dx), Scratch::default());
     packed(isa, &geometry(32, 3, 1), gradients).input_gradient(
         source,
         &HALVES,
         IMAGES,
         &X,
-        finish,
+        epilogue,
         &mut scratch,
     );
     dx
@@ -137,8 +137,8 @@ fn fully_connected(isa: Isa) -> Vec<f32> {
     let (x, dy, mut scratch) = (images(&X, 1), noise(IMAGES * LANES, 5), Default::default());
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
     let mut dw = vec![0.0; inputs * LANES];
-    layer.forward(&x, IMAGES, &mut Finish::open(&mut y), &mut scratch);
-    layer.backward(&dy, IMAGES, &mut Finish::open(&mut dx), &mut scratch);
+    layer.forward(&x, IMAGES, &mut Epilogue::open(&mut y), &mut scratch);
+    layer.backward(&dy, IMAGES, &mut Epilogue::open(&mut dx), &mut scratch);
     for rows in linear::weight_gradient::tasks(&X) {
         let (dw, scratch) = (&mut dw[rows.start * LANES..rows.end * LANES], &mut Default::default());
         linear::weight_gradient::accumulate(isa, &x, &X, &dy, LANES, IMAGES, rows, dw, scratch);
@@ -151,8 +151,8 @@ fn max_pooling(isa: Isa) -> Vec<f32> {
     let (mut y, mut dx) = (vec![0.0; IMAGES * HALVES.image()], vec![0.0; IMAGES * X.image()]);
     let mut places = vec![0; y.len() / LANES * g.area()];
     max_pool2d::direct::forward(isa, &g, &images(&X, 1), &X, IMAGES, &HALVES, &mut y, Some(&mut places));
-    let (dy, mut finish) = (images(&HALVES, 5), Finish::open(&mut dx));
-    max_pool2d::direct::input_gradient(isa, &g, &dy, &HALVES, &places, IMAGES, &X, &mut finish);
+    let (dy, mut epilogue) = (images(&HALVES, 5), Epilogue::open(&mut dx));
+    max_pool2d::direct::input_gradient(isa, &g, &dy, &HALVES, &places, IMAGES, &X, &mut epilogue);
     [y, dx].concat()
 }
 
@@ -161,8 +161,8 @@ fn avg_pooling(isa: Isa) -> Vec<f32> {
     let thirds = Layout { height: 3, width: 2, ..X };
     let (mut y, mut dx) = (vec![0.0; IMAGES * thirds.image()], vec![0.0; IMAGES * X.image()]);
     avg_pool2d::direct::forward(isa, &g, &images(&X, 1), &X, IMAGES, &thirds, &mut y);
-    let (dy, mut finish) = (images(&thirds, 5), Finish::open(&mut dx));
-    avg_pool2d::direct::input_gradient(isa, &g, &dy, &thirds, IMAGES, &X, &mut finish);
+    let (dy, mut epilogue) = (images(&thirds, 5), Epilogue::open(&mut dx));
+    avg_pool2d::direct::input_gradient(isa, &g, &dy, &thirds, IMAGES, &X, &mut epilogue);
     [y, dx].concat()
 }
 
@@ -170,14 +170,14 @@ fn normalization(isa: Isa) -> Vec<f32> {
     let (x, dy) = (images(&X, 1), images(&X, 5));
     let statistics = Statistics::of(&batch_norm::moments(isa, &x, &X, IMAGES), &noise(32, 6), &noise(32, 7));
     let (mut y, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-    batch_norm::normalize(isa, &x, &X, IMAGES, &statistics, &mut Finish::open(&mut y));
+    batch_norm::normalize(isa, &x, &X, IMAGES, &statistics, &mut Epilogue::open(&mut y));
     let gradient = (Source::Dense(&dy), &X);
     let slopes = Slopes::of(&batch_norm::reduce(isa, gradient, &x, &X, IMAGES, &statistics), &statistics);
-    let (norm, mut finish) = ((&statistics, &slopes), Finish::open(&mut dx));
-    batch_norm::input_gradient(isa, gradient, Some(&x), &X, IMAGES, norm, &mut finish);
+    let (norm, mut epilogue) = ((&statistics, &slopes), Epilogue::open(&mut dx));
+    batch_norm::input_gradient(isa, gradient, Some(&x), &X, IMAGES, norm, &mut epilogue);
     let mut halves = vec![0.0; IMAGES * HALVES.image()];
-    let mut finish = PooledFinish { output: &mut halves, bias: None, bits: None };
-    batch_norm::normalize_pooled(isa, &x, &X, IMAGES, &statistics, &HALVES, &mut finish);
+    let mut epilogue = PooledEpilogue { output: &mut halves, bias: None, bits: None };
+    batch_norm::normalize_pooled(isa, &x, &X, IMAGES, &statistics, &HALVES, &mut epilogue);
     [y, dx, halves].concat()
 }
 
@@ -185,11 +185,11 @@ fn per_channel(isa: Isa) -> Vec<f32> {
     let layer = Affine::new(&noise(32, 6), &noise(32, 7));
     let (x, mut marks) = (images(&X, 1), vec![0; IMAGES * X.image() / LANES]);
     let [mut y, mut dx, mut copy] = [(); 3].map(|()| vec![0.0; x.len()]);
-    let mut finish = Finish { gate: Gate::RectifyAndMark(&mut marks), ..Finish::open(&mut y) };
-    layer.apply(isa, &x, &X, IMAGES, &mut finish);
-    let mut finish = Finish { gate: Gate::Marked(&marks), ..Finish::open(&mut dx) };
-    layer.input_gradient(isa, &x, &X, IMAGES, &mut finish);
-    affine::copy(isa, &x, &X, IMAGES, &mut Finish::open(&mut copy));
+    let mut epilogue = Epilogue { gate: Gate::RectifyAndMark(&mut marks), ..Epilogue::open(&mut y) };
+    layer.apply(isa, &x, &X, IMAGES, &mut epilogue);
+    let mut epilogue = Epilogue { gate: Gate::Marked(&marks), ..Epilogue::open(&mut dx) };
+    layer.input_gradient(isa, &x, &X, IMAGES, &mut epilogue);
+    affine::copy(isa, &x, &X, IMAGES, &mut Epilogue::open(&mut copy));
     let mut db = vec![0.0; 32];
     bias_gradient::accumulate(isa, &x, &X, IMAGES, &mut db);
     [y, dx, copy, db].concat()
@@ -198,8 +198,8 @@ fn per_channel(isa: Isa) -> Vec<f32> {
 fn as_rows(isa: Isa) -> Vec<f32> {
     let (x, rows) = (images(&X, 1), flatten::rows(&X, 32));
     let (mut y, mut dx) = (vec![0.0; IMAGES * rows.image()], vec![0.0; x.len()]);
-    flatten::forward(isa, &x, &X, 32, IMAGES, &mut Finish::open(&mut y));
-    flatten::input_gradient(isa, &y, 32, IMAGES, &X, &mut Finish::open(&mut dx));
+    flatten::forward(isa, &x, &X, 32, IMAGES, &mut Epilogue::open(&mut y));
+    flatten::input_gradient(isa, &y, 32, IMAGES, &X, &mut Epilogue::open(&mut dx));
     [y, dx].concat()
 }
 
@@ -251,9 +251,9 @@ fn every_kernel_gives_the_same_on_every_instruction_set() {
 fn a_gradient_through_pooling_is_that_of_the_unpooled_gradient() {
     for isa in Isa::available() {
         let (g, dense, mut dx) = (geometry(32, 3, 1), unpooled(isa), vec![0.0; IMAGES * X.image()]);
-        let (finish, mut scratch) = (Finish::open(&mut dx), Scratch::default());
+        let (epilogue, mut scratch) = (Epilogue::open(&mut dx), Scratch::default());
         let layer = packed(isa, &g, Gradients::Dense);
-        layer.input_gradient(Source::Dense(&dense), &X, IMAGES, &X, finish, &mut scratch);
+        layer.input_gradient(Source::Dense(&dense), &X, IMAGES, &X, epilogue, &mut scratch);
         assert!(below_pooling(isa, Gradients::Dense) == dx, "{isa:?}");
         assert_close(&below_pooling(isa, Gradients::Sparse), &dx, 1e-5);
     }

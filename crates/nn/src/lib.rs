@@ -28,6 +28,7 @@ mod columns;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub mod device_resident;
 pub mod error;
 pub mod executor;
 pub mod graph;
@@ -35,7 +36,6 @@ pub mod list;
 pub mod network;
 pub mod note;
 pub mod parameters;
-pub mod resident;
 
 pub use error::{Error, Result};
 pub use executor::Executor;

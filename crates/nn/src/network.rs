@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use robin_core::{Classifier, Scores};
 use robin_kernels::aligned::Aligned;
 
-use crate::resident::Resident;
+use crate::device_resident::DeviceResident;
 use crate::{Graph, NamedTensor, Parameters, Result};
 
 /// Gradients in the order of [`Parameters::trained`], each with its tensor's shape.
@@ -109,7 +109,7 @@ pub trait Network: Send {
     }
 
     /// Sees to it that [`Network::parameters`] are the present ones. Only a network that was trained by
-    /// [`Network::resident`] has others in the meantime.
+    /// [`Network::device_resident`] has others in the meantime.
     ///
     /// # Errors
     /// If a device fails.
@@ -118,7 +118,7 @@ pub trait Network: Send {
     }
 
     /// The network as one that makes whole training steps on its own device, if it can.
-    fn resident(&mut self) -> Option<&mut dyn Resident> {
+    fn device_resident(&mut self) -> Option<&mut dyn DeviceResident> {
         None
     }
 }

@@ -3,8 +3,8 @@
 use candle_core::{DType, Module, Tensor};
 use robin_core::{Batch, Budget, CancelToken, Classifier, ExampleId, Seed};
 use robin_data::{Dataset, LabelMap, Split};
-use robin_evaluation::battery::{Bench, Finding, Kind, Scope, Status, TESTS};
-use robin_evaluation::foreign::{
+use robin_evaluation::battery::{EvaluationContext, Finding, Kind, Scope, Settings, Status, TESTS};
+use robin_evaluation::external_model::{
     GradientProbe, GradientReport, GradientVerdict, probe_gradient, refuse_probabilities,
 };
 use robin_evaluation::scattered;
@@ -107,6 +107,8 @@ fn probe(model: &dyn Classifier, data: &Dataset) -> Result<GradientReport> {
 /// Every test's answer.
 fn battery(model: &dyn Classifier, data: &Dataset, budget: Budget) -> Result<Vec<Finding>> {
     let (cancel, seed) = (CancelToken::new(), Seed::new(0));
-    let bench = Bench::new(model, Kind::Whole, data, budget, Scope::Subset, seed, PROBED, &cancel)?;
+    let (kind, scope) = (Kind::Whole, Scope::Subset);
+    let settings = Settings { kind, budget, scope, seed, batch_size: PROBED, cancel: &cancel };
+    let bench = EvaluationContext::new(model, data, settings)?;
     TESTS.iter().map(|test| Ok(bench.run(test)?)).collect()
 }

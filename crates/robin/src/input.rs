@@ -4,7 +4,7 @@ use candle_core::{DType, Module, Tensor};
 use robin_core::{ExampleId, Scores, host};
 
 use crate::attacks::Targets;
-use crate::resident::ball;
+use crate::on_device::ball;
 use crate::{Error, Result};
 
 /// Images f32 `[n, c, h, w]` in `[0, 1]`, with labels that the module has.

@@ -29,7 +29,7 @@
 //! questions of an audit are asked of a copy on the host.
 //!
 //! Reading order: [`attacks`] (what is run, as settings), `run` (one attack), `serve` (the module, on the caller's
-//! thread), `resident` (PGD in tensors), [`evaluation`], [`auditing`].
+//! thread), `on_device` (PGD in tensors), [`evaluation`], [`auditing`].
 //!
 //! Invariant: this crate decides no number. An attack here returns what `robin_attacks` returns, bit for bit on the
 //! processor.
@@ -41,7 +41,7 @@ pub mod evaluation;
 pub mod found;
 mod input;
 pub mod loss;
-mod resident;
+mod on_device;
 mod run;
 mod serve;
 
@@ -49,7 +49,7 @@ pub use candle_core as candle;
 pub use candle_nn;
 pub use robin_core::{Budget, Epsilon, Norm};
 pub use robin_evaluation::battery::{Finding, Status};
-pub use robin_evaluation::foreign::{GradientReport, GradientVerdict};
+pub use robin_evaluation::external_model::{GradientReport, GradientVerdict};
 pub use robin_evaluation::{Blind, CostTotals, Interval};
 
 pub use attacks::{

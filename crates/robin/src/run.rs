@@ -3,13 +3,13 @@
 use candle_core::{Module, Tensor};
 use robin_attacks::{Config, Fgsm, Pgd};
 use robin_core::{
-    Attack as Base, Batch, Budget, CancelToken, Cost, Iterate, Judge, Misclassified, Scores, Seed, Target,
-    host,
+    Attack as Base, Batch, Budget, CancelToken, Cost, Iterate, Misclassified, Scores, Seed, SuccessCriterion,
+    Target, host,
 };
 use robin_evaluation::CostTotals;
 
 use crate::input::{Input, checked};
-use crate::resident::{Resident, ball};
+use crate::on_device::{Resident, ball};
 use crate::serve::{Served, Shape, serve};
 use crate::{Attack, Found, Result};
 
@@ -61,7 +61,7 @@ pub(crate) fn run<M: Module + ?Sized>(module: &M, input: &Input, mut attack: Att
 /// Broken is what is predicted as its target, which stands where its label does.
 struct Reached;
 
-impl Judge for Reached {
+impl SuccessCriterion for Reached {
     fn broken(&self, prediction: u32, label: u32) -> bool {
         prediction == label
     }
@@ -79,12 +79,15 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn run(&self, served: &Served, stages: &[(Config, crate::Loss)]) -> Result<Found> {
-        let judge: &dyn Judge = if self.targets.is_some() { &Reached } else { &Misclassified };
+        let criterion: &dyn SuccessCriterion = if self.targets.is_some() { &Reached } else { &Misclassified };
         let clean = self.input.clean.arg_max()?;
         // What the judge compares predictions with.
         let judged = self.targets.as_ref().unwrap_or(&self.input.labels);
-        let clean_broken: Vec<bool> =
-            clean.iter().zip(judged).map(|(&prediction, &label)| judge.broken(prediction, label)).collect();
+        let clean_broken: Vec<bool> = clean
+            .iter()
+            .zip(judged)
+            .map(|(&prediction, &label)| criterion.broken(prediction, label))
+            .collect();
         let mut found = Found {
             images: self.input.images.clone(),
             budget: self.budget,
@@ -98,7 +101,7 @@ impl Work<'_> {
             warning: None,
         };
         let batch = Batch::new(self.input.images.clone(), judged.clone(), self.input.ids())?;
-        let target = Target { model: served, judge, cancel: &CancelToken::new() };
+        let target = Target { model: served, criterion, cancel: &CancelToken::new() };
         let attacked = found.broken.iter().filter(|broken| !**broken).count() as u64;
         // Every image has been looked at once.
         let forward = self.input.len() as u64;
@@ -131,8 +134,8 @@ impl Work<'_> {
         let mut choice: Vec<usize> = (0..n).collect();
         for (at, &row) in rows.iter().enumerate() {
             choice[row] = n + at;
-            found.predictions[row] = made.rulings[at].prediction;
-            found.broken[row] = made.rulings[at].broken;
+            found.predictions[row] = made.verdicts[at].prediction;
+            found.broken[row] = made.verdicts[at].broken;
             found.sizes[row] = sizes[at];
         }
         found.images = ball::pick(&[&found.images, &images], &choice)?;

@@ -48,11 +48,11 @@ fn directly(
     let right: Vec<usize> = (0..n).filter(|&row| predictions[row] == labels[row]).collect();
     let batch = all.select(&right).unwrap();
     let clean = Scores::new(host::select(clean.tensor(), &right).unwrap()).unwrap();
-    let target = Target { model: &model, judge: &Misclassified, cancel: &CancelToken::new() };
+    let target = Target { model: &model, criterion: &Misclassified, cancel: &CancelToken::new() };
     let objectives = loss.prepare(&clean, &batch.labels).unwrap();
     let found = config.build(budget).unwrap().perturb(&target, &objectives, &batch, Seed::new(5)).unwrap();
     let mut broken = vec![true; n];
-    right.iter().zip(&found.worst.rulings).for_each(|(&row, ruling)| broken[row] = ruling.broken);
+    right.iter().zip(&found.worst.verdicts).for_each(|(&row, verdict)| broken[row] = verdict.broken);
     let moved = host::replace(images, &right, &found.worst.images).unwrap();
     (host::to_vec(&moved).unwrap(), broken)
 }
@@ -213,7 +213,7 @@ fn targets_are_reached_or_not() {
 /// tensor there is named here with its reason.
 #[test]
 fn pgd_has_no_way_to_the_host_for_images() {
-    let sources = [include_str!("../src/resident/mod.rs"), include_str!("../src/resident/ball.rs")];
+    let sources = [include_str!("../src/on_device/mod.rs"), include_str!("../src/on_device/ball.rs")];
     for source in sources {
         let code = source.split("#[cfg(test)]").next().unwrap();
         for way in [

@@ -45,12 +45,12 @@
 mod averaging;
 pub mod checkpoint;
 pub mod config;
+mod device_resident;
 pub mod error;
 pub mod losses;
 pub mod method;
 pub mod observer;
 pub mod proportion;
-mod resident;
 pub mod schedule;
 pub mod sgd;
 pub mod state;

@@ -131,7 +131,7 @@ impl Method {
 
     /// Refuses TRADES from so near the clean image that a network which stores values `resolution` apart
     /// ([`robin_nn::Network::resolution`]) often scores both alike: its attack would have no gradient there, and never move.
-    /// `tests/resident.rs` counts such images in bf16.
+    /// `tests/device_resident.rs` counts such images in bf16.
     ///
     /// # Errors
     /// [`crate::Error::Setting`].

@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with momentum and weight decay, exactly as PyTorch's `torch.optim.SGD`.
 
 use rayon::prelude::*;
-use robin_core::crew::piece;
+use robin_core::occupancy::piece;
 use robin_nn::{Gradients, NamedTensor};
 
 /// Values that one thread moves at a time.

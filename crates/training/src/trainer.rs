@@ -8,7 +8,7 @@ use robin_nn::{Network, Parameters};
 
 use crate::averaging::follow;
 use crate::checkpoint::{Checkpointing, Continued, Files, Identity};
-use crate::resident::{self, Prepared};
+use crate::device_resident::{self, Prepared};
 use crate::state::State;
 use crate::step::{Examples, StepResult, examples, gradients, perturbed_count};
 use crate::validation::{Division, measure};
@@ -183,7 +183,7 @@ impl<'a> Trainer<'a> {
         }
         cancel.check()?;
         if self.state.step < self.batches.len() {
-            if resident::applies(self.task.config) && self.network.resident().is_some() {
+            if device_resident::applies(self.task.config) && self.network.device_resident().is_some() {
                 self.train_on_device(observer)?;
             } else {
                 self.train(observer, cancel)?;
@@ -283,7 +283,7 @@ impl<'a> Trainer<'a> {
         let count = perturbed_count(config, epoch);
         let prepared = Prepared::new(config, (ids, mapped), count, (step, seed))?;
         let rate = config.learning_rate_at(epoch, step, self.batches.len());
-        let resident = self.network.resident().expect("the caller asked for it");
+        let resident = self.network.device_resident().expect("the caller asked for it");
         if !self.on_device {
             resident.load(data.pixels(), data.shape())?;
             resident.set_velocities(self.state.sgd.velocities())?;
@@ -305,7 +305,7 @@ impl<'a> Trainer<'a> {
     fn settle(&mut self) -> Result<()> {
         self.network.settle()?;
         if self.on_device
-            && let Some(resident) = self.network.resident()
+            && let Some(resident) = self.network.device_resident()
         {
             let velocities = resident.velocities()?;
             self.state.sgd = self.state.sgd.clone().with_velocities(velocities);

@@ -1,20 +1,20 @@
 //! Binary networks side by side, one per thread, as a table trains the arms of an aggregate.
 
 use anyhow::ensure;
-use robin_core::crew::Crew;
+use robin_core::occupancy::Occupancy;
 use robin_data::LabelMap;
 use serde_json::{Value, json};
 
 use super::clock::seconds;
+use super::model_under_test::ModelUnderTest;
 use super::output::{Unit, line, peak_rss_bytes, summary};
 use super::pytorch::median;
 use super::repeats::Repeats;
-use super::subject::Subject;
 
 /// Measures `count` arms on all threads `pairs` times, before each and after the last of them one arm on one thread. A ratio is that
 /// of the throughputs, against the mean of the two lone ones around it: a machine that becomes slower or faster on the way does not count.
 pub(super) fn measure(
-    subject: &Subject,
+    subject: &ModelUnderTest,
     count: usize,
     pairs: usize,
     repeats: Repeats,
@@ -52,15 +52,15 @@ pub(super) fn measure(
 
 /// Trains `count` arms, each on a thread of its own of `threads`.
 fn side_by_side(
-    subject: &Subject,
+    subject: &ModelUnderTest,
     count: usize,
     threads: usize,
     repeats: Repeats,
 ) -> anyhow::Result<Vec<Value>> {
     let pool = robin_experiments::threads::pool(Some(threads))?;
-    let crew = Crew::new(threads);
+    let occupancy = Occupancy::new(threads);
     let found = pool.broadcast(|thread| {
-        crew.enter();
+        occupancy.enter();
         let arm = || -> anyhow::Result<Vec<f64>> {
             let class = (thread.index() % subject.data.num_classes()) as u32;
             let labels = LabelMap::OneVsAll { class };
@@ -68,7 +68,7 @@ fn side_by_side(
             let mut network = subject.executor.network(&graph, parameters)?;
             seconds(&mut *network, &labels, subject, repeats)
         };
-        (thread.index() < count).then(|| crew.work(arm))
+        (thread.index() < count).then(|| occupancy.work(arm))
     });
     let all = found.into_iter().flatten();
     all.map(|seconds| Ok(summary(Unit::Step, &seconds?, subject.batch, peak_rss_bytes()))).collect()

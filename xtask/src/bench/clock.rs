@@ -11,14 +11,14 @@ use robin_training::{
     AttackMode, Config, Method, Observer, Outputs, Proportion, Schedule, StepReport, train,
 };
 
+use super::model_under_test::ModelUnderTest;
 use super::repeats::Repeats;
-use super::subject::Subject;
 
 /// Trains `network`: the seconds of each step, warm-up first.
 pub(super) fn seconds(
     network: &mut dyn Network,
     labels: &LabelMap,
-    subject: &Subject,
+    subject: &ModelUnderTest,
     repeats: Repeats,
 ) -> anyhow::Result<Vec<f64>> {
     let cancel = CancelToken::new();

@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use robin_attacks::{Config, Loss, Start, StepSize};
-use robin_core::{CancelToken, ExampleId, Judge, Seed, Target};
+use robin_core::{CancelToken, ExampleId, Seed, SuccessCriterion, Target};
 use robin_data::LabelMap;
 use serde_json::Value;
 
+use super::model_under_test::ModelUnderTest;
 use super::options::{Against, EvalArguments};
 use super::output::{Unit, line, peak_rss_bytes, prepare, publish, summary};
 use super::published::{self, Package};
 use super::pytorch;
 use super::repeats::Repeats;
-use super::subject::Subject;
 
 pub(crate) fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     let EvalArguments { options, batch, steps, .. } = arguments;
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     }
     ensure!(arguments.weights.is_none(), "--weights goes with --against torchattacks or pyautoattack");
     ensure!(*steps > 0, "--steps is 0, it must be at least 1");
-    let subject = Subject::new(options, *batch)?;
+    let subject = ModelUnderTest::new(options, *batch)?;
     let name = format!("eval-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads)
         + &subject.on_device();
     let (suffix, mut result, text) = match options.against {
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     publish(&options.output, &(name + suffix), result, &text)
 }
 
-fn measure(subject: &Subject, steps: usize, repeats: Repeats) -> anyhow::Result<Value> {
+fn measure(subject: &ModelUnderTest, steps: usize, repeats: Repeats) -> anyhow::Result<Value> {
     let labels = LabelMap::Identity;
     let (graph, parameters) = subject.network(&labels, 0)?;
     let model = subject.executor.classifier(&graph, &parameters)?;
@@ -55,7 +55,7 @@ fn measure(subject: &Subject, steps: usize, repeats: Repeats) -> anyhow::Result<
     let ids: Vec<ExampleId> = (0..subject.batch as u32).map(ExampleId::first).collect();
     let batch = subject.data.batch(&ids, &labels)?;
     let objectives = vec![Loss::Ce.against(batch.labels.clone())];
-    let target = Target { model: &*model, judge: &Indulgent, cancel: &CancelToken::new() };
+    let target = Target { model: &*model, criterion: &Indulgent, cancel: &CancelToken::new() };
     let mut seconds = Vec::new();
     subject.pool()?.install(|| {
         while !repeats.enough(&seconds) {
@@ -71,7 +71,7 @@ fn measure(subject: &Subject, steps: usize, repeats: Repeats) -> anyhow::Result<
 /// Calls nothing broken: every image costs the whole attack, whatever the fresh weights make of it.
 struct Indulgent;
 
-impl Judge for Indulgent {
+impl SuccessCriterion for Indulgent {
     fn broken(&self, _prediction: u32, _label: u32) -> bool {
         false
     }

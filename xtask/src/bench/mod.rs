@@ -7,13 +7,13 @@ mod arms;
 mod clock;
 mod eval;
 mod layers;
+mod model_under_test;
 mod options;
 mod output;
 mod published;
 mod pytorch;
 mod repeats;
 mod step;
-mod subject;
 #[cfg(test)]
 mod tests;
 

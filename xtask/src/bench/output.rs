@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use robin_data::aside::{self, Aside};
+use robin_data::temporary_file::{self, Aside};
 use serde_json::{Value, json};
 
 use super::options::Output;
@@ -80,7 +80,7 @@ pub(super) fn prepare(output: &Output) -> anyhow::Result<()> {
     let Some(folder) = &output.save else { return Ok(()) };
     std::fs::create_dir_all(folder)
         .and_then(|()| {
-            aside::sweep(folder);
+            temporary_file::sweep(folder);
             Aside::create(&folder.join("probe")).map(drop)
         })
         .with_context(|| format!("cannot write into {}", folder.display()))
@@ -88,7 +88,8 @@ pub(super) fn prepare(output: &Output) -> anyhow::Result<()> {
 
 fn save(folder: &Path, name: &str, json: &str) -> anyhow::Result<()> {
     let path = folder.join(format!("{name}.json"));
-    aside::write(&path, json.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    temporary_file::write(&path, json.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
     say!("written to {}", path.display());
     Ok(())
 }

@@ -9,16 +9,16 @@ use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss, Start, StepSize, autoattack};
 use robin_core::{Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
-use robin_evaluation::{Ledger, Means, Order, Which, clean, robust};
+use robin_evaluation::{AttackSetup, Evaluation, Ledger, Order, Which};
 use robin_experiments::paper_budget;
 use robin_experiments::threads::{pool, threads};
 use robin_nn::Parameters;
 use serde_json::{Value, json};
 
+use super::model_under_test::dataset_of;
 use super::options::EvalArguments;
 use super::output::{cpu_seconds, publish};
 use super::pytorch::median;
-use super::subject::dataset_of;
 use crate::root;
 use crate::terminal::say;
 
@@ -146,31 +146,29 @@ impl Case {
     }
 
     fn ours(&self, package: Package) -> anyhow::Result<Value> {
-        let model = &*self.classifier;
-        let (cancel, seed) = (CancelToken::new(), Seed::new(0));
+        let (model, seed, cancel) = (&*self.classifier, Seed::new(0), CancelToken::new());
+        let evaluation = Evaluation { model, criterion: &Misclassified, data: &self.data, seed };
         let mut options =
             robin_evaluation::Options { batch_size: self.batch, cancel: &cancel, observer: &mut () };
         // Warm up.
-        clean(model, &Misclassified, &self.data, &mut options)?;
+        evaluation.clean(&mut options)?;
         let (begun, worked) = (Instant::now(), cpu_seconds());
         let accuracy = match package {
             Package::Torchattacks => {
-                let clean = clean(model, &Misclassified, &self.data, &mut options)?;
+                let clean = evaluation.clean(&mut options)?;
                 let (step_size, start) = (StepSize::STANDARD, Start::UniformInBall);
                 let attack =
                     Config::Pgd { steps: self.steps, restarts: 1, step_size, start }.build(self.budget)?;
                 let strategy = StrategyName::Softmax.build(Loss::Ce)?;
-                let (attack, strategy) = (attack.as_ref(), strategy.as_ref());
-                let found =
-                    robust(model, &Misclassified, attack, strategy, &self.data, &clean, seed, &mut options)?;
+                let found = evaluation.robust(&clean, attack.as_ref(), strategy.as_ref(), &mut options)?;
                 found.worst.accuracy()
             }
             Package::Pyautoattack => {
-                let mut ledger = Ledger::begin(model, &Misclassified, &self.data, &mut options)?;
+                let mut ledger = Ledger::begin(&evaluation, &mut options)?;
                 for stage in autoattack() {
                     let attack = stage.attack.build(self.budget)?;
                     let strategy = StrategyName::Softmax.build(stage.loss)?;
-                    let means = Means {
+                    let means = AttackSetup {
                         name: stage.name,
                         strategy_name: "softmax",
                         loss_name: stage.name,
@@ -179,8 +177,7 @@ impl Case {
                         strategy: strategy.as_ref(),
                         iterate: Which::Worst,
                     };
-                    let (judge, order) = (&Misclassified, Order::Standing);
-                    ledger.run(model, judge, &means, &self.data, 0, order, seed, None, &mut options)?;
+                    ledger.run(&evaluation, &means, 0, Order::Standing, None, &mut options)?;
                 }
                 ledger.summary(self.budget)?.union
             }

@@ -8,9 +8,9 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::model_under_test::ModelUnderTest;
 use super::options::Options;
 use super::output::{Unit, line};
-use super::subject::Subject;
 use crate::root;
 use crate::terminal::say;
 
@@ -19,7 +19,7 @@ use crate::terminal::say;
 pub(super) fn compare(
     what: &str,
     options: &Options,
-    subject: &Subject,
+    subject: &ModelUnderTest,
     more: &[String],
     unit: Unit,
 ) -> anyhow::Result<(Value, String)> {
@@ -132,7 +132,13 @@ impl Script {
 }
 
 /// Its process.
-fn theirs(script: &Script, what: &str, options: &Options, subject: &Subject, arguments: &[&str]) -> Command {
+fn theirs(
+    script: &Script,
+    what: &str,
+    options: &Options,
+    subject: &ModelUnderTest,
+    arguments: &[&str],
+) -> Command {
     let [channels, side, _] = subject.data.shape();
     let mut command = Command::new(&options.python);
     command.arg(&script.path).arg(what).args(arguments);
@@ -158,7 +164,7 @@ pub(super) fn median(values: &mut [f64]) -> f64 {
 fn measurement(
     mut command: Command,
     options: &Options,
-    subject: &Subject,
+    subject: &ModelUnderTest,
     more: &[String],
 ) -> anyhow::Result<Value> {
     command.args(["--model", &subject.model]).args(more);

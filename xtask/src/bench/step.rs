@@ -6,10 +6,10 @@ use robin_data::LabelMap;
 use serde_json::Value;
 
 use super::clock::seconds;
+use super::model_under_test::ModelUnderTest;
 use super::options::{Against, Options};
 use super::output::{Unit, line, peak_rss_bytes, prepare, publish, summary};
 use super::repeats::Repeats;
-use super::subject::Subject;
 use super::{arms, pytorch};
 
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { options, batch, arms } = arguments;
     prepare(&options.output)?;
-    let subject = Subject::new(options, *batch)?;
+    let subject = ModelUnderTest::new(options, *batch)?;
     let repeats = Repeats { asked: options.repeat };
     let name = format!("step-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads)
         + &subject.on_device();
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     publish(&options.output, &(name + &suffix), result, &text)
 }
 
-fn measure(subject: &Subject, repeats: Repeats) -> anyhow::Result<Value> {
+fn measure(subject: &ModelUnderTest, repeats: Repeats) -> anyhow::Result<Value> {
     let labels = LabelMap::Identity;
     let (graph, parameters) = subject.network(&labels, 0)?;
     let mut network = subject.executor.network(&graph, parameters)?;

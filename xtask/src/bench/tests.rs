@@ -3,10 +3,10 @@ use robin_models::MODELS;
 use serde_json::{Value, json};
 
 use super::layers::layer_cases;
+use super::model_under_test::dataset_of;
 use super::output::{Unit, command, line, summary};
 use super::pytorch::median;
 use super::repeats::Repeats;
-use super::subject::dataset_of;
 use crate::root;
 
 #[test]

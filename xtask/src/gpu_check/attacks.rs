@@ -5,16 +5,16 @@ use candle_core::Tensor;
 use robin_aggregation::{OneVsAll, StrategyName};
 use robin_attacks::{Loss, Pgd, Start, StepSize};
 use robin_core::{
-    Attack, Batch, Budget, CancelToken, Classifier, Climb, Columns, ExampleId, Misclassified, Norm,
-    Objective, Seed, Target, host,
+    Attack, Batch, Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Objective,
+    PgdRun, Seed, Target, host,
 };
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_kernels::cuda::Precision;
 use robin_nn::{Executor, Parameters};
 
+use super::model_under_test::ModelUnderTest;
 use super::networks::apart;
 use super::report::Finding;
-use super::subject::Subject;
 
 const IMAGES: u32 = 20;
 const ARMS: u64 = 4;
@@ -30,7 +30,7 @@ fn allowed(precision: Precision) -> f64 {
     }
 }
 
-pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn agree(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let data = Dataset::load(DatasetName::Cifar10, Split::Test, &Source::Embedded)?;
     let ids: Vec<ExampleId> = (0..IMAGES).map(ExampleId::first).collect();
     let batch = data.batch(&ids, &LabelMap::Identity)?;
@@ -51,11 +51,11 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
                 let pgd = Pgd { budget, steps: STEPS, step_size, restarts: 1, start };
                 let (seed, cancel) = (Seed::new(9), CancelToken::new());
                 ensure!(
-                    climbs(&model, &pgd, &*objectives[0], &batch)?,
+                    runs_there(&model, &pgd, &*objectives[0], &batch)?,
                     "{strategy} is not made on the device"
                 );
                 let expected = pgd.ascend(&model, &*objectives[0], &batch, seed, &cancel)?;
-                let target = Target { model: &model, judge: &Misclassified, cancel: &cancel };
+                let target = Target { model: &model, criterion: &Misclassified, cancel: &cancel };
                 let found = pgd.perturb(&target, objectives, &batch, seed)?.last.images;
                 let moved = |images: &Tensor| host::to_vec(&(images - &batch.images)?);
                 let what = format!("pgd in {norm} with {strategy}, {precision}: moves");
@@ -68,11 +68,13 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
 }
 
 /// Whether the device makes this attack, and leaves it not to the host.
-fn climbs(model: &OneVsAll, pgd: &Pgd, objective: &dyn Objective, batch: &Batch) -> anyhow::Result<bool> {
-    let (Some(climber), Some(formula)) = (model.climber(), objective.formula()) else { return Ok(false) };
+fn runs_there(model: &OneVsAll, pgd: &Pgd, objective: &dyn Objective, batch: &Batch) -> anyhow::Result<bool> {
+    let (Some(on_device_pgd), Some(formula)) = (model.on_device_pgd(), objective.formula()) else {
+        return Ok(false);
+    };
     let images = host::to_vec(&batch.images)?;
     let Pgd { budget, steps, step_size, .. } = *pgd;
     let cancel = &CancelToken::new();
-    let climb = Climb { budget, steps, step_size, clean: &images, start: &images, formula: &formula, cancel };
-    Ok(climber.climb(&climb)?.is_some())
+    let run = PgdRun { budget, steps, step_size, clean: &images, start: &images, formula: &formula, cancel };
+    Ok(on_device_pgd.run_pgd(&run)?.is_some())
 }

@@ -3,13 +3,13 @@
 use anyhow::bail;
 use robin_kernels::cuda::Error;
 
+use super::model_under_test::ModelUnderTest;
 use super::report::Finding;
-use super::subject::Subject;
 
 /// Bytes that no device has.
 const TOO_MANY: usize = 1 << 46;
 
-pub(super) fn check(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn check(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (precision, cuda) in subject.executors() {
         let context = cuda.context()?;

@@ -8,6 +8,8 @@ mod attacks;
 #[cfg(feature = "cuda")]
 mod memory;
 #[cfg(feature = "cuda")]
+mod model_under_test;
+#[cfg(feature = "cuda")]
 mod networks;
 #[cfg(feature = "cuda")]
 mod random;
@@ -15,8 +17,6 @@ mod random;
 mod report;
 #[cfg(feature = "cuda")]
 mod speed;
-#[cfg(feature = "cuda")]
-mod subject;
 #[cfg(all(test, feature = "cuda"))]
 mod tests;
 #[cfg(feature = "cuda")]
@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     use anyhow::{Context, ensure};
 
-    let subject = subject::Subject::open(&arguments.device)?;
+    let subject = model_under_test::ModelUnderTest::open(&arguments.device)?;
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let deadline = Instant::now() + Duration::from_secs_f64(60.0 * arguments.minutes);
@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 #[cfg(feature = "cuda")]
 struct Check {
     name: &'static str,
-    work: fn(&subject::Subject) -> anyhow::Result<Vec<report::Finding>>,
+    work: fn(&model_under_test::ModelUnderTest) -> anyhow::Result<Vec<report::Finding>>,
 }
 
 #[cfg(feature = "cuda")]

@@ -6,8 +6,8 @@ use robin_kernels::cuda::Precision;
 use robin_models::MODELS;
 use robin_nn::{Executor, Graph, Parameters, executor};
 
+use super::model_under_test::ModelUnderTest;
 use super::report::Finding;
-use super::subject::Subject;
 
 const IMAGES: usize = 12;
 const CLASSES: usize = 10;
@@ -15,7 +15,7 @@ const CLASSES: usize = 10;
 const DEEP: usize = 20;
 
 /// A narrow network of every architecture; a rehearsal takes two that are quick.
-fn graphs(subject: &Subject) -> anyhow::Result<Vec<Graph>> {
+fn graphs(subject: &ModelUnderTest) -> anyhow::Result<Vec<Graph>> {
     let models =
         MODELS.iter().filter(|entry| subject.is_gpu() || ["cnn2-small", "myrtle"].contains(&entry.name));
     models
@@ -49,7 +49,7 @@ fn allowed_for_gradients(precision: Precision, graph: &Graph) -> f64 {
     }
 }
 
-pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn agree(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for graph in graphs(subject)? {
         let expected = all(executor("cpu")?, &graph)?;
@@ -67,7 +67,7 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-pub(super) fn repeat(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn repeat(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let cuda = subject.repeatable()?;
     let mut findings = Vec::new();
     for graph in graphs(subject)? {
@@ -81,7 +81,7 @@ pub(super) fn repeat(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-pub(super) fn companions(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn companions(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for graph in graphs(subject)? {
         let parameters = Parameters::initialise(&graph, Seed::new(3));

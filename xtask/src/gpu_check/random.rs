@@ -5,14 +5,14 @@ use robin_data::{Augmentation, Dataset, DatasetName, Flip, LabelMap, Padding, So
 use robin_kernels::cuda::attack::{Ball, start};
 use robin_kernels::cuda::batches::{Cut, Images, Outside};
 
+use super::model_under_test::ModelUnderTest;
 use super::report::Finding;
-use super::subject::Subject;
 
 /// Radii, and how far a pixel may be from the host's: draws are the same, Gaussians are made of them by the device's
 /// logarithm and cosine.
 const STARTS: [(Norm, &str, f64); 2] = [(Norm::Linf, "8/255", 0.0), (Norm::L2, "0.5", 1e-6)];
 
-pub(super) fn check(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn check(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let data = Dataset::load(DatasetName::Cifar10, Split::Train, &Source::Embedded)?.take(300)?;
     // Copies of an example differ.
     let ids: Vec<ExampleId> =

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use super::subject::Subject;
+use super::model_under_test::ModelUnderTest;
 use super::{Check, speed};
 use crate::environment;
 use crate::terminal::say;
@@ -41,7 +41,7 @@ pub(super) struct Report {
 
 impl Report {
     /// A report in `folder`, which is there.
-    pub(super) fn new(subject: &Subject, folder: &Path) -> anyhow::Result<Self> {
+    pub(super) fn new(subject: &ModelUnderTest, folder: &Path) -> anyhow::Result<Self> {
         let provenance = environment().provenance(json!({}));
         let mut text = format!("gpu-check on {} ({})\n", subject.name, subject.description);
         writeln!(text, "commit {}, {}", provenance["commit"], provenance["machine"])?;
@@ -61,7 +61,7 @@ impl Report {
     }
 
     /// Runs a check; one that fails, panics or cannot be run does not keep the others from running.
-    pub(super) fn add(&mut self, check: Check, subject: &Subject) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, check: Check, subject: &ModelUnderTest) -> anyhow::Result<()> {
         let started = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| (check.work)(subject)));
         let result = result.unwrap_or_else(|_| bail!("it panicked: see above"));
@@ -105,7 +105,7 @@ impl Report {
     /// Measures speed, on a GPU only.
     pub(super) fn measure(
         &mut self,
-        subject: &Subject,
+        subject: &ModelUnderTest,
         deadline: Instant,
         python: Option<&Path>,
     ) -> anyhow::Result<()> {
@@ -146,7 +146,7 @@ impl Report {
         let json = serde_json::to_string_pretty(&self.json)? + "\n";
         for (name, content) in [("gpu-check.json", &json), ("gpu-check.txt", &self.text)] {
             let path = self.folder.join(name);
-            robin_data::aside::write(&path, content.as_bytes())
+            robin_data::temporary_file::write(&path, content.as_bytes())
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())

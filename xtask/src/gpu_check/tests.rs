@@ -1,4 +1,4 @@
-use super::subject::Subject;
+use super::model_under_test::ModelUnderTest;
 use super::{attacks, checks, memory, networks, random, training};
 
 /// What a GPU will be asked, on this processor: the checks themselves are right.
@@ -8,7 +8,7 @@ fn a_rehearsal_passes() {
         crate::terminal::say!("not tested: no C++ compiler on this machine");
         return;
     }
-    let subject = Subject::open("host").unwrap();
+    let subject = ModelUnderTest::open("host").unwrap();
     for work in [
         random::check,
         memory::check,
@@ -36,6 +36,6 @@ fn names_differ_and_a_number_that_is_none_passes_nowhere() {
 
 #[test]
 fn an_unknown_device_is_wrong_usage() {
-    let error = Subject::open("tpu").map(|_| ()).unwrap_err();
+    let error = ModelUnderTest::open("tpu").map(|_| ()).unwrap_err();
     assert_eq!(crate::exit::number(&error), 2);
 }

@@ -10,9 +10,9 @@ use robin_training::{
     AttackMode, AttackStart, Config, Method, Outputs, Proportion, Schedule, Silent, Summary, train,
 };
 
+use super::model_under_test::ModelUnderTest;
 use super::networks::apart;
 use super::report::Finding;
-use super::subject::Subject;
 
 fn config(norm: Norm, dataset: DatasetName) -> Config {
     let budget = paper_budget(dataset, norm);
@@ -65,7 +65,7 @@ fn trained(
 }
 
 /// How far weights move in some steps, on the device and on the CPU.
-pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn agree(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let images = if subject.is_gpu() { 400 } else { 40 };
     for (dataset, model) in [(DatasetName::Mnist, "cnn2-small"), (DatasetName::Cifar10, "myrtle")] {
@@ -111,7 +111,7 @@ pub(super) fn agree(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
 
 /// Training with attacks whose steps are recorded, twice, and with attacks that are asked for step by step: bit for bit where
 /// results are repeatable, and nearly so with the fastest algorithms, which are the same in both.
-pub(super) fn recorded(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn recorded(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     // The last batch is smaller than the others.
     let (images, batch_size) = if subject.is_gpu() { (400, 96) } else { (20, 8) };
@@ -152,7 +152,7 @@ pub(super) fn recorded(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
 }
 
 /// Epochs of adversarial training on the built-in images, in each precision: the loss falls.
-pub(super) fn epochs(subject: &Subject) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn epochs(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (dataset, model) in [(DatasetName::Mnist, "cnn2"), (DatasetName::Cifar10, "myrtle")] {
         if !subject.is_gpu() && model == "myrtle" {

@@ -7,7 +7,7 @@ mod tests;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use robin_core::{
-    Classifier, Climber, Columns, Error as CoreError, Pass, Result as CoreResult, Scores, host,
+    Classifier, Columns, Error as CoreError, OnDevicePgd, Pass, Result as CoreResult, Scores, host,
 };
 
 use self::jobs::Job;
@@ -23,7 +23,7 @@ pub struct OneVsAll {
     arms: Vec<Box<dyn Classifier>>,
     outputs: usize,
     /// All arms on their device, if they are on one.
-    climber: Option<Box<dyn Climber>>,
+    on_device_pgd: Option<Box<dyn OnDevicePgd>>,
 }
 
 impl OneVsAll {
@@ -36,12 +36,12 @@ impl OneVsAll {
             return Err(Error::TooFewArms { arms: arms.len() });
         }
         let outputs = crate::arms::check(&arms)?;
-        let on_device: Option<Vec<&dyn Climber>> = arms.iter().map(|arm| arm.climber()).collect();
-        let climber = match on_device {
+        let on_device: Option<Vec<&dyn OnDevicePgd>> = arms.iter().map(|arm| arm.on_device_pgd()).collect();
+        let on_device_pgd = match on_device {
             Some(all) => all[0].one_vs_all(&all)?,
             None => None,
         };
-        Ok(Self { arms, outputs, climber })
+        Ok(Self { arms, outputs, on_device_pgd })
     }
 
     /// The arms, in class order.
@@ -137,8 +137,8 @@ impl Classifier for OneVsAll {
         columns.width(self.arms.len()) as u32
     }
 
-    fn climber(&self) -> Option<&dyn Climber> {
-        self.climber.as_deref()
+    fn on_device_pgd(&self) -> Option<&dyn OnDevicePgd> {
+        self.on_device_pgd.as_deref()
     }
 }
 

@@ -35,7 +35,7 @@ fn prepare(name: StrategyName, loss: Loss, model: &dyn Classifier, batch: &Batch
 }
 
 fn perturb(pgd: &Pgd, model: &OneVsAll, objectives: &[Box<dyn Objective>], batch: &Batch) -> Adversarial {
-    let target = Target { model, judge: &Misclassified, cancel: &CancelToken::new() };
+    let target = Target { model, criterion: &Misclassified, cancel: &CancelToken::new() };
     pgd.perturb(&target, objectives, batch, Seed::new(7)).unwrap()
 }
 
@@ -227,8 +227,8 @@ fn best_arm_breaks_what_any_of_its_attacks_breaks() {
             .collect();
         let mut kinds = [0, 0];
         for row in 0..batch.len() {
-            let any = apart.iter().any(|found| found.worst.rulings[row].broken);
-            assert_eq!(joined.worst.rulings[row].broken, any, "{norm} {row}");
+            let any = apart.iter().any(|found| found.worst.verdicts[row].broken);
+            assert_eq!(joined.worst.verdicts[row].broken, any, "{norm} {row}");
             kinds[usize::from(any)] += 1;
         }
         assert!(kinds[0] > 0 && kinds[1] > 0, "{norm}: both verdicts are needed, {kinds:?}");
@@ -241,7 +241,7 @@ fn a_step_costs_the_arms_behind_it() {
     let attack =
         Config::Pgd { steps: 3, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
     let attack = attack.build(budget(Norm::Linf, "0.0001")).unwrap();
-    let target = Target { model: &model, judge: &Misclassified, cancel: &CancelToken::new() };
+    let target = Target { model: &model, criterion: &Misclassified, cancel: &CancelToken::new() };
     for (name, backward) in [
         (StrategyName::Softmax, 12),
         (StrategyName::BestArm, 12),
@@ -375,7 +375,7 @@ fn highest_arm_breaks_nothing_that_best_arm_does_not() {
             let attack = pgd(budget(norm, epsilon));
             let broken = |name| {
                 let found = perturb(&attack, &model, &prepare(name, loss, &model, &batch), &batch);
-                found.worst.rulings.iter().map(|ruling| ruling.broken).collect::<Vec<_>>()
+                found.worst.verdicts.iter().map(|verdict| verdict.broken).collect::<Vec<_>>()
             };
             let (highest, best) = (broken(StrategyName::HighestArm), broken(StrategyName::BestArm));
             assert!(highest.iter().zip(&best).all(|(highest, best)| *best || !highest), "{norm} {loss}");
@@ -396,7 +396,7 @@ fn margin_t_finds_the_closed_form_worst_case() {
     for (row, &label) in batch.labels.iter().enumerate() {
         let image = &clean[row * PIXELS..(row + 1) * PIXELS];
         let breakable = whole.worst_margin(image, label, budget) > 1e-5;
-        assert_eq!(found.worst.rulings[row].broken, breakable, "example {row}");
+        assert_eq!(found.worst.verdicts[row].broken, breakable, "example {row}");
         both[usize::from(breakable)] = true;
     }
     assert_eq!(both, [true; 2], "both verdicts are needed");

@@ -100,7 +100,7 @@ impl Objective for OneClassMargin {
 #[cfg(test)]
 mod tests {
     use approx::assert_abs_diff_eq;
-    use robin_core::{Error, Judge, OneClass};
+    use robin_core::{Error, OneClass, SuccessCriterion};
 
     use super::*;
 
@@ -116,11 +116,11 @@ mod tests {
         let rows: [&[f32]; 4] = [&[2.0, 1.0, -1.0], &[-3.0, -1.0, -2.0], &[0.0, -0.5, 4.0], &[1.0, 3.0, 2.5]];
         for class in 0..3 {
             for label in 0..3 {
-                let judge = OneClass { class };
+                let criterion = OneClass { class };
                 let (values, _) = evaluate(&OneClassMargin::new(class, vec![label; 4]), &rows);
                 for (row, value) in rows.iter().zip(values) {
                     let prediction = (0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32;
-                    assert_eq!(value > 0.0, judge.broken(prediction, label), "{class} {label} {row:?}");
+                    assert_eq!(value > 0.0, criterion.broken(prediction, label), "{class} {label} {row:?}");
                 }
             }
         }

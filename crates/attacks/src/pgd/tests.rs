@@ -52,13 +52,13 @@ fn paths_and_objectives_are_pytorchs() {
         let start = || Images::new(&path.tensor(&format!("{norm}.start"))).unwrap();
         let cancel = CancelToken::new();
 
-        let climbed = pgd.climb(&network, &*objective, &clean, start(), &cancel).unwrap();
+        let iterated = pgd.iterate(&network, &*objective, &clean, start(), &cancel).unwrap();
         let expected = path.f64(&format!("{norm}.final.float64"));
-        assert_close(climbed.values(), &expected, 2e-5);
+        assert_close(iterated.values(), &expected, 2e-5);
 
-        let target = Target { model: &network, judge: &Misclassified, cancel: &cancel };
+        let target = Target { model: &network, criterion: &Misclassified, cancel: &cancel };
         let run = pgd.run(&target, &*objective, &clean, start()).unwrap();
-        assert_eq!(run.last.values(), climbed.values());
+        assert_eq!(run.last.values(), iterated.values());
         let objectives = path.f64(&format!("{norm}.objectives.float64"));
         let (last, n) = (&objectives[10 * labels.len()..], labels.len());
         assert_close(&run.last_values, last, 2e-5);

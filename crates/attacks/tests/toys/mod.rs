@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use candle_core::{Device, Tensor};
 use robin_core::{
-    Batch, Classifier, Columns, Evaluation, ExampleId, Judge, Objective, Pass, Purpose, Result, Scores, Seed,
-    host,
+    Batch, Classifier, Columns, Evaluation, ExampleId, Objective, Pass, Purpose, Result, Scores, Seed,
+    SuccessCriterion, host,
 };
 
 /// Scores `W sin(9 x)`: many hills and valleys, so that steps overshoot and starts matter. Candle's autograd
@@ -57,7 +57,7 @@ pub(crate) fn batch(model: &dyn Classifier, [c, h, w]: [usize; 3], n: usize) -> 
 /// Nothing counts as broken.
 pub(crate) struct NeverBroken;
 
-impl Judge for NeverBroken {
+impl SuccessCriterion for NeverBroken {
     fn broken(&self, _prediction: u32, _label: u32) -> bool {
         false
     }
@@ -66,7 +66,7 @@ impl Judge for NeverBroken {
 /// Broken is what is predicted as the class after its own, of four: only few attacks get there and stay.
 pub(crate) struct Next;
 
-impl Judge for Next {
+impl SuccessCriterion for Next {
     fn broken(&self, prediction: u32, label: u32) -> bool {
         prediction == (label + 1) % 4
     }

@@ -16,7 +16,7 @@ use std::path::Path;
 use robin_core::CancelToken;
 
 use crate::canonical::{self, CanonicalFile};
-use crate::{DatasetName, Error, FileState, Result, SourceFailure, aside, inspect};
+use crate::{DatasetName, Error, FileState, Result, SourceFailure, inspect, temporary_file};
 use store::Store;
 
 /// Told what a fetch is doing.
@@ -80,7 +80,7 @@ fn fetch_from(
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let mut wanted = still_wanted(files, folder)?;
     if !wanted.is_empty() {
-        aside::sweep(folder);
+        temporary_file::sweep(folder);
     }
     let store = Store { folder, cancel };
     let mut failures = Vec::new();

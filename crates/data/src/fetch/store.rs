@@ -7,8 +7,8 @@ use robin_core::CancelToken;
 use sha2::{Digest, Sha256};
 
 use super::FetchObserver;
-use crate::aside::Aside;
 use crate::canonical::{CanonicalFile, hex};
+use crate::temporary_file::Aside;
 use crate::{Error, FileState, Result, inspect};
 
 const CHUNK: usize = 1 << 16;

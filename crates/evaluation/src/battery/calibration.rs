@@ -3,15 +3,13 @@
 
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
-use robin_core::{Columns, ExampleId, Misclassified};
+use robin_core::{Columns, ExampleId};
 use robin_data::LabelMap;
 
-use super::bench::{Bench, Kind, number, pgd};
+use super::context::{EvaluationContext, Kind, number, pgd};
 use super::transformed::{Affine, Decides, Transformed};
 use super::{Answer, Status};
-use crate::Explained;
-use crate::robust::quietly;
-use crate::{Options, Result, clean};
+use crate::{Explained, Options, Result};
 
 pub(super) const EXPLAINED: Explained = Explained {
     name: "recalibration-weakens",
@@ -24,7 +22,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Bins of the expected calibration error.
 const BINS: usize = 10;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     if bench.kind == Kind::Whole {
         let note = "the scores are no binary log-odds, so each by itself has no calibration";
         return Ok(Answer::new(Status::Skipped, [], note));
@@ -52,13 +50,12 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
         map.shifts.push(shift as f32);
     }
     let model = Transformed { inner: bench.model, map, decides: Decides::Outer };
+    let evaluation = bench.on(&model);
     let mut options = Options { batch_size: bench.batch_size, cancel: bench.cancel, observer: &mut () };
-    let recalibrated = clean(&model, &Misclassified, &bench.data, &mut options)?;
+    let recalibrated = evaluation.clean(&mut options)?;
     let attack = pgd(20, 1).build(bench.budget)?;
     let strategy = StrategyName::Softmax.build(Loss::Margin)?;
-    let (attack, strategy) = (attack.as_ref(), strategy.as_ref());
-    let (data, seed) = (&bench.data, bench.seed);
-    let found = quietly(&model, &Misclassified, attack, strategy, data, &recalibrated, seed, &mut options)?;
+    let found = evaluation.quietly(&recalibrated, attack.as_ref(), strategy.as_ref(), &mut options)?;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let half =
         |broken: &[bool]| crate::accuracy(&broken.iter().copied().skip(1).step_by(2).collect::<Vec<_>>());

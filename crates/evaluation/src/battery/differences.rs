@@ -4,9 +4,9 @@ use robin_aggregation::{STRATEGIES, StrategyName};
 use robin_attacks::Loss;
 use robin_core::Columns;
 
-use super::bench::{Bench, Kind, number};
+use super::context::{EvaluationContext, Kind, number};
 use super::{Answer, Status};
-use crate::foreign::{GradientProbe, GradientVerdict, probe_objective};
+use crate::external_model::{GradientProbe, GradientVerdict, probe_objective};
 use crate::{Explained, Result};
 
 pub(super) const EXPLAINED: Explained = Explained {
@@ -21,7 +21,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Fewer directions than for a foreign model: there are many objectives.
 const PROBE: GradientProbe = GradientProbe { directions: 4, ..GradientProbe::STANDARD };
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let batch = bench.right(PROBE.images)?;
     if batch.is_empty() {
         return Ok(Answer::new(Status::Skipped, [], "no example is right when clean"));

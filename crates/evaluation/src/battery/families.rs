@@ -5,7 +5,7 @@ use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss};
 use serde_json::json;
 
-use super::bench::{Bench, listed, number};
+use super::context::{EvaluationContext, listed, number};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -16,7 +16,7 @@ pub(super) const EXPLAINED: Explained = Explained {
     todo: "Choose a norm that other attacks exist in, or add --attack square, fmn or autoattack.",
 };
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let families = [
         ("noise", Some(Config::RandomNoise { candidates: 10 })),
         ("minimal perturbation", listed("ddn", &[]).or_else(|| listed("fmn", &[]))),

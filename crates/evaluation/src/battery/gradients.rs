@@ -8,7 +8,7 @@ use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 use robin_core::{Columns, Evaluation, host};
 
-use super::bench::{Bench, Kind, number, pgd};
+use super::context::{EvaluationContext, Kind, number, pgd};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -35,7 +35,7 @@ const VANISHED: f64 = f32::MIN_POSITIVE as f64 * (1 << 24) as f64;
 /// A binary loss at log-odds beyond this has a slope below f32's resolution of 1.
 const SATURATED: f32 = 17.0;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let batch = bench.right(usize::MAX)?;
     if batch.is_empty() {
         return Ok(Answer::new(Status::Skipped, [], "no example is right when clean"));
@@ -119,7 +119,7 @@ fn share(norms: &[f64], what: impl Fn(f64) -> bool) -> f64 {
 }
 
 /// Length of the input gradient of every image, by score.
-fn columns(bench: &Bench<'_>, images: &Tensor) -> Result<Vec<Vec<f64>>> {
+fn columns(bench: &EvaluationContext<'_>, images: &Tensor) -> Result<Vec<Vec<f64>>> {
     let n = images.dims()[0];
     let column = |column: usize| {
         bench.cancel.check()?;

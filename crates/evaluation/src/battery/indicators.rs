@@ -5,7 +5,7 @@ use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss, Start, StepSize};
 use robin_core::Columns;
 
-use super::bench::{Bench, number};
+use super::context::{EvaluationContext, number};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -23,7 +23,7 @@ const LAST: usize = 10;
 /// The largest share of the whole rise that the last steps may add.
 const ALLOWED: f64 = 0.05;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let batch = bench.right(usize::MAX)?;
     if batch.is_empty() || bench.budget.epsilon.get() == 0.0 {
         return Ok(Answer::new(Status::Skipped, [], "nothing to attack"));
@@ -35,7 +35,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
         bench.perturb(config, Loss::Margin, StrategyName::Softmax.into(), &batch)
     };
     let (early, late) = (made(STEPS - LAST)?, made(STEPS)?);
-    let silent = late.worst.rulings.iter().zip(&late.last.rulings);
+    let silent = late.worst.verdicts.iter().zip(&late.last.verdicts);
     let silent = silent.filter(|(worst, last)| worst.broken && !last.broken).count();
     let objective = Loss::Margin.against(batch.labels.clone());
     let value = |images| -> Result<Vec<f32>> {
@@ -45,7 +45,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
         [value(&batch.images)?, value(&early.worst.images)?, value(&late.worst.images)?];
     // What is broken has stopped being optimised.
     let (mut added, mut whole) = (0.0, 0.0);
-    for at in (0..batch.len()).filter(|&at| !late.worst.rulings[at].broken) {
+    for at in (0..batch.len()).filter(|&at| !late.worst.verdicts[at].broken) {
         added += f64::from(late_values[at] - early[at]).max(0.0);
         whole += f64::from(late_values[at] - clean[at]).max(0.0);
     }

@@ -5,7 +5,7 @@ use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 use robin_core::{Batch, host};
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -20,7 +20,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Verdict and image of each example.
 type Verdicts = Vec<(u32, Vec<f32>)>;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let batch = bench.right(bench.choose(24, 256))?;
     if batch.is_empty() {
         return Ok(Answer::new(Status::Skipped, [], "no example is right when clean"));
@@ -52,7 +52,7 @@ fn differing(a: &Verdicts, b: &Verdicts) -> f64 {
 }
 
 /// In the batch's order, made in `order`, `size` at a time.
-fn verdicts(bench: &Bench<'_>, batch: &Batch, order: &[usize], size: usize) -> Result<Verdicts> {
+fn verdicts(bench: &EvaluationContext<'_>, batch: &Batch, order: &[usize], size: usize) -> Result<Verdicts> {
     let mut found = vec![(0, Vec::new()); batch.len()];
     for rows in order.chunks(size) {
         let part = batch.select(rows)?;
@@ -62,7 +62,7 @@ fn verdicts(bench: &Bench<'_>, batch: &Batch, order: &[usize], size: usize) -> R
             Ok(host::to_vec(&one)?)
         };
         for (at, &row) in rows.iter().enumerate() {
-            found[row] = (made.rulings[at].prediction, image(at)?);
+            found[row] = (made.verdicts[at].prediction, image(at)?);
         }
     }
     Ok(found)

@@ -4,7 +4,7 @@ use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 use robin_core::{Budget, Norm};
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -19,7 +19,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// The largest share that may stand.
 const ALLOWED: f64 = 0.005;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let epsilon = match bench.budget.norm {
         Norm::Linf => "0.5",
         Norm::L2 => "10",

@@ -5,8 +5,8 @@
 //! that they come from; those that are missing here need training runs. People call them by the names of their
 //! [`Explained`] texts, which stand beside them.
 
-mod bench;
 mod calibration;
+mod context;
 mod differences;
 mod families;
 mod gradients;
@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{Explained, Result};
-pub use bench::{Bench, Kind, Precise, SUBSET};
+pub use context::{EvaluationContext, Kind, Precise, SUBSET, Settings};
 
 /// How much of the battery is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ pub struct Test {
     pub name: &'static str,
     /// Its name by what is wrong where it fails, what that means, and what to do.
     pub explained: &'static Explained,
-    run: fn(&Bench<'_>) -> Result<Answer>,
+    run: fn(&EvaluationContext<'_>) -> Result<Answer>,
 }
 
 /// Lists tests by number, file and question.

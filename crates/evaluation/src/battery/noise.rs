@@ -3,7 +3,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss};
 
-use super::bench::{Bench, number, only_in};
+use super::context::{EvaluationContext, number, only_in};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -15,7 +15,7 @@ pub(super) const EXPLAINED: Explained = Explained {
             saturation, randomness) and attack without it.",
 };
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let candidates = bench.choose(200, 10_000);
     let config = Config::RandomNoise { candidates };
     let noise = bench.attack(config, bench.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;

@@ -4,7 +4,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss};
 
-use super::bench::{Bench, number};
+use super::context::{EvaluationContext, number};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -17,7 +17,7 @@ pub(super) const EXPLAINED: Explained = Explained {
             nothing breaks, check that epsilon is in pixels from 0 to 1 and is not tiny.",
 };
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let softmax = StrategyName::Softmax.into();
     let accuracy = |config| {
         Ok::<_, crate::Error>(bench.attack(config, bench.budget, Loss::Margin, softmax)?.worst.accuracy())

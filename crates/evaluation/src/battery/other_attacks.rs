@@ -3,7 +3,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::{ATTACKS, Loss};
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::{Answer, Scope, Status};
 use crate::Explained;
 use crate::weak_cw::is_cw;
@@ -25,7 +25,7 @@ const ELSEWHERE: &[&str] = &["pgd", "random-noise", "square"];
 /// Attacks that take thousands of steps, and come with the full battery only.
 const SLOW: &[&str] = &["cw", "cw-linf"];
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let softmax = StrategyName::Softmax.into();
     let paper = bench.attack(pgd(20, 1), bench.budget, Loss::Ce, softmax)?.worst;
     let mut union = paper.broken.clone();

@@ -4,7 +4,7 @@ use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 use robin_core::{Columns, host};
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -20,7 +20,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Scores closer than this are a close call.
 const CLOSE: f32 = 1e-3;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let Some(precise) = bench.precise else {
         return Ok(Answer::new(Status::Skipped, [], "this classifier cannot be computed in f64"));
     };

@@ -5,7 +5,7 @@ use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 use serde_json::json;
 
-use super::bench::{Bench, listed, number, only_in};
+use super::context::{EvaluationContext, listed, number, only_in};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -21,7 +21,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// By how much the union may improve.
 const ALLOWED: f64 = 0.002;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let queries = bench.choose(1000, 5000);
     let names = ["queries", "n_queries", "steps"];
     let Some(config) = names.iter().find_map(|name| listed("square", &[(name, json!(queries))])) else {

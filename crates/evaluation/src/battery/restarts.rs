@@ -3,7 +3,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::{Answer, steps::plateau};
 use crate::{Explained, Result};
 
@@ -14,7 +14,7 @@ pub(super) const EXPLAINED: Explained = Explained {
     todo: "Give more --restarts until the last of them change nothing, or add --attack autoattack.",
 };
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let counts: &[usize] = bench.choose(&[1, 3, 5], &[1, 5, 20]);
     let mut accuracies = Vec::new();
     for &restarts in counts {

@@ -3,7 +3,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::{Answer, Status};
 use crate::Explained;
 use crate::witnesses::verify;
@@ -17,7 +17,7 @@ pub(super) const EXPLAINED: Explained = Explained {
             it as a fault.",
 };
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let batch = bench.right(usize::MAX)?;
     let mut witnesses = Witnesses::new(bench.budget, bench.data.sha256(), bench.data.shape());
     if !batch.is_empty() {

@@ -3,7 +3,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::transformed::{Affine, Decides, Transformed};
 use super::{Answer, Status};
 use crate::{Explained, Result};
@@ -19,7 +19,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// The largest change of accuracy.
 const ALLOWED: f64 = 0.001;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let classes = bench.model.num_classes();
     let plain = bench.base()?.worst.accuracy();
     let mut numbers = vec![number("margin at 1", plain)];

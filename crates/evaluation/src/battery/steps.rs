@@ -3,7 +3,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -18,7 +18,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// The largest change of accuracy at the last doubling.
 pub(super) const PLATEAU: f64 = 0.003;
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let counts: &[usize] = bench.choose(&[10, 20, 40, 80], &[10, 20, 40, 100, 200, 1000]);
     let mut accuracies = Vec::new();
     for &steps in counts {
@@ -32,7 +32,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
 
 /// Judges by the gain of the last of `accuracies` over the one before.
 pub(super) fn plateau(
-    bench: &Bench<'_>,
+    bench: &EvaluationContext<'_>,
     accuracies: &[(usize, f64)],
     what: &str,
     numbers: Vec<(String, f64)>,

@@ -3,7 +3,7 @@
 use robin_aggregation::{Combine, Rank, STRATEGIES, StrategyConfig, StrategyName};
 use robin_attacks::Loss;
 
-use super::bench::{Bench, Kind, number, pgd};
+use super::context::{EvaluationContext, Kind, number, pgd};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -18,7 +18,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 const ALLOWED: f64 = 0.01;
 
 /// A union at chance or below it is a classifier that is not robust at all, whatever the other tests say.
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let paper = [StrategyName::Softmax, StrategyName::BestArm, StrategyName::Top2];
     let mut configs: Vec<(StrategyConfig, Loss)> = Vec::new();
     for entry in STRATEGIES {

@@ -4,7 +4,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 
-use super::bench::{Bench, number, only_in, pgd};
+use super::context::{EvaluationContext, number, only_in, pgd};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -21,7 +21,7 @@ const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
 /// An example counts as broken from the first radius on that breaks it; `lost` counts those that the attack
 /// at a larger radius alone would have missed.
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let mut numbers = vec![number("accuracy at 0", bench.clean.accuracy())];
     let mut before = bench.clean.broken.clone();
     let (mut lost, mut rises) = (0, 0);

@@ -23,8 +23,15 @@ fn findings_have_numbers_and_read_back() {
     for norm in [Norm::L2, Norm::Linf] {
         let budget = Budget { norm, epsilon: "0.02".parse().unwrap() };
         let cancel = CancelToken::new();
-        let bench =
-            Bench::new(&model, Kind::Whole, &data, budget, Scope::Subset, Seed::new(1), 16, &cancel).unwrap();
+        let settings = Settings {
+            kind: Kind::Whole,
+            budget,
+            scope: Scope::Subset,
+            seed: Seed::new(1),
+            batch_size: 16,
+            cancel: &cancel,
+        };
+        let bench = EvaluationContext::new(&model, &data, settings).unwrap();
         for test in TESTS {
             let finding = bench.run(test).unwrap();
             assert_ne!(finding.status, Status::Fail, "{finding:?}");

@@ -4,7 +4,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 
-use super::bench::{Bench, number, only_in, pgd};
+use super::context::{EvaluationContext, number, only_in, pgd};
 use super::transformed::{Decides, RowMap, Sigmoid, Softmax, Transformed};
 use super::{Answer, Status};
 use crate::{Explained, Result};
@@ -30,7 +30,7 @@ impl RowMap for SigmoidSoftmax {
     }
 }
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let (softmax, decides) = (StrategyName::Softmax.into(), Decides::Inner);
     let on = |model: &dyn robin_core::Classifier| {
         Ok::<_, crate::Error>(bench.attack_on(model, pgd(20, 1), bench.budget, Loss::Ce, softmax)?.worst)

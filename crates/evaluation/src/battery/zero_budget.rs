@@ -4,7 +4,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
 
-use super::bench::{Bench, number, pgd};
+use super::context::{EvaluationContext, number, pgd};
 use super::{Answer, Status};
 use crate::{Explained, Result};
 
@@ -17,7 +17,7 @@ pub(super) const EXPLAINED: Explained = Explained {
             model (--normalize); then measure again. Until then no number of this evaluation counts.",
 };
 
-pub(super) fn run(bench: &Bench<'_>) -> Result<Answer> {
+pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let found = bench.attack(pgd(10, 1), bench.scaled(0.0)?, Loss::Margin, StrategyName::Softmax.into())?;
     let predictions = found.worst.predictions.iter().zip(&bench.clean.predictions);
     let different = predictions.filter(|(after, before)| after != before).count();

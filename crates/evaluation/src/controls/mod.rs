@@ -18,7 +18,7 @@ use self::certified::Certified;
 use self::linear::Linear;
 use self::quantised::Quantised;
 use crate::battery::transformed::{Affine, Decides, Sigmoid, Transformed};
-use crate::battery::{Bench, Finding, Kind, Scope, Status, TESTS};
+use crate::battery::{EvaluationContext, Finding, Kind, Scope, Settings, Status, TESTS};
 use crate::{Error, Result};
 
 /// What the battery said to one control.
@@ -68,8 +68,10 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
 
     let robust = teacher.robust_accuracy(&data, budget);
     let bound = certified.certified_accuracy(&data, budget);
-    let subject = |name, model, kind| Subject { name, model, kind, negative: true, proved: Proved::Nothing };
-    let proved = |name, model, proved| Subject { name, model, kind: Kind::Whole, negative: false, proved };
+    let subject =
+        |name, model, kind| ModelUnderTest { name, model, kind, negative: true, proved: Proved::Nothing };
+    let proved =
+        |name, model, proved| ModelUnderTest { name, model, kind: Kind::Whole, negative: false, proved };
     let subjects = [
         subject("undefended", &undefended as &dyn Classifier, Kind::Whole),
         subject("merge-binary", merged.as_ref(), Kind::Arms),
@@ -80,10 +82,11 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
         proved("certified by intervals", &certified, Proved::AtLeast(bound)),
     ];
     let mut controls = Vec::new();
-    for Subject { name, model, kind, negative, proved } in subjects {
+    for ModelUnderTest { name, model, kind, negative, proved } in subjects {
         tell(name);
         cancel.check()?;
-        let bench = Bench::new(model, kind, &data, budget, Scope::Subset, seed, 64, cancel)?;
+        let settings = Settings { kind, budget, scope: Scope::Subset, seed, batch_size: 64, cancel };
+        let bench = EvaluationContext::new(model, &data, settings)?;
         let findings = TESTS.iter().map(|test| bench.run(test)).collect::<Result<Vec<_>>>()?;
         let flags: Vec<String> =
             findings.iter().filter(|f| f.status == Status::Fail).map(|f| f.test.clone()).collect();
@@ -101,7 +104,7 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
 }
 
 /// A control on its way to the bench.
-struct Subject<'a> {
+struct ModelUnderTest<'a> {
     name: &'static str,
     model: &'a dyn Classifier,
     kind: Kind,

@@ -6,12 +6,11 @@ mod summary;
 mod tests;
 
 use robin_attacks::Config;
-use robin_core::{Budget, Classifier, Judge};
-use robin_data::Dataset;
+use robin_core::Budget;
 use serde::{Deserialize, Serialize};
 
-use crate::{Clean, Error, Options, Result, clean, compact};
-pub use run::{Means, Order, Which};
+use crate::{Clean, Error, Evaluation, Options, Result, compact};
+pub use run::{AttackSetup, Order, Which};
 pub use summary::{AttackSummary, Summary};
 
 /// What is known about one classifier on one data set: which class was predicted for every example, clean and
@@ -23,7 +22,7 @@ pub use summary::{AttackSummary, Summary};
 pub struct Ledger {
     /// Form of the file; this program reads [`Ledger::FORMAT`].
     pub format: u32,
-    /// [`Dataset::sha256`] of the examples.
+    /// [`robin_data::Dataset::sha256`] of the examples.
     pub data_sha256: String,
     /// True classes, `[n]`.
     #[serde(with = "compact::classes")]
@@ -80,14 +79,9 @@ impl Ledger {
     /// Classifies the clean images; no attack yet.
     ///
     /// # Errors
-    /// As [`crate::clean()`].
-    pub fn begin(
-        model: &dyn Classifier,
-        judge: &dyn Judge,
-        data: &Dataset,
-        options: &mut Options<'_>,
-    ) -> Result<Self> {
-        let clean = clean(model, judge, data, options)?;
+    /// As [`Evaluation::clean`].
+    pub fn begin(evaluation: &Evaluation<'_>, options: &mut Options<'_>) -> Result<Self> {
+        let (clean, data) = (evaluation.clean(options)?, evaluation.data);
         let labels = data.labels().iter().map(|&label| u32::from(label)).collect();
         let data_sha256 = data.sha256().to_owned();
         Ok(Self { format: Self::FORMAT, data_sha256, labels, clean, runs: Vec::new() })

@@ -1,17 +1,15 @@
 //! Adding a run to the ledger.
 
 use robin_attacks::Config;
-use robin_core::{Adversarial, Attack, Classifier, Iterate, Judge, Purpose, Seed, Strategy, Target};
-use robin_data::Dataset;
+use robin_core::{Adversarial, Attack, Iterate, Purpose, Strategy};
 use serde::Serialize;
 
 use super::{Ledger, Run};
-use crate::options::Progress;
-use crate::robust::{attack_each, sizes};
-use crate::{CostTotals, Error, Options, Outcome, Result, Witnesses};
+use crate::robust::sizes;
+use crate::{CostTotals, Error, Evaluation, Options, Outcome, Result, Witnesses};
 
 /// An attack in full, with its names for the ledger.
-pub struct Means<'a> {
+pub struct AttackSetup<'a> {
     /// The runs' name.
     pub name: &'a str,
     /// Which scores are raised, by name.
@@ -66,32 +64,25 @@ impl Ledger {
     /// alone or after others is the same.
     ///
     /// # Errors
-    /// [`Error::OtherData`] if `data` is not the ledger's; otherwise as [`crate::robust()`]. The ledger is
+    /// [`Error::OtherData`] if the data is not the ledger's; otherwise as [`Evaluation::robust`]. The ledger is
     /// then as it was.
-    #[expect(clippy::too_many_arguments, reason = "each is one of the axes of an evaluation")]
     pub fn run(
         &mut self,
-        model: &dyn Classifier,
-        judge: &dyn Judge,
-        means: &Means<'_>,
-        data: &Dataset,
+        evaluation: &Evaluation<'_>,
+        means: &AttackSetup<'_>,
         restart: u32,
         order: Order,
-        seed: Seed,
         mut witnesses: Option<&mut Witnesses>,
         options: &mut Options<'_>,
     ) -> Result<&Run> {
-        if data.sha256() != self.data_sha256 {
-            let found = data.sha256().to_owned();
+        let found = evaluation.data.sha256();
+        if found != self.data_sha256 {
+            let found = found.to_owned();
             return Err(Error::OtherData { what: "the ledger", expected: self.data_sha256.clone(), found });
         }
         let budget = means.attack.budget();
         let before = match order {
-            Order::Each => Outcome {
-                broken: self.clean.broken.clone(),
-                predictions: self.clean.predictions.clone(),
-                sizes: vec![0.0; self.len()],
-            },
+            Order::Each => self.clean.untouched(),
             Order::Standing => self.standing(budget),
         };
         let n = self.len();
@@ -111,51 +102,34 @@ impl Ledger {
             gradients: vec![0; n],
             zero_gradients: vec![0; n],
         };
-        let target = Target { model, judge, cancel: options.cancel };
-        let seed = seed.derive(Purpose::AttackRun, u64::from(restart));
-        let mut done = n - examples.len();
-        attack_each(
-            &target,
-            means.attack,
-            means.strategy,
-            data,
-            &examples,
-            seed,
-            options.batch_size,
-            |batch, found, costs| {
-                let iterate = means.iterate.of(found);
-                let sizes = sizes(budget, &batch.images, &iterate.images)?;
-                let rows = batch.ids.iter().zip(&iterate.rulings).zip(sizes).zip(costs);
-                for (((id, ruling), size), cost) in rows {
-                    let at = id.index as usize;
-                    run.outcome.broken[at] = ruling.broken;
-                    run.outcome.predictions[at] = ruling.prediction;
-                    run.outcome.sizes[at] = size;
-                    run.forward[at] = count(cost.forward);
-                    run.backward[at] = count(cost.backward);
-                    run.gradients[at] = count(cost.gradients);
-                    run.zero_gradients[at] = count(cost.zero_gradients);
-                }
-                if let Some(witnesses) = witnesses.as_deref_mut() {
-                    witnesses.add(batch, iterate, budget)?;
-                }
-                done += batch.len();
-                let broken = run.outcome.broken.iter().filter(|broken| **broken).count();
-                options.observer.progress(&Progress { done, of: n, broken });
-                Ok(())
-            },
-        )?;
+        let seed = evaluation.seed.derive(Purpose::AttackRun, u64::from(restart));
+        let restarted = Evaluation { seed, ..*evaluation };
+        restarted.attack_each(means.attack, means.strategy, &examples, options, |batch, found, costs| {
+            let iterate = means.iterate.of(found);
+            let sizes = sizes(budget, &batch.images, &iterate.images)?;
+            let rows = batch.ids.iter().zip(&iterate.verdicts).zip(sizes).zip(costs);
+            for (((id, verdict), size), cost) in rows {
+                let at = id.index as usize;
+                run.outcome.broken[at] = verdict.broken;
+                run.outcome.predictions[at] = verdict.prediction;
+                run.outcome.sizes[at] = size;
+                run.forward[at] = count(cost.forward);
+                run.backward[at] = count(cost.backward);
+                run.gradients[at] = count(cost.gradients);
+                run.zero_gradients[at] = count(cost.zero_gradients);
+            }
+            if let Some(witnesses) = witnesses.as_deref_mut() {
+                witnesses.add(batch, iterate, budget)?;
+            }
+            Ok(run.outcome.broken.iter().filter(|broken| **broken).count())
+        })?;
         self.runs.push(run);
         Ok(self.runs.last().expect("one was just added"))
     }
 
     /// Each example as the runs within `budget` have left it: the first that broke it counts.
     fn standing(&self, budget: robin_core::Budget) -> Outcome {
-        let mut outcome = Outcome {
-            broken: self.clean.broken.clone(),
-            predictions: self.clean.predictions.clone(),
-            sizes: vec![0.0; self.len()],
-        };
+        let mut outcome = self.clean.untouched();
         for run in self.runs.iter().filter(|run| run.within(budget)) {
             for at in 0..self.len() {
                 if !outcome.broken[at] && run.outcome.broken[at] {

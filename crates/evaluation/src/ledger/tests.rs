@@ -3,7 +3,7 @@
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss, Start, StepSize};
 use robin_core::{CancelToken, Misclassified, Norm, Seed};
-use robin_data::{DatasetName, Split};
+use robin_data::{Dataset, DatasetName, Split};
 use robin_testkit::Linear;
 
 use super::*;
@@ -29,44 +29,48 @@ const PGD: Config =
     Config::Pgd { steps: 3, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
 
 fn add(ledger: &mut Ledger, name: &str, epsilon: &str, restart: u32, order: Order, batch_size: usize) {
-    add_as(PGD, PGD, ledger, name, epsilon, restart, order, batch_size);
+    Added { config: PGD, said: PGD, name, epsilon, restart, order, batch_size }.to(ledger);
 }
 
-/// Runs `config` and says that it was `said`.
-#[expect(clippy::too_many_arguments, reason = "those of a run")]
-fn add_as(
+/// A run to be added: `config`, of which it is said that it was `said`.
+struct Added<'a> {
     config: Config,
     said: Config,
-    ledger: &mut Ledger,
-    name: &str,
-    epsilon: &str,
+    name: &'a str,
+    epsilon: &'a str,
     restart: u32,
     order: Order,
     batch_size: usize,
-) {
-    let attack = config.build(budget(epsilon)).unwrap();
-    let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
-    let means = Means {
-        name,
-        strategy_name: "softmax",
-        loss_name: "ce",
-        attack: attack.as_ref(),
-        config: Some(said),
-        strategy: strategy.as_ref(),
-        iterate: Which::Worst,
-    };
-    let cancel = CancelToken::new();
-    let mut options = Options { batch_size, cancel: &cancel, observer: &mut () };
-    let seed = Seed::new(3);
-    ledger
-        .run(&threshold(), &Misclassified, &means, &data(), restart, order, seed, None, &mut options)
-        .unwrap();
+}
+
+impl Added<'_> {
+    fn to(&self, ledger: &mut Ledger) {
+        let attack = self.config.build(budget(self.epsilon)).unwrap();
+        let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
+        let means = AttackSetup {
+            name: self.name,
+            strategy_name: "softmax",
+            loss_name: "ce",
+            attack: attack.as_ref(),
+            config: Some(self.said),
+            strategy: strategy.as_ref(),
+            iterate: Which::Worst,
+        };
+        let cancel = CancelToken::new();
+        let mut options = Options { batch_size: self.batch_size, cancel: &cancel, observer: &mut () };
+        let (model, data) = (threshold(), data());
+        ledger.run(&evaluation(&model, &data), &means, self.restart, self.order, None, &mut options).unwrap();
+    }
+}
+
+fn evaluation<'a>(model: &'a Linear, data: &'a Dataset) -> Evaluation<'a> {
+    Evaluation { model, criterion: &Misclassified, data, seed: Seed::new(3) }
 }
 
 fn begin() -> Ledger {
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 4, cancel: &cancel, observer: &mut () };
-    Ledger::begin(&threshold(), &Misclassified, &data(), &mut options).unwrap()
+    Ledger::begin(&evaluation(&threshold(), &data()), &mut options).unwrap()
 }
 
 #[test]
@@ -117,10 +121,10 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
     let configs = [Config::RandomNoise { candidates: 3 }, Config::Fgsm {}];
     let attacks = configs.map(|config| config.build(budget).unwrap());
     let strategy = StrategyName::Softmax.build(Loss::Margin).unwrap();
-    let stages: Vec<Means<'_>> = ["noise", "fgsm"]
+    let stages: Vec<AttackSetup<'_>> = ["noise", "fgsm"]
         .into_iter()
         .zip(&attacks)
-        .map(|(name, attack)| Means {
+        .map(|(name, attack)| AttackSetup {
             name,
             strategy_name: "softmax",
             loss_name: "margin",
@@ -134,9 +138,10 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
     let mut options = Options { batch_size: 4, cancel: &cancel, observer: &mut () };
     let mut ledger = begin();
     let mut witnesses = Witnesses::new(budget, data().sha256(), [1, 1, 2]);
+    let (model, data) = (threshold(), data());
     for stage in &stages {
-        let (order, seed, kept) = (Order::Standing, Seed::new(3), Some(&mut witnesses));
-        ledger.run(&threshold(), &Misclassified, stage, &data(), 0, order, seed, kept, &mut options).unwrap();
+        let kept = Some(&mut witnesses);
+        ledger.run(&evaluation(&model, &data), stage, 0, Order::Standing, kept, &mut options).unwrap();
     }
     let [first, second] = &ledger.runs[..] else { panic!("two stages, two runs") };
     let standing: Vec<bool> = first.outcome.broken.iter().map(|broken| !broken).collect();
@@ -154,8 +159,18 @@ fn a_cw_that_loses_to_pgd_20_is_named_in_the_summary() {
     let cw = Config::CwPaper { steps: 50, step_size: 0.01, constant: 1.0 };
     let summary = |strong: Config, weak: Config, order| {
         let mut ledger = begin();
-        add_as(PGD, strong, &mut ledger, "strong", "0.12", 0, Order::Each, 4);
-        add_as(Config::Fgsm {}, weak, &mut ledger, "weak", "0.04", 0, order, 4);
+        let run = Added {
+            config: PGD,
+            said: strong,
+            name: "strong",
+            epsilon: "0.12",
+            restart: 0,
+            order: Order::Each,
+            batch_size: 4,
+        };
+        run.to(&mut ledger);
+        Added { config: Config::Fgsm {}, said: weak, name: "weak", epsilon: "0.04", order, ..run }
+            .to(&mut ledger);
         ledger.summary(budget("0.12")).unwrap().weak_cw
     };
     let found = summary(pgd, cw, Order::Each).unwrap();

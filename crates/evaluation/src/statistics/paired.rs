@@ -178,20 +178,20 @@ mod tests {
 
     #[test]
     fn a_gap_needs_seeds_images_and_distance() {
-        let judge = |first: &[usize], second: &[usize]| {
+        let verdict_of = |first: &[usize], second: &[usize]| {
             let results: Vec<_> =
                 first.iter().zip(second).map(|(&a, &b)| (broken(a, 1000), broken(b, 1000))).collect();
             let pairs: Vec<_> = results.iter().map(|(a, b)| (&a[..], &b[..])).collect();
             verdict(&gap(&pairs).unwrap())
         };
-        assert_eq!(judge(&[600], &[500]), Verdict::Undecided { seeds: 1 });
-        assert_eq!(judge(&[600], &[500]).to_string(), "undecided (1 seed)");
-        assert_eq!(judge(&[600, 600], &[500, 500]), Verdict::Undecided { seeds: 2 });
-        assert_eq!(judge(&[600, 610, 605], &[500, 520, 510]), Verdict::Gap);
+        assert_eq!(verdict_of(&[600], &[500]), Verdict::Undecided { seeds: 1 });
+        assert_eq!(verdict_of(&[600], &[500]).to_string(), "undecided (1 seed)");
+        assert_eq!(verdict_of(&[600, 600], &[500, 500]), Verdict::Undecided { seeds: 2 });
+        assert_eq!(verdict_of(&[600, 610, 605], &[500, 520, 510]), Verdict::Gap);
         // Three images are too few; seeds that scatter are noise, the more where directions differ.
-        assert_eq!(judge(&[503, 503, 503], &[500, 500, 500]), Verdict::WithinNoise);
-        assert_eq!(judge(&[600, 510, 605], &[500, 490, 520]), Verdict::WithinNoise);
-        assert_eq!(judge(&[600, 500, 600], &[500, 600, 500]), Verdict::WithinNoise);
+        assert_eq!(verdict_of(&[503, 503, 503], &[500, 500, 500]), Verdict::WithinNoise);
+        assert_eq!(verdict_of(&[600, 510, 605], &[500, 490, 520]), Verdict::WithinNoise);
+        assert_eq!(verdict_of(&[600, 500, 600], &[500, 600, 500]), Verdict::WithinNoise);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use robin_data::{Dataset, DatasetName, Split};
 use robin_testkit::Linear;
 
 use super::*;
-use crate::{Ledger, Means, Options, Order, Which};
+use crate::{AttackSetup, Evaluation, Ledger, Options, Order, Which};
 
 /// Class 1 iff the sum of two pixels is above 255.5 / 255.
 fn model() -> Linear {
@@ -26,7 +26,7 @@ fn found() -> Witnesses {
     let config = Config::Pgd { steps: 4, restarts: 1, step_size: StepSize::STANDARD, start: Start::Clean };
     let attack = config.build(budget).unwrap();
     let strategy = StrategyName::Softmax.build(Loss::Margin).unwrap();
-    let means = Means {
+    let means = AttackSetup {
         name: "pgd",
         strategy_name: "softmax",
         loss_name: "margin",
@@ -37,13 +37,13 @@ fn found() -> Witnesses {
     };
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
-    let mut ledger = Ledger::begin(&model(), &Misclassified, &data(), &mut options).unwrap();
-    let mut witnesses = Witnesses::new(budget, data().sha256(), [1, 1, 2]);
+    let (model, data) = (model(), data());
+    let evaluation = Evaluation { model: &model, criterion: &Misclassified, data: &data, seed: Seed::new(1) };
+    let mut ledger = Ledger::begin(&evaluation, &mut options).unwrap();
+    let mut witnesses = Witnesses::new(budget, data.sha256(), [1, 1, 2]);
     for restart in 0..2 {
-        let (seed, kept) = (Seed::new(1), Some(&mut witnesses));
-        ledger
-            .run(&model(), &Misclassified, &means, &data(), restart, Order::Each, seed, kept, &mut options)
-            .unwrap();
+        let kept = Some(&mut witnesses);
+        ledger.run(&evaluation, &means, restart, Order::Each, kept, &mut options).unwrap();
     }
     witnesses
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rayon::ThreadPool;
 use robin_attacks::Loss;
-use robin_core::crew::Crew;
+use robin_core::occupancy::Occupancy;
 use robin_core::{Batch, Columns, ExampleId, Scores};
 use robin_nn::Executor;
 
@@ -37,8 +37,8 @@ impl Timing {
     pub(super) fn measure(executor: &dyn Executor, work: &NetworkWork, pool: &ThreadPool) -> Result<Self> {
         let threads = pool.current_num_threads() as f64;
         let mut slowest = Self { attack: 0.0, training: 0.0, freeze: 0.0 };
-        let crew = Crew::new(pool.current_num_threads());
-        for found in pool.broadcast(|_| crew.work(|| one_thread(executor, work))) {
+        let occupancy = Occupancy::new(pool.current_num_threads());
+        for found in pool.broadcast(|_| occupancy.work(|| one_thread(executor, work))) {
             let found = found?;
             slowest.attack = slowest.attack.max(found.attack / threads);
             slowest.training = slowest.training.max(found.training / threads);

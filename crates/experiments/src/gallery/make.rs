@@ -48,7 +48,7 @@ pub fn gallery(
     let Some(own) = load(ClassifierKind::Aggregate(Aggregation::OneVsAll))? else { return Ok(None) };
     let rival = load(ClassifierKind::Single)?.filter(|rival| rival.place.test == own.place.test);
     let planned = &item.rows[row].row;
-    let name = |subject: &Subject<'_>| item.classifiers[subject.place.classifier].name.clone();
+    let name = |subject: &ModelUnderTest<'_>| item.classifiers[subject.place.classifier].name.clone();
     let budget = own.attack.budget;
     let mut examples = Vec::new();
     if let Some((batch, only)) = shown(&source, &own, rival.as_ref(), count)? {
@@ -86,7 +86,7 @@ struct Source<'a> {
 }
 
 /// A classifier, with the evaluation that its images are shown of.
-struct Subject<'a> {
+struct ModelUnderTest<'a> {
     place: Place,
     work: &'a EvaluationWork,
     attack: &'a PlannedAttack,
@@ -96,7 +96,7 @@ struct Subject<'a> {
 
 impl<'a> Source<'a> {
     /// The classifier of a kind under the attack of a column; `None` where it is not there with its weights.
-    fn load(&self, row: usize, column: &str, kind: ClassifierKind) -> Result<Option<Subject<'a>>> {
+    fn load(&self, row: usize, column: &str, kind: ClassifierKind) -> Result<Option<ModelUnderTest<'a>>> {
         let Self { plan, item, outcome, store } = *self;
         let found = item.places.iter().find_map(|&(place, index)| {
             let Work::Evaluation(work) = &plan.cells[index].work else { return None };
@@ -133,12 +133,12 @@ impl<'a> Source<'a> {
         };
         let model = aggregate(work.kind, &networks, &context)?;
         let records = needs.iter().map(|need| plan.cells[*need].key.to_string()).collect();
-        Ok(Some(Subject { place, work, attack, model, records }))
+        Ok(Some(ModelUnderTest { place, work, attack, model, records }))
     }
 
     /// Which of the first images the evaluations of `subject`'s place have broken, with any strategy; `None` where one of them
     /// has no record.
-    fn broken(&self, subject: &Subject<'_>) -> Result<Option<Vec<bool>>> {
+    fn broken(&self, subject: &ModelUnderTest<'_>) -> Result<Option<Vec<bool>>> {
         let mut broken = vec![false; LOOKED_THROUGH.min(subject.work.data.len())];
         let here =
             |place: &Place| Place { strategy: None, ..*place } == Place { strategy: None, ..subject.place };
@@ -154,8 +154,8 @@ impl<'a> Source<'a> {
 /// The images that are shown, with who alone withstands the attack on each; `None` if there is none.
 fn shown(
     source: &Source<'_>,
-    own: &Subject<'_>,
-    rival: Option<&Subject<'_>>,
+    own: &ModelUnderTest<'_>,
+    rival: Option<&ModelUnderTest<'_>>,
     count: usize,
 ) -> Result<Option<(Batch, Vec<Option<String>>)>> {
     let data = &own.work.data;
@@ -164,7 +164,7 @@ fn shown(
     let batch = data
         .batch(&ids, &robin_data::LabelMap::Identity)
         .map_err(Error::work("reading the gallery's images"))?;
-    let right = |subject: &Subject<'_>| -> Result<Vec<bool>> {
+    let right = |subject: &ModelUnderTest<'_>| -> Result<Vec<bool>> {
         let said = subject.model.predict(&batch.images).map_err(Error::work("predicting the gallery"))?;
         Ok(said.iter().zip(&batch.labels).map(|(said, label)| said == label).collect())
     };
@@ -174,7 +174,8 @@ fn shown(
         && let (Some(mine), Some(other)) = (source.broken(own)?, source.broken(rival)?)
     {
         let rival_right = right(rival)?;
-        let name = |subject: &Subject<'_>| source.item.classifiers[subject.place.classifier].name.clone();
+        let name =
+            |subject: &ModelUnderTest<'_>| source.item.classifiers[subject.place.classifier].name.clone();
         for (withstands, breaks, who) in [(&mine, &other, own), (&other, &mine, rival)] {
             let alone =
                 |row: &usize| own_right[*row] && rival_right[*row] && !withstands[*row] && breaks[*row];
@@ -196,7 +197,7 @@ fn shown(
     Ok(Some((batch, only)))
 }
 
-impl Subject<'_> {
+impl ModelUnderTest<'_> {
     /// The images of `batch` under every strategy.
     fn attacked(&self, batch: &Batch) -> Result<Vec<GalleryExample>> {
         let clean =
@@ -226,7 +227,7 @@ impl Subject<'_> {
     fn entries(&self, batch: &Batch, strategy: StrategySpec) -> Result<Vec<GalleryEntry>> {
         let Self { work, attack, model, .. } = self;
         let cancel = CancelToken::default();
-        let target = Target { model: model.as_ref(), judge: &Misclassified, cancel: &cancel };
+        let target = Target { model: model.as_ref(), criterion: &Misclassified, cancel: &cancel };
         let base = attack.spec.attack.build(attack.budget).map_err(Error::work("preparing the attack"))?;
         let clean = model.scores(&batch.images, &Columns::All).map_err(Error::work("scoring the gallery"))?;
         let prepared = strategy
@@ -244,7 +245,7 @@ impl Subject<'_> {
         let entry = |at: usize| GalleryEntry {
             strategy: strategy.to_string(),
             perturbed: perturbed[at].clone(),
-            prediction: found.rulings[at].prediction as usize,
+            prediction: found.verdicts[at].prediction as usize,
             scores: rows[at].clone(),
             size: sizes[at],
         };

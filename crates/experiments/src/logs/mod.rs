@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use robin_data::aside;
+use robin_data::temporary_file;
 use robin_training::EpochReport;
 use serde::{Deserialize, Serialize};
 
@@ -159,11 +159,9 @@ impl Logs {
     fn write(&mut self) -> Result<()> {
         self.files = None;
         let contents = self.contents()?;
-        let written = self
-            .paths()
-            .into_iter()
-            .zip(contents)
-            .map(|(path, bytes)| aside::write(&path, &bytes).map_err(Error::io(&path, "write the log")));
+        let written = self.paths().into_iter().zip(contents).map(|(path, bytes)| {
+            temporary_file::write(&path, &bytes).map_err(Error::io(&path, "write the log"))
+        });
         self.files = Some(written.collect::<Result<_>>()?);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use robin_attacks::MinimalAttack;
 use robin_core::OneClass;
-use robin_evaluation::{Distances, OneClassStrategy};
+use robin_evaluation::{Distances, Evaluation, OneClassStrategy};
 use robin_nn::Graph;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ impl DistancesWork {
     /// The smallest perturbation of every image.
     pub(crate) fn run(&self, (graph, weights): (&Graph, &[u8]), context: &Context<'_>) -> Result<Value> {
         let model = classifier(graph, weights, context)?;
-        let judge = OneClass { class: CLASS };
+        let criterion = OneClass { class: CLASS };
         let attacks: Vec<Box<dyn MinimalAttack>> = self
             .attacks
             .iter()
@@ -23,19 +23,13 @@ impl DistancesWork {
             .collect::<Result<_>>()?;
         let mut watcher = Watcher(context);
         let mut options = context.options(&mut watcher);
-        let clean = robin_evaluation::clean(model.as_ref(), &judge, &self.data, &mut options)
-            .map_err(Error::work("measuring clean accuracy"))?;
-        let found = robin_evaluation::distances(
-            model.as_ref(),
-            &judge,
-            &attacks,
-            &OneClassStrategy { class: CLASS, loss: self.loss },
-            &self.data,
-            &clean,
-            self.seed,
-            &mut options,
-        )
-        .map_err(Error::work("looking for the smallest perturbations"))?;
+        let evaluation =
+            Evaluation { model: model.as_ref(), criterion: &criterion, data: &self.data, seed: self.seed };
+        let clean = evaluation.clean(&mut options).map_err(Error::work("measuring clean accuracy"))?;
+        let strategy = OneClassStrategy { class: CLASS, loss: self.loss };
+        let found = evaluation
+            .distances(&clean, &attacks, &strategy, &mut options)
+            .map_err(Error::work("looking for the smallest perturbations"))?;
         Ok(json!({
             "n": found.distances.len(),
             "clean_errors": found.clean_errors,

@@ -2,7 +2,7 @@
 
 use robin_core::OneClass;
 use robin_data::Dataset;
-use robin_evaluation::{Clean, OneClassAccuracy, OneClassStrategy, Robust};
+use robin_evaluation::{Clean, Evaluation, OneClassAccuracy, OneClassStrategy, Robust};
 use robin_nn::Graph;
 use serde_json::Value;
 
@@ -16,26 +16,18 @@ impl OneClassWork {
     /// Accuracies over all images and over both groups alike, and every example's result.
     pub(crate) fn run(&self, (graph, weights): (&Graph, &[u8]), context: &Context<'_>) -> Result<Value> {
         let model = classifier(graph, weights, context)?;
-        let judge = OneClass { class: CLASS };
+        let criterion = OneClass { class: CLASS };
         let mut watcher = Watcher(context);
         let mut options = context.options(&mut watcher);
-        let clean = robin_evaluation::clean(model.as_ref(), &judge, &self.data, &mut options)
-            .map_err(Error::work("measuring clean accuracy"))?;
+        let evaluation =
+            Evaluation { model: model.as_ref(), criterion: &criterion, data: &self.data, seed: self.seed };
+        let clean = evaluation.clean(&mut options).map_err(Error::work("measuring clean accuracy"))?;
         let robust = match &self.attack {
             None => None,
             Some((spec, budget)) => {
                 let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
                 let strategy = OneClassStrategy { class: CLASS, loss: spec.loss };
-                let robust = robin_evaluation::robust(
-                    model.as_ref(),
-                    &judge,
-                    attack.as_ref(),
-                    &strategy,
-                    &self.data,
-                    &clean,
-                    self.seed,
-                    &mut options,
-                );
+                let robust = evaluation.robust(&clean, attack.as_ref(), &strategy, &mut options);
                 Some(robust.map_err(Error::work("attacking"))?)
             }
         };

@@ -56,13 +56,13 @@ pub fn execute(run: &TrainingRun, folder: &Path, options: &Options<'_>) -> Resul
 
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Result<Trained>)>> = Mutex::default();
-    side_by_side(threads, jobs, |crew| {
+    side_by_side(threads, jobs, |occupancy| {
         while let Some(&place) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             if options.cancel.is_cancelled() {
                 return;
             }
             let bench = Bench { run, place, folder: &folder, options };
-            let result = catch_unwind(AssertUnwindSafe(|| crew.work(|| train(&bench))))
+            let result = catch_unwind(AssertUnwindSafe(|| occupancy.work(|| train(&bench))))
                 .unwrap_or_else(|panic| Err(Error::Panic { message: panic_message(panic.as_ref()) }))
                 .map_err(|error| match options.cancel.is_cancelled() && !error.is_lost_file() {
                     true => Error::Cancelled,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::request::{MethodName, Overrides, RecipeName, Request};
 use super::{Arm, TrainingRun};
-use crate::foreign::images::chosen;
+use crate::external_model::images::chosen;
 use crate::plan::{
     MOST_ORDERS, NetworkIdentity, NetworkWork, Part, check_normalize, class_count, network_settings, parts,
 };

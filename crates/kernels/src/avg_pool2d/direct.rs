@@ -1,7 +1,7 @@
 //! Pooling window by window, sixteen channels side by side.
 
 use super::Geometry;
-use crate::finish::{Finish, check_values};
+use crate::epilogue::{Epilogue, check_values};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
@@ -19,7 +19,7 @@ pub fn forward(isa: Isa, g: &Geometry, x: &[f32], from: &Layout, images: usize, 
     run(isa, Forward { g, x, from, images, to, y });
 }
 
-/// Hands the gradient on every input pixel to `finish` (layout `to`), for the gradients `dy` (layout `from`) on the means.
+/// Hands the gradient on every input pixel to `epilogue` (layout `to`), for the gradients `dy` (layout `from`) on the means.
 ///
 /// # Panics
 /// If a layout or a slice does not fit `g`.
@@ -30,13 +30,13 @@ pub fn input_gradient(
     from: &Layout,
     images: usize,
     to: &Layout,
-    finish: &mut Finish<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     check(g, to, from);
     let (from, to) = (&from.places(images), &to.places(images));
     check_values(dy, from);
-    finish.check(to);
-    run(isa, Backward { g, dy, from, images, to, finish });
+    epilogue.check(to);
+    run(isa, Backward { g, dy, from, images, to, epilogue });
 }
 
 fn check(g: &Geometry, input: &Layout, output: &Layout) {
@@ -96,7 +96,7 @@ struct Backward<'a, 'b> {
     from: &'a Places,
     images: usize,
     to: &'a Places,
-    finish: &'a mut Finish<'b>,
+    epilogue: &'a mut Epilogue<'b>,
 }
 
 impl Kernel for Backward<'_, '_> {
@@ -104,7 +104,7 @@ impl Kernel for Backward<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { g, dy, from, images, to, finish } = self;
+        let Self { g, dy, from, images, to, epilogue } = self;
         let part = 1.0 / g.area() as f32;
         for image in 0..images {
             for row in 0..to.height {
@@ -116,7 +116,7 @@ impl Kernel for Backward<'_, '_> {
                         // slice.
                         unsafe {
                             let value = V::load(dy, from + channel).mul(V::splat(part));
-                            finish.put(at + channel, channel, value);
+                            epilogue.put(at + channel, channel, value);
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! The reference by hand, the fast implementation against it.
 
 use super::{Geometry, direct, reference};
-use crate::finish::{Add, Finish, Gate};
+use crate::epilogue::{Add, Epilogue, Gate};
 use crate::isa::Isa;
 use crate::layout::Layout;
 
@@ -45,8 +45,8 @@ fn direct_agrees_with_the_reference() {
             to.fill(&dy, channels, &mut gradient);
             let (mut y, mut dx) = (vec![0.0; to.image()], vec![0.0; from.image()]);
             direct::forward(isa, &g, &image, &from, 1, &to, &mut y);
-            let mut finish = Finish { output: &mut dx, bias: None, add: Add::Nothing, gate: Gate::Open };
-            direct::input_gradient(isa, &g, &gradient, &to, 1, &from, &mut finish);
+            let mut epilogue = Epilogue { output: &mut dx, bias: None, add: Add::Nothing, gate: Gate::Open };
+            direct::input_gradient(isa, &g, &gradient, &to, 1, &from, &mut epilogue);
             let expected = [reference::forward(&g, &wide(&x)), reference::input_gradient(&g, &wide(&dy))];
             for ((layout, found), expected) in [(to, &y), (from, &dx)].into_iter().zip(expected) {
                 let mut pixels = vec![f32::NAN; expected.len()];

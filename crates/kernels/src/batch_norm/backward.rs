@@ -3,7 +3,7 @@
 use super::gradient::{Dense, Gradient, Pooled, check_source};
 use super::statistics::{Slopes, Statistics, Sums};
 use super::{TOGETHER, check};
-use crate::finish::{Finish, Source};
+use crate::epilogue::{Epilogue, Source};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
@@ -48,8 +48,8 @@ pub fn reduce(
     all
 }
 
-/// Hands the gradient on `y` to `finish` (layout `layout`), for the gradient `g` on the normalised values (its layout is
-/// beside it). Without `y`, `finish` holds it where it writes.
+/// Hands the gradient on `y` to `epilogue` (layout `layout`), for the gradient `g` on the normalised values (its layout is
+/// beside it). Without `y`, `epilogue` holds it where it writes.
 ///
 /// # Panics
 /// If a layout or a slice does not fit.
@@ -60,22 +60,22 @@ pub fn input_gradient(
     layout: &Layout,
     images: usize,
     (statistics, slopes): (&Statistics, &Slopes),
-    finish: &mut Finish<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     let (layout, gradient_layout) = (&layout.places(images), &gradient_layout.places(images));
-    check(y.unwrap_or(finish.output), layout);
+    check(y.unwrap_or(epilogue.output), layout);
     statistics.check(layout);
     slopes.check(layout);
     check_source(gradient, gradient_layout, layout);
-    finish.check(layout);
+    epilogue.check(layout);
     match gradient {
         Source::Dense(values) => {
             let gradient = Dense { values, layout: gradient_layout };
-            run(isa, InputGradient { y, layout, images, statistics, gradient, slopes, finish });
+            run(isa, InputGradient { y, layout, images, statistics, gradient, slopes, epilogue });
         }
         Source::Pooled(values, bits) => {
             let gradient = Pooled { values, bits, layout: gradient_layout };
-            run(isa, InputGradient { y, layout, images, statistics, gradient, slopes, finish });
+            run(isa, InputGradient { y, layout, images, statistics, gradient, slopes, epilogue });
         }
     }
 }
@@ -166,7 +166,7 @@ struct InputGradient<'a, 'b, G> {
     statistics: &'a Statistics,
     gradient: G,
     slopes: &'a Slopes,
-    finish: &'a mut Finish<'b>,
+    epilogue: &'a mut Epilogue<'b>,
 }
 
 impl<G: Gradient> Kernel for InputGradient<'_, '_, G> {
@@ -174,7 +174,7 @@ impl<G: Gradient> Kernel for InputGradient<'_, '_, G> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { y, layout, images, statistics, gradient, slopes, finish } = self;
+        let Self { y, layout, images, statistics, gradient, slopes, epilogue } = self;
         for image in 0..images {
             for row in 0..layout.height {
                 let mut at = image * layout.image() + layout.pixel(row, 0);
@@ -185,11 +185,11 @@ impl<G: Gradient> Kernel for InputGradient<'_, '_, G> {
                         // slices.
                         unsafe {
                             let g: V = gradient.load(pixel, channel);
-                            let y = V::load(y.unwrap_or(finish.output), at + channel);
+                            let y = V::load(y.unwrap_or(epilogue.output), at + channel);
                             let apart = y.sub(V::load(&statistics.mean, channel));
                             let centred = g.sub(V::load(&slopes.mean, channel));
                             let straight = V::load(&slopes.slope, channel).mul_add(apart, centred);
-                            finish.put(
+                            epilogue.put(
                                 at + channel,
                                 channel,
                                 V::load(&statistics.scale, channel).mul(straight),

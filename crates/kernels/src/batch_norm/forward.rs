@@ -3,12 +3,12 @@
 use super::check;
 use super::statistics::Statistics;
 use crate::affine;
-use crate::finish::{Finish, PooledFinish};
+use crate::epilogue::{Epilogue, PooledEpilogue};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places, assert_halves};
 use crate::vector::{Kernel, LANES, Vector, run};
 
-/// Hands `a * y + b` of `images` images `y` to `finish`, pixel by pixel.
+/// Hands `a * y + b` of `images` images `y` to `epilogue`, pixel by pixel.
 ///
 /// # Panics
 /// If a slice does not fit the layout.
@@ -18,13 +18,13 @@ pub fn normalize(
     layout: &Layout,
     images: usize,
     statistics: &Statistics,
-    finish: &mut Finish<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     statistics.check(layout);
-    affine::each(isa, y, Some(&statistics.scale), Some(&statistics.shift), layout, images, finish);
+    affine::each(isa, y, Some(&statistics.scale), Some(&statistics.shift), layout, images, epilogue);
 }
 
-/// Hands the 2x2 windows of `a * y + b` of `images` images `y` (layout `from`) to `finish`, at the pixels of the layout
+/// Hands the 2x2 windows of `a * y + b` of `images` images `y` (layout `from`) to `epilogue`, at the pixels of the layout
 /// `pooled`; an odd row or column is dropped.
 ///
 /// # Panics
@@ -36,14 +36,14 @@ pub fn normalize_pooled(
     images: usize,
     statistics: &Statistics,
     pooled: &Layout,
-    finish: &mut PooledFinish<'_>,
+    epilogue: &mut PooledEpilogue<'_>,
 ) {
     assert_halves(from, pooled);
     let (from, pooled) = (&from.places(images), &pooled.places(images));
     check(y, from);
     statistics.check(from);
-    finish.check(pooled);
-    run(isa, Windows { y, from, images, statistics, pooled, finish });
+    epilogue.check(pooled);
+    run(isa, Windows { y, from, images, statistics, pooled, epilogue });
 }
 
 struct Windows<'a, 'b> {
@@ -52,7 +52,7 @@ struct Windows<'a, 'b> {
     images: usize,
     statistics: &'a Statistics,
     pooled: &'a Places,
-    finish: &'a mut PooledFinish<'b>,
+    epilogue: &'a mut PooledEpilogue<'b>,
 }
 
 impl Kernel for Windows<'_, '_> {
@@ -60,7 +60,7 @@ impl Kernel for Windows<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { y, from, images, statistics: Statistics { scale, shift, .. }, pooled, finish } = self;
+        let Self { y, from, images, statistics: Statistics { scale, shift, .. }, pooled, epilogue } = self;
         for image in 0..images {
             for row in 0..pooled.height {
                 for column in 0..pooled.width {
@@ -76,7 +76,7 @@ impl Kernel for Windows<'_, '_> {
                                 let y = V::load(y, at + p / 2 * from.row() + p % 2 * from.channels + channel);
                                 *value = scale.mul_add(y, shift);
                             }
-                            finish.put(place + channel, channel, window);
+                            epilogue.put(place + channel, channel, window);
                         }
                     }
                 }

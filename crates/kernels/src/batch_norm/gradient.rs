@@ -1,7 +1,7 @@
 //! Where the gradient on normalised values is read.
 
 use super::assert_same;
-use crate::finish::{Bits, Source};
+use crate::epilogue::{Bits, Source};
 use crate::layout::{Layout, Places, assert_halves};
 use crate::vector::{LANES, Vector};
 

@@ -28,7 +28,7 @@ pub use forward::{normalize, normalize_pooled};
 pub use moments::moments;
 pub use statistics::{Moments, Slopes, Statistics, Sums};
 
-use crate::finish::check_values;
+use crate::epilogue::check_values;
 use crate::layout::{Layout, Places};
 
 /// What is added to the variance.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::affine::Affine;
-use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
+use crate::epilogue::{Add, Epilogue, Gate, PooledEpilogue, Source};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::LANES;
@@ -98,7 +98,7 @@ fn a_training_step_agrees_with_the_reference() {
 
             let statistics = Statistics::of(&all, &gamma, &beta);
             let mut z = vec![0.0; y.len()];
-            normalize(isa, &y, &layout, IMAGES, &statistics, &mut Finish::open(&mut z));
+            normalize(isa, &y, &layout, IMAGES, &statistics, &mut Epilogue::open(&mut z));
             let expected = reference::forward(&wide(&pixels), &wide(&gamma), &wide(&beta));
             assert_close(&read(&layout, &z), &expected, 1e-6, &what);
 
@@ -114,7 +114,7 @@ fn a_training_step_agrees_with_the_reference() {
             let slopes = Slopes::of(&sums, &statistics);
             let mut found = vec![7.0; IMAGES * layout.image()];
             let (source, norm) = ((Source::Dense(&g[..]), &to), (&statistics, &slopes));
-            input_gradient(isa, source, Some(&y), &layout, IMAGES, norm, &mut Finish::open(&mut found));
+            input_gradient(isa, source, Some(&y), &layout, IMAGES, norm, &mut Epilogue::open(&mut found));
             assert_close(&read(&layout, &found), &dy, 3e-6, &what);
             let written = IMAGES * layout.pixels() * c;
             assert_eq!(
@@ -123,7 +123,7 @@ fn a_training_step_agrees_with_the_reference() {
                 "the halo is left alone"
             );
             let mut in_place = y.clone();
-            input_gradient(isa, source, None, &layout, IMAGES, norm, &mut Finish::open(&mut in_place));
+            input_gradient(isa, source, None, &layout, IMAGES, norm, &mut Epilogue::open(&mut in_place));
             assert_eq!(read(&layout, &in_place), read(&layout, &found), "{what}");
             if isa.is_fused() {
                 fused.push((z, found));
@@ -143,11 +143,11 @@ fn pooled_values_and_gradients_are_those_done_apart() {
         for isa in Isa::available() {
             let statistics = Statistics::of(&joined(isa, &y, &layout), &gamma, &beta);
             let mut z = vec![0.0; y.len()];
-            normalize(isa, &y, &layout, IMAGES, &statistics, &mut Finish::open(&mut z));
+            normalize(isa, &y, &layout, IMAGES, &statistics, &mut Epilogue::open(&mut z));
             let len = IMAGES * pooled.image();
             let (mut found, mut bits) = (vec![0.0; len], vec![[0; 4]; len / LANES]);
-            let mut finish = PooledFinish { output: &mut found, bias: None, bits: Some(&mut bits) };
-            normalize_pooled(isa, &y, &layout, IMAGES, &statistics, &pooled, &mut finish);
+            let mut epilogue = PooledEpilogue { output: &mut found, bias: None, bits: Some(&mut bits) };
+            normalize_pooled(isa, &y, &layout, IMAGES, &statistics, &pooled, &mut epilogue);
 
             let g = place(&pooled, &noise(IMAGES * pooled.pixels() * c, 11));
             let mut unpooled = vec![0.0; y.len()];
@@ -176,7 +176,7 @@ fn pooled_values_and_gradients_are_those_done_apart() {
                 let mut dy = vec![0.0; y.len()];
                 let slopes = Slopes::of(&sums, &statistics);
                 let norm = (&statistics, &slopes);
-                input_gradient(isa, source, Some(&y), &layout, IMAGES, norm, &mut Finish::open(&mut dy));
+                input_gradient(isa, source, Some(&y), &layout, IMAGES, norm, &mut Epilogue::open(&mut dy));
                 (sums, dy)
             });
             assert_eq!(results[0], results[1], "{isa:?} {layout:?}");
@@ -200,14 +200,14 @@ fn frozen_statistics_are_an_affine_map() {
         let mut z = vec![0.0; y.len()];
         let mut marks = vec![0; y.len() / LANES];
         let gate = Gate::RectifyAndMark(&mut marks);
-        let mut finish = Finish { output: &mut z, bias: None, add: Add::Nothing, gate };
-        normalize(isa, &y, &layout, IMAGES, &statistics, &mut finish);
+        let mut epilogue = Epilogue { output: &mut z, bias: None, add: Add::Nothing, gate };
+        normalize(isa, &y, &layout, IMAGES, &statistics, &mut epilogue);
         let expected: Vec<f64> =
             wide(&pixels).iter().enumerate().map(|(at, y)| value(at, *y, true).max(0.0)).collect();
         assert_close(&read(&layout, &z), &expected, 1e-6, "z");
         let mut dy = vec![0.0; y.len()];
         let affine = Affine::new(&statistics.scale, &statistics.shift);
-        affine.input_gradient(isa, &y, &layout, IMAGES, &mut Finish::open(&mut dy));
+        affine.input_gradient(isa, &y, &layout, IMAGES, &mut Epilogue::open(&mut dy));
         let expected: Vec<f64> =
             wide(&pixels).iter().enumerate().map(|(at, y)| value(at, *y, false)).collect();
         assert_close(&read(&layout, &dy), &expected, 1e-6, "dy");

@@ -6,7 +6,7 @@
 
 use super::Geometry;
 use crate::aligned::Aligned;
-use crate::finish::{Finish, FinishRows, check_values};
+use crate::epilogue::{Epilogue, EpilogueRows, check_values};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::panels::{Panels, Rows, multiply};
@@ -141,7 +141,7 @@ impl ImplicitGemm {
         from: &Layout,
         images: usize,
         to: &Layout,
-        finish: &mut Finish<'_>,
+        epilogue: &mut Epilogue<'_>,
         scratch: &mut Scratch,
     ) {
         assert!(
@@ -157,7 +157,7 @@ impl ImplicitGemm {
         assert!(from.halo >= self.halo, "{from:?} has a halo of less than {}", self.halo);
         let (from, to) = (&from.places(images), &to.places(images));
         check_values(values, from);
-        finish.check(to);
+        epilogue.check(to);
         let rows = self.rows();
         for part in &self.parts {
             let count = images * part.count[0] * part.count[1];
@@ -173,7 +173,7 @@ impl ImplicitGemm {
                     run_length: if part.is_empty() { 0 } else { part.taps[1] * from.channels },
                     run_stride: from.row(),
                 };
-                let mut sink = FinishRows { finish, starts: &scratch.to, columns: &[] };
+                let mut sink = EpilogueRows { epilogue, starts: &scratch.to, columns: &[] };
                 multiply(rows, &part.panels, &mut sink);
             }
         }

@@ -5,7 +5,7 @@
 //!
 //! Which implementation serves which layer: [`winograd`] stride 1 with kernels of 3 and 5, [`implicit_gemm`] everything
 //! else, [`few_channels`] pooling and the gradient at a network's images, [`sparse`] a gradient below a global max pooling. All
-//! write through [`crate::finish`].
+//! write through [`crate::epilogue`].
 
 pub mod few_channels;
 pub mod implicit_gemm;

@@ -5,7 +5,7 @@ use super::implicit_gemm::{self, ImplicitGemm};
 use super::sparse::{self, Sparse};
 use super::winograd::{self, Ending, Winograd};
 use super::{Geometry, turn};
-use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
+use crate::epilogue::{Add, Epilogue, Gate, PooledEpilogue, Source};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::LANES;
@@ -119,10 +119,10 @@ impl Packed {
         from: &Layout,
         images: usize,
         to: &Layout,
-        finish: Finish<'_>,
+        epilogue: Epilogue<'_>,
         scratch: &mut Scratch,
     ) {
-        self.forward_weights().run(Source::Dense(x), from, images, to, finish, scratch);
+        self.forward_weights().run(Source::Dense(x), from, images, to, epilogue, scratch);
     }
 
     /// Finishes the outputs pooled 2x2 (layout `pooled`; before pooling they would lie as `to` says).
@@ -137,17 +137,17 @@ impl Packed {
         images: usize,
         to: &Layout,
         pooled: &Layout,
-        finish: PooledFinish<'_>,
+        epilogue: PooledEpilogue<'_>,
         scratch: &mut Scratch,
     ) {
         match self.forward_weights() {
             Direction::Winograd(layer) => {
-                let mut ending = Ending::Pooled(finish, *pooled);
+                let mut ending = Ending::Pooled(epilogue, *pooled);
                 layer.convolve(Source::Dense(x), from, images, to, &mut ending, &mut scratch.winograd);
             }
             Direction::Product(layer) => {
                 let weights = layer.forward_weights();
-                few_channels::forward::run_pooled(&self.geometry, weights, x, from, images, pooled, finish);
+                few_channels::forward::run_pooled(&self.geometry, weights, x, from, images, pooled, epilogue);
             }
         }
     }
@@ -163,22 +163,22 @@ impl Packed {
         from: &Layout,
         images: usize,
         to: &Layout,
-        mut finish: Finish<'_>,
+        mut epilogue: Epilogue<'_>,
         scratch: &mut Scratch,
     ) {
         let Some(backward) = &self.backward else {
             panic!("weights packed for the forward pass alone: {:?}", self.geometry)
         };
         match backward {
-            Backward::Another(direction) => direction.run(dy, from, images, to, finish, scratch),
+            Backward::Another(direction) => direction.run(dy, from, images, to, epilogue, scratch),
             Backward::Sparse(layer) => {
                 let Source::Pooled(values, bits) = dy else {
                     panic!("a sparse gradient is a pooled one: {:?}", self.geometry)
                 };
-                layer.run((values, bits), from, images, to, &mut finish, &mut scratch.sparse);
+                layer.run((values, bits), from, images, to, &mut epilogue, &mut scratch.sparse);
             }
             Backward::FewChannels(layer) => {
-                let mode = match finish.add {
+                let mode = match epilogue.add {
                     Add::Nothing => few_channels::Mode::Write,
                     Add::Output => few_channels::Mode::Add,
                     Add::Values(_) => panic!(
@@ -186,13 +186,13 @@ impl Packed {
                         self.geometry
                     ),
                 };
-                let plain = finish.bias.is_none() && matches!(finish.gate, Gate::Open);
+                let plain = epilogue.bias.is_none() && matches!(epilogue.gate, Gate::Open);
                 assert!(
                     plain,
                     "a gradient on images of few channels has no bias and no gate: {:?}",
                     self.geometry
                 );
-                layer.run(dy, from, images, to, finish.output, mode, &mut scratch.few_channels);
+                layer.run(dy, from, images, to, epilogue.output, mode, &mut scratch.few_channels);
             }
         }
     }
@@ -205,16 +205,16 @@ impl Direction {
         from: &Layout,
         images: usize,
         to: &Layout,
-        mut finish: Finish<'_>,
+        mut epilogue: Epilogue<'_>,
         scratch: &mut Scratch,
     ) {
         match self {
             Self::Winograd(layer) => {
-                let mut ending = Ending::Pixels(finish);
+                let mut ending = Ending::Pixels(epilogue);
                 layer.convolve(source, from, images, to, &mut ending, &mut scratch.winograd);
             }
             Self::Product(layer) => {
-                layer.run(dense(source, from), from, images, to, &mut finish, &mut scratch.product);
+                layer.run(dense(source, from), from, images, to, &mut epilogue, &mut scratch.product);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::Geometry;
 use crate::aligned::Aligned;
-use crate::finish::{Bits, Finish, check_pooled};
+use crate::epilogue::{Bits, Epilogue, check_pooled};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
@@ -65,7 +65,7 @@ impl Sparse {
     }
 
     /// Finishes the gradient on `images` images (layout `to`), for gradients on their outputs after 2x2 pooling (layout
-    /// `from`) and the bits of [`crate::finish::PooledFinish`].
+    /// `from`) and the bits of [`crate::epilogue::PooledEpilogue`].
     ///
     /// # Panics
     /// If a layout or a slice does not fit.
@@ -75,7 +75,7 @@ impl Sparse {
         from: &Layout,
         images: usize,
         to: &Layout,
-        finish: &mut Finish<'_>,
+        epilogue: &mut Epilogue<'_>,
         scratch: &mut Scratch,
     ) {
         let g = &self.geometry;
@@ -83,14 +83,14 @@ impl Sparse {
         g.check_input(to);
         let (from, to) = (&from.places(images), &to.places(images));
         check_pooled(pooled, bits, from);
-        finish.check(to);
+        epilogue.check(to);
         // Sums of the padded image: every output's taps have a place.
         let padded = g.input.map(|side| side + 2 * g.padding);
         scratch.sums.grow(padded[0] * padded[1] * CHANNELS);
         for image in 0..images {
             scratch.find((pooled, bits), from, image, padded[1]);
             for block in 0..g.in_channels / CHANNELS {
-                run(self.isa, Add { layer: self, block, padded, scratch, image, to, finish });
+                run(self.isa, Add { layer: self, block, padded, scratch, image, to, epilogue });
             }
         }
     }
@@ -135,7 +135,7 @@ struct Add<'a, 'b> {
     scratch: &'a mut Scratch,
     image: usize,
     to: &'a Places,
-    finish: &'a mut Finish<'b>,
+    epilogue: &'a mut Epilogue<'b>,
 }
 
 impl Kernel for Add<'_, '_> {
@@ -144,7 +144,7 @@ impl Kernel for Add<'_, '_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         const VECTORS: usize = CHANNELS / LANES;
-        let Self { layer: Sparse { geometry: g, weights, .. }, block, padded, scratch, image, to, finish } =
+        let Self { layer: Sparse { geometry: g, weights, .. }, block, padded, scratch, image, to, epilogue } =
             self;
         let Scratch { entries, sums } = scratch;
         let (kernel, row) = (g.kernel, padded[1] * CHANNELS);
@@ -171,7 +171,7 @@ impl Kernel for Add<'_, '_> {
                     let place = image * to.image() + to.pixel(i, j);
                     for vector in 0..VECTORS {
                         let channel = block * CHANNELS + vector * LANES;
-                        finish.put(place + channel, channel, V::load(sums, at + vector * LANES));
+                        epilogue.put(place + channel, channel, V::load(sums, at + vector * LANES));
                     }
                 }
             }

@@ -6,7 +6,7 @@ use super::winograd::weight_gradient::WeightGradient;
 use super::winograd::{self, Ending, Winograd};
 use super::{Geometry, reference, sparse, turn, weight_gradient};
 use crate::aligned::Aligned;
-use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
+use crate::epilogue::{Add, Epilogue, Gate, PooledEpilogue, Source};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::LANES;
@@ -116,7 +116,7 @@ fn winograd(isa: Isa, g: &Geometry, weights: &[f32], x: &[f32], from: &Layout, t
         from,
         IMAGES,
         to,
-        &mut Ending::Pixels(Finish::open(&mut y)),
+        &mut Ending::Pixels(Epilogue::open(&mut y)),
         &mut scratch,
     );
     y
@@ -138,7 +138,7 @@ fn all(
         let layer = if backward { ImplicitGemm::backward } else { ImplicitGemm::forward }(isa, g, weights);
         let mut output = vec![0.0; IMAGES * to.image()];
         let mut scratch = implicit_gemm::Scratch::default();
-        layer.run(given, from, IMAGES, to, &mut Finish::open(&mut output), &mut scratch);
+        layer.run(given, from, IMAGES, to, &mut Epilogue::open(&mut output), &mut scratch);
         found.push(("implicit_gemm", output));
     }
     if winograd::supports(g) {
@@ -368,19 +368,20 @@ fn endings_are_what_they_are_done_apart() {
             }
         }
         let (mut found, mut marks) = (vec![0.0; plain.len()], vec![0; bits.len()]);
-        let finish = Finish {
+        let epilogue = Epilogue {
             output: &mut found,
             bias: Some(&bias),
             add: Add::Values(&summand),
             gate: Gate::RectifyAndMark(&mut marks),
         };
-        layer.convolve(Source::Dense(&x), &from, IMAGES, &to, &mut Ending::Pixels(finish), &mut scratch);
+        layer.convolve(Source::Dense(&x), &from, IMAGES, &to, &mut Ending::Pixels(epilogue), &mut scratch);
         assert_eq!(found, expected, "{isa:?}");
         assert_eq!(marks, bits, "{isa:?}");
 
         // Once more onto what stands there, through the marks.
-        let finish = Finish { output: &mut found, bias: None, add: Add::Output, gate: Gate::Marked(&marks) };
-        layer.convolve(Source::Dense(&x), &from, IMAGES, &to, &mut Ending::Pixels(finish), &mut scratch);
+        let epilogue =
+            Epilogue { output: &mut found, bias: None, add: Add::Output, gate: Gate::Marked(&marks) };
+        layer.convolve(Source::Dense(&x), &from, IMAGES, &to, &mut Ending::Pixels(epilogue), &mut scratch);
         for (at, value) in found.iter().enumerate() {
             let marked = bits[at / LANES] >> (at % LANES) & 1 == 1;
             assert_eq!(*value, if marked { plain[at] + expected[at] } else { 0.0 }, "{isa:?}");
@@ -403,10 +404,10 @@ fn pooling_on_the_way_gives_the_gradient_to_the_first_largest() {
             let plain = winograd(isa, &g, &weights, &x, &from, &to);
             let (mut found, mut bits) =
                 (vec![0.0; IMAGES * pooled.image()], vec![[0; 4]; IMAGES * pooled.image() / LANES]);
-            let finish = PooledFinish { output: &mut found, bias: Some(&bias), bits: Some(&mut bits) };
+            let epilogue = PooledEpilogue { output: &mut found, bias: Some(&bias), bits: Some(&mut bits) };
             let layer = Winograd::new(isa, g, &weights);
             let mut scratch = winograd::Scratch::default();
-            let mut ending = Ending::Pooled(finish, pooled);
+            let mut ending = Ending::Pooled(epilogue, pooled);
             layer.convolve(Source::Dense(&x), &from, IMAGES, &to, &mut ending, &mut scratch);
             // Gradient 1, 2, 3, ... on the pooled values, unpooled here and read through the bits there.
             let dys: Vec<Vec<f32>> = images(&pooled, 30);
@@ -435,7 +436,7 @@ fn pooling_on_the_way_gives_the_gradient_to_the_first_largest() {
             let expected = winograd(isa, &turned, &back, &unpooled, &to, &from);
             let mut dx = vec![0.0; IMAGES * from.image()];
             let source = Source::Pooled(&dy, &bits);
-            let mut ending = Ending::Pixels(Finish::open(&mut dx));
+            let mut ending = Ending::Pixels(Epilogue::open(&mut dx));
             layer.convolve(source, &pooled, IMAGES, &from, &mut ending, &mut scratch);
             assert_eq!(dx, expected, "{isa:?} {g:?}");
         }
@@ -474,7 +475,7 @@ fn sparse_gradients_agree_with_the_reference() {
             let layer = sparse::Sparse::new(isa, g, &weights);
             let mut dx = vec![0.0; IMAGES * from.image()];
             let mut scratch = sparse::Scratch::default();
-            layer.run((&dy, &bits), &pooled, IMAGES, &from, &mut Finish::open(&mut dx), &mut scratch);
+            layer.run((&dy, &bits), &pooled, IMAGES, &from, &mut Epilogue::open(&mut dx), &mut scratch);
             for (at, dy) in dense.iter().enumerate() {
                 let expected = reference::input_gradient(&g, &wide(&weights), &wide(dy));
                 assert_close(&image(&from, &dx, at), &expected, DIRECT, &format!("{isa:?} {g:?}"));

@@ -110,7 +110,7 @@ impl Rectifier {
 ///
 /// # Errors
 /// If the device fails.
-pub fn finish(
+pub fn epilogue(
     context: &Context,
     shape: &Shape,
     y: &Buffer<Real>,
@@ -129,7 +129,7 @@ pub fn finish(
     }
 }
 
-/// Panics if the operands of [`finish`] do not fit.
+/// Panics if the operands of [`epilogue`] do not fit.
 pub(super) fn check_finish(
     shape: &Shape,
     y: &Buffer<Real>,

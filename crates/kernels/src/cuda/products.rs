@@ -28,7 +28,7 @@ pub enum Pass {
 
 /// What follows a product: `y = rectified(y + bias + add)`.
 #[derive(Debug, Clone, Copy)]
-pub struct Finish<'a> {
+pub struct Epilogue<'a> {
     /// One for each packed channel.
     pub bias: Option<&'a Buffer<f32>>,
     /// Another summand, as long as the output.
@@ -134,15 +134,15 @@ pub fn finished(
     product: &Product,
     x: &Buffer<Real>,
     w: &Buffer<Real>,
-    finish: Finish<'_>,
+    epilogue: Epilogue<'_>,
     y: &Buffer<Real>,
 ) -> Result<()> {
-    let Finish { bias, add, rectifier } = finish;
+    let Epilogue { bias, add, rectifier } = epilogue;
     let [height, width] = product.geometry.output();
     let shape = Shape { height, width, channels: product.geometry.out_channels };
     let apart = || {
         forward(context, product, x, w, y)?;
-        layers::finish(context, &shape, y, bias, add, rectifier)
+        layers::epilogue(context, &shape, y, bias, add, rectifier)
     };
     let (Some(bias), Rectifier::Relu, 1..) = (bias, rectifier, product.images) else { return apart() };
     product.check([x.len(), w.len(), y.len()])?;

@@ -3,7 +3,7 @@
 //! The input is read where it lies: an image of a [`Layout`] is one row of the product, in as many runs as the image
 //! has rows. So flattening moves nothing; the weights have their inputs in the image's order instead.
 
-use crate::finish::{Finish, FinishRows, check_values};
+use crate::epilogue::{Epilogue, EpilogueRows, check_values};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::panels::{Panels, Rows, multiply};
@@ -83,10 +83,10 @@ impl Packed {
     ///
     /// # Panics
     /// If a slice does not fit.
-    pub fn forward(&self, x: &[f32], images: usize, finish: &mut Finish<'_>, scratch: &mut Scratch) {
+    pub fn forward(&self, x: &[f32], images: usize, epilogue: &mut Epilogue<'_>, scratch: &mut Scratch) {
         let (from, to) = (&self.from.places(images), &self.to.places(images));
         check_values(x, from);
-        finish.check(to);
+        epilogue.check(to);
         scratch.place(images, from, to);
         let Layout { height, width, channels, .. } = self.from;
         let rows = Rows {
@@ -96,24 +96,24 @@ impl Packed {
             run_length: width * channels,
             run_stride: from.row(),
         };
-        multiply(rows, &self.forward, &mut FinishRows { finish, starts: &scratch.to, columns: &[] });
+        multiply(rows, &self.forward, &mut EpilogueRows { epilogue, starts: &scratch.to, columns: &[] });
     }
 
     /// Finishes the gradients on the inputs of `images` images, for the gradients `dy` on their outputs.
     ///
     /// # Panics
     /// If a slice does not fit, or the finish has a bias: pixels that are no whole vectors have none.
-    pub fn backward(&self, dy: &[f32], images: usize, finish: &mut Finish<'_>, scratch: &mut Scratch) {
+    pub fn backward(&self, dy: &[f32], images: usize, epilogue: &mut Epilogue<'_>, scratch: &mut Scratch) {
         let (from, to) = (&self.from.places(images), &self.to.places(images));
         check_values(dy, to);
-        if let Some(bias) = finish.bias {
+        if let Some(bias) = epilogue.bias {
             panic!("a bias of {} values on a gradient on {:?}", bias.len(), self.from);
         }
         // An image without a halo may end within a vector; the vectors behind it up to the next image are whole.
-        finish.check_room(from.len());
+        epilogue.check_room(from.len());
         scratch.place(images, from, to);
         let rows = Rows::plain(dy, &scratch.to, self.to.channels);
-        let mut sink = FinishRows { finish, starts: &scratch.from, columns: &self.columns };
+        let mut sink = EpilogueRows { epilogue, starts: &scratch.from, columns: &self.columns };
         multiply(rows, &self.backward, &mut sink);
     }
 }

@@ -1,7 +1,7 @@
 //! Packed products against the reference, and the promise that rows do not see each other.
 
 use super::{Geometry, packed, reference, weight_gradient};
-use crate::finish::{Add, Finish, Gate};
+use crate::epilogue::{Add, Epilogue, Gate};
 use crate::isa::Isa;
 use crate::layout::Layout;
 
@@ -60,9 +60,10 @@ fn packed_products_agree_with_the_reference_wherever_the_row_stands() {
                     let mut scratch = packed::Scratch::default();
                     let (mut y, mut dx) =
                         (vec![0.0; xs.len() * to.image()], vec![0.0; xs.len() * from.image()]);
-                    let finish = |output| Finish { output, bias: None, add: Add::Nothing, gate: Gate::Open };
-                    layer.forward(&place(&from, xs), xs.len(), &mut finish(&mut y), &mut scratch);
-                    layer.backward(&place(&to, dys), xs.len(), &mut finish(&mut dx), &mut scratch);
+                    let epilogue =
+                        |output| Epilogue { output, bias: None, add: Add::Nothing, gate: Gate::Open };
+                    layer.forward(&place(&from, xs), xs.len(), &mut epilogue(&mut y), &mut scratch);
+                    layer.backward(&place(&to, dys), xs.len(), &mut epilogue(&mut dx), &mut scratch);
                     (y, dx)
                 };
                 let (y, dx) = run(&xs, &dys);

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::finish::check_values;
+use crate::epilogue::check_values;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::outer::{self, Operand};

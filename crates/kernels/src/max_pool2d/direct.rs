@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Geometry;
-use crate::finish::{Bits, Finish, check_values};
+use crate::epilogue::{Bits, Epilogue, check_values};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::sizes::product;
@@ -36,7 +36,7 @@ pub fn forward(
     run(isa, Forward { g, x, from, images, to, y, places });
 }
 
-/// Hands the gradient on every input pixel to `finish` (layout `to`), for the gradients `dy` (layout `from`) on the maxima: 0
+/// Hands the gradient on every input pixel to `epilogue` (layout `to`), for the gradients `dy` (layout `from`) on the maxima: 0
 /// where a pixel is not its window's maximum, or in no window.
 ///
 /// # Panics
@@ -50,14 +50,14 @@ pub fn input_gradient(
     places: &[Bits],
     images: usize,
     to: &Layout,
-    finish: &mut Finish<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     check(g, to, from);
     let (from, to) = (&from.places(images), &to.places(images));
     check_values(dy, from);
     check_places(g, places, from);
-    finish.check(to);
-    run(isa, Backward { g, dy, from, places, images, to, finish });
+    epilogue.check(to);
+    run(isa, Backward { g, dy, from, places, images, to, epilogue });
 }
 
 fn check(g: &Geometry, input: &Layout, output: &Layout) {
@@ -162,7 +162,7 @@ struct Backward<'a, 'b> {
     places: &'a [Bits],
     images: usize,
     to: &'a Places,
-    finish: &'a mut Finish<'b>,
+    epilogue: &'a mut Epilogue<'b>,
 }
 
 impl Kernel for Backward<'_, '_> {
@@ -170,7 +170,7 @@ impl Kernel for Backward<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { g, dy, from, places, images, to, finish } = self;
+        let Self { g, dy, from, places, images, to, epilogue } = self;
         for image in 0..images {
             for row in 0..to.height {
                 let rows = g.around(row, from.height);
@@ -204,7 +204,7 @@ impl Kernel for Backward<'_, '_> {
                                 Some(sum) => sum,
                                 None => V::zero(),
                             };
-                            finish.put(at + channel, channel, value);
+                            epilogue.put(at + channel, channel, value);
                         }
                     }
                 }

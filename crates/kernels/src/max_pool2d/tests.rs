@@ -1,7 +1,7 @@
 //! The fast implementation against the reference, and the conventions by hand.
 
 use super::{Geometry, direct, reference};
-use crate::finish::{Add, Finish, Gate};
+use crate::epilogue::{Add, Epilogue, Gate};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::LANES;
@@ -56,8 +56,8 @@ fn pool(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], images: usize) -> [Vec<f3
     let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
     let mut places = vec![0; dy.len() / LANES * g.area()];
     direct::forward(isa, g, &x, &from, images, &to, &mut y, Some(&mut places));
-    let mut finish = Finish { output: &mut dx, bias: None, add: Add::Nothing, gate: Gate::Open };
-    direct::input_gradient(isa, g, &dy, &to, &places, images, &from, &mut finish);
+    let mut epilogue = Epilogue { output: &mut dx, bias: None, add: Add::Nothing, gate: Gate::Open };
+    direct::input_gradient(isa, g, &dy, &to, &places, images, &from, &mut epilogue);
     [(&from, dx), (&to, y)].map(|(layout, buffer)| {
         let image = &buffer[(images - 1) * layout.image()..];
         let mut pixels = vec![0.0; layout.pixels() * g.channels];

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use robin_kernels::LANES;
 use robin_kernels::conv2d::Geometry;
-use robin_kernels::finish::{Add, Bits, Finish, Gate, PooledFinish, Source};
+use robin_kernels::epilogue::{Add, Bits, Epilogue, Gate, PooledEpilogue, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 
@@ -136,7 +136,7 @@ impl Draw {
         self.values(len_of(layout, images))
     }
 
-    /// Slices for a [`Finish`] of `len` values and `channels` channels.
+    /// Slices for a [`Epilogue`] of `len` values and `channels` channels.
     pub(crate) fn ending(&mut self, len: Option<usize>, channels: usize) -> Ending {
         let vectors = len.map(|len| len / LANES);
         Ending {
@@ -178,8 +178,8 @@ pub(crate) struct Ending {
 
 impl Ending {
     /// A finish that writes them.
-    pub(crate) fn finish(&mut self) -> Finish<'_> {
-        Finish {
+    pub(crate) fn finish(&mut self) -> Epilogue<'_> {
+        Epilogue {
             output: &mut self.output,
             bias: self.bias.as_deref(),
             add: [Add::Nothing, Add::Output, Add::Values(&self.summand)][self.add],
@@ -193,12 +193,12 @@ impl Ending {
     }
 
     /// A finish that pools.
-    pub(crate) fn pooled(&mut self) -> PooledFinish<'_> {
+    pub(crate) fn pooled(&mut self) -> PooledEpilogue<'_> {
         let bits = if self.gate < 2 { Some(&mut self.places[..]) } else { None };
-        PooledFinish { output: &mut self.output, bias: self.bias.as_deref(), bits }
+        PooledEpilogue { output: &mut self.output, bias: self.bias.as_deref(), bits }
     }
 
-    /// Gradients that come in, of the layout that a [`PooledFinish`] or a [`Finish`] wrote.
+    /// Gradients that come in, of the layout that a [`PooledEpilogue`] or a [`Epilogue`] wrote.
     pub(crate) fn source(&self, pooled: bool) -> Source<'_> {
         if pooled { Source::Pooled(&self.output, &self.places) } else { Source::Dense(&self.output) }
     }

@@ -7,7 +7,7 @@ use robin_kernels::conv2d::implicit_gemm::ImplicitGemm;
 use robin_kernels::conv2d::packed::{Directions, Gradients, Packed};
 use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
 use robin_kernels::conv2d::{Geometry, weight_gradient};
-use robin_kernels::finish::{Finish, Source};
+use robin_kernels::epilogue::{Epilogue, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::panels::Panels;
@@ -53,8 +53,8 @@ const SQUARE: Layout = Layout { height: 4, width: 4, channels: 1, halo: 0 };
 fn a_bias_on_a_linear_layers_gradient_is_refused() {
     let layer = linear::packed::Packed::new(ISA, SQUARE, LANES, &[1.0; 256]);
     let (dy, mut dx) = ([1.0; LANES], vec![0.0; SQUARE.image()]);
-    let mut finish = Finish { bias: Some(&[1.0]), ..Finish::open(&mut dx) };
-    let backward = || layer.backward(&dy, 1, &mut finish, &mut Default::default());
+    let mut epilogue = Epilogue { bias: Some(&[1.0]), ..Epilogue::open(&mut dx) };
+    let backward = || layer.backward(&dy, 1, &mut epilogue, &mut Default::default());
     assert!(refusal(backward).contains("a bias of 1 values"));
 }
 
@@ -88,8 +88,8 @@ fn windows_that_leave_a_rest_have_no_mean() {
     let g = avg_pool2d::Geometry { input: [5, 4], channels: LANES, window: 2 };
     let (to, from) = (Layout { height: 5, width: 4, ..PIXEL }, Layout { height: 2, width: 2, ..PIXEL });
     let (dy, mut dx) = (vec![1.0; from.image()], vec![0.0; to.image()]);
-    let mut finish = Finish::open(&mut dx);
-    let back = || avg_pool2d::direct::input_gradient(ISA, &g, &dy, &from, 1, &to, &mut finish);
+    let mut epilogue = Epilogue::open(&mut dx);
+    let back = || avg_pool2d::direct::input_gradient(ISA, &g, &dy, &from, 1, &to, &mut epilogue);
     assert!(refusal(back).contains("[5, 4]"));
 }
 
@@ -102,8 +102,8 @@ fn statistics_whose_fields_differ_in_length_are_refused() {
     for place in 0..4 {
         let mut short = whole.clone();
         [&mut short.mean, &mut short.inverse_std, &mut short.scale, &mut short.shift][place].truncate(3);
-        let mut finish = Finish::open(&mut z);
-        let normalize = || batch_norm::normalize(ISA, &y, &PIXEL, 1, &short, &mut finish);
+        let mut epilogue = Epilogue::open(&mut z);
+        let normalize = || batch_norm::normalize(ISA, &y, &PIXEL, 1, &short, &mut epilogue);
         assert!(refusal(normalize).contains('3'));
         let gradient = (Source::Dense(&y), &PIXEL);
         assert!(refusal(|| batch_norm::reduce(ISA, gradient, &y, &PIXEL, 1, &short)).contains('3'));

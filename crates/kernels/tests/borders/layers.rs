@@ -2,7 +2,7 @@
 
 use robin_kernels::affine::{self, Affine};
 use robin_kernels::batch_norm::{self, Moments, Slopes, Statistics, Sums};
-use robin_kernels::finish::Bits;
+use robin_kernels::epilogue::Bits;
 use robin_kernels::layout::Layout;
 use robin_kernels::linear::order::Order;
 use robin_kernels::linear::{self, packed::Packed};
@@ -213,8 +213,8 @@ fn normalize_pooled(draw: &mut Draw) {
     let (pooled, y, statistics) =
         (halves(draw, &from), draw.images_of(&from, images), statistics(draw, from.channels));
     let mut ending = draw.ending(len_of(&pooled, images), pooled.channels);
-    let mut finish = ending.pooled();
-    batch_norm::normalize_pooled(draw.isa(), &y, &from, images, &statistics, &pooled, &mut finish);
+    let mut epilogue = ending.pooled();
+    batch_norm::normalize_pooled(draw.isa(), &y, &from, images, &statistics, &pooled, &mut epilogue);
     assert_finite(&ending.output);
 }
 
@@ -304,8 +304,8 @@ fn max_back(draw: &mut Draw) {
     let dy = draw.images_of(&from, images);
     let places: Guarded<Bits> = draw.values(places(&from, images, window));
     let mut ending = draw.ending(len_of(&to, images), to.channels);
-    let mut finish = ending.finish();
-    max_pool2d::direct::input_gradient(draw.isa(), &g, &dy, &from, &places, images, &to, &mut finish);
+    let mut epilogue = ending.finish();
+    max_pool2d::direct::input_gradient(draw.isa(), &g, &dy, &from, &places, images, &to, &mut epilogue);
     assert_finite(&ending.output);
 }
 

@@ -2,7 +2,7 @@
 
 use robin_kernels::aligned::{self, Aligned};
 use robin_kernels::conv2d::{self, implicit_gemm, sparse, weight_gradient as conv_weights, winograd};
-use robin_kernels::finish::Finish;
+use robin_kernels::epilogue::Epilogue;
 use robin_kernels::isa::Isa;
 use robin_kernels::panels::Panels;
 use robin_kernels::{LANES, avg_pool2d, flatten, linear, max_pool2d};
@@ -120,7 +120,7 @@ fn panels(draw: &mut Draw) {
 fn open(draw: &mut Draw) {
     let mut output = draw.values(Some(64));
     let len = output.len();
-    assert!(Finish::open(&mut output).output.len() == len, "{WRONG}{len}");
+    assert!(Epilogue::open(&mut output).output.len() == len, "{WRONG}{len}");
 }
 
 fn layout(draw: &mut Draw) {

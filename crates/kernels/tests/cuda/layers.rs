@@ -122,7 +122,7 @@ fn what_follows_a_product_adds_and_rectifies() {
         let bias = numbers(5, 12);
         let (y, other, b) =
             (upload(&context, &shape, &x), upload(&context, &shape, &add), packed(&context, &shape, &bias));
-        layers::finish(&context, &shape, &y, Some(&b), Some(&other), Rectifier::Relu).unwrap();
+        layers::epilogue(&context, &shape, &y, Some(&b), Some(&other), Rectifier::Relu).unwrap();
         let sum = |at: usize| f64::from(x[at] + bias[at / 9 % 5] + add[at]);
         let expected: Vec<f64> = (0..90).map(|at| sum(at).max(0.0)).collect();
         assert_close(&context, &download(&context, &shape, &y), &expected, "finish");
@@ -143,7 +143,7 @@ fn no_layer_hides_what_is_no_number() {
         layers::max_pool_forward(&context, &max_pool2d::Geometry::tiles([2, 2], 1, 2), &x, &y, &places)
             .unwrap();
         assert!(layers::to_floats(&context, &y).unwrap().to_vec().unwrap()[0].is_nan());
-        layers::finish(&context, &shape, &x, None, None, Rectifier::Relu).unwrap();
+        layers::epilogue(&context, &shape, &x, None, None, Rectifier::Relu).unwrap();
         let found = layers::to_floats(&context, &x).unwrap().to_vec().unwrap();
         assert!(found[0] == 0.0 && found[8].is_nan() && found[16] == 2.0, "{found:?}");
     }

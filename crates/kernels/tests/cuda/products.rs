@@ -1,6 +1,6 @@
 use robin_kernels::conv2d::{Geometry, reference};
-use robin_kernels::cuda::layers::{Rectifier, finish, to_floats};
-use robin_kernels::cuda::products::Finish;
+use robin_kernels::cuda::layers::{Rectifier, epilogue, to_floats};
+use robin_kernels::cuda::products::Epilogue;
 use robin_kernels::cuda::{PACK, Product, products};
 
 use super::{assert_close, channels_last, contexts, download, layers::shape, numbers, stored, upload};
@@ -62,10 +62,10 @@ fn a_finished_product_is_a_product_and_then_what_follows_it() {
                 (Some(&bias), Some(&add), Rectifier::None),
             ] {
                 let (y, expected) = (context.buffer(len).unwrap(), context.buffer(len).unwrap());
-                let after = Finish { bias, add, rectifier };
+                let after = Epilogue { bias, add, rectifier };
                 products::finished(&context, &product, &x, &w, after, &y).unwrap();
                 products::forward(&context, &product, &x, &w, &expected).unwrap();
-                finish(&context, &outside, &expected, bias, add, rectifier).unwrap();
+                epilogue(&context, &outside, &expected, bias, add, rectifier).unwrap();
                 let values = |of| to_floats(&context, of).unwrap().to_vec().unwrap();
                 assert_eq!(values(&y), values(&expected), "{images} images, {rectifier:?}");
             }

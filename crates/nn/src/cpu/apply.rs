@@ -1,6 +1,6 @@
 //! One step forward or back, for some images that lie in buffers.
 
-use robin_kernels::finish::{Add, Bits, Finish, Gate, PooledFinish, Source};
+use robin_kernels::epilogue::{Add, Bits, Epilogue, Gate, PooledEpilogue, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::linear::packed;
@@ -110,20 +110,21 @@ impl Applied<'_> {
                     Marks::Windows(windows) => Some(windows.as_mut_slice()),
                     _ => None,
                 };
-                let finish = PooledFinish { output, bias: layer.bias.as_deref(), bits };
+                let finish = PooledEpilogue { output, bias: layer.bias.as_deref(), bits };
                 let whole = self.program.before_pooling(geometry, self.step.output);
                 layer.packed.forward_pooled(x, from, images, &whole, to, finish, &mut scratch.conv2d);
             }
             (Operation::Conv2d { .. }, Layer::Conv2d(layer)) => {
-                let finish = Finish { output, bias: layer.bias.as_deref(), add, gate: marks.rectifier(relu) };
+                let finish =
+                    Epilogue { output, bias: layer.bias.as_deref(), add, gate: marks.rectifier(relu) };
                 layer.packed.forward(x, from, images, to, finish, &mut scratch.conv2d);
             }
             (Operation::BatchNorm2d { .. } | Operation::Normalize { .. }, Layer::Affine(affine)) => {
-                let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
+                let mut finish = Epilogue { output, bias: None, add, gate: marks.rectifier(relu) };
                 affine.apply(isa, x, from, images, &mut finish);
             }
             (Operation::Linear { .. }, Layer::Linear { packed, bias }) => {
-                let mut finish = Finish { output, bias: Some(bias), add, gate: marks.rectifier(relu) };
+                let mut finish = Epilogue { output, bias: Some(bias), add, gate: marks.rectifier(relu) };
                 packed.forward(x, images, &mut finish, &mut scratch.linear);
             }
             (Operation::MaxPool2d(g), _) => {
@@ -135,11 +136,11 @@ impl Applied<'_> {
             }
             (Operation::AvgPool2d(g), _) => avg_pool2d::direct::forward(isa, g, x, from, images, to, output),
             (Operation::Flatten { channels }, _) => {
-                let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
+                let mut finish = Epilogue { output, bias: None, add, gate: marks.rectifier(relu) };
                 flatten::forward(isa, x, from, *channels, images, &mut finish);
             }
             (Operation::Copy, _) => {
-                let mut finish = Finish { output, bias: None, add, gate: marks.rectifier(relu) };
+                let mut finish = Epilogue { output, bias: None, add, gate: marks.rectifier(relu) };
                 affine::copy(isa, x, from, images, &mut finish);
             }
             _ => unreachable!("layers were prepared for these steps"),
@@ -153,7 +154,7 @@ impl Applied<'_> {
         dy: &[f32],
         marks: &Marks,
         images: usize,
-        mut dx: Finish<'_>,
+        mut dx: Epilogue<'_>,
         scratch: &mut Scratch,
     ) {
         let (isa, from, to) = (Isa::detect(), self.from(), self.to());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use robin_kernels::affine;
 use robin_kernels::aligned::Aligned;
-use robin_kernels::finish::{Add, Finish, Gate};
+use robin_kernels::epilogue::{Add, Epilogue, Gate};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 
@@ -165,10 +165,10 @@ pub(super) fn write(
     to: Slot,
     add: Summand,
     through: Option<&Marks>,
-    work: impl FnOnce(&[Aligned], Finish<'_>),
+    work: impl FnOnce(&[Aligned], Epilogue<'_>),
 ) {
     let mut output = std::mem::take(&mut buffers[to]);
-    let finish = Finish {
+    let finish = Epilogue {
         output: &mut output,
         bias: None,
         add: match add {

@@ -7,7 +7,7 @@ use robin_kernels::cuda::{Buffer, Context, Real, Recording, pairs};
 
 use super::frozen::Frozen;
 use crate::Result;
-use crate::resident::{ResidentAttack, ResidentLoss, ResidentStart};
+use crate::device_resident::{ResidentAttack, ResidentLoss, ResidentStart};
 
 /// A training attack on batches of one size: its network, its images, and memory of its own that a recording writes to.
 pub(super) struct Attack {

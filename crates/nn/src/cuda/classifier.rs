@@ -1,7 +1,7 @@
 //! A frozen network as an attacker on the host meets it.
 
 use candle_core::{Device, Tensor};
-use robin_core::{Classifier, Climber, Columns, Pass, Result, Scores, host};
+use robin_core::{Classifier, Columns, OnDevicePgd, Pass, Result, Scores, host};
 use robin_kernels::cuda::layers;
 
 use super::frozen::{Frozen, Trace};
@@ -65,7 +65,7 @@ impl Classifier for CudaClassifier {
         Ok(Box::new(CudaPass { classifier: self, columns: columns.clone(), scores, trace }))
     }
 
-    fn climber(&self) -> Option<&dyn Climber> {
+    fn on_device_pgd(&self) -> Option<&dyn OnDevicePgd> {
         Some(self)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use robin_kernels::cuda::layers::{self, Rectifier, Shape};
 use robin_kernels::cuda::norms::{self, Frozen as FrozenNorm};
-use robin_kernels::cuda::products::{self, Finish, Product};
+use robin_kernels::cuda::products::{self, Epilogue, Product};
 use robin_kernels::cuda::{Buffer, Context, Real};
 
 use super::gradients::Gradients;
@@ -159,7 +159,7 @@ impl Frozen {
         let rectifier = rectifier(step);
         match (&step.operation, layer) {
             (Operation::Product { geometry, .. }, Layer::Product { weights, bias }) => {
-                let finish = Finish { bias: bias.as_ref(), add, rectifier };
+                let finish = Epilogue { bias: bias.as_ref(), add, rectifier };
                 let product = Product { geometry: *geometry, images: n };
                 products::finished(context, &product, x, weights, finish, y)?;
             }
@@ -231,7 +231,7 @@ pub(super) fn untrained(
         Operation::Flatten => layers::flatten_forward(context, before, x, y)?,
         _ => {
             y.copy_from(x)?;
-            layers::finish(context, after, y, None, add, rectifier)?;
+            layers::epilogue(context, after, y, None, add, rectifier)?;
         }
     }
     Ok(None)

@@ -2,8 +2,8 @@
 //!
 //! Reading order: `plan` (a graph as steps), `tensors` (parameters as they lie there), `frozen` (evaluation, and gradients on
 //! images), `gradients` (how they meet), `training`, `batch`
-//! (gradients on images through a batch's statistics), `network`, then `attack` and `resident` (whole training steps on the
-//! device), and `climb` (whole attacks there).
+//! (gradients on images through a batch's statistics), `network`, then `attack` and `device_resident` (whole training steps on the
+//! device), and `on_device_pgd` (whole attacks there).
 //!
 //! One image's result depends on its companions only through the size of the batch, for which cuDNN may choose another
 //! algorithm: runs with the same batches are the same.
@@ -11,12 +11,12 @@
 mod attack;
 mod batch;
 mod classifier;
-mod climb;
+mod device_resident;
 mod frozen;
 mod gradients;
 mod network;
+mod on_device_pgd;
 mod plan;
-mod resident;
 mod tensors;
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,8 @@ use super::frozen::Frozen;
 use super::plan::Plan;
 use super::tensors::{self, Atlas, Tensors};
 use super::training::Training;
+use crate::device_resident::DeviceResident;
 use crate::executor::check;
-use crate::resident::Resident;
 use crate::{Gradient, Gradients, Graph, LossFn, NamedTensor, Network, Parameters, Result};
 
 pub(super) struct CudaNetwork {
@@ -165,7 +165,7 @@ impl Network for CudaNetwork {
         Ok(())
     }
 
-    fn resident(&mut self) -> Option<&mut dyn Resident> {
+    fn device_resident(&mut self) -> Option<&mut dyn DeviceResident> {
         Some(self)
     }
 }

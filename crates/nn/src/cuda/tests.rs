@@ -4,8 +4,8 @@ use robin_kernels::cuda::{Precision, Selection};
 
 use super::plan::{Operation, Plan};
 use super::{Cuda, name};
+use crate::device_resident::{ResidentAttack, ResidentCut, ResidentLoss, ResidentStart, ResidentStep};
 use crate::executor::Executor;
-use crate::resident::{ResidentAttack, ResidentCut, ResidentLoss, ResidentStart, ResidentStep};
 use crate::{Bias, Convolution, Graph, Parameters};
 
 fn same(channels: usize) -> Convolution {
@@ -53,7 +53,7 @@ fn a_step_that_cannot_be_made_moves_nothing() {
     parameters.trained[0].values[0] = f32::INFINITY;
     let executor = Cuda::on(host, Precision::F32);
     let mut network = executor.network(&graph(), parameters.clone()).unwrap();
-    let resident = network.resident().unwrap();
+    let resident = network.device_resident().unwrap();
     resident.load(&[128; 2 * 108], [3, 6, 6]).unwrap();
     let ids = [ExampleId::first(0), ExampleId::first(1)];
     let seed = robin_core::Seed::new(2);

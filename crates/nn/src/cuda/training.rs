@@ -5,7 +5,7 @@ use std::sync::Arc;
 use robin_kernels::cuda::layers::{self, Rectifier};
 use robin_kernels::cuda::learning::Gradient;
 use robin_kernels::cuda::norms::{self, Statistics, Sums};
-use robin_kernels::cuda::products::{self, Finish, Product};
+use robin_kernels::cuda::products::{self, Epilogue, Product};
 use robin_kernels::cuda::{Buffer, Context, Real};
 
 use super::frozen::{back, normalization, rectifier, untrained};
@@ -82,8 +82,8 @@ impl Training<'_> {
                 let weights = norms::fold_weights(context, weights, None, outputs)?;
                 let bias = bias.then(|| tensors.get(name, "bias"));
                 let finish = match norm {
-                    None => Finish { bias, add, rectifier },
-                    Some(_) => Finish { bias, add: None, rectifier: Rectifier::None },
+                    None => Epilogue { bias, add, rectifier },
+                    Some(_) => Epilogue { bias, add: None, rectifier: Rectifier::None },
                 };
                 products::finished(context, &product, x, &weights, finish, &y)?;
                 kept.weights = Some(weights);

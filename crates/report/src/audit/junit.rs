@@ -1,6 +1,6 @@
 //! The audit as JUnit's XML, which continuous integration shows test by test.
 
-use robin_experiments::foreign::verdict::{Deny, Gate};
+use robin_experiments::external_model::verdict::{Deny, Gate};
 
 use super::{ReasonView, TestView, View};
 

@@ -8,8 +8,8 @@ mod markdown;
 mod tests;
 
 use askama::Template;
-use robin_experiments::foreign::verdict::{Belief, Reason, Status, Verdict, titled};
-use robin_experiments::foreign::{EvaluateReport, OfClass};
+use robin_experiments::external_model::verdict::{Belief, Reason, Status, Verdict, titled};
+use robin_experiments::external_model::{EvaluateReport, OfClass};
 
 use crate::error::Result;
 

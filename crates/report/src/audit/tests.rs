@@ -1,6 +1,6 @@
 use robin_core::{Budget, Norm};
 use robin_evaluation::Interval;
-use robin_experiments::foreign::verdict::{Belief, Deny, Gate, Reason, Status, Verdict};
+use robin_experiments::external_model::verdict::{Belief, Deny, Gate, Reason, Status, Verdict};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! What a stopped training leaves behind: one sealed file, and the one before it.
 //!
-//! `NAME.ckpt` is the last checkpoint, `NAME.previous.ckpt` the one before. A new one is written [`aside`](robin_data::aside),
+//! `NAME.ckpt` is the last checkpoint, `NAME.previous.ckpt` the one before. A new one is written [aside](robin_data::temporary_file),
 //! synced and read back; then the last one is renamed to be the previous one, and the new one to be the last. So at every
 //! moment one of the two is whole. One process at a time may use a name; whoever calls sees to that.
 
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use robin_data::aside::Aside;
+use robin_data::temporary_file::Aside;
 use robin_nn::Parameters;
 
 use crate::state::State;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use robin_kernels::conv2d::packed::{Directions, Gradients, Scratch};
 use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
 use robin_kernels::conv2d::{self, implicit_gemm, weight_gradient, winograd};
-use robin_kernels::finish::{Finish, Source};
+use robin_kernels::epilogue::{Epilogue, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::{LANES, linear};
@@ -67,7 +67,7 @@ fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f
             x.par_chunks(blocks.0).zip(y.par_chunks_mut(blocks.1)).for_each_init(
                 Scratch::default,
                 |scratch, (x, y)| {
-                    layer.forward(x, &from, x.len() / from.image(), &to, Finish::open(y), scratch);
+                    layer.forward(x, &from, x.len() / from.image(), &to, Epilogue::open(y), scratch);
                 },
             );
         }),
@@ -75,7 +75,7 @@ fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f
             let rows = x.par_chunks_mut(blocks.0).zip(y.par_chunks(blocks.1));
             rows.for_each_init(Scratch::default, |scratch, (dx, dy)| {
                 let images = dy.len() / to.image();
-                layer.input_gradient(Source::Dense(dy), &to, images, &from, Finish::open(dx), scratch);
+                layer.input_gradient(Source::Dense(dy), &to, images, &from, Epilogue::open(dx), scratch);
             });
         }),
         Direction::WeightGradient if winograd::supports(&g) => {
@@ -126,13 +126,13 @@ fn fully_connected(g: linear::Geometry, batch: usize, direction: Direction) -> f
         Direction::Forward => fastest(|| {
             let rows = x.par_chunks(block * x_image).zip(y.par_chunks_mut(block * y_image));
             rows.for_each_init(linear::packed::Scratch::default, |scratch, (x, y)| {
-                layer.forward(x, x.len() / x_image, &mut Finish::open(y), scratch);
+                layer.forward(x, x.len() / x_image, &mut Epilogue::open(y), scratch);
             });
         }),
         Direction::InputGradient => fastest(|| {
             let rows = x.par_chunks_mut(block * x_image).zip(y.par_chunks(block * y_image));
             rows.for_each_init(linear::packed::Scratch::default, |scratch, (dx, dy)| {
-                layer.backward(dy, dy.len() / y_image, &mut Finish::open(dx), scratch);
+                layer.backward(dy, dy.len() / y_image, &mut Epilogue::open(dx), scratch);
             });
         }),
         Direction::WeightGradient => {

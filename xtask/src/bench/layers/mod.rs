@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 pub(super) use cases::{Sizes, layer_cases};
 
+use super::model_under_test::dataset_of;
 use super::options::Output;
 use super::output::{prepare, publish};
-use super::subject::dataset_of;
 use direction::{DIRECTIONS, time_direction};
 
 #[derive(Debug, Args)]

@@ -12,8 +12,8 @@ mod tests;
 use candle_core::{Device, Tensor};
 use robin_attacks::{Loss, MinimalAttack};
 use robin_core::{
-    CancelToken, Classifier, Columns, ExampleId, Judge, Misclassified, Norm, OneClass, Purpose, Strategy,
-    Target, host,
+    CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, OneClass, Purpose, Strategy,
+    SuccessCriterion, Target, host,
 };
 use robin_data::{Dataset, LabelMap, Split};
 use robin_evaluation::OneClassStrategy;
@@ -72,9 +72,9 @@ impl ToyWork {
             |title: &str, model: &dyn Classifier, data: &Dataset, names: &[String], rules: Rules<'_>| {
                 self.panel(title, model, data, names, rules, cancel)
             };
-        let own = Rules { judge: &Misclassified, strategy: &OwnLoss(loss) };
+        let own = Rules { criterion: &Misclassified, strategy: &OwnLoss(loss) };
         let one_class =
-            Rules { judge: &OneClass { class: 0 }, strategy: &OneClassStrategy { class: 0, loss } };
+            Rules { criterion: &OneClass { class: 0 }, strategy: &OneClassStrategy { class: 0, loss } };
         Ok(vec![
             draw("(a) binary", two.as_ref(), &asked, &names, own)?,
             draw(&format!("(b) {all} classes"), many.as_ref(), &test, &self.spec.classes, own)?,
@@ -117,14 +117,14 @@ impl ToyWork {
         model: &dyn Classifier,
         data: &Dataset,
         names: &[String],
-        Rules { judge, strategy }: Rules<'_>,
+        Rules { criterion, strategy }: Rules<'_>,
         cancel: &CancelToken,
     ) -> Result<ToyPanel> {
         let doing = "attacking the points";
         let ids: Vec<ExampleId> = (0..data.len() as u32).map(ExampleId::first).collect();
         let batch = data.batch(&ids, &LabelMap::Identity).map_err(Error::work(doing))?;
-        let target = Target { model, judge, cancel };
-        let clean = target.judge(&batch.images, &batch.labels).map_err(Error::work(doing))?;
+        let target = Target { model, criterion, cancel };
+        let clean = target.verdicts(&batch.images, &batch.labels).map_err(Error::work(doing))?;
         let scores = model.scores(&batch.images, &Columns::All).map_err(Error::work(doing))?;
         let objectives = strategy.prepare(&scores, &batch).map_err(Error::work(doing))?;
         let attack: Box<dyn MinimalAttack> =
@@ -140,7 +140,7 @@ impl ToyWork {
         let reached: Vec<usize> =
             right.iter().copied().filter(|&row| found.distances[row].is_finite()).collect();
         let sum: f64 = reached.iter().map(|&row| found.distances[row]).sum();
-        let arrow = |&row: &usize| Arrow { from: from[row], to: to[row], broken: found.rulings[row].broken };
+        let arrow = |&row: &usize| Arrow { from: from[row], to: to[row], broken: found.verdicts[row].broken };
         Ok(ToyPanel {
             title: title.to_owned(),
             regions: Regions {
@@ -181,7 +181,7 @@ impl ToyWork {
 /// Who decides, and what is raised.
 #[derive(Clone, Copy)]
 struct Rules<'a> {
-    judge: &'a dyn Judge,
+    criterion: &'a dyn SuccessCriterion,
     strategy: &'a dyn Strategy,
 }
 

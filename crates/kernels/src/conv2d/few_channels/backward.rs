@@ -3,7 +3,7 @@
 use super::Geometry;
 use super::taps::{AddTaps, SLACK};
 use crate::aligned::Aligned;
-use crate::finish::{Bits, Source, check_values};
+use crate::epilogue::{Bits, Source, check_values};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::panels::{Panels, Rows, Store, multiply};

@@ -4,7 +4,7 @@
 //! Every sum is the same chain of multiply-adds as in [`crate::panels`], so pooling on the way or apart gives the same.
 
 use super::{Geometry, pools};
-use crate::finish::{PooledFinish, check_values};
+use crate::epilogue::{PooledEpilogue, check_values};
 use crate::layout::{Layout, Places};
 use crate::panels::Panels;
 use crate::vector::{Kernel, LANES, Vector, run};
@@ -21,7 +21,7 @@ pub(in super::super) fn run_pooled(
     from: &Layout,
     images: usize,
     pooled: &Layout,
-    mut finish: PooledFinish<'_>,
+    mut epilogue: PooledEpilogue<'_>,
 ) {
     g.check();
     assert!(pools(g), "no pooling on the way through {g:?}");
@@ -31,8 +31,8 @@ pub(in super::super) fn run_pooled(
     assert!(from.halo >= g.padding, "{from:?} has a halo of less than the padding of {g:?}");
     let (from, pooled) = (&from.places(images), &pooled.places(images));
     check_values(x, from);
-    finish.check(pooled);
-    run(weights.isa(), Pooled { g, weights, x, from, images, pooled, finish: &mut finish });
+    epilogue.check(pooled);
+    run(weights.isa(), Pooled { g, weights, x, from, images, pooled, epilogue: &mut epilogue });
 }
 
 struct Pooled<'a, 'b> {
@@ -42,7 +42,7 @@ struct Pooled<'a, 'b> {
     from: &'a Places,
     images: usize,
     pooled: &'a Places,
-    finish: &'a mut PooledFinish<'b>,
+    epilogue: &'a mut PooledEpilogue<'b>,
 }
 
 impl Kernel for Pooled<'_, '_> {
@@ -145,7 +145,7 @@ impl Pooled<'_, '_> {
                 let place = image * pooled.image() + pooled.pixel(row, column + w);
                 for v in 0..N {
                     let channel = (first + v) * LANES;
-                    self.finish.put(place + channel, channel, [a[v], b[v], c[v], d[v]]);
+                    self.epilogue.put(place + channel, channel, [a[v], b[v], c[v], d[v]]);
                 }
             }
         }

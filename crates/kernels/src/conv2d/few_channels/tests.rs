@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conv2d::packed::{Directions, Gradients, Packed, Scratch};
-use crate::finish::{Add, Finish, Gate, PooledFinish, Source};
+use crate::epilogue::{Add, Epilogue, Gate, PooledEpilogue, Source};
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::max_pool2d;
@@ -44,14 +44,14 @@ fn pooling_on_the_way_is_pooling_apart_forward_and_back() {
             let mut scratch = Scratch::default();
             let len = IMAGES * pooled.image();
             let (mut found, mut windows) = (vec![0.0; len], vec![[0; 4]; len / LANES]);
-            let finish = PooledFinish { output: &mut found, bias: Some(&bias), bits: Some(&mut windows) };
-            layer.forward_pooled(&x, &from, IMAGES, &to, &pooled, finish, &mut scratch);
+            let epilogue = PooledEpilogue { output: &mut found, bias: Some(&bias), bits: Some(&mut windows) };
+            layer.forward_pooled(&x, &from, IMAGES, &to, &pooled, epilogue, &mut scratch);
 
             let mut y = vec![0.0; IMAGES * to.image()];
             let (mut marks, mut places) = (vec![0; y.len() / LANES], vec![0; len / LANES * 4]);
             let gate = Gate::RectifyAndMark(&mut marks);
-            let finish = Finish { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate };
-            layer.forward(&x, &from, IMAGES, &to, finish, &mut scratch);
+            let epilogue = Epilogue { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate };
+            layer.forward(&x, &from, IMAGES, &to, epilogue, &mut scratch);
             let mut expected = vec![0.0; len];
             let at = Some(&mut places[..]);
             max_pool2d::direct::forward(isa, &pooling, &y, &to, IMAGES, &pooled, &mut expected, at);
@@ -60,14 +60,23 @@ fn pooling_on_the_way_is_pooling_apart_forward_and_back() {
 
             let mut unpooled = vec![0.0; y.len()];
             let (output, gate) = (&mut unpooled[..], Gate::Marked(&marks));
-            let mut finish = Finish { output, bias: None, add: Add::Nothing, gate };
+            let mut epilogue = Epilogue { output, bias: None, add: Add::Nothing, gate };
             let (dy, windows) = (&dy[..], &windows[..]);
-            max_pool2d::direct::input_gradient(isa, &pooling, dy, &pooled, &places, IMAGES, &to, &mut finish);
+            max_pool2d::direct::input_gradient(
+                isa,
+                &pooling,
+                dy,
+                &pooled,
+                &places,
+                IMAGES,
+                &to,
+                &mut epilogue,
+            );
             for add in [Add::Nothing, Add::Output] {
                 let [mut found, mut expected] = [before.clone(), before.clone()];
                 let mut back = |dy: Source<'_>, from_layout: &Layout, output: &mut [f32]| {
-                    let finish = Finish { output, bias: None, add, gate: Gate::Open };
-                    layer.input_gradient(dy, from_layout, IMAGES, &from, finish, &mut scratch);
+                    let epilogue = Epilogue { output, bias: None, add, gate: Gate::Open };
+                    layer.input_gradient(dy, from_layout, IMAGES, &from, epilogue, &mut scratch);
                 };
                 back(Source::Pooled(dy, windows), &pooled, &mut found);
                 back(Source::Dense(&unpooled), &to, &mut expected);

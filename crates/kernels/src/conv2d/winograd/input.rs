@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::transforms::{OUTPUTS, input};
 use super::{Geometry, Tiling};
-use crate::finish::{Bits, Source};
+use crate::epilogue::{Bits, Source};
 use crate::isa::Isa;
 use crate::layout::Places;
 use crate::vector::{Kernel, LANES, Vector, run};

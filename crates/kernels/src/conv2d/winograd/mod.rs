@@ -17,7 +17,7 @@ pub use output::Ending;
 
 use super::Geometry;
 use crate::aligned::Aligned;
-use crate::finish::Source;
+use crate::epilogue::Source;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::panels::{Panels, Rows, Store, multiply_by};

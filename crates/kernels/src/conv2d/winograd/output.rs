@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::transforms::{OUTPUTS, output};
 use super::{Geometry, Tiling};
-use crate::finish::{
-    Add, Finish, Gate, MarkedGate, MarkingRectifier, OpenGate, Pass, PooledFinish, Rectifier,
+use crate::epilogue::{
+    Add, Epilogue, Gate, MarkedGate, MarkingRectifier, OpenGate, Pass, PooledEpilogue, Rectifier,
 };
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
@@ -14,9 +14,9 @@ use crate::vector::{Kernel, LANES, Vector, run};
 /// How the layer ends.
 pub enum Ending<'a> {
     /// Every output by itself.
-    Pixels(Finish<'a>),
+    Pixels(Epilogue<'a>),
     /// Rectified and pooled 2x2; the layout is that of the pooled values.
-    Pooled(PooledFinish<'a>, Layout),
+    Pooled(PooledEpilogue<'a>, Layout),
 }
 
 /// Panics if the ending does not fit the geometry.
@@ -27,10 +27,10 @@ pub(super) fn check(g: &Geometry, ending: &Ending<'_>, to: &Places, images: usiz
         **to
     );
     match ending {
-        Ending::Pixels(finish) => finish.check(to),
-        Ending::Pooled(finish, pooled) => {
+        Ending::Pixels(epilogue) => epilogue.check(to),
+        Ending::Pooled(epilogue, pooled) => {
             g.check_pooled(pooled);
-            finish.check(&pooled.places(images));
+            epilogue.check(&pooled.places(images));
         }
     }
 }
@@ -84,23 +84,27 @@ impl Output<'_, '_> {
         // whoever calls `transform` gave `m` a place for every tile.
         unsafe {
             match ending {
-                Ending::Pixels(finish) => match &mut finish.gate {
+                Ending::Pixels(epilogue) => match &mut epilogue.gate {
                     Gate::Open => {
-                        products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, OpenGate)
+                        products.pixels::<V, _, P>(to, epilogue.bias, epilogue.output, epilogue.add, OpenGate)
                     }
-                    Gate::Rectify => {
-                        products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, Rectifier)
-                    }
+                    Gate::Rectify => products.pixels::<V, _, P>(
+                        to,
+                        epilogue.bias,
+                        epilogue.output,
+                        epilogue.add,
+                        Rectifier,
+                    ),
                     Gate::RectifyAndMark(bits) => {
                         let gate = MarkingRectifier(bits);
-                        products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, gate);
+                        products.pixels::<V, _, P>(to, epilogue.bias, epilogue.output, epilogue.add, gate);
                     }
                     Gate::Marked(bits) => {
                         let gate = MarkedGate(bits);
-                        products.pixels::<V, _, P>(to, finish.bias, finish.output, finish.add, gate);
+                        products.pixels::<V, _, P>(to, epilogue.bias, epilogue.output, epilogue.add, gate);
                     }
                 },
-                Ending::Pooled(finish, pooled) => products.pooled::<V, P>(finish, &pooled.places(1)),
+                Ending::Pooled(epilogue, pooled) => products.pooled::<V, P>(epilogue, &pooled.places(1)),
             }
         }
     }
@@ -164,7 +168,7 @@ impl Products<'_> {
     /// # Safety
     /// As [`Products::pixels`].
     #[inline(always)]
-    unsafe fn pooled<V: Vector, const P: usize>(&self, finish: &mut PooledFinish<'_>, pooled: &Places) {
+    unsafe fn pooled<V: Vector, const P: usize>(&self, epilogue: &mut PooledEpilogue<'_>, pooled: &Places) {
         for tile in self.tiles.clone() {
             let (image, row, column) = self.tiling.locate(tile);
             let from = (tile - self.tiles.start) * self.channels;
@@ -179,7 +183,7 @@ impl Products<'_> {
                             let (top, bottom) = (outputs[2 * r], outputs[2 * r + 1]);
                             let window = [top[2 * c], top[2 * c + 1], bottom[2 * c], bottom[2 * c + 1]];
                             let place = at + channel + r * pooled.row() + c * pooled.channels;
-                            finish.put(place, channel, window);
+                            epilogue.put(place, channel, window);
                         }
                     }
                 }

@@ -3,7 +3,7 @@
 //! 36 products for a tile of a 3x3 kernel (144 done directly), 64 for one of a 5x5 kernel (400).
 //!
 //! In phases, for as many images at a time as [`WeightGradient::images`] says: transform (images apart), accumulate
-//! (products apart), and at the end of a step [`WeightGradient::finish`].
+//! (products apart), and at the end of a step [`WeightGradient::epilogue`].
 //!
 //! Errors: within 1e-5 of the largest value for sums over 128 images (tested), about ten times those of the plain sum.
 
@@ -13,7 +13,7 @@ use super::transforms::{OUTPUTS, filter_matrix, output_adjoint};
 use super::weights::weighted;
 use super::{Geometry, Tiling, input, odd_lines, supports};
 use crate::aligned::Aligned;
-use crate::finish::{Source, check_values};
+use crate::epilogue::{Source, check_values};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::outer::{self, Operand};
@@ -157,7 +157,7 @@ impl WeightGradient {
         let filter = filter_matrix(g.kernel);
         let matrix: Vec<Vec<f32>> =
             (0..g.kernel).map(|tap| filter.iter().map(|row| row[tap]).collect()).collect();
-        run(self.plan.isa, Finish { g, matrix: &matrix, products: &self.products, dw: &mut dw });
+        run(self.plan.isa, Epilogue { g, matrix: &matrix, products: &self.products, dw: &mut dw });
         dw
     }
 }
@@ -255,7 +255,7 @@ impl Gradient<'_> {
 }
 
 /// `dW = G^T dU G`.
-struct Finish<'a> {
+struct Epilogue<'a> {
     g: &'a Geometry,
     /// `G^T`.
     matrix: &'a [Vec<f32>],
@@ -263,7 +263,7 @@ struct Finish<'a> {
     dw: &'a mut [f32],
 }
 
-impl Kernel for Finish<'_> {
+impl Kernel for Epilogue<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -278,7 +278,7 @@ impl Kernel for Finish<'_> {
     }
 }
 
-impl Finish<'_> {
+impl Epilogue<'_> {
     /// # Safety
     /// The processor has the instruction set of `V`; `K` is the kernel's side, `P` its number of points.
     #[inline(always)]

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use robin_kernels::affine;
 use robin_kernels::batch_norm::{self, Slopes, Statistics};
 use robin_kernels::conv2d::packed::Directions;
-use robin_kernels::finish::{Finish, Source};
+use robin_kernels::epilogue::{Epilogue, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 
@@ -193,7 +193,7 @@ impl Training<'_> {
         let to = &self.program.layouts[step.output];
         if let Operation::Conv2d { .. } = step.operation {
             let gradient = (chunk.marks[at].source(&chunk.gradients[through.from]), to);
-            let mut inner = Finish::open(&mut chunk.inner[at]);
+            let mut inner = Epilogue::open(&mut chunk.inner[at]);
             batch_norm::input_gradient(isa, gradient, None, layout, chunk.images, norm, &mut inner);
             return;
         }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use robin_kernels::batch_norm::{self, Moments, Statistics};
 use robin_kernels::conv2d::packed::Directions;
-use robin_kernels::finish::{Add, Finish, Gate, PooledFinish};
+use robin_kernels::epilogue::{Add, Epilogue, Gate, PooledEpilogue};
 use robin_kernels::isa::Isa;
 
 use super::super::apply::{Applied, Marks};
@@ -118,8 +118,12 @@ impl Training<'_> {
         let (from, to) = (&self.program.layouts[step.input], self.normed_layout(step));
         let mut output = chunk.take(&to);
         let x = &chunk.values[step.input];
-        let finish =
-            Finish { output: &mut output, bias: layer.bias.as_deref(), add: Add::Nothing, gate: Gate::Open };
+        let finish = Epilogue {
+            output: &mut output,
+            bias: layer.bias.as_deref(),
+            add: Add::Nothing,
+            gate: Gate::Open,
+        };
         with_scratch(|scratch| {
             layer.packed.forward(x, from, chunk.images, &to, finish, &mut scratch.conv2d);
         });
@@ -134,13 +138,13 @@ impl Training<'_> {
         let y = normed(at, step, chunk);
         match &mut marks {
             Marks::Windows(windows) => {
-                let mut finish = PooledFinish { output: &mut output, bias: None, bits: Some(windows) };
+                let mut finish = PooledEpilogue { output: &mut output, bias: None, bits: Some(windows) };
                 batch_norm::normalize_pooled(isa, y, &layout, chunk.images, statistics, to, &mut finish);
             }
             marks => {
                 let add = step.add.map_or(Add::Nothing, |add| Add::Values(&chunk.values[add]));
                 let gate = marks.rectifier(step.relu);
-                let mut finish = Finish { output: &mut output, bias: None, add, gate };
+                let mut finish = Epilogue { output: &mut output, bias: None, add, gate };
                 batch_norm::normalize(isa, y, &layout, chunk.images, statistics, &mut finish);
             }
         }

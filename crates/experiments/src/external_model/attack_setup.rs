@@ -1,0 +1,346 @@
+//! An attack by its names on the command line.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use robin_aggregation::{Aggregation, Stages, StrategyConfig, StrategyName};
+use robin_attacks::bundle::{AUTOATTACK, AUTOATTACK_LEAST_CLASSES, Stage, autoattack};
+use robin_attacks::{ATTACKS, Config, Entry, Loss};
+use robin_core::{Attack, Budget, Strategy};
+use robin_evaluation::{AttackSetup, Which};
+use serde_json::{Map, Value, json};
+
+use super::target::Towards;
+use crate::{Error, Result};
+
+/// The name of the part of AutoAttack that a classifier's classes allow: from 4 on all of it, below without the stages that
+/// compare more.
+pub const APPLICABLE: &str = "autoattack-applicable";
+
+/// A base attack, its settings, a loss and a strategy.
+#[derive(Debug, Clone)]
+pub struct AttackSetupRequest {
+    /// The base attack's name.
+    pub attack: String,
+    /// Settings that differ from the list's example, by their names in specs.
+    pub settings: Map<String, Value>,
+    /// What is raised; `None`: the attack's own loss, or what the stages of a bundle have.
+    pub loss: Option<Loss>,
+    /// Of which scores.
+    pub strategy: StrategyChoice,
+    /// The wanted class; `None`: any wrong one.
+    pub target: Option<u32>,
+}
+
+/// An attack that is ready to run, with its names for the ledger.
+pub(super) struct Prepared {
+    pub(super) label: String,
+    strategy_name: String,
+    pub(super) loss: Loss,
+    loss_name: String,
+    pub(super) config: Config,
+    attack: Box<dyn Attack>,
+    strategy: Box<dyn Strategy>,
+}
+
+impl Prepared {
+    /// The attack's settings, all of them.
+    pub(super) fn config(&self) -> Config {
+        self.config
+    }
+
+    pub(super) fn means(&self, iterate: Which) -> AttackSetup<'_> {
+        AttackSetup {
+            name: &self.label,
+            strategy_name: &self.strategy_name,
+            loss_name: &self.loss_name,
+            attack: self.attack.as_ref(),
+            config: Some(self.config),
+            strategy: self.strategy.as_ref(),
+            iterate,
+        }
+    }
+}
+
+/// A strategy against scores, or against the stages of a hierarchical classifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StrategyChoice {
+    /// Which scores of an aggregate are raised.
+    Scores(StrategyConfig),
+    /// Which stages are attacked.
+    Stages(Stages),
+}
+
+impl fmt::Display for StrategyChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scores(config) => config.fmt(f),
+            Self::Stages(stages) => stages.fmt(f),
+        }
+    }
+}
+
+impl FromStr for StrategyChoice {
+    type Err = robin_aggregation::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(stages) => Ok(Self::Stages(stages)),
+            Err(_) => text.parse().map(Self::Scores),
+        }
+    }
+}
+
+impl AttackSetupRequest {
+    /// Whatever is known by `attack`, as its authors run it, on all scores.
+    pub fn usual(attack: &str) -> Self {
+        let strategy = StrategyChoice::Scores(StrategyName::Softmax.into());
+        Self { loss: None, ..Self::new(attack, json!({}), Loss::Ce, strategy) }
+    }
+
+    /// This attack, or the stages of the bundle that it is, ready for a classifier of `classes` classes that is
+    /// such an aggregate.
+    ///
+    /// # Errors
+    /// As [`AttackSetupRequest::config`] and [`AttackSetupRequest::strategy`]; [`Error::Unfit`] for a bundle with settings that
+    /// it does not have, or fewer classes than it compares.
+    pub(super) fn prepare(
+        &self,
+        budget: Budget,
+        aggregate: Option<Aggregation>,
+        classes: usize,
+    ) -> Result<Vec<Prepared>> {
+        let stages = self.stages(classes)?.into_iter();
+        stages.map(|(label, stage)| stage.prepare_as(label, budget, aggregate, classes)).collect()
+    }
+
+    fn prepare_as(
+        &self,
+        label: String,
+        budget: Budget,
+        aggregate: Option<Aggregation>,
+        classes: usize,
+    ) -> Result<Prepared> {
+        let config = self.config()?;
+        let attack = config.build(budget).map_err(Error::work("preparing the attack"))?;
+        let strategy = self.strategy(aggregate, classes)?;
+        Ok(Prepared {
+            label,
+            strategy_name: self.strategy.to_string(),
+            loss: self.loss(),
+            loss_name: self.loss().to_string(),
+            config,
+            attack,
+            strategy,
+        })
+    }
+
+    /// Whether this is several attacks in stages, each on what the ones before have left standing.
+    pub(super) fn is_bundle(&self) -> bool {
+        self.attack == AUTOATTACK || self.attack == APPLICABLE
+    }
+
+    /// The stages of a bundle, or this attack alone, and what each is called in ledgers.
+    fn stages(&self, classes: usize) -> Result<Vec<(String, Self)>> {
+        if !self.is_bundle() {
+            return Ok(vec![(self.label(), self.clone())]);
+        }
+        let refuse =
+            |reason: String| Err(Error::Unfit { option: "--attack", given: self.attack.clone(), reason });
+        if !self.settings.is_empty() || self.loss.is_some() || self.target.is_some() {
+            return refuse(
+                "its stages have their own settings and losses, and aim at any wrong class".to_owned(),
+            );
+        }
+        if self.strategy != StrategyChoice::Scores(StrategyName::Softmax.into()) {
+            return refuse("it attacks all scores, so it goes with strategy softmax only".to_owned());
+        }
+        if self.attack == AUTOATTACK && classes < AUTOATTACK_LEAST_CLASSES {
+            return refuse(format!(
+                "it compares at least {AUTOATTACK_LEAST_CLASSES} classes, and there are {classes}"
+            ));
+        }
+        let applies = |stage: &Stage| self.attack == AUTOATTACK || stage.loss.least_classes() <= classes;
+        autoattack()
+            .into_iter()
+            .filter(applies)
+            .map(|stage| {
+                let json = |source| Error::Json { what: "the attack's settings", source };
+                let mut settings = serde_json::to_value(stage.attack).map_err(json)?;
+                if let Some(fields) = settings.as_object_mut() {
+                    fields.remove("name");
+                }
+                let label = format!("{AUTOATTACK} {} {}", stage.name, stage.loss);
+                Ok((label, Self::new(stage.attack.name(), settings, stage.loss, self.strategy)))
+            })
+            .collect()
+    }
+
+    /// The attack's line in the list.
+    fn entry(&self) -> Result<&'static Entry> {
+        ATTACKS.iter().find(|entry| entry.name == self.attack).ok_or_else(|| Error::Unknown {
+            what: "attack",
+            given: self.attack.clone(),
+            valid: ATTACKS.iter().map(|entry| entry.name).chain([AUTOATTACK]).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Whether it looks at all scores, and at any wrong class.
+    fn is_whole(&self) -> bool {
+        self.target.is_none() && self.strategy == StrategyChoice::Scores(StrategyName::Softmax.into())
+    }
+
+    /// What it raises: what was asked for, or the attack's own loss. Where the target has been chosen, or single
+    /// scores are looked at, that is the own loss without targets of its choice.
+    fn loss(&self) -> Loss {
+        let own = || self.entry().map_or(Loss::Ce, |entry| entry.loss);
+        let fitting = || if self.is_whole() { own() } else { own().without_targets() };
+        self.loss.unwrap_or_else(fitting)
+    }
+
+    /// The base attack with its settings.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] lists the attacks, [`Error::Unfit`] the settings that the attack has.
+    pub fn config(&self) -> Result<Config> {
+        let entry = self.entry()?;
+        let json = |source| Error::Json { what: "the attack's settings", source };
+        let mut settings = serde_json::to_value(entry.example).map_err(json)?;
+        for (name, value) in &self.settings {
+            let Some(slot) = settings.get_mut(name).filter(|_| name != "name") else {
+                let fields: Vec<&str> = settings
+                    .as_object()
+                    .map(|fields| fields.keys().map(String::as_str).filter(|name| *name != "name").collect())
+                    .unwrap_or_default();
+                return Err(Error::Unfit {
+                    option: "--attack",
+                    given: self.attack.clone(),
+                    reason: format!("it has no setting {name} (it has: {})", fields.join(", ")),
+                });
+            };
+            *slot = value.clone();
+        }
+        serde_json::from_value(settings).map_err(|source| Error::Unfit {
+            option: "--attack",
+            given: format!("{} with {}", self.attack, Value::Object(self.settings.clone())),
+            reason: source.to_string(),
+        })
+    }
+
+    /// The strategy against a classifier of `classes` classes that is such an aggregate.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] for pairs that make no sense, with what is allowed.
+    pub fn strategy(&self, aggregate: Option<Aggregation>, classes: usize) -> Result<Box<dyn Strategy>> {
+        let refuse = |reason: String| {
+            Err(Error::Unfit { option: "--strategy", given: self.strategy.to_string(), reason })
+        };
+        if let Some(class) = self.target {
+            if class as usize >= classes {
+                return Err(Error::Unfit {
+                    option: "--target",
+                    given: class.to_string(),
+                    reason: format!("the classifier has {classes} classes: 0 to {}", classes - 1),
+                });
+            }
+            if self.strategy != StrategyChoice::Scores(StrategyName::Softmax.into()) {
+                return refuse("--target goes with strategy softmax only".to_owned());
+            }
+            self.check_loss(classes)?;
+            return Ok(Box::new(Towards { class, loss: self.loss() }));
+        }
+        match (self.strategy, aggregate) {
+            (StrategyChoice::Stages(stages), Some(Aggregation::Hierarchical(split))) => {
+                if self.entry()?.border {
+                    return refuse(format!(
+                        "attack {} aims at the border between classes, and a stage has only one of its own; allowed: \
+                         softmax, margin-t",
+                        self.attack
+                    ));
+                }
+                let split = split.split();
+                self.check_loss(stages.compared(&split))?;
+                Ok(stages.build(self.loss(), &split))
+            }
+            (StrategyChoice::Stages(_), _) => {
+                refuse("it attacks the stages of --aggregate hierarchical:SPLIT, and this is none".to_owned())
+            }
+            (StrategyChoice::Scores(config), None | Some(Aggregation::Ensemble))
+                if !matches!(config.name, StrategyName::Softmax | StrategyName::MarginT) =>
+            {
+                refuse(
+                    "it attacks arms, and this classifier has none (allowed: softmax, margin-t)".to_owned(),
+                )
+            }
+            (StrategyChoice::Scores(config), _) => {
+                let pair = |error: robin_aggregation::Error| Error::Unfit {
+                    option: "--strategy",
+                    given: config.to_string(),
+                    reason: error.to_string(),
+                };
+                config.check_attack(&self.attack).map_err(pair)?;
+                let strategy = config.build(self.loss()).map_err(pair)?;
+                self.check_loss(classes)?;
+                Ok(strategy)
+            }
+        }
+    }
+
+    /// Refuses a loss that the attack cannot follow, or that `compared` scores are too few for.
+    fn check_loss(&self, compared: usize) -> Result<()> {
+        let loss = self.loss();
+        let refuse = |reason: String| Err(Error::Unfit { option: "--loss", given: loss.to_string(), reason });
+        if self.entry()?.border && !loss.is_signed() {
+            return refuse(format!(
+                "attack {} aims at the border between classes, and {loss} is not 0 there; allowed: margin, dlr, \
+                 margin-t:T, dlr-t:T",
+                self.attack
+            ));
+        }
+        let chosen = match self.strategy {
+            _ if self.target.is_some() => Some("--target has chosen one"),
+            StrategyChoice::Stages(_) => Some("a stage does not see them all"),
+            StrategyChoice::Scores(_) => None,
+        };
+        if let Some(chosen) = chosen.filter(|_| loss.chooses_targets()) {
+            return refuse(format!(
+                "it chooses target classes among all scores, and {chosen}; allowed: ce, margin, dlr"
+            ));
+        }
+        if compared < loss.least_classes() {
+            return refuse(format!(
+                "it compares at least {} scores, and there are {compared}",
+                loss.least_classes()
+            ));
+        }
+        Ok(())
+    }
+
+    /// What it is called in ledgers.
+    pub fn label(&self) -> String {
+        if self.is_bundle() {
+            return self.attack.clone();
+        }
+        let target = self.target.map(|class| format!(" to {class}")).unwrap_or_default();
+        let settings: Vec<String> =
+            self.settings.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+        format!("{} {} {}{target}{}", self.attack, self.strategy, self.loss(), settings.concat())
+    }
+
+    /// A request for `attack` with these numbers, raising `loss` by `strategy`.
+    pub(crate) fn new(attack: &str, settings: Value, loss: Loss, strategy: StrategyChoice) -> Self {
+        let settings = match settings {
+            Value::Object(settings) => settings,
+            _ => Map::new(),
+        };
+        Self { attack: attack.to_owned(), settings, loss: Some(loss), strategy, target: None }
+    }
+
+    /// The length of a step in pixels, as specs write it.
+    pub fn absolute_step(pixels: f64) -> Value {
+        json!({ "absolute": pixels })
+    }
+}

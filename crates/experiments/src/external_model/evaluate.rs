@@ -1,0 +1,368 @@
+//! A classifier in full: a set of attacks in a ledger, their union, and the battery of doubts.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use robin_aggregation::{Aggregation, Combine, Stages, StrategyConfig, StrategyName};
+use robin_attacks::Loss;
+use robin_core::{Budget, Misclassified, Purpose, Seed};
+use robin_data::Dataset;
+use robin_evaluation::battery::{self, Finding, Scope};
+use robin_evaluation::external_model::{BadGradients, GradientReport};
+use robin_evaluation::{Evaluation, Ledger, Options, Order, Summary, Which, Witnesses};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::attack::{doubt, doubt_budgets, prove};
+use super::attack_setup::{Prepared, StrategyChoice};
+use super::description::Description;
+use super::found::OfClass;
+use super::output::{Unsaved, other_settings};
+use super::{
+    AttackSetupRequest, How, Images, ImagesRequest, ModelRequest, ModelUnderTest, Teller, Told, output,
+};
+use crate::out::{Out, check_targets, write};
+use crate::plan::settings::numerics;
+use crate::{Error, Result, doubts};
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub struct EvaluateRequest {
+    /// The classifier.
+    pub subject: ModelRequest,
+    /// The images.
+    pub images: ImagesRequest,
+    /// The budget.
+    pub budget: Budget,
+    /// Steps of the gradient attacks.
+    pub steps: usize,
+    /// Restarts of each attack of the suite.
+    pub restarts: u32,
+    /// Attacks beside the suite, by their names, as their authors run them on all scores.
+    pub attacks: Vec<String>,
+    /// Of all random numbers.
+    pub seed: u64,
+    /// How much of the battery.
+    pub scope: Scope,
+    /// What happens if the gradient is not true.
+    pub bad_gradients: BadGradients,
+    /// Folder of the ledger, the battery's findings and the witnesses; continued if it has some.
+    pub out: PathBuf,
+}
+
+/// The verdict.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvaluateReport {
+    /// Clean accuracy, each attack, the lowest, and the union.
+    pub summary: Summary,
+    /// Clean accuracy and the union by class.
+    pub classes: Vec<OfClass>,
+    /// What must be said beside the numbers.
+    pub warnings: Vec<String>,
+    /// What is doubtful about images, weights and budget, in words; said before any attack.
+    #[serde(skip)]
+    pub doubts: Vec<String>,
+    /// What each test of the battery found.
+    pub battery: Vec<Finding>,
+    /// Whether nothing is false about the classifier's gradient; if it is false, these numbers say nothing.
+    pub gradient_is_true: bool,
+    /// The probe behind that; it may have found the gradient flat, too.
+    pub gradient: GradientReport,
+    /// The budget.
+    pub budget: Budget,
+    /// The classifier.
+    pub classifier: Description,
+    /// The images.
+    pub data: Images,
+}
+
+/// Evaluates, or continues an evaluation that was interrupted.
+///
+/// # Errors
+/// As [`evaluate_and`], whatever was done by then.
+pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateReport> {
+    let mut verdict = None;
+    evaluate_and(request, how, &mut |report| verdict = Some(report))?;
+    Ok(verdict.expect("without an error there is a report"))
+}
+
+/// Evaluates, or continues an evaluation that was interrupted, and hands over the report even if it cannot be saved.
+///
+/// # Errors
+/// As [`super::attack_each`]; [`Error::OtherSettings`] if the folder holds another evaluation. What is written
+/// is written whole, after every run and every test.
+pub fn evaluate_and(
+    request: &EvaluateRequest,
+    how: &How<'_>,
+    done: &mut (dyn FnMut(EvaluateReport) + Send),
+) -> Result<()> {
+    let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
+    Error::check_count("--restarts", *restarts as usize, robin_attacks::MOST_RUNS)?;
+    let (data, images) = request.images.load()?;
+    // What is said before any attack is about what was asked for.
+    let heard = Mutex::new(Vec::new());
+    let tell = |told: &Told<'_>| {
+        if let Told::Warning(text) = told {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push((*text).to_owned());
+        }
+        (how.tell)(told);
+    };
+    let listening = How { tell: &tell, ..*how };
+    let subject = ModelUnderTest::load(&request.subject, &data, &images, &listening)?;
+    doubt_budgets(&[*budget], &data, &listening);
+    doubt_battery(request.scope, &data, &images, &listening)?;
+    let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let classes = subject.classifier.num_classes();
+    let planned = planned(request, &subject, classes)?;
+    let mut settings = json!({
+        "classifier": subject.description.identity()?,
+        "data": &images,
+        "budget": budget,
+        "steps": steps,
+        "restarts": restarts,
+        "seed": seed,
+        "scope": request.scope,
+        "numerics": numerics(&["core", "kernels", "nn", "data", "models", "attacks", "aggregation", "evaluation"]),
+    });
+    if !request.attacks.is_empty() {
+        settings["attacks"] = request.attacks.clone().into();
+    }
+    // Until the end, so that two of them never write into one folder; with room for every image in f32, and for words.
+    let needed = 4 * data.len() * data.shape().iter().product::<usize>() + (16 << 20);
+    let out = Out::open(&request.out, needed as u64)?;
+    let files = FILES.map(|name| request.out.join(name));
+    let there =
+        |_: &Path| Ok(FILES.iter().find(|name| request.out.join(name).exists()).map(ToString::to_string));
+    out.claim("settings.json", &settings, there, other_settings(request.out.join("settings.json")))?;
+    check_targets(files)?;
+    let gradient = prove(&subject, &data, request.bad_gradients, *seed, how)?;
+
+    let mut unsaved = Unsaved::default();
+    let ledger = attacks(request, &subject, &data, &planned, how, (&settings, &mut unsaved))?;
+    let battery = doubts(request, &subject, &data, how, &mut unsaved)?;
+    let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
+    let union = ledger.union(*budget);
+    let rows = (0..ledger.len()).map(|at| (ledger.labels[at], !ledger.clean.broken[at], !union[at]));
+    let mut warnings: Vec<String> = doubt(&gradient).into_iter().collect();
+    for attack in &summary.attacks {
+        if let Some(blind) = attack.blind {
+            let warning = format!("{}: {blind}", attack.attack);
+            (how.tell)(&Told::Warning(&warning));
+            warnings.push(warning);
+        }
+    }
+    warnings.extend(summary.weak_cw.as_ref().map(ToString::to_string));
+    let report = EvaluateReport {
+        classes: OfClass::count(rows, classes),
+        doubts: heard,
+        warnings,
+        summary,
+        battery,
+        gradient_is_true: gradient.is_true(),
+        gradient,
+        budget: *budget,
+        classifier: subject.description,
+        data: images,
+    };
+    let text =
+        serde_json::to_string_pretty(&report).map_err(|source| Error::Json { what: "the report", source })?;
+    done(report);
+    let path = request.out.join("report.json");
+    unsaved.note(&path, write(&path, text.as_bytes()), how);
+    unsaved.finish()
+}
+
+/// What an evaluation writes beside its settings.
+const FILES: [&str; 4] = ["ledger.json", "battery.json", "adversarial.safetensors", "report.json"];
+
+/// The battery's images are the first ones of those that are evaluated, which may be sorted.
+fn doubt_battery(scope: Scope, data: &Dataset, images: &Images, how: &How<'_>) -> Result<()> {
+    if scope == Scope::Subset {
+        let few = data.take(data.len().min(battery::SUBSET)).map_err(Error::work("preparing the battery"))?;
+        let doubt = doubts::part(&few, data, "images of the battery", images.published);
+        doubt.iter().for_each(|doubt| (how.tell)(&Told::Warning(doubt)));
+    }
+    Ok(())
+}
+
+/// The attacks of an evaluation: what the paper has, and what it should have feared.
+fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<AttackSetupRequest> {
+    let scores = |name: StrategyName| StrategyChoice::Scores(name.into());
+    let pgd = |loss, strategy| AttackSetupRequest::new("pgd", json!({ "steps": steps }), loss, strategy);
+    let mut suite = vec![
+        pgd(Loss::Ce, scores(StrategyName::Softmax)),
+        pgd(Loss::Margin, scores(StrategyName::Softmax)),
+        pgd(Loss::Margin, scores(StrategyName::MarginT)),
+    ];
+    match aggregate {
+        None | Some(Aggregation::Ensemble) => {}
+        Some(Aggregation::Hierarchical(_)) => {
+            suite.push(pgd(Loss::Ce, StrategyChoice::Stages(Stages::Both)));
+        }
+        Some(_) => {
+            suite.push(pgd(Loss::Ce, scores(StrategyName::BestArm)));
+            suite.push(pgd(Loss::Ce, scores(StrategyName::Top2)));
+            suite.push(pgd(Loss::Margin, scores(StrategyName::Reweighted)));
+            let normalised =
+                StrategyConfig { combine: Combine::Normalised, ..StrategyName::AverageGradient.into() };
+            suite.push(pgd(Loss::Margin, StrategyChoice::Scores(normalised)));
+        }
+    }
+    suite.push(AttackSetupRequest::new(
+        "random-noise",
+        json!({}),
+        Loss::Margin,
+        scores(StrategyName::Softmax),
+    ));
+    suite
+}
+
+/// One run of an evaluation.
+struct Planned {
+    prepared: Prepared,
+    restart: u32,
+    order: Order,
+}
+
+/// Every run, in its order: bundles first, so that their stages meet what they themselves have left standing and
+/// nothing else; then the suite, and what was asked for beside it, on all examples.
+fn planned(request: &EvaluateRequest, subject: &ModelUnderTest, classes: usize) -> Result<Vec<Planned>> {
+    let prepare = |means: &AttackSetupRequest| means.prepare(request.budget, subject.aggregate, classes);
+    let asked: Vec<AttackSetupRequest> =
+        request.attacks.iter().map(|name| AttackSetupRequest::usual(name)).collect();
+    let (bundles, alone): (Vec<_>, Vec<_>) = asked.iter().partition(|means| means.is_bundle());
+    if bundles.len() > 1
+        || (1..alone.len()).any(|at| alone[..at].iter().any(|m| m.attack == alone[at].attack))
+    {
+        return Err(Error::Unfit {
+            option: "--attack",
+            given: request.attacks.join(","),
+            reason: "one of them stands there twice".to_owned(),
+        });
+    }
+    let mut planned = Vec::new();
+    for means in bundles {
+        let stages = prepare(means)?.into_iter();
+        planned.extend(stages.map(|prepared| Planned { prepared, restart: 0, order: Order::Standing }));
+    }
+    for means in &suite(request.steps, subject.aggregate) {
+        for restart in 0..request.restarts {
+            let runs = prepare(means)?.into_iter();
+            planned.extend(runs.map(|prepared| Planned { prepared, restart, order: Order::Each }));
+        }
+    }
+    for means in alone {
+        let runs = prepare(means)?.into_iter();
+        planned.extend(runs.map(|prepared| Planned { prepared, restart: 0, order: Order::Each }));
+    }
+    Ok(planned)
+}
+
+/// Every run that the ledger in the folder does not have yet.
+fn attacks(
+    request: &EvaluateRequest,
+    subject: &ModelUnderTest,
+    data: &Dataset,
+    planned: &[Planned],
+    how: &How<'_>,
+    (settings, unsaved): (&Value, &mut Unsaved),
+) -> Result<Ledger> {
+    let evaluation = Evaluation {
+        model: subject.classifier.as_ref(),
+        criterion: &Misclassified,
+        data,
+        seed: Seed::new(request.seed).derive(Purpose::Evaluation, 0),
+    };
+    let mut teller = Teller(how.tell);
+    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
+    let path = request.out.join("ledger.json");
+    let mut ledger = match read(&path)? {
+        Some(text) => Ledger::from_json(&text).map_err(Error::work("reading the ledger"))?,
+        None => {
+            (how.tell)(&Told::Begins("clean images"));
+            Ledger::begin(&evaluation, &mut options).map_err(Error::work("measuring clean accuracy"))?
+        }
+    };
+    let witness_path = request.out.join("adversarial.safetensors");
+    let mut witnesses = if ledger.runs.is_empty() {
+        Witnesses::new(request.budget, data.sha256(), data.shape())
+    } else {
+        // Without them the runs that are there would never have any.
+        let bytes = std::fs::read(&witness_path)
+            .map_err(Error::io(&witness_path, "read what the ledger's runs found"))?;
+        Witnesses::from_safetensors(&bytes, "adversarial.safetensors")
+            .map_err(Error::work("reading the witnesses"))?
+    };
+    witnesses.made_by = Some(settings.clone());
+    for Planned { prepared, restart, order } in planned {
+        let label = &prepared.label;
+        if ledger.runs.iter().any(|run| run.attack == *label && run.restart == *restart) {
+            continue;
+        }
+        (how.tell)(&Told::Begins(&format!("{label}, restart {restart}")));
+        let (means, kept) = (prepared.means(Which::Worst), Some(&mut witnesses));
+        ledger
+            .run(&evaluation, &means, *restart, *order, kept, &mut options)
+            .map_err(Error::work("attacking"))?;
+        // Witnesses first: one without its run is found again, a run without its witness never.
+        if unsaved.note(&request.out, output::save(&request.out, &witnesses), how) {
+            let text = ledger.to_json().map_err(Error::work("writing the ledger"))?;
+            unsaved.note(&path, write(&path, text.as_bytes()), how);
+        }
+    }
+    Ok(ledger)
+}
+
+/// Every test of the battery whose finding the folder does not have yet.
+fn doubts(
+    request: &EvaluateRequest,
+    subject: &ModelUnderTest,
+    data: &Dataset,
+    how: &How<'_>,
+    unsaved: &mut Unsaved,
+) -> Result<Vec<Finding>> {
+    let path = request.out.join("battery.json");
+    let json = |source| Error::Json { what: "the battery's findings", source };
+    let mut findings: Vec<Finding> = match read(&path)? {
+        Some(text) => serde_json::from_str(&text).map_err(json)?,
+        None => Vec::new(),
+    };
+    let kind = match subject.aggregate {
+        Some(Aggregation::OneVsAll | Aggregation::MergeBinary | Aggregation::SharedTrunk) => {
+            battery::Kind::Arms
+        }
+        _ => battery::Kind::Whole,
+    };
+    let settings = battery::Settings {
+        kind,
+        budget: request.budget,
+        scope: request.scope,
+        seed: Seed::new(request.seed),
+        batch_size: how.batch_size,
+        cancel: how.cancel,
+    };
+    let bench = battery::EvaluationContext::new(subject.classifier.as_ref(), data, settings)
+        .map_err(Error::work("preparing the battery"))?;
+    let bench = match &subject.precise {
+        Some(precise) => bench.with_precise(precise),
+        None => bench,
+    };
+    for test in battery::TESTS {
+        if findings.iter().any(|finding| finding.test == test.id) {
+            continue;
+        }
+        (how.tell)(&Told::Begins(&format!("battery {}: {}", battery::title(test.id), test.name)));
+        findings.push(bench.run(test).map_err(Error::work("running the battery"))?);
+        let text = serde_json::to_string_pretty(&findings).map_err(json)?;
+        unsaved.note(&path, write(&path, text.as_bytes()), how);
+    }
+    Ok(findings)
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Io { path: path.to_owned(), action: "read", source }),
+    }
+}
