@@ -155,7 +155,7 @@ fn wrong_options_of_a_training_name_the_option_and_what_is_allowed() {
         ("--epsilon", "-1", "8/255"),
         ("--norm", "l1", "l2"),
         ("--method", "pgd", "standard, pgd-at, trades, mart"),
-        ("--recipe", "weak", "paper, momentum, fast, strong"),
+        ("--recipe", "weak", "paper, momentum, fast, single-step, strong"),
         ("--classifier", "robin", "multiclass, one-vs-all"),
         ("--step-size", "big", "2.5x"),
         ("--schedule", "linear", "cosine:LAST"),

@@ -23,7 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     (&["panels::Panels::zeros", "panels::Panels::unset", "panels::Panels::vector_mut"], empty_panels),
     (&["panels::Panels::pack", "panels::Panels::rows", "panels::Panels::columns"], panels),
-    (&["finish::Finish::open"], open),
+    (&["epilogue::Epilogue::open"], open),
     (
         &[
             "layout::Layout::row",
