@@ -1,5 +1,7 @@
 //! Networks that `fixtures/pytorch/export_models.py` wrote into a folder, beside PyTorch's numbers: a row of a Markdown table
-//! for each.
+//! for each. `logits` and `gradient` are the largest differences, the gradient's by its largest value; `whole gradient` is the
+//! length of the difference by the gradient's. `f64` is the imported network in double precision beside PyTorch's double
+//! precision, where no rounding opens or closes a rectifier; `PyTorch's own gradient` is its single beside its double precision.
 //!
 //! ```text
 //! cargo run --release -p robin-ml-import --example compare -- FOLDER
@@ -11,7 +13,6 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use robin_import::onnx::Model;
 use robin_import::state_dict::StateDict;
@@ -25,14 +26,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     files.sort();
-    println!("| file | logits | gradient | logits, f64 | gradient, f64 | seconds |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| file | logits | of the largest | gradient | whole gradient | logits, f64 | gradient, f64 | \
+         PyTorch's own gradient | seconds |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stem = name.split('.').next().unwrap_or_default();
         let stem = stem.trim_end_matches("-apart").trim_end_matches("-dynamo");
         let reference = folder.join(format!("{stem}.safetensors"));
-        let begun = Instant::now();
         let found = match file.extension().and_then(|extension| extension.to_str()) {
             Some("onnx") => {
                 common::compare(&reference, |shape| Model::read(&file)?.network(Some(shape), None))
@@ -42,14 +45,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         match found {
             Ok(found) => println!(
-                "| {name} | {:.1e} | {:.1e} | {:.1e} | {:.1e} | {:.1} |",
+                "| {name} | {:.1e} | {:.1e} | {:.1e} | {:.1e} | {:.1e} | {:.1e} | {:.1e} | {:.1} |",
                 found.logits,
+                found.logits / found.scale,
                 found.gradient,
-                found.wide[0],
-                found.wide[1],
-                begun.elapsed().as_secs_f64()
+                found.whole_gradient,
+                found.in_f64[0],
+                found.in_f64[1],
+                found.pytorch,
+                found.seconds
             ),
-            Err(error) => println!("| {name} | refused: {} | | | | |", error.to_string().replace('\n', " ")),
+            Err(error) => {
+                let said = error.to_string().replace('\n', " ").replace('|', "/");
+                println!("| {name} | refused: {said} | | | | | | | |");
+            }
         }
     }
     Ok(())

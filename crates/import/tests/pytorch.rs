@@ -17,11 +17,15 @@ fn identity() -> [Vec<f32>; 2] {
     [vec![0.0; 3], vec![1.0; 3]]
 }
 
-/// Logits within 1e-4, gradients within 1e-4 of their largest value.
+/// Logits within 2e-6 (those of these networks differ from image to image by 1e-4 and more), gradients within 1e-4 of their
+/// largest value.
 fn agrees(name: &str, file: &str, read: impl FnOnce([usize; 3]) -> robin_import::Result<Network>) {
     let found = compare(&fixture(&format!("{name}.safetensors")), read).unwrap();
-    assert!(found.logits < 1e-4 && found.gradient < 1e-4, "{file}: {found:?}");
-    assert!(found.wide[0] < 1e-4 && found.wide[1] < 1e-4, "{file}: {found:?}");
+    assert!(found.logits < 2e-6 && found.gradient < 1e-4, "{file}: {found:?}");
+    assert!(found.wide[0] < 2e-6 && found.wide[1] < 1e-4, "{file}: {found:?}");
+    // An exporter may have rounded batch norms into convolutions; the tensors of a state_dict are PyTorch's own.
+    let most = if file.ends_with(".pt") { 1e-9 } else { 1e-4 };
+    assert!(found.in_f64.iter().all(|&gap| gap < most), "{file}: {found:?}");
 }
 
 #[test]
