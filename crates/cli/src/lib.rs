@@ -14,7 +14,7 @@
 //! # Ok::<_, clap::Error>(())
 //! ```
 //!
-//! Reading order: [`Command`] (one `match`), [`foreign`] (networks from files, with [`external_model::audit`]), then one file per
+//! Reading order: [`Command`] (one `match`), [`external_model`] (networks from files, with [`external_model::audit`]), then one file per
 //! command; [`terminal`] (the one place that prints), [`exit`] (what the process returns), [`program`] (how it is called).
 //!
 //! Invariant: a command parses, calls a library and prints; nothing is computed here.

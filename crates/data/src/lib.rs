@@ -17,7 +17,7 @@
 //!
 //! Reading order: [`dataset`] (what everybody uses), [`sampling`] (how an epoch is cut into batches), [`balance`] (whether a
 //! part stands for the whole),
-//! [`canonical`] (what the published files are), [`own`] (other files), [`fetch`](mod@fetch) (how they get here);
+//! [`canonical`] (what the published files are), [`custom`] (other files), [`fetch`](mod@fetch) (how they get here);
 //! [`temporary_file`] is how every crate writes a file.
 //!
 //! A data folder holds the full sets: MNIST as `mnist/train-images-idx3-ubyte` and its three companions

@@ -22,7 +22,7 @@
 //!
 //! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`schedule`] (which cell when),
 //! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`], [`mod@role`] and [`store`] (what is kept),
-//! [`table`], [`figure`], [`gallery`] and [`claims`] (the outcome); apart from these [`foreign`] (networks that somebody else trained)
+//! [`table`], [`figure`], [`gallery`] and [`claims`] (the outcome); apart from these [`external_model`] (networks that somebody else trained)
 //! and [`cluster`] (a plan on many machines).
 //!
 //! Invariant: a result depends on its cell's settings and nothing else, so a cell that is there is never run

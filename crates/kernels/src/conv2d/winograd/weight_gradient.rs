@@ -3,7 +3,7 @@
 //! 36 products for a tile of a 3x3 kernel (144 done directly), 64 for one of a 5x5 kernel (400).
 //!
 //! In phases, for as many images at a time as [`WeightGradient::images`] says: transform (images apart), accumulate
-//! (products apart), and at the end of a step [`WeightGradient::epilogue`].
+//! (products apart), and at the end of a step [`WeightGradient::finish`].
 //!
 //! Errors: within 1e-5 of the largest value for sums over 128 images (tested), about ten times those of the plain sum.
 
