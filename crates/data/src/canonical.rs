@@ -1,10 +1,10 @@
 //! The published files, byte for byte: names, sizes, SHA-256.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use robin_files::checksum::sha256;
 
 use crate::{DatasetName, Error, Result, Split, gzip};
 
@@ -143,7 +143,7 @@ impl CanonicalFile {
 
     fn check(&self, path: &Path, contents: &[u8]) -> Result<()> {
         self.check_size(path, contents.len() as u64)?;
-        let found = sha256_hex(contents);
+        let found = sha256(contents);
         if found == self.sha256 {
             return Ok(());
         }
@@ -163,30 +163,4 @@ pub(crate) fn size_of(path: &Path) -> Result<Option<u64>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("look at", path)(error)),
     }
-}
-
-/// SHA-256 of `bytes`, lower-case hex.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// SHA-256 and length of all that `reader` holds.
-pub(crate) fn sha256_of(mut reader: impl Read) -> io::Result<(String, u64)> {
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; 1 << 16];
-    let mut length = 0;
-    loop {
-        match reader.read(&mut chunk)? {
-            0 => return Ok((hex(&digest.finalize()), length)),
-            count => {
-                digest.update(&chunk[..count]);
-                length += count as u64;
-            }
-        }
-    }
-}
-
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

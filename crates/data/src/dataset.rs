@@ -7,8 +7,9 @@ use candle_core::{Device, Tensor};
 use robin_core::{Batch, ExampleId, Seed};
 use sha2::{Digest, Sha256};
 
-use crate::canonical::{self, hex};
+use crate::canonical;
 use crate::{DatasetName, Error, LabelMap, Result, Split, cifar, embedded, idx};
+use robin_files::checksum::hex;
 
 /// One split of a data set: u8 images `[n, c, h, w]` and labels `[n]`, in file order. Immutable; a clone
 /// shares the pixels.

@@ -7,8 +7,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::canonical::sha256_hex;
 use crate::{Dataset, DatasetName, Error, Result, Source, Split, gzip, idx, temporary_file};
+use robin_files::checksum::sha256;
 
 /// A file of the subset: gzip of IDX, or of CIFAR-10 records.
 struct EmbeddedFile {
@@ -94,7 +94,7 @@ pub(crate) fn files(name: DatasetName, split: Split) -> Result<Vec<(String, Vec<
 impl EmbeddedFile {
     fn contents(&self) -> Result<Vec<u8>> {
         let contents = gzip::unpack(self.path, self.bytes, self.size)?;
-        let found = sha256_hex(&contents);
+        let found = sha256(&contents);
         if found == self.sha256 {
             return Ok(contents);
         }
@@ -120,7 +120,7 @@ pub fn generate(data_dir: &Path, subset_dir: &Path) -> Result<Vec<(&'static str,
             fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
             temporary_file::write(&path, &gzip::pack(&contents)).map_err(Error::io("write", &path))?;
         }
-        made.push((file.path, sha256_hex(&contents)));
+        made.push((file.path, sha256(&contents)));
     }
     Ok(made)
 }
@@ -135,7 +135,7 @@ pub fn check(data_dir: &Path, subset_dir: &Path) -> Result<()> {
         if !holds(&subset_dir.join(file.path), &contents)? {
             files.push(file.path.to_owned());
         }
-        if sha256_hex(&contents) != file.sha256 {
+        if sha256(&contents) != file.sha256 {
             files.push(format!("the checksum of {} in embedded.rs", file.path));
         }
     }

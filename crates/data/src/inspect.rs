@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::canonical::{self, CanonicalFile};
 use crate::{Dataset, DatasetName, Error, Result, Source, Split, gzip};
+use robin_files::checksum;
 
 /// State of every file of `dataset` in `data_dir`, train before test. Reads and hashes them all.
 ///
@@ -97,14 +98,14 @@ pub(crate) fn status(file: &CanonicalFile, folder: &Path) -> Result<FileStatus> 
             let reader = File::open(&plain).map_err(Error::io("open", &plain))?;
             // Somebody may be writing to it.
             let reader = reader.take(file.size + 1);
-            judge(file, canonical::sha256_of(reader).map_err(Error::io("read", &plain))?)
+            judge(file, checksum::sha256_of(reader).map_err(Error::io("read", &plain))?)
         } else {
             FileState::WrongSize { expected: file.size, found }
         };
         (plain, state)
     } else if canonical::size_of(&packed)?.is_some() {
         let reader = File::open(&packed).map_err(Error::io("open", &packed))?;
-        let state = match canonical::sha256_of(gzip::decoder(reader, file.size)) {
+        let state = match checksum::sha256_of(gzip::decoder(reader, file.size)) {
             Ok((_, size)) if size > file.size => FileState::TooLong { expected: file.size },
             Ok(outcome) => judge(file, outcome),
             Err(error) => FileState::BrokenGzip { reason: error.to_string() },

@@ -1,11 +1,10 @@
 //! What identifies a cell: its settings, whole and in one form.
 
 use std::fmt;
-use std::io::{self, Read};
 
+pub use robin_files::checksum::{sha256, sha256_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 /// SHA-256 over the canonical JSON of a cell's settings, 64 hexadecimal digits.
 ///
@@ -90,31 +89,6 @@ fn plain(value: &impl Serialize, text: &mut Vec<u8>) {
     serde_json::to_writer(text, value).expect("a plain value is JSON, and memory takes it");
 }
 
-/// SHA-256 of `bytes` as 64 hexadecimal digits.
-pub fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let digits =
-        |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]));
-    bytes.iter().flat_map(digits).collect()
-}
-
-/// The same of everything that `reader` gives, which need not fit into memory.
-///
-/// # Errors
-/// Those of `reader`.
-pub fn sha256_of(mut reader: impl Read) -> io::Result<String> {
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(hexadecimal(&hash.finalize())),
-            count => hash.update(&buffer[..count]),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -155,12 +129,5 @@ mod tests {
         for wrong in ["", "..", "../../secret", &key.as_str()[1..], &key.as_str().to_uppercase()] {
             assert!(serde_json::from_value::<Key>(wrong.into()).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn sha256_gives_the_published_answer() {
-        // FIPS 180-2, appendix B.1.
-        assert_eq!(sha256_of(&b"abc"[..]).unwrap(), sha256(b"abc"));
-        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -10,11 +10,12 @@
 //! assert!(parse::<Value>(r#"{"robust": 0.5, "robust": 0.9}"#).is_err());
 //! ```
 //!
-//! Reading order: [`read()`] (a file's bytes), [`json`] (text with names), [`tensors`] (safetensors, whose header is such a
-//! text).
+//! Reading order: [`read()`] (a file's bytes), [`checksum`] (what they are known by), [`json`] (text with names), [`tensors`]
+//! (safetensors, whose header is such a text).
 //!
 //! Invariant: what a file says about itself allocates nothing before it is compared with what is known of it.
 
+pub mod checksum;
 pub mod json;
 pub mod read;
 pub mod tensors;

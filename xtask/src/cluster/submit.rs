@@ -200,7 +200,7 @@ impl Copied {
 /// Where this program is, and the SHA-256 of its bytes.
 pub(super) fn this_program() -> anyhow::Result<(PathBuf, String)> {
     let own = std::env::current_exe().context("cannot find this program")?;
-    let sha256 = fs::File::open(&own).and_then(sha256_of);
+    let sha256 = fs::File::open(&own).and_then(sha256_of).map(|(sha256, _)| sha256);
     let sha256 = sha256.with_context(|| format!("cannot read {}", own.display()))?;
     Ok((own, sha256))
 }

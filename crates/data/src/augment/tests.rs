@@ -149,7 +149,7 @@ fn the_crop_of_the_paper_is_bit_for_bit_what_it_was_before_the_other_choices_cam
     let bytes: Vec<u8> =
         host::to_vec(&cropped.images).unwrap().iter().flat_map(|v| v.to_le_bytes()).collect();
     let expected = "7333ab1135c48783f94067964a4a0e7b732e7fd86e9647a569f07c454bbac7f5";
-    assert_eq!(crate::canonical::sha256_hex(&bytes), expected);
+    assert_eq!(robin_files::checksum::sha256(&bytes), expected);
 }
 
 #[test]

@@ -7,9 +7,10 @@ use robin_core::CancelToken;
 use sha2::{Digest, Sha256};
 
 use super::FetchObserver;
-use crate::canonical::{CanonicalFile, hex};
+use crate::canonical::CanonicalFile;
 use crate::temporary_file::Aside;
 use crate::{Error, FileState, Result, inspect};
+use robin_files::checksum::hex;
 
 const CHUNK: usize = 1 << 16;
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use robin_nn::Graph;
 use serde_json::{Value, json};
 
-use super::seal::sha256;
 use crate::trainer::Task;
 use crate::{Error, Result};
+use robin_files::checksum::sha256;
 
 /// Everything that decides a training's result, apart from the first parameters, which the caller makes from the
 /// architecture and a seed: a checkpoint is continued only by exactly the training that wrote it.

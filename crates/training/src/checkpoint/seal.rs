@@ -1,6 +1,6 @@
 //! The seal: SHA-256 over every byte of the file but its own digits.
 
-use sha2::{Digest, Sha256};
+use robin_files::checksum::sha256;
 
 /// Before the digits.
 const MARK: &[u8] = b"seal:";
@@ -39,11 +39,6 @@ pub(super) fn verify(bytes: &[u8]) -> Result<(), String> {
     } else {
         Err(format!("SHA-256 {found}, sealed as {}", String::from_utf8_lossy(expected)))
     }
-}
-
-/// SHA-256 as 64 hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the digits begin.
