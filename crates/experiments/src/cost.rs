@@ -82,8 +82,8 @@ fn parameters(graph: &Graph) -> u64 {
 
 /// Seconds of one thread that each of the `missing` cells takes, while `threads` threads are busy with a network each. The
 /// passes of an attack and of training are timed apart, in just that way, for each architecture: so the estimate knows what
-/// threads take from one another, but not that the last cell may be alone. It is an upper bound where examples are wrong when
-/// clean, because these are not attacked.
+/// threads take from one another, but not that the last cell may be alone, and not how many examples are wrong when clean, which
+/// are not attacked.
 ///
 /// # Errors
 /// If an architecture cannot be run.

@@ -191,7 +191,7 @@ impl Spec {
             layout: written.layout,
             seeds: written.seeds.unwrap_or(common.seeds),
             recipes,
-            readings: common.readings,
+            readings: recipe::resolve_readings(&common.readings).map_err(failed("common"))?,
             written_recipes,
             attacks,
             training_set: common.training_set,

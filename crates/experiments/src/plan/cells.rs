@@ -248,8 +248,8 @@ impl Builder<'_> {
             for stage in &then {
                 let built = stage.attack.build(budget).map(drop).map_err(|error| error.to_string());
                 let fits = built.and_then(|()| {
-                    let columns = column.strategies.as_ref().unwrap_or(&classifier.strategies);
-                    let strategies = stage.strategy.as_ref().map_or(columns.as_slice(), std::slice::from_ref);
+                    let usual = column.strategies.as_ref().unwrap_or(&classifier.strategies);
+                    let strategies = stage.strategy.as_ref().map_or(usual.as_slice(), std::slice::from_ref);
                     strategies.iter().try_for_each(|s| s.build(stage.loss, classifier.kind).map(drop))
                 });
                 fits.map_err(|reason| fault(spec, &format!("column {}", column.name), &reason))?;

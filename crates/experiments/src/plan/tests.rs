@@ -528,6 +528,9 @@ fn a_reading_changes_what_it_names_and_what_is_like_it() {
     }
     assert_eq!(read.recipes["cifar10-plain"].arm_sampling, Sampling::Plain, "what it says itself stays");
     assert_eq!(momentum(&papers, "mnist"), momentum(&read, "mnist"));
+    let circle = changed("like = \"fast\"", "like = \"single-step\"").spec().unwrap_err();
+    let circle = std::error::Error::source(&circle).unwrap().to_string();
+    assert!(circle.contains("single-step is like \"single-step\", which is no other reading"), "{circle}");
     let error = Spec::named("table-5").unwrap().read_as("slow").unwrap_err().to_string();
     assert!(error.contains("fast, momentum"), "{error}");
     // No reading changes a recipe that no item has.

@@ -37,12 +37,45 @@ pub(super) fn resolve(
     written.keys().map(complete).collect()
 }
 
+/// Readings that are `like` another, completed.
+///
+/// # Errors
+/// Of TOML: a reading that there is not, one that is like itself.
+pub(super) fn resolve_readings(
+    written: &BTreeMap<String, Reading>,
+) -> Result<BTreeMap<String, Reading>, toml::de::Error> {
+    let complete = |(name, reading): (&String, &Reading)| {
+        let (mut reading, mut seen) = (reading.clone(), vec![name]);
+        let mut like = written[name].like.as_ref();
+        while let Some(other) = like {
+            let base = written.get(other).filter(|_| !seen.contains(&other)).ok_or_else(|| {
+                toml::de::Error::custom(format!(
+                    "reading {name} is like {other:?}, which is no other reading"
+                ))
+            })?;
+            for (recipe, fields) in &base.recipes {
+                let own = reading.recipes.entry(recipe.clone()).or_default();
+                for (field, value) in fields {
+                    own.entry(field.clone()).or_insert_with(|| value.clone());
+                }
+            }
+            seen.push(other);
+            like = base.like.as_ref();
+        }
+        Ok((name.clone(), reading))
+    };
+    written.iter().map(complete).collect()
+}
+
 /// Another way to read recipes: settings in place of those that they state.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {
     /// What it is, said wherever its numbers stand.
     pub says: String,
+    /// Another reading, whose changes it makes first.
+    #[serde(default)]
+    pub like: Option<String>,
     /// By recipe, the settings that it changes.
     pub recipes: BTreeMap<String, toml::Table>,
 }

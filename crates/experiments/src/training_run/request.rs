@@ -178,6 +178,11 @@ names!(RecipeName, "recipe", Paper => "paper", Momentum => "momentum", Fast => "
     Strong => "strong");
 
 impl RecipeName {
+    /// Whether it is for photographs: CIFAR-10's, or those of one's own.
+    pub(super) fn for_photographs(self) -> bool {
+        matches!(self, Self::Fast | Self::SingleStep)
+    }
+
     /// The reading of the recipes in the specs that this is, if it is another than theirs. What is added since builds on momentum.
     pub(super) fn reading(self) -> Option<&'static str> {
         match self {

@@ -83,14 +83,13 @@ fn said(
 
 /// The paper's settings for the request's images and model.
 fn recipe(spec: &Spec, request: &Request) -> Result<Recipe> {
-    let for_photographs = matches!(request.recipe, RecipeName::Fast | RecipeName::SingleStep);
+    let for_photographs = request.recipe.for_photographs();
     let mut rows = spec.rows.iter();
     let row = match request.dataset.published() {
         Some(name) => {
             let of_set = spec.rows.iter().filter(move |row| row.dataset == name);
             of_set.clone().find(|row| row.model == request.model).or_else(|| of_set.clone().next())
         }
-        // Recipes that are not the paper's are for photographs, and so are most images of one's own.
         None => {
             let like = if for_photographs { DatasetName::Cifar10 } else { DatasetName::Mnist };
             rows.find(|row| row.dataset == like)
