@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use robin_core::scores::ranked;
-use robin_core::{Columns, Error as CoreError, Evaluation, Objective, Result as CoreResult, Scores};
+use robin_core::{Columns, Error as CoreError, Objective, ObjectiveValues, Result as CoreResult, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -125,7 +125,7 @@ impl Objective for WithoutTargets {
         Columns::All
     }
 
-    fn evaluate(&self, _scores: &Scores) -> CoreResult<Evaluation> {
+    fn evaluate(&self, _scores: &Scores) -> CoreResult<ObjectiveValues> {
         Err(CoreError::Unsuited {
             what: format!("loss {}", self.0),
             with: "scores that have no targets yet".to_owned(),

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use robin_core::attack::Verdict;
 use robin_core::occupancy::piece;
 use robin_core::{
-    Adversarial, Ascent, Batch, Columns, Cost, Error, Evaluation, ExampleId, Objective, Result, Scores, Seed,
-    Target, host,
+    Adversarial, Ascent, Batch, Columns, Cost, Error, ExampleId, Objective, ObjectiveValues, Result, Scores,
+    Seed, Target, host,
 };
 
 use crate::images::Images;
@@ -122,7 +122,7 @@ fn look_at(
         Look::Gradients => {
             cost.backward = networks;
             let pass = target.model.forward(images, &columns)?;
-            let Evaluation { values, score_gradient } = objective.evaluate(pass.scores())?;
+            let ObjectiveValues { values, score_gradient } = objective.evaluate(pass.scores())?;
             let scores = pass.scores().clone();
             let gradient = pass.input_gradient(&score_gradient)?;
             (values, Images::new(images)?.gradient(&gradient)?, Some(scores))

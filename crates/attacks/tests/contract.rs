@@ -4,8 +4,8 @@ mod toys;
 
 use robin_attacks::{ATTACKS, Config, Entry, Loss, Pgd, Reach, Start, StepSize};
 use robin_core::{
-    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Evaluation,
-    Misclassified, Norm, Objective, Scores, Seed, SuccessCriterion, Target, host,
+    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Misclassified, Norm,
+    Objective, ObjectiveValues, Scores, Seed, SuccessCriterion, Target, host,
 };
 use robin_testkit::{Cut, Linear};
 use toys::{Counting, NeverBroken, Next, RaiseColumn, Wavy};
@@ -392,9 +392,9 @@ impl Objective for SaysWhere {
         self.0.columns()
     }
 
-    fn evaluate(&self, scores: &Scores) -> robin_core::Result<Evaluation> {
-        let Evaluation { values, score_gradient } = self.0.evaluate(scores)?;
-        Ok(Evaluation { values, score_gradient: score_gradient.zeros_like()? })
+    fn evaluate(&self, scores: &Scores) -> robin_core::Result<ObjectiveValues> {
+        let ObjectiveValues { values, score_gradient } = self.0.evaluate(scores)?;
+        Ok(ObjectiveValues { values, score_gradient: score_gradient.zeros_like()? })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

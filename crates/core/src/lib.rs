@@ -44,7 +44,7 @@ pub use classifier::{Classifier, Pass};
 pub use epsilon::{Epsilon, Epsilons};
 pub use error::{Error, Result};
 pub use norm::Norm;
-pub use objective::{Ascent, Evaluation, Objective};
+pub use objective::{Ascent, Objective, ObjectiveValues};
 pub use on_device_pgd::{Formula, OnDevicePgd, PgdOutcome, PgdRun, Terms};
 pub use scores::{ColumnTable, Columns, Scores};
 pub use seed::{Purpose, Seed, Stream};

@@ -14,7 +14,7 @@ pub trait Objective: Send + Sync {
     ///
     /// # Errors
     /// If the scores do not belong to this batch, or are not finite.
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation>;
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues>;
 
     /// The objective of the examples at `rows` alone.
     fn select(&self, rows: &[usize]) -> Box<dyn Objective>;
@@ -27,7 +27,7 @@ pub trait Objective: Send + Sync {
     /// As the model's and as [`Objective::evaluate`]'s.
     fn ascent(&self, model: &dyn Classifier, images: &Tensor) -> Result<Ascent> {
         let pass = model.forward(images, &self.columns())?;
-        let Evaluation { values, score_gradient } = self.evaluate(pass.scores())?;
+        let ObjectiveValues { values, score_gradient } = self.evaluate(pass.scores())?;
         let scores = Some(pass.scores().clone());
         Ok(Ascent { values, direction: pass.input_gradient(&score_gradient)?, scores })
     }
@@ -46,7 +46,7 @@ pub trait Objective: Send + Sync {
 
 /// An objective's values and derivative.
 #[derive(Debug, Clone)]
-pub struct Evaluation {
+pub struct ObjectiveValues {
     /// `[n]`.
     pub values: Vec<f32>,
     /// Derivative of each example's own value on its scores, `[n, columns]`.

@@ -106,9 +106,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let budget = Budget { norm: Norm::Linf, epsilon: "10/255".parse()? };
     let (kind, scope) = (Kind::Whole, Scope::Subset);
     let settings = Settings { kind, budget, scope, seed, batch_size: 64, cancel: &cancel };
-    let bench = EvaluationContext::new(&mine, &test, settings)?;
+    let context = EvaluationContext::new(&mine, &test, settings)?;
     for test in TESTS {
-        let finding = bench.run(test)?;
+        let finding = context.run(test)?;
         println!("{:<4} {:?}: {}", finding.test, finding.status, finding.note);
     }
     Ok(())

@@ -5,7 +5,7 @@ mod probes;
 mod tests;
 
 use candle_core::{Device, Tensor};
-use robin_core::{Batch, Classifier, Columns, Evaluation, Objective, Purpose, Scores, Seed, host};
+use robin_core::{Batch, Classifier, Columns, Objective, ObjectiveValues, Purpose, Scores, Seed, host};
 use serde::Serialize;
 
 use self::probes::{Seen, inside, summed_up};
@@ -167,14 +167,14 @@ impl Objective for Combination {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> robin_core::Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> robin_core::Result<ObjectiveValues> {
         let (n, width) = (self.n, self.weights.len());
         let row = |row: &[f32]| {
             row.iter().zip(&self.weights).map(|(s, w)| f64::from(*s) * f64::from(*w)).sum::<f64>()
         };
         let values = scores.to_vec()?.chunks_exact(width).map(|scores| row(scores) as f32).collect();
         let score_gradient = Tensor::from_vec(self.weights.repeat(n), (n, width), &Device::Cpu)?;
-        Ok(Evaluation { values, score_gradient })
+        Ok(ObjectiveValues { values, score_gradient })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

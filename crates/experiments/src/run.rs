@@ -97,10 +97,11 @@ pub(crate) fn training_set(
         Ok((attack, OwnLoss(spec.loss)))
     };
     let attack = work.attack.as_ref().map(build).transpose()?;
-    let means = attack.as_ref().map(|(attack, loss)| -> AttackSetup<'_> { (attack.as_ref(), loss) });
+    let attacked_by =
+        attack.as_ref().map(|(attack, loss)| -> AttackAndStrategy<'_> { (attack.as_ref(), loss) });
     let evaluation =
         Evaluation { model: classifier.as_ref(), criterion: &Misclassified, data: &measured, seed };
-    let (clean, robust) = measure(&evaluation, means, context)?;
+    let (clean, robust) = measure(&evaluation, attacked_by, context)?;
     Ok(summary_of(&clean, robust.as_ref()))
 }
 
@@ -129,14 +130,14 @@ pub(crate) fn evaluate(
                     .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })
             };
             let raised = strategy_for(strategy, spec.loss)?;
-            let means: AttackSetup<'_> = (attack.as_ref(), raised.as_ref());
-            let (clean, mut robust) = measure(&evaluation, Some(means), context)?;
+            let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), raised.as_ref());
+            let (clean, mut robust) = measure(&evaluation, Some(attacked_by), context)?;
             for stage in then {
                 let Some(robust) = &mut robust else { break };
                 let attack = stage.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
                 let raised = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
-                let means: AttackSetup<'_> = (attack.as_ref(), raised.as_ref());
-                further(robust, &evaluation, means, context)?;
+                let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), raised.as_ref());
+                further(robust, &evaluation, attacked_by, context)?;
             }
             evaluated(&clean, robust.as_ref())
         }
@@ -164,7 +165,7 @@ pub(crate) fn evaluate(
 fn further(
     robust: &mut Robust,
     evaluation: &Evaluation<'_>,
-    (attack, strategy): AttackSetup<'_>,
+    (attack, strategy): AttackAndStrategy<'_>,
     context: &Context<'_>,
 ) -> Result<()> {
     // To the evaluation what is broken already is as if it were wrong when clean: it is left alone.
@@ -233,20 +234,20 @@ pub(crate) fn classifier(
 
 fn measure(
     evaluation: &Evaluation<'_>,
-    means: Option<AttackSetup<'_>>,
+    attacked_by: Option<AttackAndStrategy<'_>>,
     context: &Context<'_>,
 ) -> Result<(Clean, Option<Robust>)> {
     let mut watcher = Watcher(context);
     let mut options = context.options(&mut watcher);
     let clean = evaluation.clean(&mut options).map_err(Error::work("measuring clean accuracy"))?;
-    let Some((attack, strategy)) = means else { return Ok((clean, None)) };
+    let Some((attack, strategy)) = attacked_by else { return Ok((clean, None)) };
     let robust =
         evaluation.robust(&clean, attack, strategy, &mut options).map_err(Error::work("attacking"))?;
     Ok((clean, Some(robust)))
 }
 
 /// A base attack and what it raises.
-type AttackSetup<'a> = (&'a dyn Attack, &'a dyn Strategy);
+type AttackAndStrategy<'a> = (&'a dyn Attack, &'a dyn Strategy);
 
 /// The loss of a network's own logits. Written here so that a trained network does not depend, through its
 /// key, on the strategies against aggregates.

@@ -74,7 +74,7 @@ fn attacked(subject: ModelRequest, images: ImagesRequest) -> AttackRequest {
     AttackRequest {
         subject,
         images,
-        means: AttackSetupRequest {
+        setup: AttackSetupRequest {
             attack: "pgd".to_owned(),
             settings: Map::from_iter([("steps".to_owned(), json!(10))]),
             loss: None,

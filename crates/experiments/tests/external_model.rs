@@ -86,7 +86,7 @@ fn request(subject: ModelRequest) -> AttackRequest {
     AttackRequest {
         subject,
         images: images(40),
-        means: AttackSetupRequest {
+        setup: AttackSetupRequest {
             attack: "pgd".to_owned(),
             settings: Map::from_iter([("steps".to_owned(), json!(5))]),
             loss: Some(Loss::Margin),
@@ -167,7 +167,7 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
     for strategy in ["best-arm", "top2", "average-gradient+normalised", "margin-t", "highest-arm+current"] {
         let mut request = request(place.arms());
         request.images = images(16);
-        request.means.strategy = strategy.parse().unwrap();
+        request.setup.strategy = strategy.parse().unwrap();
         let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
         assert!(report.robust_accuracy.unwrap() <= report.clean_accuracy, "{strategy}");
         assert!(report.attack.contains(strategy) && report.classifier.weights_sha256.len() == 10);
@@ -184,26 +184,26 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
         let aggregate = Some(aggregate.parse().unwrap());
         let mut request = request(ModelRequest { aggregate, ..place.subject(&names) });
         request.images = images(16);
-        (request.means.strategy, request.means.loss) = (strategy.parse().unwrap(), Some(loss));
+        (request.setup.strategy, request.setup.loss) = (strategy.parse().unwrap(), Some(loss));
         let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
         assert!(report.robust_accuracy.unwrap() <= report.clean_accuracy, "{strategy}");
     }
     let mut towards = request(place.subject(&["whole.safetensors"]));
     towards.epsilons = vec!["0.3".parse().unwrap()];
-    towards.means.target = Some(4);
+    towards.setup.target = Some(4);
     let report = quiet(|how| attack(&towards, how)).unwrap().remove(0);
     let right = report.examples.iter().filter(|e| e.label != 4 && e.clean_prediction == e.label).count();
     assert!(report.robust_accuracy.unwrap() < right as f64 / report.robust_n as f64);
     let towards_4 = report.target.unwrap();
     assert!(towards_4.target == 4 && towards_4.target_success.unwrap() > 0.0, "{towards_4:?}");
-    towards.means.strategy = "margin-t".parse().unwrap();
+    towards.setup.strategy = "margin-t".parse().unwrap();
     assert!(message(quiet(|how| attack(&towards, how))).contains("--target goes with strategy softmax"));
 }
 
 /// AutoAttack by its name, of single networks and of aggregates.
 fn bundle(subject: ModelRequest) -> AttackRequest {
-    let means = AttackSetupRequest::usual("autoattack");
-    AttackRequest { means, images: images(16), epsilons: vec!["50/255".parse().unwrap()], ..request(subject) }
+    let setup = AttackSetupRequest::usual("autoattack");
+    AttackRequest { setup, images: images(16), epsilons: vec!["50/255".parse().unwrap()], ..request(subject) }
 }
 
 #[test]
@@ -252,23 +252,23 @@ fn mistakes_are_named_before_any_work() {
         let text = refused(change);
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     };
-    contains(&|r| r.means.attack = "cw3".to_owned(), &["\"cw3\"", "fgsm", "pgd", "autoattack"]);
-    contains(&|r| r.means.attack = "autoattack".to_owned(), &["--attack autoattack", "their own settings"]);
+    contains(&|r| r.setup.attack = "cw3".to_owned(), &["\"cw3\"", "fgsm", "pgd", "autoattack"]);
+    contains(&|r| r.setup.attack = "autoattack".to_owned(), &["--attack autoattack", "their own settings"]);
     contains(
         &|r| {
-            r.means = AttackSetupRequest::usual("autoattack");
-            r.means.strategy = "margin-t".parse().unwrap();
+            r.setup = AttackSetupRequest::usual("autoattack");
+            r.setup.strategy = "margin-t".parse().unwrap();
         },
         &["--attack autoattack", "strategy softmax"],
     );
     contains(
-        &|r| drop(r.means.settings.insert("stepz".to_owned(), json!(1))),
+        &|r| drop(r.setup.settings.insert("stepz".to_owned(), json!(1))),
         &["no setting stepz", "restarts"],
     );
-    contains(&|r| drop(r.means.settings.insert("steps".to_owned(), json!(-1))), &["--attack", "-1"]);
-    contains(&|r| r.means.target = Some(10), &["--target 10", "0 to 9"]);
-    contains(&|r| r.means.strategy = "best-arm".parse().unwrap(), &["best-arm", "softmax, margin-t"]);
-    contains(&|r| r.means.strategy = "stage-1".parse().unwrap(), &["stage-1", "hierarchical"]);
+    contains(&|r| drop(r.setup.settings.insert("steps".to_owned(), json!(-1))), &["--attack", "-1"]);
+    contains(&|r| r.setup.target = Some(10), &["--target 10", "0 to 9"]);
+    contains(&|r| r.setup.strategy = "best-arm".parse().unwrap(), &["best-arm", "softmax, margin-t"]);
+    contains(&|r| r.setup.strategy = "stage-1".parse().unwrap(), &["stage-1", "hierarchical"]);
     contains(&|r| r.epsilons.clear(), &["--epsilon"]);
     contains(&|r| r.subject.model = "vgg".to_owned(), &["\"vgg\"", "resnet18"]);
     contains(&|r| r.subject.model = "resnet18".to_owned(), &["whole.safetensors", "missing"]);
@@ -402,7 +402,7 @@ fn a_folder_of_found_images_belongs_to_one_attack_and_says_which() {
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
     }
     let mut steps = request.clone();
-    steps.means.settings.insert("steps".to_owned(), json!(6));
+    steps.setup.settings.insert("steps".to_owned(), json!(6));
     for (other, difference) in [
         (
             steps,

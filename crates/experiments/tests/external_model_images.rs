@@ -252,7 +252,7 @@ fn pixels_and_radii_on_another_scale_are_doubted() {
         let request = AttackRequest {
             subject: subject.clone(),
             images: images.clone(),
-            means: AttackSetupRequest {
+            setup: AttackSetupRequest {
                 attack: "fgsm".to_owned(),
                 settings: Map::new(),
                 loss: Some(Loss::Margin),

@@ -83,7 +83,7 @@ fn quiet<T>(work: impl FnOnce(&How<'_>) -> robin_experiments::Result<T>) -> T {
     work(&How { batch_size: 7, cancel: &CancelToken::new(), tell: &|_| () }).unwrap()
 }
 
-fn means(attack: &str, loss: Option<Loss>) -> AttackSetupRequest {
+fn setup(attack: &str, loss: Option<Loss>) -> AttackSetupRequest {
     let settings = match attack {
         "square" => Map::from_iter([("queries".to_owned(), json!(60))]),
         "autoattack" => Map::new(),
@@ -92,11 +92,11 @@ fn means(attack: &str, loss: Option<Loss>) -> AttackSetupRequest {
     AttackSetupRequest { settings, loss, ..AttackSetupRequest::usual(attack) }
 }
 
-fn request(subject: ModelRequest, means: AttackSetupRequest) -> AttackRequest {
+fn request(subject: ModelRequest, setup: AttackSetupRequest) -> AttackRequest {
     AttackRequest {
         subject,
         images: images(),
-        means,
+        setup,
         norm: Norm::Linf,
         epsilons: ["0", "30/255", "0.3"].iter().map(|epsilon| epsilon.parse().unwrap()).collect(),
         iterate: Which::Worst,
@@ -222,8 +222,8 @@ fn every_number_of_an_attack_is_counted_from_its_examples_in_every_mode() {
             for (target, iterate) in
                 [(None, Which::Worst), (None, Which::Last), (Some(4), Which::Worst), (Some(4), Which::Last)]
             {
-                let mut request = request(subject.clone(), means(attack_name, loss));
-                (request.means.target, request.iterate) = (target, iterate);
+                let mut request = request(subject.clone(), setup(attack_name, loss));
+                (request.setup.target, request.iterate) = (target, iterate);
                 let folder = format!("{number}-{attack_name}-{loss:?}-{target:?}-{iterate:?}");
                 request.out = Some(place.path(&folder));
                 let reports = quiet(|how| attack(&request, how));
@@ -255,7 +255,7 @@ fn every_number_of_an_attack_is_counted_from_its_examples_in_every_mode() {
 fn every_number_of_a_bundle_is_counted_from_its_examples() {
     let place = Place::new();
     for subject in [place.alone("whole"), place.arms()] {
-        let mut request = request(subject, means("autoattack", None));
+        let mut request = request(subject, setup("autoattack", None));
         request.images.limit = Some(12);
         request.epsilons = vec!["50/255".parse().unwrap()];
         request.out = Some(place.path("bundle"));
@@ -272,12 +272,12 @@ fn every_number_of_a_bundle_is_counted_from_its_examples() {
 #[test]
 fn vanished_gradients_are_counted_and_warned_of() {
     let place = Place::new();
-    let found = |name: &str, means| {
-        let mut request = request(place.alone(name), means);
+    let found = |name: &str, setup| {
+        let mut request = request(place.alone(name), setup);
         request.epsilons = vec!["30/255".parse().unwrap()];
         quiet(|how| attack(&request, how)).remove(0)
     };
-    let blind = found("loud", means("pgd", Some(Loss::Ce)));
+    let blind = found("loud", setup("pgd", Some(Loss::Ce)));
     assert!(
         blind.gradient_is_true && blind.zero_gradient_share.unwrap() > 0.5,
         "{:?}",
@@ -285,7 +285,7 @@ fn vanished_gradients_are_counted_and_warned_of() {
     );
     let [warning] = &blind.warnings[..] else { panic!("{:?}", blind.warnings) };
     assert!(["zero", "margin", "dlr"].iter().all(|word| warning.contains(word)), "{warning}");
-    let seeing = found("loud", means("pgd", Some(Loss::Margin)));
+    let seeing = found("loud", setup("pgd", Some(Loss::Margin)));
     assert_eq!((seeing.zero_gradient_share, seeing.warnings.len()), (Some(0.0), 0));
     assert!(
         seeing.robust_accuracy.unwrap() < blind.robust_accuracy.unwrap(),
@@ -294,20 +294,20 @@ fn vanished_gradients_are_counted_and_warned_of() {
     );
     // Attacks of other families count too, and those without gradients have no share of them.
     for name in ["apgd", "fgsm"] {
-        let mut means = means(name, Some(Loss::Ce));
+        let mut setup = setup(name, Some(Loss::Ce));
         if name == "fgsm" {
-            means.settings.clear();
+            setup.settings.clear();
         }
-        let found = found("loud", means);
+        let found = found("loud", setup);
         assert!(found.zero_gradient_share.unwrap() >= 0.05 && found.warnings.len() == 1, "{name}");
     }
-    assert_eq!(found("loud", means("square", None)).zero_gradient_share, None);
+    assert_eq!(found("loud", setup("square", None)).zero_gradient_share, None);
 }
 
 #[test]
 fn a_constant_network_is_flat_and_is_attacked_all_the_same() {
     let place = Place::new();
-    let request = request(place.alone("constant"), means("pgd", None));
+    let request = request(place.alone("constant"), setup("pgd", None));
     for report in quiet(|how| attack(&request, how)) {
         recounted(&report, None);
         assert_eq!(report.gradient.verdict, GradientVerdict::Flat);

@@ -109,6 +109,6 @@ fn battery(model: &dyn Classifier, data: &Dataset, budget: Budget) -> Result<Vec
     let (cancel, seed) = (CancelToken::new(), Seed::new(0));
     let (kind, scope) = (Kind::Whole, Scope::Subset);
     let settings = Settings { kind, budget, scope, seed, batch_size: PROBED, cancel: &cancel };
-    let bench = EvaluationContext::new(model, data, settings)?;
-    TESTS.iter().map(|test| Ok(bench.run(test)?)).collect()
+    let context = EvaluationContext::new(model, data, settings)?;
+    TESTS.iter().map(|test| Ok(context.run(test)?)).collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Tensor, Var};
 use robin_attacks::Loss as Listed;
 use robin_attacks::objectives::{TargetedCrossEntropy, TargetedDlr, TargetedMargin};
-use robin_core::{Columns, Error, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Error, Objective, ObjectiveValues, Result, Scores};
 
 /// A function of logits and labels, one number per image; attacks raise it.
 #[derive(Clone)]
@@ -116,7 +116,7 @@ impl Objective for Own {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         let n = self.labels.len();
         let logits = Var::from_tensor(&scores.tensor().detach())?;
         let labels = Tensor::from_slice(&self.labels, n, logits.device())?;
@@ -134,7 +134,7 @@ impl Objective for Own {
             Some(example) => {
                 Err(Error::NotFinite { what: "the custom loss", example, value: values[example] })
             }
-            None => Ok(Evaluation { values, score_gradient }),
+            None => Ok(ObjectiveValues { values, score_gradient }),
         }
     }
 

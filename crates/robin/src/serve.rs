@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use candle_core::{Device, Module, Tensor};
-use robin_core::{Classifier, Columns, Error, Evaluation, Objective, Result, Scores};
+use robin_core::{Classifier, Columns, Error, Objective, ObjectiveValues, Result, Scores};
 
 /// One look of an attack at the module, as a callback hears of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,7 +142,7 @@ impl Objective for Told {
         self.inner.columns()
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         let found = self.inner.evaluate(scores)?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         // A caller that is gone hears nothing, and the next pass says so.

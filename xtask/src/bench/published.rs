@@ -168,7 +168,7 @@ impl Case {
                 for stage in autoattack() {
                     let attack = stage.attack.build(self.budget)?;
                     let strategy = StrategyName::Softmax.build(stage.loss)?;
-                    let means = AttackSetup {
+                    let setup = AttackSetup {
                         name: stage.name,
                         strategy_name: "softmax",
                         loss_name: stage.name,
@@ -177,7 +177,7 @@ impl Case {
                         strategy: strategy.as_ref(),
                         iterate: Which::Worst,
                     };
-                    ledger.run(&evaluation, &means, 0, Order::Standing, None, &mut options)?;
+                    ledger.run(&evaluation, &setup, 0, Order::Standing, None, &mut options)?;
                 }
                 ledger.summary(self.budget)?.union
             }

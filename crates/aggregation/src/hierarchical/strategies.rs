@@ -6,8 +6,8 @@ use std::str::FromStr;
 use candle_core::{Device, Tensor};
 use robin_attacks::Loss;
 use robin_core::{
-    Batch, ColumnTable, Columns, Error as CoreError, Evaluation, Objective, Result as CoreResult, Scores,
-    Strategy,
+    Batch, ColumnTable, Columns, Error as CoreError, Objective, ObjectiveValues, Result as CoreResult,
+    Scores, Strategy,
 };
 
 use super::Split;
@@ -142,7 +142,7 @@ impl Objective for Part {
         Columns::PerExample(ColumnTable { width, indices: self.rows.iter().flat_map(row).collect() })
     }
 
-    fn evaluate(&self, scores: &Scores) -> CoreResult<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> CoreResult<ObjectiveValues> {
         let (n, width) = (self.rows.len(), self.width());
         if scores.len() != n || scores.columns() != width {
             return Err(CoreError::Shape {
@@ -167,7 +167,7 @@ impl Objective for Part {
             let slopes = robin_core::host::to_vec(&found.score_gradient)?;
             gradient[row * width..row * width + count].copy_from_slice(&slopes);
         }
-        Ok(Evaluation { values, score_gradient: Tensor::from_vec(gradient, (n, width), &Device::Cpu)? })
+        Ok(ObjectiveValues { values, score_gradient: Tensor::from_vec(gradient, (n, width), &Device::Cpu)? })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

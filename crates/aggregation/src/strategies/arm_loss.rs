@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use robin_attacks::Loss;
-use robin_core::{ColumnTable, Columns, Error, Evaluation, Formula, Objective, Result, Scores, Terms};
+use robin_core::{ColumnTable, Columns, Error, Formula, Objective, ObjectiveValues, Result, Scores, Terms};
 
 /// The weighted sum over an example's columns of `b_i(t)`, arm i's loss against the target t in {0, 1}; the
 /// mean unless told otherwise.
@@ -75,7 +75,7 @@ impl Objective for ArmLoss {
         self.columns.clone()
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         let width = self.shares.len();
         let n = self.targets.len() / width;
         if scores.len() != n || scores.columns() != width {
@@ -105,7 +105,7 @@ impl Objective for ArmLoss {
         let shares = self.shares.iter().cycle();
         let gradient: Vec<f32> =
             terms.iter().zip(shares).map(|((_, slope), share)| (share * slope) as f32).collect();
-        Ok(Evaluation { values, score_gradient: Tensor::from_vec(gradient, (n, width), &Device::Cpu)? })
+        Ok(ObjectiveValues { values, score_gradient: Tensor::from_vec(gradient, (n, width), &Device::Cpu)? })
     }
 
     fn formula(&self) -> Option<Formula> {

@@ -1,7 +1,7 @@
 //! Terms that have an equal say in the direction, whatever their scale.
 
 use candle_core::{Device, Tensor};
-use robin_core::{Ascent, Classifier, Columns, Error, Evaluation, Objective, Result, Scores, host};
+use robin_core::{Ascent, Classifier, Columns, Error, Objective, ObjectiveValues, Result, Scores, host};
 use serde::{Deserialize, Serialize};
 
 use super::arm_loss::ArmLoss;
@@ -38,7 +38,7 @@ impl Objective for Normalised {
         self.arms.columns()
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         self.arms.evaluate(scores)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use robin_core::scores::ranked;
-use robin_core::{ColumnTable, Columns, Error, Evaluation, Objective, Result, Scores};
+use robin_core::{ColumnTable, Columns, Error, Objective, ObjectiveValues, Result, Scores};
 use serde::{Deserialize, Serialize};
 
 /// When the arms are ranked.
@@ -53,7 +53,7 @@ impl Objective for RankedNow {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         let (n, classes) = (scores.len(), scores.columns());
         if n != self.n || classes < self.width {
             return Err(Error::Shape {
@@ -77,7 +77,7 @@ impl Objective for RankedNow {
             gradient[cell] += slope;
         }
         let score_gradient = Tensor::from_vec(gradient, (n, classes), &Device::Cpu)?;
-        Ok(Evaluation { values: found.values, score_gradient })
+        Ok(ObjectiveValues { values: found.values, score_gradient })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

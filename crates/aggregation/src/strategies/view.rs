@@ -1,6 +1,6 @@
 //! Some of an aggregate's scores, as if they were all.
 
-use robin_core::{Columns, Evaluation, Formula, Objective, Result, Scores};
+use robin_core::{Columns, Formula, Objective, ObjectiveValues, Result, Scores};
 
 /// An objective on the chosen columns alone; labels inside it are positions among them.
 pub(super) struct View {
@@ -19,7 +19,7 @@ impl Objective for View {
         self.columns.clone()
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         self.inner.evaluate(scores)
     }
 

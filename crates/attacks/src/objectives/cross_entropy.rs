@@ -1,6 +1,6 @@
 //! Cross-entropy of the scores against the labels.
 
-use robin_core::{Columns, Evaluation, Formula, Objective, Result, Scores, Terms};
+use robin_core::{Columns, Formula, Objective, ObjectiveValues, Result, Scores, Terms};
 
 use super::{evaluate_rows, highest_but};
 
@@ -26,7 +26,7 @@ impl Objective for CrossEntropy {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         evaluate_rows(scores, &self.labels, cross_entropy)
     }
 

@@ -1,7 +1,7 @@
 //! The difference-of-logits ratio.
 
 use robin_core::scores::ranked;
-use robin_core::{Columns, Error, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Error, Objective, ObjectiveValues, Result, Scores};
 
 use super::{evaluate_rows, highest_but};
 
@@ -30,7 +30,7 @@ impl Objective for Dlr {
 
     /// # Errors
     /// [`Error::TooFewClasses`] below 3 columns: the ratio needs a third-highest score.
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         if scores.columns() < 3 {
             return Err(Error::TooFewClasses { loss: "dlr", least: 3, classes: scores.columns() });
         }

@@ -1,6 +1,6 @@
 //! The largest wrong score minus the right one.
 
-use robin_core::{Columns, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Objective, ObjectiveValues, Result, Scores};
 
 use super::{evaluate_rows, highest_but};
 
@@ -23,7 +23,7 @@ impl Objective for Margin {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         evaluate_rows(scores, &self.labels, |scores, label, gradient| {
             let (wrong_column, wrong) = highest_but(scores, label);
             gradient[wrong_column] = 1.0;

@@ -12,7 +12,7 @@ mod targeted;
 mod tests;
 
 use candle_core::{Device, Tensor};
-use robin_core::{Error, Evaluation, Result, Scores};
+use robin_core::{Error, ObjectiveValues, Result, Scores};
 
 pub use cross_entropy::CrossEntropy;
 pub use dlr::Dlr;
@@ -26,7 +26,7 @@ fn evaluate_rows(
     scores: &Scores,
     labels: &[u32],
     row: impl Fn(&[f32], usize, &mut [f32]) -> f64,
-) -> Result<Evaluation> {
+) -> Result<ObjectiveValues> {
     evaluate_towards(scores, labels, labels, |scores, label, _, gradient| row(scores, label, gradient))
 }
 
@@ -36,7 +36,7 @@ fn evaluate_towards(
     labels: &[u32],
     targets: &[u32],
     row: impl Fn(&[f32], usize, usize, &mut [f32]) -> f64,
-) -> Result<Evaluation> {
+) -> Result<ObjectiveValues> {
     let classes = scores.columns();
     if scores.len() != labels.len() || classes < 2 {
         return Err(Error::Shape {
@@ -62,7 +62,7 @@ fn evaluate_towards(
         })
         .collect();
     let score_gradient = Tensor::from_vec(gradient, (labels.len(), classes), &Device::Cpu)?;
-    Ok(Evaluation { values, score_gradient })
+    Ok(ObjectiveValues { values, score_gradient })
 }
 
 /// The highest score outside column `without`, and its column; the first one on a tie. `row` has at least

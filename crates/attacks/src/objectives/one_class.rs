@@ -1,6 +1,6 @@
 //! Section 3's task: a classifier of many classes is asked whether an example is of one class.
 
-use robin_core::{Columns, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Objective, ObjectiveValues, Result, Scores};
 
 use super::cross_entropy::cross_entropy;
 use super::{evaluate_towards, highest_but};
@@ -29,7 +29,7 @@ impl Question {
         &self,
         scores: &Scores,
         row: impl Fn(&[f32], usize, &mut [f32]) -> f64,
-    ) -> Result<Evaluation> {
+    ) -> Result<ObjectiveValues> {
         let class = vec![self.class; self.labels.len()];
         evaluate_towards(scores, &self.labels, &class, |scores, label, class, gradient| {
             let value = row(scores, class, gradient);
@@ -58,7 +58,7 @@ impl Objective for OneClassCrossEntropy {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         self.0.evaluate(scores, cross_entropy)
     }
 
@@ -79,7 +79,7 @@ impl Objective for OneClassMargin {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         self.0.evaluate(scores, |scores, class, gradient| {
             let (other, highest) = highest_but(scores, class);
             gradient[other] = 1.0;

@@ -1,6 +1,6 @@
 //! Cross-entropies of k questions "is it class j?", one for each score column.
 
-use robin_core::{Columns, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Objective, ObjectiveValues, Result, Scores};
 
 use super::evaluate_rows;
 
@@ -26,7 +26,7 @@ impl Objective for OneVsAllCrossEntropy {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         evaluate_rows(scores, &self.labels, |scores, label, gradient| {
             let answers = scores.iter().zip(gradient).enumerate();
             answers

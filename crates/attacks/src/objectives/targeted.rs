@@ -1,7 +1,7 @@
 //! Objectives that lead each example towards a class of its own.
 
 use robin_core::scores::ranked;
-use robin_core::{Columns, Error, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Error, Objective, ObjectiveValues, Result, Scores};
 
 use super::cross_entropy::cross_entropy;
 use super::dlr::ratio;
@@ -23,7 +23,7 @@ impl Objective for TargetedMargin {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         self.0.evaluate(scores, |scores, label, target, gradient| {
             gradient[target] += 1.0;
             gradient[label] -= 1.0;
@@ -59,7 +59,7 @@ impl Objective for TargetedDlr {
 
     /// # Errors
     /// [`Error::TooFewClasses`] below 4 columns: the ratio needs a fourth-highest score.
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         if scores.columns() < 4 {
             return Err(Error::TooFewClasses { loss: "dlr-t", least: 4, classes: scores.columns() });
         }
@@ -98,7 +98,7 @@ impl Objective for TargetedCrossEntropy {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         evaluate_towards(scores, &self.targets, &self.targets, |scores, target, _, gradient| {
             let value = cross_entropy(scores, target, gradient);
             gradient.iter_mut().for_each(|slope| *slope = -*slope);
@@ -123,7 +123,7 @@ impl Pairs {
         &self,
         scores: &Scores,
         row: impl Fn(&[f32], usize, usize, &mut [f32]) -> f64,
-    ) -> Result<Evaluation> {
+    ) -> Result<ObjectiveValues> {
         if self.targets.len() != self.labels.len() {
             return Err(Error::Shape {
                 what: "targets",

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use candle_core::{Device, Tensor};
 use robin_core::{
-    Batch, Classifier, Columns, Evaluation, ExampleId, Objective, Pass, Purpose, Result, Scores, Seed,
+    Batch, Classifier, Columns, ExampleId, Objective, ObjectiveValues, Pass, Purpose, Result, Scores, Seed,
     SuccessCriterion, host,
 };
 
@@ -83,10 +83,10 @@ impl Objective for RaiseColumn {
         Columns::One(self.column)
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         assert_eq!((scores.len(), scores.columns()), (self.n, 1));
         let score_gradient = Tensor::from_vec(vec![1.0_f32; self.n], (self.n, 1), &Device::Cpu)?;
-        Ok(Evaluation { values: scores.to_vec()?, score_gradient })
+        Ok(ObjectiveValues { values: scores.to_vec()?, score_gradient })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

@@ -112,7 +112,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = AttackRequest {
         subject: arguments.subject.request(&arguments.device)?,
         images: arguments.images.request(),
-        means: AttackSetupRequest {
+        setup: AttackSetupRequest {
             attack: arguments.attack.clone(),
             settings,
             loss: arguments.loss,

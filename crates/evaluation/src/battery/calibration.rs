@@ -22,18 +22,18 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Bins of the expected calibration error.
 const BINS: usize = 10;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    if bench.kind == Kind::Whole {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    if context.kind == Kind::Whole {
         let note = "the scores are no binary log-odds, so each by itself has no calibration";
         return Ok(Answer::new(Status::Skipped, [], note));
     }
-    let (n, classes) = (bench.n(), bench.model.num_classes());
+    let (n, classes) = (context.n(), context.model.num_classes());
     if n < 4 {
         return Ok(Answer::new(Status::Skipped, [], "too few images to fit and to judge"));
     }
     let ids: Vec<ExampleId> = (0..n as u32).map(ExampleId::first).collect();
-    let batch = bench.data.batch(&ids, &LabelMap::Identity)?;
-    let scores = bench.model.scores(&batch.images, &Columns::All)?.to_vec()?;
+    let batch = context.data.batch(&ids, &LabelMap::Identity)?;
+    let scores = context.model.scores(&batch.images, &Columns::All)?.to_vec()?;
     let (mut map, mut before, mut after) =
         (Affine { factors: Vec::new(), shifts: Vec::new() }, Vec::new(), Vec::new());
     for class in 0..classes {
@@ -49,22 +49,22 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
         map.factors.push(factor as f32);
         map.shifts.push(shift as f32);
     }
-    let model = Transformed { inner: bench.model, map, decides: Decides::Outer };
-    let evaluation = bench.on(&model);
-    let mut options = Options { batch_size: bench.batch_size, cancel: bench.cancel, observer: &mut () };
+    let model = Transformed { inner: context.model, map, decides: Decides::Outer };
+    let evaluation = context.on(&model);
+    let mut options = Options { batch_size: context.batch_size, cancel: context.cancel, observer: &mut () };
     let recalibrated = evaluation.clean(&mut options)?;
-    let attack = pgd(20, 1).build(bench.budget)?;
+    let attack = pgd(20, 1).build(context.budget)?;
     let strategy = StrategyName::Softmax.build(Loss::Margin)?;
     let found = evaluation.quietly(&recalibrated, attack.as_ref(), strategy.as_ref(), &mut options)?;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let half =
         |broken: &[bool]| crate::accuracy(&broken.iter().copied().skip(1).step_by(2).collect::<Vec<_>>());
-    let plain = half(&bench.base()?.worst.broken);
+    let plain = half(&context.base()?.worst.broken);
     let refitted = half(&found.worst.broken);
     let numbers = [
         number("calibration error", mean(&before)),
         number("calibration error, refitted", mean(&after)),
-        number("clean", half(&bench.clean.broken)),
+        number("clean", half(&context.clean.broken)),
         number("clean, refitted", half(&recalibrated.broken)),
         number("robust", plain),
         number("robust, refitted", refitted),

@@ -36,7 +36,7 @@ pub trait Precise: Sync {
     fn scores(&self, images: &Tensor) -> Result<Vec<f64>>;
 }
 
-/// How a classifier is put on the bench.
+/// How a classifier is tested.
 #[derive(Clone, Copy)]
 pub struct Settings<'a> {
     /// What its scores are.
@@ -53,7 +53,7 @@ pub struct Settings<'a> {
     pub cancel: &'a CancelToken,
 }
 
-/// A classifier on the bench.
+/// What every test of the battery has: the classifier, its images, budget and seed.
 pub struct EvaluationContext<'a> {
     pub(super) model: &'a dyn Classifier,
     pub(super) kind: Kind,
@@ -69,7 +69,7 @@ pub struct EvaluationContext<'a> {
 }
 
 impl<'a> EvaluationContext<'a> {
-    /// Puts `model` on the bench with `data`, 64 from all over it unless the scope is full.
+    /// `model` with `data`, 64 from all over it unless the scope is full.
     ///
     /// # Errors
     /// As [`Evaluation::clean`].
@@ -140,7 +140,7 @@ impl<'a> EvaluationContext<'a> {
         Ok(self.base.get_or_init(|| found))
     }
 
-    /// An attack on the bench's classifier.
+    /// An attack on the classifier.
     pub(super) fn attack(
         &self,
         config: Config,
@@ -165,7 +165,7 @@ impl<'a> EvaluationContext<'a> {
         self.on(model).quietly(&self.clean, attack.as_ref(), strategy.as_ref(), &mut options)
     }
 
-    /// What a test measures by itself: `model` on the bench's images.
+    /// What a test measures by itself: `model` on the same images.
     pub(super) fn on<'b>(&'b self, model: &'b dyn Classifier) -> Evaluation<'b> {
         Evaluation { model, criterion: &Misclassified, data: &self.data, seed: self.seed }
     }

@@ -21,15 +21,16 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Fewer directions than for a foreign model: there are many objectives.
 const PROBE: GradientProbe = GradientProbe { directions: 4, ..GradientProbe::STANDARD };
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let batch = bench.right(PROBE.images)?;
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let batch = context.right(PROBE.images)?;
     if batch.is_empty() {
         return Ok(Answer::new(Status::Skipped, [], "no example is right when clean"));
     }
-    let clean = bench.model.scores(&batch.images, &Columns::All)?;
+    let clean = context.model.scores(&batch.images, &Columns::All)?;
     let (mut numbers, mut worst, mut flat) = (Vec::new(), 0.0_f64, false);
     for entry in STRATEGIES {
-        if bench.kind == Kind::Whole && !matches!(entry.name, StrategyName::Softmax | StrategyName::MarginT) {
+        if context.kind == Kind::Whole && !matches!(entry.name, StrategyName::Softmax | StrategyName::MarginT)
+        {
             continue;
         }
         for loss in [Loss::Ce, Loss::Margin] {
@@ -37,7 +38,7 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
             let Some(objective) = entry.name.build(loss)?.prepare(&clean, &batch)?.into_iter().next() else {
                 continue;
             };
-            let report = probe_objective(bench.model, &*objective, &batch.images, PROBE, bench.seed)?;
+            let report = probe_objective(context.model, &*objective, &batch.images, PROBE, context.seed)?;
             match report.verdict {
                 // A gradient that is wrong for some images only counts as wrong.
                 GradientVerdict::False => worst = worst.max(report.median_error.max(1.01 * PROBE.tolerance)),

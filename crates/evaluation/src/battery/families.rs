@@ -16,16 +16,16 @@ pub(super) const EXPLAINED: Explained = Explained {
     todo: "Choose a norm that other attacks exist in, or add --attack square, fmn or autoattack.",
 };
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let families = [
         ("noise", Some(Config::RandomNoise { candidates: 10 })),
         ("minimal perturbation", listed("ddn", &[]).or_else(|| listed("fmn", &[]))),
         ("queries", listed("square", &[("queries", json!(100))])),
     ];
-    let mut numbers = vec![number("gradient steps", bench.base()?.worst.accuracy())];
+    let mut numbers = vec![number("gradient steps", context.base()?.worst.accuracy())];
     for (name, config) in families {
-        let Some(config) = config.filter(|config| config.build(bench.budget).is_ok()) else { continue };
-        let found = bench.attack(config, bench.budget, Loss::Margin, StrategyName::Softmax.into())?;
+        let Some(config) = config.filter(|config| config.build(context.budget).is_ok()) else { continue };
+        let found = context.attack(config, context.budget, Loss::Margin, StrategyName::Softmax.into())?;
         numbers.push(number(name, found.worst.accuracy()));
     }
     // Noise alone is no attack.

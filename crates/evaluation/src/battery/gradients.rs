@@ -6,7 +6,7 @@
 use candle_core::{Device, Tensor};
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;
-use robin_core::{Columns, Evaluation, host};
+use robin_core::{Columns, ObjectiveValues, host};
 
 use super::context::{EvaluationContext, Kind, number, pgd};
 use super::{Answer, Status};
@@ -35,8 +35,8 @@ const VANISHED: f64 = f32::MIN_POSITIVE as f64 * (1 << 24) as f64;
 /// A binary loss at log-odds beyond this has a slope below f32's resolution of 1.
 const SATURATED: f32 = 17.0;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let batch = bench.right(usize::MAX)?;
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let batch = context.right(usize::MAX)?;
     if batch.is_empty() {
         return Ok(Answer::new(Status::Skipped, [], "no example is right when clean"));
     }
@@ -44,10 +44,10 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     let mut numbers = Vec::new();
     let (mut worst, mut broken) = (0.0_f64, 0);
     let mut vanished = Largest { share: 0.0, of: String::new() };
-    let started = bench.perturb(pgd(1, 1), Loss::Margin, softmax, &batch)?.last.images;
-    let ended = bench.perturb(pgd(20, 1), Loss::Margin, softmax, &batch)?.last.images;
+    let started = context.perturb(pgd(1, 1), Loss::Margin, softmax, &batch)?.last.images;
+    let ended = context.perturb(pgd(20, 1), Loss::Margin, softmax, &batch)?.last.images;
     for (place, images) in [("clean", &batch.images), ("start", &started), ("end", &ended)] {
-        let columns = columns(bench, images)?;
+        let columns = columns(context, images)?;
         let zero = |norm: f64| norm == 0.0;
         let worst_column = columns.iter().map(|norms| share(norms, zero)).fold(0.0, f64::max);
         let mut sorted = columns.concat();
@@ -56,7 +56,7 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
         worst = worst.max(zero);
         sorted.sort_by(f64::total_cmp);
         let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
-        let scores = bench.model.scores(images, &Columns::All)?.to_vec()?;
+        let scores = context.model.scores(images, &Columns::All)?.to_vec()?;
         let saturated =
             scores.iter().filter(|score| score.abs() > SATURATED).count() as f64 / scores.len() as f64;
         for (name, value) in [
@@ -72,11 +72,11 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
         let mut losses = Vec::new();
         for loss in [Loss::Ce, Loss::Margin] {
             let objective = loss.against(batch.labels.clone());
-            let pass = bench.model.forward(images, &Columns::All)?;
-            let Evaluation { score_gradient, .. } = objective.evaluate(pass.scores())?;
+            let pass = context.model.forward(images, &Columns::All)?;
+            let ObjectiveValues { score_gradient, .. } = objective.evaluate(pass.scores())?;
             losses.push((loss.to_string(), norms(&pass.input_gradient(&score_gradient)?)?));
         }
-        if bench.kind == Kind::Arms {
+        if context.kind == Kind::Arms {
             losses.push(("ce of arms".to_owned(), arms(&columns, &scores, &batch.labels)));
         }
         for (loss, norms) in losses {
@@ -119,15 +119,15 @@ fn share(norms: &[f64], what: impl Fn(f64) -> bool) -> f64 {
 }
 
 /// Length of the input gradient of every image, by score.
-fn columns(bench: &EvaluationContext<'_>, images: &Tensor) -> Result<Vec<Vec<f64>>> {
+fn columns(context: &EvaluationContext<'_>, images: &Tensor) -> Result<Vec<Vec<f64>>> {
     let n = images.dims()[0];
     let column = |column: usize| {
-        bench.cancel.check()?;
-        let pass = bench.model.forward(images, &Columns::One(column))?;
+        context.cancel.check()?;
+        let pass = context.model.forward(images, &Columns::One(column))?;
         let ones = Tensor::from_vec(vec![1.0_f32; n], (n, 1), &Device::Cpu)?;
         norms(&pass.input_gradient(&ones)?)
     };
-    (0..bench.model.num_classes()).map(column).collect()
+    (0..context.model.num_classes()).map(column).collect()
 }
 
 /// Lengths of the gradients of every arm's own cross-entropy, from those of its score.

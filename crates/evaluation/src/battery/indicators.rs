@@ -23,23 +23,23 @@ const LAST: usize = 10;
 /// The largest share of the whole rise that the last steps may add.
 const ALLOWED: f64 = 0.05;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let batch = bench.right(usize::MAX)?;
-    if batch.is_empty() || bench.budget.epsilon.get() == 0.0 {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let batch = context.right(usize::MAX)?;
+    if batch.is_empty() || context.budget.epsilon.get() == 0.0 {
         return Ok(Answer::new(Status::Skipped, [], "nothing to attack"));
     }
-    let size = StepSize::STANDARD.pixels(bench.budget.epsilon, STEPS)?;
+    let size = StepSize::STANDARD.pixels(context.budget.epsilon, STEPS)?;
     let made = |steps| {
         let step_size = StepSize::Absolute(size);
         let config = Config::Pgd { steps, restarts: 1, step_size, start: Start::UniformInBall };
-        bench.perturb(config, Loss::Margin, StrategyName::Softmax.into(), &batch)
+        context.perturb(config, Loss::Margin, StrategyName::Softmax.into(), &batch)
     };
     let (early, late) = (made(STEPS - LAST)?, made(STEPS)?);
     let silent = late.worst.verdicts.iter().zip(&late.last.verdicts);
     let silent = silent.filter(|(worst, last)| worst.broken && !last.broken).count();
     let objective = Loss::Margin.against(batch.labels.clone());
     let value = |images| -> Result<Vec<f32>> {
-        Ok(objective.evaluate(&bench.model.scores(images, &Columns::All)?)?.values)
+        Ok(objective.evaluate(&context.model.scores(images, &Columns::All)?)?.values)
     };
     let [clean, early, late_values] =
         [value(&batch.images)?, value(&early.worst.images)?, value(&late.worst.images)?];

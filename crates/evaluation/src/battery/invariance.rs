@@ -20,25 +20,25 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Verdict and image of each example.
 type Verdicts = Vec<(u32, Vec<f32>)>;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let batch = bench.right(bench.choose(24, 256))?;
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let batch = context.right(context.choose(24, 256))?;
     if batch.is_empty() {
         return Ok(Answer::new(Status::Skipped, [], "no example is right when clean"));
     }
     let n = batch.len();
     let forwards: Vec<usize> = (0..n).collect();
     let backwards: Vec<usize> = (0..n).rev().collect();
-    let reference = verdicts(bench, &batch, &forwards, n)?;
+    let reference = verdicts(context, &batch, &forwards, n)?;
     let mut different = Vec::new();
     for (what, order, size) in
         [("alone", &forwards, 1), ("in sevens", &forwards, 7), ("backwards", &backwards, n)]
     {
-        different.push((what.to_owned(), differing(&reference, &verdicts(bench, &batch, order, size)?)));
+        different.push((what.to_owned(), differing(&reference, &verdicts(context, &batch, order, size)?)));
     }
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(candle_core::Error::wrap)?;
-        let found = pool.install(|| verdicts(bench, &batch, &forwards, n))?;
+        let found = pool.install(|| verdicts(context, &batch, &forwards, n))?;
         different.push((format!("{threads} threads"), differing(&reference, &found)));
     }
     let total: f64 = different.iter().map(|(_, count)| count).sum();
@@ -52,11 +52,16 @@ fn differing(a: &Verdicts, b: &Verdicts) -> f64 {
 }
 
 /// In the batch's order, made in `order`, `size` at a time.
-fn verdicts(bench: &EvaluationContext<'_>, batch: &Batch, order: &[usize], size: usize) -> Result<Verdicts> {
+fn verdicts(
+    context: &EvaluationContext<'_>,
+    batch: &Batch,
+    order: &[usize],
+    size: usize,
+) -> Result<Verdicts> {
     let mut found = vec![(0, Vec::new()); batch.len()];
     for rows in order.chunks(size) {
         let part = batch.select(rows)?;
-        let made = bench.perturb(pgd(5, 1), Loss::Margin, StrategyName::Softmax.into(), &part)?.worst;
+        let made = context.perturb(pgd(5, 1), Loss::Margin, StrategyName::Softmax.into(), &part)?.worst;
         let image = |row: usize| -> Result<Vec<f32>> {
             let one: Tensor = made.images.narrow(0, row, 1)?;
             Ok(host::to_vec(&one)?)

@@ -19,19 +19,19 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// The largest share that may stand.
 const ALLOWED: f64 = 0.005;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let epsilon = match bench.budget.norm {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let epsilon = match context.budget.norm {
         Norm::Linf => "0.5",
         Norm::L2 => "10",
     };
-    let budget = Budget { norm: bench.budget.norm, epsilon: epsilon.parse()? };
-    let mut broken = vec![false; bench.n()];
+    let budget = Budget { norm: context.budget.norm, epsilon: epsilon.parse()? };
+    let mut broken = vec![false; context.n()];
     for loss in [Loss::Margin, Loss::Ce] {
-        let found = bench.attack(pgd(40, 1), budget, loss, StrategyName::Softmax.into())?.worst.broken;
+        let found = context.attack(pgd(40, 1), budget, loss, StrategyName::Softmax.into())?.worst.broken;
         broken.iter_mut().zip(found).for_each(|(any, found)| *any |= found);
     }
     let accuracy = crate::accuracy(&broken);
     let status = if accuracy <= ALLOWED { Status::Pass } else { Status::Fail };
     let note = format!("accuracy at {budget} is {accuracy:.3}, allowed {ALLOWED}");
-    Ok(Answer::new(status, [number("accuracy", accuracy), number("n", bench.n() as f64)], note))
+    Ok(Answer::new(status, [number("accuracy", accuracy), number("n", context.n() as f64)], note))
 }

@@ -15,11 +15,11 @@ pub(super) const EXPLAINED: Explained = Explained {
             saturation, randomness) and attack without it.",
 };
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let candidates = bench.choose(200, 10_000);
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let candidates = context.choose(200, 10_000);
     let config = Config::RandomNoise { candidates };
-    let noise = bench.attack(config, bench.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
-    let missed = only_in(&noise.broken, &bench.base()?.worst.broken);
+    let noise = context.attack(config, context.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
+    let missed = only_in(&noise.broken, &context.base()?.worst.broken);
     let status = if missed == 0 { Status::Pass } else { Status::Fail };
     let numbers = [
         number("samples", candidates as f64),

@@ -17,15 +17,15 @@ pub(super) const EXPLAINED: Explained = Explained {
             nothing breaks, check that epsilon is in pixels from 0 to 1 and is not tiny.",
 };
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let softmax = StrategyName::Softmax.into();
     let accuracy = |config| {
-        Ok::<_, crate::Error>(bench.attack(config, bench.budget, Loss::Margin, softmax)?.worst.accuracy())
+        Ok::<_, crate::Error>(context.attack(config, context.budget, Loss::Margin, softmax)?.worst.accuracy())
     };
-    let iterated = bench.base()?.worst.accuracy();
+    let iterated = context.base()?.worst.accuracy();
     let single = accuracy(Config::Fgsm {})?;
     let noise = accuracy(Config::RandomNoise { candidates: 10 })?;
-    let chain = [iterated, single, noise, bench.clean.accuracy()];
+    let chain = [iterated, single, noise, context.clean.accuracy()];
     let names = ["iterated", "single step", "noise", "clean"];
     let status = match chain {
         chain if chain.windows(2).any(|pair| pair[0] > pair[1]) => Status::Fail,

@@ -25,9 +25,9 @@ const ELSEWHERE: &[&str] = &["pgd", "random-noise", "square"];
 /// Attacks that take thousands of steps, and come with the full battery only.
 const SLOW: &[&str] = &["cw", "cw-linf"];
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let softmax = StrategyName::Softmax.into();
-    let paper = bench.attack(pgd(20, 1), bench.budget, Loss::Ce, softmax)?.worst;
+    let paper = context.attack(pgd(20, 1), context.budget, Loss::Ce, softmax)?.worst;
     let mut union = paper.broken.clone();
     let mut numbers = vec![number("pgd ce", paper.accuracy())];
     let mut strongest_cw: Option<f64> = None;
@@ -35,22 +35,22 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
         union.iter_mut().zip(broken).for_each(|(any, found)| *any |= found);
         numbers.push((name, crate::accuracy(broken)));
     };
-    join("pgd margin".to_owned(), &bench.base()?.worst.broken);
-    let targeted = bench.attack(pgd(20, 1), bench.budget, Loss::Margin, StrategyName::MarginT.into())?;
+    join("pgd margin".to_owned(), &context.base()?.worst.broken);
+    let targeted = context.attack(pgd(20, 1), context.budget, Loss::Margin, StrategyName::MarginT.into())?;
     join("pgd margin-t".to_owned(), &targeted.worst.broken);
     for entry in ATTACKS {
-        let slow = bench.scope == Scope::Subset && SLOW.contains(&entry.name);
+        let slow = context.scope == Scope::Subset && SLOW.contains(&entry.name);
         // Some attacks exist for one norm only.
-        if ELSEWHERE.contains(&entry.name) || slow || entry.example.build(bench.budget).is_err() {
+        if ELSEWHERE.contains(&entry.name) || slow || entry.example.build(context.budget).is_err() {
             continue;
         }
-        let found = bench.attack(entry.example, bench.budget, Loss::Margin, softmax)?.worst;
+        let found = context.attack(entry.example, context.budget, Loss::Margin, softmax)?.worst;
         if is_cw(&entry.example) {
             strongest_cw = Some(strongest_cw.unwrap_or(1.0).min(found.accuracy()));
         }
         join(format!("{} margin", entry.name), &found.broken);
     }
-    let strongest_pgd = paper.accuracy().min(bench.base()?.worst.accuracy());
+    let strongest_pgd = paper.accuracy().min(context.base()?.worst.accuracy());
     let weak_cw = strongest_cw.and_then(|cw| cw_is_weak(cw, strongest_pgd));
     let headline = crate::accuracy(&union);
     numbers.push(number("union", headline));

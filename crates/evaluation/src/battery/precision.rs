@@ -20,18 +20,18 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// Scores closer than this are a close call.
 const CLOSE: f32 = 1e-3;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let Some(precise) = bench.precise else {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let Some(precise) = context.precise else {
         return Ok(Answer::new(Status::Skipped, [], "this classifier cannot be computed in f64"));
     };
-    let batch = bench.right(usize::MAX)?;
+    let batch = context.right(usize::MAX)?;
     if batch.is_empty() {
         return Ok(Answer::new(Status::Skipped, [], "no example is right when clean"));
     }
-    let found = bench.perturb(pgd(20, 1), Loss::Margin, StrategyName::Softmax.into(), &batch)?;
+    let found = context.perturb(pgd(20, 1), Loss::Margin, StrategyName::Softmax.into(), &batch)?;
     let (mut close, mut flips, mut largest) = (0, 0, 0.0_f64);
     for images in [&batch.images, &found.worst.images] {
-        let scores = bench.model.scores(images, &Columns::All)?;
+        let scores = context.model.scores(images, &Columns::All)?;
         let (classes, values) = (scores.columns(), scores.to_vec()?);
         let rows: Vec<usize> = values
             .chunks_exact(classes)

@@ -21,15 +21,15 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// By how much the union may improve.
 const ALLOWED: f64 = 0.002;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let queries = bench.choose(1000, 5000);
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let queries = context.choose(1000, 5000);
     let names = ["queries", "n_queries", "steps"];
     let Some(config) = names.iter().find_map(|name| listed("square", &[(name, json!(queries))])) else {
         return Ok(Answer::new(Status::Skipped, [], "this build has no attack `square`"));
     };
-    let found = bench.attack(config, bench.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
-    let missed = only_in(&found.broken, &bench.base()?.worst.broken);
-    let gain = missed as f64 / bench.n() as f64;
+    let found = context.attack(config, context.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
+    let missed = only_in(&found.broken, &context.base()?.worst.broken);
+    let gain = missed as f64 / context.n() as f64;
     let status = match gain {
         gain if gain <= ALLOWED => Status::Pass,
         // One example of few is more than what is allowed, and no proof of masking.

@@ -14,16 +14,16 @@ pub(super) const EXPLAINED: Explained = Explained {
     todo: "Give more --restarts until the last of them change nothing, or add --attack autoattack.",
 };
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let counts: &[usize] = bench.choose(&[1, 3, 5], &[1, 5, 20]);
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let counts: &[usize] = context.choose(&[1, 3, 5], &[1, 5, 20]);
     let mut accuracies = Vec::new();
     for &restarts in counts {
         let strategy = StrategyName::Softmax.into();
-        let found = bench.attack(pgd(20, restarts), bench.budget, Loss::Margin, strategy)?;
+        let found = context.attack(pgd(20, restarts), context.budget, Loss::Margin, strategy)?;
         accuracies.push((restarts, found.worst.accuracy()));
     }
     let numbers = accuracies
         .iter()
         .map(|(count, accuracy)| number(&format!("accuracy at {count} restarts"), *accuracy));
-    plateau(bench, &accuracies, "restarts", numbers.collect())
+    plateau(context, &accuracies, "restarts", numbers.collect())
 }

@@ -17,15 +17,15 @@ pub(super) const EXPLAINED: Explained = Explained {
             it as a fault.",
 };
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let batch = bench.right(usize::MAX)?;
-    let mut witnesses = Witnesses::new(bench.budget, bench.data.sha256(), bench.data.shape());
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let batch = context.right(usize::MAX)?;
+    let mut witnesses = Witnesses::new(context.budget, context.data.sha256(), context.data.shape());
     if !batch.is_empty() {
-        let found = bench.perturb(pgd(20, 1), Loss::Margin, StrategyName::Softmax.into(), &batch)?;
-        witnesses.add(&batch, &found.worst, bench.budget)?;
+        let found = context.perturb(pgd(20, 1), Loss::Margin, StrategyName::Softmax.into(), &batch)?;
+        witnesses.add(&batch, &found.worst, context.budget)?;
     }
     let read = Witnesses::from_safetensors(&witnesses.to_safetensors()?, "witnesses in memory")?;
-    let checked = verify(&read, bench.model, &bench.data, bench.batch_size, bench.cancel)?;
+    let checked = verify(&read, context.model, &context.data, context.batch_size, context.cancel)?;
     let numbers = [
         number("witnesses", checked.n as f64),
         number("valid", checked.valid as f64),

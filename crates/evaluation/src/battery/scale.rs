@@ -19,17 +19,18 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// The largest change of accuracy.
 const ALLOWED: f64 = 0.001;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let classes = bench.model.num_classes();
-    let plain = bench.base()?.worst.accuracy();
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let classes = context.model.num_classes();
+    let plain = context.base()?.worst.accuracy();
     let mut numbers = vec![number("margin at 1", plain)];
     let mut change = 0.0_f64;
     for factor in [0.01_f32, 100.0] {
         let map = Affine { factors: vec![factor; classes], shifts: vec![0.0; classes] };
-        let model = Transformed { inner: bench.model, map, decides: Decides::Inner };
+        let model = Transformed { inner: context.model, map, decides: Decides::Inner };
         for loss in [Loss::Margin, Loss::Ce] {
             let softmax = StrategyName::Softmax.into();
-            let found = bench.attack_on(&model, pgd(20, 1), bench.budget, loss, softmax)?.worst.accuracy();
+            let found =
+                context.attack_on(&model, pgd(20, 1), context.budget, loss, softmax)?.worst.accuracy();
             numbers.push((format!("{loss} at {factor}"), found));
             if loss == Loss::Margin {
                 change = change.max((found - plain).abs());
@@ -38,7 +39,7 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     }
     let status = match change {
         change if change <= ALLOWED => Status::Pass,
-        change if change <= 1.5 / bench.n() as f64 => Status::Warn,
+        change if change <= 1.5 / context.n() as f64 => Status::Warn,
         _ => Status::Fail,
     };
     let note = format!("the margin attack's accuracy changes by {change:.4}, allowed {ALLOWED}");

@@ -18,21 +18,22 @@ pub(super) const EXPLAINED: Explained = Explained {
 /// The largest change of accuracy at the last doubling.
 pub(super) const PLATEAU: f64 = 0.003;
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let counts: &[usize] = bench.choose(&[10, 20, 40, 80], &[10, 20, 40, 100, 200, 1000]);
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let counts: &[usize] = context.choose(&[10, 20, 40, 80], &[10, 20, 40, 100, 200, 1000]);
     let mut accuracies = Vec::new();
     for &steps in counts {
-        let found = bench.attack(pgd(steps, 1), bench.budget, Loss::Margin, StrategyName::Softmax.into())?;
+        let found =
+            context.attack(pgd(steps, 1), context.budget, Loss::Margin, StrategyName::Softmax.into())?;
         accuracies.push((steps, found.worst.accuracy()));
     }
     let numbers =
         accuracies.iter().map(|(steps, accuracy)| number(&format!("accuracy at {steps} steps"), *accuracy));
-    plateau(bench, &accuracies, "steps", numbers.collect())
+    plateau(context, &accuracies, "steps", numbers.collect())
 }
 
 /// Judges by the gain of the last of `accuracies` over the one before.
 pub(super) fn plateau(
-    bench: &EvaluationContext<'_>,
+    context: &EvaluationContext<'_>,
     accuracies: &[(usize, f64)],
     what: &str,
     numbers: Vec<(String, f64)>,
@@ -40,7 +41,7 @@ pub(super) fn plateau(
     let [.., (before, high), (last, low)] = accuracies else { return Err(crate::Error::Empty) };
     let gain = high - low;
     // On few images one of them is more than the plateau.
-    let one = 1.5 / bench.n() as f64;
+    let one = 1.5 / context.n() as f64;
     let status = match gain {
         gain if gain <= PLATEAU => Status::Pass,
         gain if gain <= one.max(PLATEAU) => Status::Warn,

@@ -18,12 +18,12 @@ pub(super) const EXPLAINED: Explained = Explained {
 const ALLOWED: f64 = 0.01;
 
 /// A union at chance or below it is a classifier that is not robust at all, whatever the other tests say.
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let paper = [StrategyName::Softmax, StrategyName::BestArm, StrategyName::Top2];
     let mut configs: Vec<(StrategyConfig, Loss)> = Vec::new();
     for entry in STRATEGIES {
         let of_whole = matches!(entry.name, StrategyName::Softmax | StrategyName::MarginT);
-        if bench.kind == Kind::Whole && !of_whole {
+        if context.kind == Kind::Whole && !of_whole {
             continue;
         }
         configs.extend([Loss::Ce, Loss::Margin].map(|loss| (entry.name.into(), loss)));
@@ -35,10 +35,10 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
             configs.push((StrategyConfig { rank: Rank::Current, ..entry.name.into() }, Loss::Margin));
         }
     }
-    let mut union = vec![false; bench.n()];
+    let mut union = vec![false; context.n()];
     let (mut lowest, mut numbers) = (1.0_f64, Vec::new());
     for (config, loss) in configs {
-        let found = bench.attack(pgd(10, 1), bench.budget, loss, config)?.worst;
+        let found = context.attack(pgd(10, 1), context.budget, loss, config)?.worst;
         union.iter_mut().zip(&found.broken).for_each(|(any, found)| *any |= found);
         if loss == Loss::Ce && paper.contains(&config.name) {
             lowest = lowest.min(found.accuracy());
@@ -47,7 +47,7 @@ pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
     }
     let headline = crate::accuracy(&union);
     let above = lowest - headline;
-    let chance = 1.0 / bench.model.num_classes() as f64;
+    let chance = 1.0 / context.model.num_classes() as f64;
     numbers.extend([number("paper", lowest), number("union", headline), number("chance", chance)]);
     let status = match headline {
         headline if headline <= chance => Status::Fail,

@@ -21,14 +21,14 @@ const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
 /// An example counts as broken from the first radius on that breaks it; `lost` counts those that the attack
 /// at a larger radius alone would have missed.
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let mut numbers = vec![number("accuracy at 0", bench.clean.accuracy())];
-    let mut before = bench.clean.broken.clone();
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let mut numbers = vec![number("accuracy at 0", context.clean.accuracy())];
+    let mut before = context.clean.broken.clone();
     let (mut lost, mut rises) = (0, 0);
-    let mut accuracy = bench.clean.accuracy();
+    let mut accuracy = context.clean.accuracy();
     for factor in FACTORS {
-        let budget = bench.scaled(factor)?;
-        let found = bench.attack(pgd(20, 1), budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
+        let budget = context.scaled(factor)?;
+        let found = context.attack(pgd(20, 1), budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
         lost += only_in(&before, &found.broken);
         rises += usize::from(found.accuracy() > accuracy);
         accuracy = found.accuracy();

@@ -31,9 +31,9 @@ fn findings_have_numbers_and_read_back() {
             batch_size: 16,
             cancel: &cancel,
         };
-        let bench = EvaluationContext::new(&model, &data, settings).unwrap();
+        let context = EvaluationContext::new(&model, &data, settings).unwrap();
         for test in TESTS {
-            let finding = bench.run(test).unwrap();
+            let finding = context.run(test).unwrap();
             assert_ne!(finding.status, Status::Fail, "{finding:?}");
             assert!(finding.status == Status::Skipped || !finding.numbers.is_empty(), "{finding:?}");
             assert!(!finding.note.is_empty() && finding.test == test.id);
@@ -41,7 +41,7 @@ fn findings_have_numbers_and_read_back() {
             assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), finding, "{text}");
         }
         cancel.cancel();
-        assert!(bench.run(&TESTS[0]).unwrap_err().is_cancelled());
+        assert!(context.run(&TESTS[0]).unwrap_err().is_cancelled());
     }
 }
 

@@ -30,15 +30,15 @@ impl RowMap for SigmoidSoftmax {
     }
 }
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let (softmax, decides) = (StrategyName::Softmax.into(), Decides::Inner);
     let on = |model: &dyn robin_core::Classifier| {
-        Ok::<_, crate::Error>(bench.attack_on(model, pgd(20, 1), bench.budget, Loss::Ce, softmax)?.worst)
+        Ok::<_, crate::Error>(context.attack_on(model, pgd(20, 1), context.budget, Loss::Ce, softmax)?.worst)
     };
-    let scores = bench.base()?.worst.clone();
-    let logits = on(bench.model)?;
-    let probabilities = on(&Transformed { inner: bench.model, map: Softmax, decides })?;
-    let squashed = on(&Transformed { inner: bench.model, map: SigmoidSoftmax, decides })?;
+    let scores = context.base()?.worst.clone();
+    let logits = on(context.model)?;
+    let probabilities = on(&Transformed { inner: context.model, map: Softmax, decides })?;
+    let squashed = on(&Transformed { inner: context.model, map: SigmoidSoftmax, decides })?;
     let either: Vec<bool> = scores.broken.iter().zip(&logits.broken).map(|(a, b)| *a || *b).collect();
     let missed = only_in(&probabilities.broken, &either).max(only_in(&squashed.broken, &either));
     let numbers = [

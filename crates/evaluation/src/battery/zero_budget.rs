@@ -17,11 +17,12 @@ pub(super) const EXPLAINED: Explained = Explained {
             model (--normalize); then measure again. Until then no number of this evaluation counts.",
 };
 
-pub(super) fn run(bench: &EvaluationContext<'_>) -> Result<Answer> {
-    let found = bench.attack(pgd(10, 1), bench.scaled(0.0)?, Loss::Margin, StrategyName::Softmax.into())?;
-    let predictions = found.worst.predictions.iter().zip(&bench.clean.predictions);
+pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
+    let found =
+        context.attack(pgd(10, 1), context.scaled(0.0)?, Loss::Margin, StrategyName::Softmax.into())?;
+    let predictions = found.worst.predictions.iter().zip(&context.clean.predictions);
     let different = predictions.filter(|(after, before)| after != before).count();
     let status = if different == 0 { Status::Pass } else { Status::Fail };
-    let numbers = [number("n", bench.n() as f64), number("different", different as f64)];
+    let numbers = [number("n", context.n() as f64), number("different", different as f64)];
     Ok(Answer::new(status, numbers, format!("{different} predictions differ from the clean ones")))
 }

@@ -86,11 +86,11 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
         tell(name);
         cancel.check()?;
         let settings = Settings { kind, budget, scope: Scope::Subset, seed, batch_size: 64, cancel };
-        let bench = EvaluationContext::new(model, &data, settings)?;
-        let findings = TESTS.iter().map(|test| bench.run(test)).collect::<Result<Vec<_>>>()?;
+        let context = EvaluationContext::new(model, &data, settings)?;
+        let findings = TESTS.iter().map(|test| context.run(test)).collect::<Result<Vec<_>>>()?;
         let flags: Vec<String> =
             findings.iter().filter(|f| f.status == Status::Fail).map(|f| f.test.clone()).collect();
-        let attacked = bench.base_accuracy()?;
+        let attacked = context.base_accuracy()?;
         let (proved, agrees) = match proved {
             Proved::Nothing => (None, true),
             Proved::Exactly(exact) => (Some(exact), attacked == exact),
@@ -103,7 +103,7 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
     Ok(controls)
 }
 
-/// A control on its way to the bench.
+/// A control on its way to the battery.
 struct ModelUnderTest<'a> {
     name: &'static str,
     model: &'a dyn Classifier,

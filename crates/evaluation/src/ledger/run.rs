@@ -57,7 +57,7 @@ pub enum Order {
 }
 
 impl Ledger {
-    /// Runs `means` from restart number `restart`, and adds what it did. Perturbed images go to `witnesses`
+    /// Runs `setup` from restart number `restart`, and adds what it did. Perturbed images go to `witnesses`
     /// where the classifier was misled.
     ///
     /// An example's result depends on the seed, the restart and its place in the data set; the same run made
@@ -69,7 +69,7 @@ impl Ledger {
     pub fn run(
         &mut self,
         evaluation: &Evaluation<'_>,
-        means: &AttackSetup<'_>,
+        setup: &AttackSetup<'_>,
         restart: u32,
         order: Order,
         mut witnesses: Option<&mut Witnesses>,
@@ -80,7 +80,7 @@ impl Ledger {
             let found = found.to_owned();
             return Err(Error::OtherData { what: "the ledger", expected: self.data_sha256.clone(), found });
         }
-        let budget = means.attack.budget();
+        let budget = setup.attack.budget();
         let before = match order {
             Order::Each => self.clean.untouched(),
             Order::Standing => self.standing(budget),
@@ -88,11 +88,11 @@ impl Ledger {
         let n = self.len();
         let examples: Vec<u32> = (0..n as u32).filter(|&at| !before.broken[at as usize]).collect();
         let mut run = Run {
-            attack: means.name.to_owned(),
-            strategy: means.strategy_name.to_owned(),
-            loss: means.loss_name.to_owned(),
+            attack: setup.name.to_owned(),
+            strategy: setup.strategy_name.to_owned(),
+            loss: setup.loss_name.to_owned(),
             budget,
-            config: means.config,
+            config: setup.config,
             restart,
             staged: order == Order::Standing && before.broken != self.clean.broken,
             attacked: before.broken.iter().map(|broken| !broken).collect(),
@@ -104,8 +104,8 @@ impl Ledger {
         };
         let seed = evaluation.seed.derive(Purpose::AttackRun, u64::from(restart));
         let restarted = Evaluation { seed, ..*evaluation };
-        restarted.attack_each(means.attack, means.strategy, &examples, options, |batch, found, costs| {
-            let iterate = means.iterate.of(found);
+        restarted.attack_each(setup.attack, setup.strategy, &examples, options, |batch, found, costs| {
+            let iterate = setup.iterate.of(found);
             let sizes = sizes(budget, &batch.images, &iterate.images)?;
             let rows = batch.ids.iter().zip(&iterate.verdicts).zip(sizes).zip(costs);
             for (((id, verdict), size), cost) in rows {

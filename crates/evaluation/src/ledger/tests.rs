@@ -47,7 +47,7 @@ impl Added<'_> {
     fn to(&self, ledger: &mut Ledger) {
         let attack = self.config.build(budget(self.epsilon)).unwrap();
         let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
-        let means = AttackSetup {
+        let setup = AttackSetup {
             name: self.name,
             strategy_name: "softmax",
             loss_name: "ce",
@@ -59,7 +59,7 @@ impl Added<'_> {
         let cancel = CancelToken::new();
         let mut options = Options { batch_size: self.batch_size, cancel: &cancel, observer: &mut () };
         let (model, data) = (threshold(), data());
-        ledger.run(&evaluation(&model, &data), &means, self.restart, self.order, None, &mut options).unwrap();
+        ledger.run(&evaluation(&model, &data), &setup, self.restart, self.order, None, &mut options).unwrap();
     }
 }
 

@@ -26,7 +26,7 @@ fn found() -> Witnesses {
     let config = Config::Pgd { steps: 4, restarts: 1, step_size: StepSize::STANDARD, start: Start::Clean };
     let attack = config.build(budget).unwrap();
     let strategy = StrategyName::Softmax.build(Loss::Margin).unwrap();
-    let means = AttackSetup {
+    let setup = AttackSetup {
         name: "pgd",
         strategy_name: "softmax",
         loss_name: "margin",
@@ -43,7 +43,7 @@ fn found() -> Witnesses {
     let mut witnesses = Witnesses::new(budget, data.sha256(), [1, 1, 2]);
     for restart in 0..2 {
         let kept = Some(&mut witnesses);
-        ledger.run(&evaluation, &means, restart, Order::Each, kept, &mut options).unwrap();
+        ledger.run(&evaluation, &setup, restart, Order::Each, kept, &mut options).unwrap();
     }
     witnesses
 }

@@ -32,7 +32,7 @@ pub struct AttackRequest {
     /// The images.
     pub images: ImagesRequest,
     /// The attack.
-    pub means: AttackSetupRequest,
+    pub setup: AttackSetupRequest,
     /// How perturbations are measured.
     pub norm: Norm,
     /// The largest sizes, one attack for each.
@@ -160,8 +160,8 @@ pub fn attack_each(
             reason: "at least one radius is needed".to_owned(),
         });
     }
-    if !request.means.is_bundle() {
-        request.means.config()?;
+    if !request.setup.is_bundle() {
+        request.setup.config()?;
     }
     let budgets: Vec<Budget> =
         request.epsilons.iter().map(|&epsilon| Budget { norm: request.norm, epsilon }).collect();
@@ -169,7 +169,7 @@ pub fn attack_each(
     let subject = ModelUnderTest::load(&request.subject, &data, &images, how)?;
     doubt_budgets(&budgets, &data, how);
     let classes = subject.classifier.num_classes();
-    let prepare = |&budget: &Budget| request.means.prepare(budget, subject.aggregate, classes);
+    let prepare = |&budget: &Budget| request.setup.prepare(budget, subject.aggregate, classes);
     let attacks = budgets.iter().map(prepare).collect::<Result<Vec<_>>>()?;
     let mut saver = match &request.out {
         Some(folder) => {
@@ -180,7 +180,7 @@ pub fn attack_each(
     };
     let gradient = prove(&subject, &data, request.bad_gradients, request.seed, how)?;
 
-    let target = request.means.target;
+    let target = request.setup.target;
     let criterion: Box<dyn SuccessCriterion> = match target {
         Some(class) => Box::new(Hits(class)),
         None => Box::new(Misclassified),
@@ -202,7 +202,7 @@ pub fn attack_each(
         teller.left_out = clean.clean.broken.iter().filter(|left_out| **left_out).count();
     }
     let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
-    let label = request.means.label();
+    let label = request.setup.label();
     for (budget, prepared) in budgets.into_iter().zip(attacks) {
         let begun = Instant::now();
         let mut ledger = clean.clone();
@@ -210,10 +210,10 @@ pub fn attack_each(
         let mut stage_seconds = Vec::new();
         for stage in &prepared {
             (how.tell)(&Told::Begins(&format!("{}, {budget}", stage.label)));
-            let (means, begun) = (stage.means(request.iterate), Instant::now());
+            let (setup, begun) = (stage.setup(request.iterate), Instant::now());
             let (order, kept) = (Order::Standing, request.out.is_some().then_some(&mut witnesses));
             ledger
-                .run(&evaluation, &means, 0, order, kept, &mut options)
+                .run(&evaluation, &setup, 0, order, kept, &mut options)
                 .map_err(Error::work("attacking"))?;
             stage_seconds.push(begun.elapsed().as_secs_f64());
         }
@@ -288,9 +288,9 @@ fn settings(
         "format": "robin-attack/1",
         "classifier": classifier,
         "data": images,
-        "attack": request.means.label(),
+        "attack": request.setup.label(),
         "stages": stages,
-        "target": request.means.target,
+        "target": request.setup.target,
         "norm": request.norm,
         "iterate": format!("{:?}", request.iterate).to_lowercase(),
         "seed": request.seed,

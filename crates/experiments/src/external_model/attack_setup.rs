@@ -52,7 +52,7 @@ impl Prepared {
         self.config
     }
 
-    pub(super) fn means(&self, iterate: Which) -> AttackSetup<'_> {
+    pub(super) fn setup(&self, iterate: Which) -> AttackSetup<'_> {
         AttackSetup {
             name: &self.label,
             strategy_name: &self.strategy_name,

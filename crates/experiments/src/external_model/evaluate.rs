@@ -227,10 +227,10 @@ struct Planned {
 /// Every run, in its order: bundles first, so that their stages meet what they themselves have left standing and
 /// nothing else; then the suite, and what was asked for beside it, on all examples.
 fn planned(request: &EvaluateRequest, subject: &ModelUnderTest, classes: usize) -> Result<Vec<Planned>> {
-    let prepare = |means: &AttackSetupRequest| means.prepare(request.budget, subject.aggregate, classes);
+    let prepare = |setup: &AttackSetupRequest| setup.prepare(request.budget, subject.aggregate, classes);
     let asked: Vec<AttackSetupRequest> =
         request.attacks.iter().map(|name| AttackSetupRequest::usual(name)).collect();
-    let (bundles, alone): (Vec<_>, Vec<_>) = asked.iter().partition(|means| means.is_bundle());
+    let (bundles, alone): (Vec<_>, Vec<_>) = asked.iter().partition(|setup| setup.is_bundle());
     if bundles.len() > 1
         || (1..alone.len()).any(|at| alone[..at].iter().any(|m| m.attack == alone[at].attack))
     {
@@ -241,18 +241,18 @@ fn planned(request: &EvaluateRequest, subject: &ModelUnderTest, classes: usize) 
         });
     }
     let mut planned = Vec::new();
-    for means in bundles {
-        let stages = prepare(means)?.into_iter();
+    for setup in bundles {
+        let stages = prepare(setup)?.into_iter();
         planned.extend(stages.map(|prepared| Planned { prepared, restart: 0, order: Order::Standing }));
     }
-    for means in &suite(request.steps, subject.aggregate) {
+    for setup in &suite(request.steps, subject.aggregate) {
         for restart in 0..request.restarts {
-            let runs = prepare(means)?.into_iter();
+            let runs = prepare(setup)?.into_iter();
             planned.extend(runs.map(|prepared| Planned { prepared, restart, order: Order::Each }));
         }
     }
-    for means in alone {
-        let runs = prepare(means)?.into_iter();
+    for setup in alone {
+        let runs = prepare(setup)?.into_iter();
         planned.extend(runs.map(|prepared| Planned { prepared, restart: 0, order: Order::Each }));
     }
     Ok(planned)
@@ -300,9 +300,9 @@ fn attacks(
             continue;
         }
         (how.tell)(&Told::Begins(&format!("{label}, restart {restart}")));
-        let (means, kept) = (prepared.means(Which::Worst), Some(&mut witnesses));
+        let (setup, kept) = (prepared.setup(Which::Worst), Some(&mut witnesses));
         ledger
-            .run(&evaluation, &means, *restart, *order, kept, &mut options)
+            .run(&evaluation, &setup, *restart, *order, kept, &mut options)
             .map_err(Error::work("attacking"))?;
         // Witnesses first: one without its run is found again, a run without its witness never.
         if unsaved.note(&request.out, output::save(&request.out, &witnesses), how) {
@@ -341,18 +341,18 @@ fn doubts(
         batch_size: how.batch_size,
         cancel: how.cancel,
     };
-    let bench = battery::EvaluationContext::new(subject.classifier.as_ref(), data, settings)
+    let context = battery::EvaluationContext::new(subject.classifier.as_ref(), data, settings)
         .map_err(Error::work("preparing the battery"))?;
-    let bench = match &subject.precise {
-        Some(precise) => bench.with_precise(precise),
-        None => bench,
+    let context = match &subject.precise {
+        Some(precise) => context.with_precise(precise),
+        None => context,
     };
     for test in battery::TESTS {
         if findings.iter().any(|finding| finding.test == test.id) {
             continue;
         }
         (how.tell)(&Told::Begins(&format!("battery {}: {}", battery::title(test.id), test.name)));
-        findings.push(bench.run(test).map_err(Error::work("running the battery"))?);
+        findings.push(context.run(test).map_err(Error::work("running the battery"))?);
         let text = serde_json::to_string_pretty(&findings).map_err(json)?;
         unsaved.note(&path, write(&path, text.as_bytes()), how);
     }

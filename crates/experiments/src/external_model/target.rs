@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use robin_attacks::Loss;
-use robin_core::{Batch, Columns, Evaluation, Objective, Result, Scores, Strategy, SuccessCriterion};
+use robin_core::{Batch, Columns, Objective, ObjectiveValues, Result, Scores, Strategy, SuccessCriterion};
 
 /// Broken, for an attack that wants one class, is what is predicted as that class. An image of the class itself has
 /// nothing to be led to: it is done before it begins, so it is never attacked.
@@ -35,10 +35,10 @@ impl Objective for Lowered {
         self.0.columns()
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
-        let Evaluation { values, score_gradient } = self.0.evaluate(scores)?;
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
+        let ObjectiveValues { values, score_gradient } = self.0.evaluate(scores)?;
         let score_gradient: Tensor = score_gradient.neg()?;
-        Ok(Evaluation { values: values.into_iter().map(|value| -value).collect(), score_gradient })
+        Ok(ObjectiveValues { values: values.into_iter().map(|value| -value).collect(), score_gradient })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

@@ -160,8 +160,14 @@ impl Verdict {
 
     fn believable(&self) -> String {
         let titles = |status| {
-            let titles = self.reasons.iter().filter(|reason| reason.status == status);
-            titles.map(|reason| reason.title.as_str()).collect::<Vec<_>>().join(", ")
+            let mut titles: Vec<&str> = Vec::new();
+            for Reason { title, .. } in self.reasons.iter().filter(|reason| reason.status == status) {
+                // Two attacks may have the same to be said of them.
+                if !titles.contains(&title.as_str()) {
+                    titles.push(title);
+                }
+            }
+            titles.join(", ")
         };
         let (fail, warn) = (titles(Status::Fail), titles(Status::Warn));
         match self.belief {
@@ -364,6 +370,10 @@ mod tests {
         assert!(robust.contains("42.0% of 200 images") && robust.contains("35.0% to 49.0%"), "{robust}");
         assert!(believable.contains("NO; gradients-vanish (T13) failed"), "{believable}");
         assert!(through.contains("NO; --min-union 0.45 NOT MET"), "{through}");
+        // Of two attacks that are blind the name is said once.
+        let twice = verdict(vec![reason(Status::Warn), reason(Status::Warn)], Belief::Doubtful);
+        let [_, believable, _] = twice.lines();
+        assert_eq!(believable.matches(&twice.reasons[0].title).count(), 1, "{believable}");
         let [_, believable, _] = verdict(Vec::new(), Belief::Yes).lines();
         assert!(believable.contains("yes, 18 tests pass and 2 do not apply"), "{believable}");
     }

@@ -2,7 +2,7 @@
 
 use approx::assert_abs_diff_eq;
 use candle_core::Device;
-use robin_core::{Columns, Error, Evaluation, Pass, Scores};
+use robin_core::{Columns, Error, ObjectiveValues, Pass, Scores};
 
 use super::*;
 use crate::{Cut, Linear};
@@ -107,10 +107,10 @@ impl Objective for Squares {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         let values = scores.to_vec()?;
         let values = values.chunks_exact(scores.columns()).map(|row| row.iter().map(|s| s * s).sum());
-        Ok(Evaluation { values: values.collect(), score_gradient: (scores.tensor() * 2.0)? })
+        Ok(ObjectiveValues { values: values.collect(), score_gradient: (scores.tensor() * 2.0)? })
     }
 
     fn select(&self, _rows: &[usize]) -> Box<dyn Objective> {

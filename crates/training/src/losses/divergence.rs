@@ -4,7 +4,7 @@
 //! 2019, "Theoretically principled trade-off between robustness and accuracy", equation 5 with KL as its loss).
 
 use candle_core::{Device, Tensor};
-use robin_core::{Columns, Error, Evaluation, Objective, Result, Scores};
+use robin_core::{Columns, Error, Objective, ObjectiveValues, Result, Scores};
 
 use super::{LogSoftmax, tensor};
 
@@ -32,7 +32,7 @@ impl Objective for Divergence {
         Columns::All
     }
 
-    fn evaluate(&self, scores: &Scores) -> Result<Evaluation> {
+    fn evaluate(&self, scores: &Scores) -> Result<ObjectiveValues> {
         let k = self.clean.first().map_or(scores.columns(), |p| p.p.len());
         if scores.len() != self.clean.len() || scores.columns() != k {
             return Err(Error::Shape {
@@ -58,9 +58,9 @@ impl Objective for Divergence {
             .collect();
         if self.clean.is_empty() {
             let score_gradient = Tensor::zeros((0, k), candle_core::DType::F32, &Device::Cpu)?;
-            return Ok(Evaluation { values, score_gradient });
+            return Ok(ObjectiveValues { values, score_gradient });
         }
-        Ok(Evaluation { values, score_gradient: tensor(&gradient, self.clean.len(), k)? })
+        Ok(ObjectiveValues { values, score_gradient: tensor(&gradient, self.clean.len(), k)? })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

@@ -12,7 +12,7 @@ mod tests;
 pub(crate) mod trades;
 
 use candle_core::{Device, Tensor};
-use robin_core::{Error, Evaluation, Result, Scores};
+use robin_core::{Error, ObjectiveValues, Result, Scores};
 
 pub use cross_entropy::cross_entropy;
 pub use divergence::Divergence;
@@ -31,7 +31,7 @@ pub struct Losses {
 
 impl Losses {
     /// What an attack raises, as what a training lowers.
-    pub(crate) fn of(evaluation: &Evaluation) -> Self {
+    pub(crate) fn of(evaluation: &ObjectiveValues) -> Self {
         Self {
             values: evaluation.values.iter().map(|&value| f64::from(value)).collect(),
             gradients: vec![evaluation.score_gradient.clone()],

@@ -56,13 +56,13 @@ impl ModelUnderTest {
 
     fn attack(&self, case: &Case) -> Result<()> {
         let classes = self.model.num_classes();
-        let prepared = case.means().prepare(case.budget(), self.aggregate, classes)?;
+        let prepared = case.setup().prepare(case.budget(), self.aggregate, classes)?;
         let (criterion, mut ledger): (Box<dyn SuccessCriterion>, _) = match case.target {
             Some(class) => (Box::new(Hits(class)), self.ledger.clone()),
             None => (Box::new(Misclassified), self.ledger.clone()),
         };
         for stage in prepared {
-            let (means, cancel) = (stage.means(Which::Worst), CancelToken::new());
+            let (setup, cancel) = (stage.setup(Which::Worst), CancelToken::new());
             let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
             let evaluation = Evaluation {
                 model: self.model.as_ref(),
@@ -70,7 +70,7 @@ impl ModelUnderTest {
                 data: &self.data,
                 seed: Seed::new(2),
             };
-            let run = ledger.run(&evaluation, &means, 0, Order::Standing, None, &mut options);
+            let run = ledger.run(&evaluation, &setup, 0, Order::Standing, None, &mut options);
             // What is found out so late was not refused before the work.
             run.unwrap_or_else(|error| panic!("{case:?} fails while it runs: {error}"));
         }
@@ -96,7 +96,7 @@ impl Case {
     }
 
     /// At little work.
-    fn means(&self) -> AttackSetupRequest {
+    fn setup(&self) -> AttackSetupRequest {
         let brief = self.entry().map(|entry| serde_json::to_value(entry.brief).unwrap());
         let mut settings = brief.and_then(|brief| brief.as_object().cloned()).unwrap_or_default();
         settings.remove("name");
@@ -276,7 +276,7 @@ fn every_attack_has_its_own_loss_in_attack_and_in_evaluate() {
     for entry in ATTACKS {
         let asked = AttackSetupRequest { loss: None, ..AttackSetupRequest::usual(entry.name) };
         let label =
-            |means: &AttackSetupRequest| means.prepare(budget(entry), None, 10).unwrap().remove(0).label;
+            |setup: &AttackSetupRequest| setup.prepare(budget(entry), None, 10).unwrap().remove(0).label;
         assert_eq!(label(&asked), label(&AttackSetupRequest::usual(entry.name)));
         assert!(label(&asked).ends_with(&format!(" {}", entry.loss)), "{}", label(&asked));
         // Whoever has chosen a target, or a pair of scores, has no use for targets of the loss's choice.
@@ -300,14 +300,14 @@ fn of_few_classes_the_stages_that_apply_are_run() {
         for stage in AttackSetupRequest::usual(APPLICABLE).prepare(budget, None, classes).unwrap() {
             let cancel = CancelToken::new();
             let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-            let (mut ledger, means) = (subject.ledger.clone(), stage.means(Which::Worst));
+            let (mut ledger, setup) = (subject.ledger.clone(), stage.setup(Which::Worst));
             let evaluation = Evaluation {
                 model: subject.model.as_ref(),
                 criterion: &Misclassified,
                 data: &subject.data,
                 seed: Seed::new(0),
             };
-            ledger.run(&evaluation, &means, 0, Order::Each, None, &mut options).unwrap();
+            ledger.run(&evaluation, &setup, 0, Order::Each, None, &mut options).unwrap();
         }
     }
     assert_eq!(labels(APPLICABLE, 4), labels(AUTOATTACK, 4));
