@@ -72,7 +72,7 @@ echo
 echo "\`photos\` has two folders, \`train\` (500 small pictures each of cats, dogs, ships and trucks) and \`test\` (25 each)."
 echo
 photos
-step 3 "cargo install --quiet --path crates/cli --locked --root ../program && ls ../program/bin && du -m ../program/bin/robin"
+step 3 "cargo install --quiet --path crates/cli --locked --profile dist --root ../program && ls ../program/bin && du -m ../program/bin/robin"
 export PATH="$here/program/bin:$PATH"
 step 12 "robin train --dataset photos/train --model myrtle --width 8 --classifier one-vs-all --recipe fast --norm linf --epsilon 4/255 --epochs 8 --out pictures"
 echo "## An audit"

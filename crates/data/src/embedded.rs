@@ -14,6 +14,7 @@ use robin_files::checksum::sha256;
 struct EmbeddedFile {
     /// Inside `subset/`.
     path: &'static str,
+    /// Empty where it is not compiled in.
     bytes: &'static [u8],
     /// Size after decompression.
     size: u64,
@@ -23,14 +24,17 @@ struct EmbeddedFile {
 
 macro_rules! embedded {
     ($path:literal, $size:expr, $sha256:literal) => {
-        EmbeddedFile {
-            path: $path,
-            bytes: include_bytes!(concat!("../subset/", $path)),
-            size: $size,
-            sha256: $sha256,
-        }
+        embedded!($path, include_bytes!(concat!("../subset/", $path)), $size, $sha256)
+    };
+    ($path:literal, $bytes:expr, $size:expr, $sha256:literal) => {
+        EmbeddedFile { path: $path, bytes: $bytes, size: $size, sha256: $sha256 }
     };
 }
+
+#[cfg(feature = "cifar10-training-images")]
+static CIFAR10_TRAINING: &[u8] = include_bytes!("../subset/cifar10/train_batch.bin.gz");
+#[cfg(not(feature = "cifar10-training-images"))]
+static CIFAR10_TRAINING: &[u8] = &[];
 
 static MNIST: [EmbeddedFile; 4] = [
     embedded!(
@@ -58,6 +62,7 @@ static MNIST: [EmbeddedFile; 4] = [
 static CIFAR10: [EmbeddedFile; 2] = [
     embedded!(
         "cifar10/train_batch.bin.gz",
+        CIFAR10_TRAINING,
         2_000 * 3_073,
         "85e1bcd937bff4e1a96822ecf457c7d8b520eb14496e76876f04aadd1e5205d3"
     ),
@@ -93,6 +98,9 @@ pub(crate) fn files(name: DatasetName, split: Split) -> Result<Vec<(String, Vec<
 
 impl EmbeddedFile {
     fn contents(&self) -> Result<Vec<u8>> {
+        if self.bytes.is_empty() {
+            return Err(Error::NotBuiltIn { file: self.path.to_owned() });
+        }
         let contents = gzip::unpack(self.path, self.bytes, self.size)?;
         let found = sha256(&contents);
         if found == self.sha256 {

@@ -277,6 +277,15 @@ pub enum Error {
         /// The files that differ or are missing.
         files: Vec<String>,
     },
+    /// Images of the subset that this program was compiled without.
+    #[error(
+        "this program was built without the images of {file} (feature cifar10-training-images): take the whole set, which \
+         `data fetch cifar10` gets, or `cargo xtask`, which has them"
+    )]
+    NotBuiltIn {
+        /// Path inside the subset.
+        file: String,
+    },
     /// Somebody asked to stop.
     #[error("interrupted")]
     Cancelled,

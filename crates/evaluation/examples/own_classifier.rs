@@ -13,7 +13,7 @@ use robin_core::{
     Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Result, Scores, Seed,
 };
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
-use robin_evaluation::battery::{EvaluationContext, Kind, Scope, Settings, TESTS};
+use robin_evaluation::battery::{EvaluationContext, Kind, SUBSET, Scope, Settings, TESTS};
 use robin_evaluation::external_model::{BadGradients, check};
 use robin_evaluation::{Evaluation, Options, scattered};
 
@@ -105,7 +105,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     // And can these numbers be believed?
     let budget = Budget { norm: Norm::Linf, epsilon: "10/255".parse()? };
     let (kind, scope) = (Kind::Whole, Scope::Subset);
-    let settings = Settings { kind, budget, scope, seed, batch_size: 64, cancel: &cancel };
+    let settings = Settings { kind, budget, scope, images: SUBSET, seed, batch_size: 64, cancel: &cancel };
     let context = EvaluationContext::new(&mine, &test, settings)?;
     for test in TESTS {
         let finding = context.run(test)?;

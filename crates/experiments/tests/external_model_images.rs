@@ -4,14 +4,12 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use robin_attacks::Loss;
-use robin_core::{Budget, CancelToken, Norm, Seed};
+use robin_core::{CancelToken, Norm, Seed};
 use robin_data::{Choice, Split};
 use robin_evaluation::Which;
-use robin_evaluation::battery::Scope;
 use robin_evaluation::external_model::BadGradients;
 use robin_experiments::external_model::{
-    AttackRequest, AttackSetupRequest, EvaluateRequest, How, Images, ImagesRequest, ModelRequest, Told,
-    attack, evaluate, predict,
+    AttackRequest, AttackSetupRequest, How, Images, ImagesRequest, ModelRequest, Told, attack, predict,
 };
 use robin_nn::Parameters;
 use safetensors::Dtype;
@@ -179,42 +177,6 @@ fn a_prefix_of_sorted_images_is_doubted_and_a_draw_is_recorded() {
     assert_eq!(json(&drawn.data)["sample"], 7);
     assert_eq!(run(Some(200), Some(7)).0, drawn, "a seed is a draw");
     assert_ne!(run(Some(200), Some(8)).0.data.sha256, drawn.data.sha256);
-}
-
-#[test]
-fn the_batterys_images_are_the_first_ones_and_doubted_too() {
-    let place = Place::new();
-    let labels: Vec<u8> = (0..1000).map(|at| (at / 100) as u8).collect();
-    let all = place.images(&labels, |label| 20 * label);
-    let subject = place.write(|_| (), 10);
-    let run = |scope, images: ImagesRequest, out: &str| {
-        let request = EvaluateRequest {
-            subject: subject.clone(),
-            images,
-            budget: Budget { norm: Norm::Linf, epsilon: "0.1".parse().unwrap() },
-            steps: 2,
-            restarts: 1,
-            attacks: Vec::new(),
-            seed: 1,
-            scope,
-            bad_gradients: BadGradients::Mark,
-            out: place.0.path().join(out),
-        };
-        // Before any work: what is told by then is what is asked here.
-        let (cancel, warnings) = (CancelToken::new(), Mutex::new(Vec::new()));
-        let tell = |told: &Told<'_>| match told {
-            Told::Warning(what) => warnings.lock().unwrap().push((*what).to_owned()),
-            Told::Begins(_) => cancel.cancel(),
-            _ => {}
-        };
-        evaluate(&request, &How { batch_size: 50, cancel: &cancel, tell: &tell }).unwrap_err();
-        warnings.into_inner().unwrap()
-    };
-    let part = "none of the 64 images of the battery is of classes 1, 2";
-    assert!(run(Scope::Subset, all.clone(), "a").iter().any(|warning| warning.contains(part)));
-    assert!(!run(Scope::Full, all.clone(), "b").iter().any(|warning| warning.contains("battery")));
-    let drawn = ImagesRequest { limit: Some(1000), sample: Some(1), ..all };
-    assert!(!run(Scope::Subset, drawn, "c").iter().any(|warning| warning.contains("battery")));
 }
 
 #[test]

@@ -261,6 +261,16 @@ impl Graph {
         self.output
     }
 
+    /// Multiply-adds of one image's way through the network, in its convolutions and linear layers.
+    pub fn multiply_adds(&self) -> u64 {
+        let of = |node: &Node| match &node.layer {
+            Layer::Conv2d { geometry, .. } => geometry.output_len() * geometry.taps(),
+            Layer::Linear { geometry, .. } => geometry.inputs * geometry.outputs,
+            _ => 0,
+        };
+        self.nodes.iter().map(|node| of(node) as u64).sum()
+    }
+
     /// All tensors in the order of nodes; of a layer, weight before bias before buffers.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let he = self.initialisation == Initialisation::HeFanOut;

@@ -3,7 +3,7 @@
 use candle_core::{DType, Module, Tensor};
 use robin_core::{Batch, Budget, CancelToken, Classifier, ExampleId, Seed};
 use robin_data::{Dataset, LabelMap, Split};
-use robin_evaluation::battery::{EvaluationContext, Finding, Kind, Scope, Settings, Status, TESTS};
+use robin_evaluation::battery::{EvaluationContext, Finding, Kind, SUBSET, Scope, Settings, Status, TESTS};
 use robin_evaluation::external_model::{
     GradientProbe, GradientReport, GradientVerdict, probe_gradient, refuse_probabilities,
 };
@@ -108,7 +108,8 @@ fn probe(model: &dyn Classifier, data: &Dataset) -> Result<GradientReport> {
 fn battery(model: &dyn Classifier, data: &Dataset, budget: Budget) -> Result<Vec<Finding>> {
     let (cancel, seed) = (CancelToken::new(), Seed::new(0));
     let (kind, scope) = (Kind::Whole, Scope::Subset);
-    let settings = Settings { kind, budget, scope, seed, batch_size: PROBED, cancel: &cancel };
+    let settings =
+        Settings { kind, budget, scope, images: SUBSET, seed, batch_size: PROBED, cancel: &cancel };
     let context = EvaluationContext::new(model, data, settings)?;
     TESTS.iter().map(|test| Ok(context.run(test)?)).collect()
 }

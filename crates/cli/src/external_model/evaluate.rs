@@ -87,7 +87,7 @@ impl Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Battery {
-    /// 64 images from all over the set, fewer steps and samples.
+    /// 64 images from all over the set, fewer if the network is large (not below 8), and fewer steps and samples.
     Subset,
     /// Without limits.
     Full,
@@ -185,7 +185,7 @@ pub(super) fn print(report: &EvaluateReport) -> Result<(), Lost> {
     if !report.gradient_is_true {
         answer!("BAD GRADIENTS: the accuracies under attack say nothing")?;
     }
-    answer!("battery:")?;
+    answer!("battery, on {} of these images:", report.battery_images)?;
     report.battery.iter().try_for_each(print_finding)
 }
 

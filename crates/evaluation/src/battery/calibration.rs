@@ -27,7 +27,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
         let note = "the scores are no binary log-odds, so each by itself has no calibration";
         return Ok(Answer::new(Status::Skipped, [], note));
     }
-    let (n, classes) = (context.n(), context.model.num_classes());
+    let (n, classes) = (context.images(), context.model.num_classes());
     if n < 4 {
         return Ok(Answer::new(Status::Skipped, [], "too few images to fit and to judge"));
     }

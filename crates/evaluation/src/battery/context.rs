@@ -15,8 +15,21 @@ use serde_json::Value;
 use super::{Finding, Scope, Test};
 use crate::{Clean, Evaluation, Options, Result, Robust, scattered};
 
-/// Images of [`Scope::Subset`]: the first ones.
+/// Images of [`Scope::Subset`] where a network's passes are cheap.
 pub const SUBSET: usize = 64;
+
+/// The fewest images of [`Scope::Subset`], however dear a pass is.
+const FEWEST: usize = 8;
+
+/// Multiply-adds of one forward pass over all images of [`Scope::Subset`]: the battery makes several thousand such passes.
+const AFFORDABLE: u64 = 20_000_000_000;
+
+/// How many images [`Scope::Subset`] should have where a forward pass of one image takes `multiply_adds`: 64, of a ResNet-18
+/// for 224x224 pixels 11, never below 8.
+pub fn subset_size(multiply_adds: u64) -> usize {
+    let affordable = AFFORDABLE.checked_div(multiply_adds).unwrap_or(u64::MAX);
+    usize::try_from(affordable).unwrap_or(SUBSET).clamp(FEWEST, SUBSET)
+}
 
 /// What the scores are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +58,8 @@ pub struct Settings<'a> {
     pub budget: Budget,
     /// How much of the battery is run.
     pub scope: Scope,
+    /// Images of [`Scope::Subset`]: [`SUBSET`], or [`subset_size`].
+    pub images: usize,
     /// Of everything that is drawn at random, the images of [`Scope::Subset`] among it.
     pub seed: Seed,
     /// Examples per batch; decides no number.
@@ -69,14 +84,14 @@ pub struct EvaluationContext<'a> {
 }
 
 impl<'a> EvaluationContext<'a> {
-    /// `model` with `data`, 64 from all over it unless the scope is full.
+    /// `model` with `data`, as many as the settings say from all over it unless the scope is full.
     ///
     /// # Errors
     /// As [`Evaluation::clean`].
     pub fn new(model: &'a dyn Classifier, data: &Dataset, settings: Settings<'a>) -> Result<Self> {
-        let Settings { kind, budget, scope, seed, batch_size, cancel } = settings;
+        let Settings { kind, budget, scope, images, seed, batch_size, cancel } = settings;
         let data = match scope {
-            Scope::Subset => subset(data, seed)?,
+            Scope::Subset => subset(data, images, seed)?,
             Scope::Full => data.clone(),
         };
         let mut options = Options { batch_size, cancel, observer: &mut () };
@@ -114,7 +129,8 @@ impl<'a> EvaluationContext<'a> {
         Ok(self.base()?.worst.accuracy())
     }
 
-    pub(super) fn n(&self) -> usize {
+    /// How many images it has.
+    pub fn images(&self) -> usize {
         self.data.len()
     }
 
@@ -172,7 +188,8 @@ impl<'a> EvaluationContext<'a> {
 
     /// The examples that are right when clean; `limit` from all over them, if there are more.
     pub(super) fn right(&self, limit: usize) -> Result<Batch> {
-        let right: Vec<u32> = (0..self.n() as u32).filter(|&at| !self.clean.broken[at as usize]).collect();
+        let right: Vec<u32> =
+            (0..self.images() as u32).filter(|&at| !self.clean.broken[at as usize]).collect();
         let mut chosen = scattered(right.len(), limit, self.seed);
         chosen.sort_unstable();
         let ids: Vec<ExampleId> = chosen.iter().map(|&at| ExampleId::first(right[at as usize])).collect();
@@ -194,12 +211,12 @@ impl<'a> EvaluationContext<'a> {
     }
 }
 
-/// [`SUBSET`] images from all over `data`, in its order: the first ones may be of one class.
-fn subset(data: &Dataset, seed: Seed) -> Result<Dataset> {
-    if data.len() <= SUBSET {
+/// `images` from all over `data`, in its order: the first ones may be of one class.
+fn subset(data: &Dataset, images: usize, seed: Seed) -> Result<Dataset> {
+    if data.len() <= images {
         return Ok(data.clone());
     }
-    let mut places = scattered(data.len(), SUBSET, seed);
+    let mut places = scattered(data.len(), images, seed);
     places.sort_unstable();
     let length = data.shape().iter().product::<usize>();
     let image = |&at: &u32| &data.pixels()[at as usize * length..][..length];

@@ -25,7 +25,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
         Norm::L2 => "10",
     };
     let budget = Budget { norm: context.budget.norm, epsilon: epsilon.parse()? };
-    let mut broken = vec![false; context.n()];
+    let mut broken = vec![false; context.images()];
     for loss in [Loss::Margin, Loss::Ce] {
         let found = context.attack(pgd(40, 1), budget, loss, StrategyName::Softmax.into())?.worst.broken;
         broken.iter_mut().zip(found).for_each(|(any, found)| *any |= found);
@@ -33,5 +33,5 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let accuracy = crate::accuracy(&broken);
     let status = if accuracy <= ALLOWED { Status::Pass } else { Status::Fail };
     let note = format!("accuracy at {budget} is {accuracy:.3}, allowed {ALLOWED}");
-    Ok(Answer::new(status, [number("accuracy", accuracy), number("n", context.n() as f64)], note))
+    Ok(Answer::new(status, [number("accuracy", accuracy), number("n", context.images() as f64)], note))
 }

@@ -35,13 +35,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{Explained, Result};
-pub use context::{EvaluationContext, Kind, Precise, SUBSET, Settings};
+pub use context::{EvaluationContext, Kind, Precise, SUBSET, Settings, subset_size};
 
 /// How much of the battery is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// 64 images from all over the set, and fewer steps, restarts and samples.
+    /// Some images from all over the set, 64 or what [`subset_size`] says, and fewer steps, restarts and samples.
     Subset,
     /// Everything that there is.
     Full,

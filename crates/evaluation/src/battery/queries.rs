@@ -29,7 +29,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     };
     let found = context.attack(config, context.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
     let missed = only_in(&found.broken, &context.base()?.worst.broken);
-    let gain = missed as f64 / context.n() as f64;
+    let gain = missed as f64 / context.images() as f64;
     let status = match gain {
         gain if gain <= ALLOWED => Status::Pass,
         // One example of few is more than what is allowed, and no proof of masking.

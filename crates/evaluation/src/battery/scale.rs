@@ -39,7 +39,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     }
     let status = match change {
         change if change <= ALLOWED => Status::Pass,
-        change if change <= 1.5 / context.n() as f64 => Status::Warn,
+        change if change <= 1.5 / context.images() as f64 => Status::Warn,
         _ => Status::Fail,
     };
     let note = format!("the margin attack's accuracy changes by {change:.4}, allowed {ALLOWED}");

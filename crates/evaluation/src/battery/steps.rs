@@ -41,7 +41,7 @@ pub(super) fn plateau(
     let [.., (before, high), (last, low)] = accuracies else { return Err(crate::Error::Empty) };
     let gain = high - low;
     // On few images one of them is more than the plateau.
-    let one = 1.5 / context.n() as f64;
+    let one = 1.5 / context.images() as f64;
     let status = match gain {
         gain if gain <= PLATEAU => Status::Pass,
         gain if gain <= one.max(PLATEAU) => Status::Warn,

@@ -35,7 +35,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
             configs.push((StrategyConfig { rank: Rank::Current, ..entry.name.into() }, Loss::Margin));
         }
     }
-    let mut union = vec![false; context.n()];
+    let mut union = vec![false; context.images()];
     let (mut lowest, mut numbers) = (1.0_f64, Vec::new());
     for (config, loss) in configs {
         let found = context.attack(pgd(10, 1), context.budget, loss, config)?.worst;

@@ -27,6 +27,7 @@ fn findings_have_numbers_and_read_back() {
             kind: Kind::Whole,
             budget,
             scope: Scope::Subset,
+            images: SUBSET,
             seed: Seed::new(1),
             batch_size: 16,
             cancel: &cancel,
@@ -43,6 +44,38 @@ fn findings_have_numbers_and_read_back() {
         cancel.cancel();
         assert!(context.run(&TESTS[0]).unwrap_err().is_cancelled());
     }
+}
+
+#[test]
+fn a_subset_is_from_all_over_the_set() {
+    let labels: Vec<u8> = (0..500).map(|at| at / 100).map(|class| class as u8).collect();
+    let data =
+        Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 3, 4], vec![7; 500 * 12], labels).unwrap();
+    let model = Linear::seeded(10, [1, 3, 4], Seed::new(4));
+    let cancel = CancelToken::new();
+    let settings = Settings {
+        kind: Kind::Whole,
+        budget: Budget { norm: Norm::L2, epsilon: "0.1".parse().unwrap() },
+        scope: Scope::Subset,
+        images: 40,
+        seed: Seed::new(1),
+        batch_size: 16,
+        cancel: &cancel,
+    };
+    let context = EvaluationContext::new(&model, &data, settings).unwrap();
+    assert_eq!(context.images(), 40);
+    assert!(
+        context.data.class_counts()[..5].iter().all(|&count| count > 3),
+        "{:?}",
+        context.data.class_counts()
+    );
+    let whole = EvaluationContext::new(&model, &data, Settings { scope: Scope::Full, ..settings }).unwrap();
+    assert_eq!(whole.images(), 500);
+}
+
+#[test]
+fn a_dear_network_is_tested_on_fewer_images() {
+    assert_eq!([0, 1, 300_000_000, 1_820_000_000, u64::MAX].map(subset_size), [64, 64, 64, 10, 8]);
 }
 
 #[test]

@@ -23,6 +23,6 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let predictions = found.worst.predictions.iter().zip(&context.clean.predictions);
     let different = predictions.filter(|(after, before)| after != before).count();
     let status = if different == 0 { Status::Pass } else { Status::Fail };
-    let numbers = [number("n", context.n() as f64), number("different", different as f64)];
+    let numbers = [number("n", context.images() as f64), number("different", different as f64)];
     Ok(Answer::new(status, numbers, format!("{different} predictions differ from the clean ones")))
 }

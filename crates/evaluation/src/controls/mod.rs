@@ -18,7 +18,7 @@ use self::certified::Certified;
 use self::linear::Linear;
 use self::quantised::Quantised;
 use crate::battery::transformed::{Affine, Decides, Sigmoid, Transformed};
-use crate::battery::{EvaluationContext, Finding, Kind, Scope, Settings, Status, TESTS};
+use crate::battery::{EvaluationContext, Finding, Kind, SUBSET, Scope, Settings, Status, TESTS};
 use crate::{Error, Result};
 
 /// What the battery said to one control.
@@ -85,7 +85,8 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
     for ModelUnderTest { name, model, kind, negative, proved } in subjects {
         tell(name);
         cancel.check()?;
-        let settings = Settings { kind, budget, scope: Scope::Subset, seed, batch_size: 64, cancel };
+        let settings =
+            Settings { kind, budget, scope: Scope::Subset, images: SUBSET, seed, batch_size: 64, cancel };
         let context = EvaluationContext::new(model, &data, settings)?;
         let findings = TESTS.iter().map(|test| context.run(test)).collect::<Result<Vec<_>>>()?;
         let flags: Vec<String> =

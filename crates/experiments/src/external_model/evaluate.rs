@@ -23,7 +23,7 @@ use super::{
 };
 use crate::out::{Out, check_targets, write};
 use crate::plan::settings::numerics;
-use crate::{Error, Result, doubts};
+use crate::{Error, Result};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -64,6 +64,8 @@ pub struct EvaluateReport {
     pub doubts: Vec<String>,
     /// What each test of the battery found.
     pub battery: Vec<Finding>,
+    /// On how many of the images.
+    pub battery_images: usize,
     /// Whether nothing is false about the classifier's gradient; if it is false, these numbers say nothing.
     pub gradient_is_true: bool,
     /// The probe behind that; it may have found the gradient flat, too.
@@ -110,7 +112,6 @@ pub fn evaluate_and(
     let listening = How { tell: &tell, ..*how };
     let subject = ModelUnderTest::load(&request.subject, &data, &images, &listening)?;
     doubt_budgets(&[*budget], &data, &listening);
-    doubt_battery(request.scope, &data, &images, &listening)?;
     let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
     let classes = subject.classifier.num_classes();
     let planned = planned(request, &subject, classes)?;
@@ -124,6 +125,10 @@ pub fn evaluate_and(
         "scope": request.scope,
         "numerics": numerics(&["core", "kernels", "nn", "data", "models", "attacks", "aggregation", "evaluation"]),
     });
+    // Said where it is not the usual number, so that a folder of before goes on.
+    if request.scope == Scope::Subset && images_of_battery(&subject) != battery::SUBSET {
+        settings["battery_images"] = images_of_battery(&subject).into();
+    }
     if !request.attacks.is_empty() {
         settings["attacks"] = request.attacks.clone().into();
     }
@@ -139,7 +144,7 @@ pub fn evaluate_and(
 
     let mut unsaved = Unsaved::default();
     let ledger = attacks(request, &subject, &data, &planned, how, (&settings, &mut unsaved))?;
-    let battery = doubts(request, &subject, &data, how, &mut unsaved)?;
+    let (battery, battery_images) = battery(request, &subject, &data, how, &mut unsaved)?;
     let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
     let union = ledger.union(*budget);
     let rows = (0..ledger.len()).map(|at| (ledger.labels[at], !ledger.clean.broken[at], !union[at]));
@@ -158,6 +163,7 @@ pub fn evaluate_and(
         warnings,
         summary,
         battery,
+        battery_images,
         gradient_is_true: gradient.is_true(),
         gradient,
         budget: *budget,
@@ -172,18 +178,13 @@ pub fn evaluate_and(
     unsaved.finish()
 }
 
+/// How many images the battery takes of more.
+fn images_of_battery(subject: &ModelUnderTest) -> usize {
+    battery::subset_size(subject.multiply_adds)
+}
+
 /// What an evaluation writes beside its settings.
 const FILES: [&str; 4] = ["ledger.json", "battery.json", "adversarial.safetensors", "report.json"];
-
-/// The battery's images are the first ones of those that are evaluated, which may be sorted.
-fn doubt_battery(scope: Scope, data: &Dataset, images: &Images, how: &How<'_>) -> Result<()> {
-    if scope == Scope::Subset {
-        let few = data.take(data.len().min(battery::SUBSET)).map_err(Error::work("preparing the battery"))?;
-        let doubt = doubts::part(&few, data, "images of the battery", images.published);
-        doubt.iter().for_each(|doubt| (how.tell)(&Told::Warning(doubt)));
-    }
-    Ok(())
-}
 
 /// The attacks of an evaluation: what the paper has, and what it should have feared.
 fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<AttackSetupRequest> {
@@ -313,14 +314,14 @@ fn attacks(
     Ok(ledger)
 }
 
-/// Every test of the battery whose finding the folder does not have yet.
-fn doubts(
+/// Every test of the battery, by the finding in the folder if it has one, and on how many images.
+fn battery(
     request: &EvaluateRequest,
     subject: &ModelUnderTest,
     data: &Dataset,
     how: &How<'_>,
     unsaved: &mut Unsaved,
-) -> Result<Vec<Finding>> {
+) -> Result<(Vec<Finding>, usize)> {
     let path = request.out.join("battery.json");
     let json = |source| Error::Json { what: "the battery's findings", source };
     let mut findings: Vec<Finding> = match read(&path)? {
@@ -337,6 +338,7 @@ fn doubts(
         kind,
         budget: request.budget,
         scope: request.scope,
+        images: images_of_battery(subject),
         seed: Seed::new(request.seed),
         batch_size: how.batch_size,
         cancel: how.cancel,
@@ -347,6 +349,14 @@ fn doubts(
         Some(precise) => context.with_precise(precise),
         None => context,
     };
+    if context.images() < data.len() {
+        let note = format!(
+            "the battery takes {} of the {} images, from all over them",
+            context.images(),
+            data.len()
+        );
+        (how.tell)(&Told::Note(&note));
+    }
     for test in battery::TESTS {
         if findings.iter().any(|finding| finding.test == test.id) {
             continue;
@@ -356,7 +366,7 @@ fn doubts(
         let text = serde_json::to_string_pretty(&findings).map_err(json)?;
         unsaved.note(&path, write(&path, text.as_bytes()), how);
     }
-    Ok(findings)
+    Ok((findings, context.images()))
 }
 
 fn read(path: &Path) -> Result<Option<String>> {

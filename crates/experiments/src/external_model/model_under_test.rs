@@ -25,6 +25,8 @@ pub struct ModelUnderTest {
     pub aggregate: Option<Aggregation>,
     /// What it is, for reports.
     pub description: Description,
+    /// Multiply-adds of one image's way through all networks.
+    pub multiply_adds: u64,
     /// The same in f64, where there is such a thing.
     pub(super) precise: Option<Precise>,
 }
@@ -45,8 +47,9 @@ impl ModelUnderTest {
                 (how.tell)(&Told::Warning(&better));
             }
         }
+        let multiply_adds = plain.iter().map(|(graph, _)| graph.multiply_adds()).sum();
         let precise = Precise::new(plain, request.aggregate);
-        Ok(Self { classifier, aggregate: request.aggregate, description, precise })
+        Ok(Self { classifier, aggregate: request.aggregate, description, multiply_adds, precise })
     }
 }
 

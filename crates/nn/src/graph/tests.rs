@@ -17,6 +17,7 @@ fn shapes_flow_and_tensors_are_named_as_in_pytorch() {
         .build()
         .unwrap();
     assert_eq!(graph.num_outputs(), 3);
+    assert_eq!(graph.multiply_adds(), 8 * 6 * 4 * 25 + 48 * 3);
     let names: Vec<_> = graph.tensors().into_iter().map(|t| (t.name, t.shape)).collect();
     let expected: [(&str, &[usize]); 6] = [
         ("normalize.mean", &[1]),
