@@ -60,9 +60,9 @@ echo "Made by \`scripts/first-ten-minutes.sh\`, in an empty folder, from what RE
 echo
 echo "## Reproduce"
 echo
-step 3 "git clone -q $repository robin && du -sh robin"
+step 3 "git clone -q file://$repository robin && du -sh robin/.git robin"
 cd robin
-step 3 "cargo build --quiet --package xtask"
+step 3 "cargo build --quiet --locked --release --package xtask"
 step 28 "cargo xtask reproduce table-1"
 echo "## The page"
 echo
