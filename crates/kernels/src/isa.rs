@@ -48,7 +48,8 @@ impl Isa {
     }
 
     /// Whether multiply-adds round once: then results are the same on every such machine.
-    pub fn is_fused(self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_fused(self) -> bool {
         self != Self::PORTABLE || !cfg!(target_arch = "x86_64")
     }
 

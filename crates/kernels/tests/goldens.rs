@@ -68,6 +68,22 @@ fn given_weights(g: &conv2d::Geometry, given: &conv2d::Geometry, filled: &[f32])
     rows.flat_map(|row| filled[row * g.out_channels..][..given.out_channels].to_vec()).collect()
 }
 
+/// PyTorch's weights `[out, in, kernel, kernel]` in the kernels' order `[kernel, kernel, in, out]`.
+fn from_torch(g: &conv2d::Geometry, torch: &[f32]) -> Vec<f32> {
+    let (area, rows) = (g.kernel * g.kernel, g.taps());
+    let place =
+        |row: usize, out: usize| (out * g.in_channels + row % g.in_channels) * area + row / g.in_channels;
+    (0..rows).flat_map(|row| (0..g.out_channels).map(move |out| torch[place(row, out)])).collect()
+}
+
+/// The inverse of [`from_torch`].
+fn to_torch(g: &conv2d::Geometry, ours: &[f32]) -> Vec<f32> {
+    let (area, taps) = (g.kernel * g.kernel, g.taps());
+    let place =
+        |at: usize| (at % area * g.in_channels + at / area % g.in_channels) * g.out_channels + at / taps;
+    (0..ours.len()).map(|at| ours[place(at)]).collect()
+}
+
 #[test]
 fn convolutions_agree_with_pytorch() {
     let golden = golden("layers");
@@ -95,7 +111,7 @@ fn convolution_agrees_with_pytorch(golden: &Golden, case: &str, isa: Isa, in_cha
         padding: settings[1] as usize,
     };
     let g = conv2d::Geometry { in_channels, out_channels: LANES, ..given };
-    let weights = filled_weights(&g, &given, &given.weights_from_torch(&golden.f32(&name("w"))));
+    let weights = filled_weights(&g, &given, &from_torch(&given, &golden.f32(&name("w"))));
     let bias = filled_up(&golden.f32(&name("b")), LANES);
     let tolerance = if winograd::supports(&g) { WINOGRAD } else { DIRECT };
 
@@ -109,7 +125,7 @@ fn convolution_agrees_with_pytorch(golden: &Golden, case: &str, isa: Isa, in_cha
     assert_close(&pixels(&from, &dx, given.in_channels), &golden_pixels(golden, &name("dx")), tolerance);
 
     let check = |dw: &[f32], tolerance| {
-        let torch = given.weights_to_torch(&given_weights(&g, &given, dw));
+        let torch = to_torch(&given, &given_weights(&g, &given, dw));
         assert_close(&torch, &golden.f32(&name("dw")), tolerance);
     };
     let mut dw = vec![0.0; weights.len()];

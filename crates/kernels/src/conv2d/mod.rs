@@ -137,40 +137,6 @@ impl Geometry {
             "{from:?} is no output of {self:?} after 2x2 pooling"
         );
     }
-
-    /// PyTorch's weights `[out, in, kernel, kernel]` in this module's order `[kernel, kernel, in, out]`.
-    ///
-    /// # Panics
-    /// If there are not `out * in * kernel * kernel` values.
-    pub fn weights_from_torch(&self, torch: &[f32]) -> Vec<f32> {
-        self.check_weights(torch.len());
-        let mut ours = vec![0.0; torch.len()];
-        self.for_each_weight(|at_torch, at_ours| ours[at_ours] = torch[at_torch]);
-        ours
-    }
-
-    /// The inverse of [`Geometry::weights_from_torch`].
-    ///
-    /// # Panics
-    /// As there.
-    pub fn weights_to_torch(&self, ours: &[f32]) -> Vec<f32> {
-        self.check_weights(ours.len());
-        let mut torch = vec![0.0; ours.len()];
-        self.for_each_weight(|at_torch, at_ours| torch[at_torch] = ours[at_ours]);
-        torch
-    }
-
-    fn for_each_weight(&self, mut visit: impl FnMut(usize, usize)) {
-        let (area, channels) = (self.kernel * self.kernel, self.in_channels);
-        for out in 0..self.out_channels {
-            for channel in 0..channels {
-                for tap in 0..area {
-                    let at_torch = (out * channels + channel) * area + tap;
-                    visit(at_torch, (tap * channels + channel) * self.out_channels + out);
-                }
-            }
-        }
-    }
 }
 
 /// Sizes and weights (`[kernel, kernel, out, in]`) of the convolution that pulls a gradient back through one of stride 1:

@@ -23,7 +23,6 @@ struct Inner {
 struct Pool {
     free: HashMap<usize, Vec<Address>>,
     in_use: usize,
-    peak: usize,
     /// Whether work is being recorded, which must find its buffers here.
     recording: bool,
     /// Recordings, which write to what is free.
@@ -99,11 +98,6 @@ impl Context {
     /// The device.
     pub fn device(&self) -> &dyn Device {
         &*self.0.device
-    }
-
-    /// The most bytes that buffers held at one time.
-    pub fn peak_bytes(&self) -> usize {
-        self.pool().peak
     }
 
     /// Room for `len` values, which may be anything.
@@ -260,9 +254,7 @@ impl Context {
                 }
             },
         };
-        let mut pool = self.pool();
-        pool.in_use += bytes;
-        pool.peak = pool.peak.max(pool.in_use);
+        self.pool().in_use += bytes;
         Ok(address)
     }
 }
