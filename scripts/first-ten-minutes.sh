@@ -43,7 +43,7 @@ step() {
     begun=$(date +%s.%N)
     NO_COLOR=1 bash -c "$command" >"$seen" 2>&1 || code=$?
     ended=$(date +%s.%N)
-    printf '```\n$ %s\n' "$command"
+    printf '```\n$ %s\n' "${command//"file://$repository"/REPOSITORY}"
     [ "$(wc -l <"$seen")" -le "$lines" ] || echo "..."
     tail -n "$lines" "$seen" | cut -c1-130 | sed "s|$here|.|g; s|$repository|REPOSITORY|g"
     printf '```\n\n%s\n\n' "$(awk -v a="$begun" -v b="$ended" -v code="$code" 'BEGIN { printf "%.0f s, exit code %d.", b - a, code }')"
@@ -56,7 +56,7 @@ here=$(pwd)
 
 echo "# A stranger's first minutes"
 echo
-echo "Made by \`scripts/first-ten-minutes.sh\`, in an empty folder, from what README says; $(nproc) cores$(grep -q avx512f /proc/cpuinfo && echo ' with AVX-512' || true), commit $(git -C "$repository" rev-parse --short HEAD). Packages of other people were on the machine already; nothing was compiled."
+echo "Made by \`scripts/first-ten-minutes.sh\`, in an empty folder, from what README says; $(nproc) cores$(grep -q avx512f /proc/cpuinfo && echo ' with AVX-512' || true), commit $(git -C "$repository" rev-parse --short HEAD). Packages of other people had been downloaded before, and were compiled here."
 echo
 echo "## Reproduce"
 echo

@@ -12,7 +12,7 @@ use robin_report::{figure_text, markdown, summary, table::duration};
 use serde_json::{Value, json};
 
 use crate::exit::Interrupted;
-use crate::live::Told;
+use crate::live::LiveReport;
 use crate::progress::{Bars, Lines};
 use crate::selection::Selection;
 use crate::terminal::{answer, is_watched, say, screen};
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         true => Box::new(Bars::new(&plan)),
         false => Box::new(Lines::new(&plan)),
     };
-    let observer = Told::new(bars.as_ref(), &arguments.out, plan.profile);
+    let observer = LiveReport::new(bars.as_ref(), &arguments.out, plan.profile);
     let options = Options {
         threads: arguments.threads,
         jobs: arguments.jobs,

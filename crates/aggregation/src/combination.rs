@@ -49,24 +49,6 @@ pub(crate) struct Combined<C> {
 }
 
 impl<C: Combination> Combined<C> {
-    /// Columns of each example, `[n * width]`.
-    fn cells(&self, columns: &Columns, n: usize) -> CoreResult<Vec<u32>> {
-        columns.validate(self.combination.num_columns())?;
-        let all: Vec<u32> = (0..self.combination.num_classes() as u32).collect();
-        match columns {
-            Columns::All => Ok(all.repeat(n)),
-            Columns::One(column) => Ok(vec![*column as u32; n]),
-            Columns::PerExample(table) if table.width > 0 && table.indices.len() == n * table.width => {
-                Ok(table.indices.clone())
-            }
-            Columns::PerExample(table) => Err(CoreError::Shape {
-                what: "table of columns",
-                found: vec![table.indices.len() / table.width.max(1), table.width],
-                expected: format!("[{n}, m] with m >= 1"),
-            }),
-        }
-    }
-
     /// The examples that each network runs on, ascending.
     fn rows(&self, cells: &[u32], n: usize) -> Vec<Vec<usize>> {
         let behind: Vec<Vec<usize>> =
@@ -164,7 +146,7 @@ impl<C: Combination> Classifier for Combined<C> {
 
     fn scores(&self, images: &Tensor, columns: &Columns) -> CoreResult<Scores> {
         let (n, _) = host::image_rows("images", images)?;
-        let cells = self.cells(columns, n)?;
+        let cells = columns.of_each(n, self.num_classes())?;
         let ran =
             self.each(images, self.rows(&cells, n), |network, images| network.scores(images, &Columns::All))?;
         let width = columns.width(self.num_classes());
@@ -173,7 +155,7 @@ impl<C: Combination> Classifier for Combined<C> {
 
     fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> CoreResult<Box<dyn Pass + 'a>> {
         let (n, _) = host::image_rows("images", images)?;
-        let cells = self.cells(columns, n)?;
+        let cells = columns.of_each(n, self.num_classes())?;
         let passes = self
             .each(images, self.rows(&cells, n), |network, images| network.forward(images, &Columns::All))?;
         let ran: Vec<Ran<Scores>> = passes

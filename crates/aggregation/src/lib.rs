@@ -31,7 +31,7 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`one_vs_all`] (ROBIN itself), [`strategies`] (which of its scores an attack raises),
+//! Reading order: [`one_vs_all`] (ROBIN itself), [`strategies`] (which of its scores an attack maximises),
 //! [`list`] (every aggregate), then [`hierarchical`], the only other one with strategies of its own.
 //!
 //! Invariant: arms are seen through `robin_core::Classifier` only, so anything can be an arm.

@@ -10,14 +10,14 @@ pub struct Stage {
     pub name: &'static str,
     /// The attack without its budget.
     pub attack: Config,
-    /// What it raises on all scores.
+    /// What it maximises on all scores.
     pub loss: Loss,
 }
 
 /// The name of [`autoattack`] where attacks are chosen by name.
 pub const AUTOATTACK: &str = "autoattack";
 
-/// The fewest classes that [`autoattack`] can be asked about: the ratio that its second stage raises compares four.
+/// The fewest classes that [`autoattack`] can be asked about: the ratio that its second stage maximises compares four.
 pub const AUTOATTACK_LEAST_CLASSES: usize = 4;
 
 /// AutoAttack, version standard, of at least 4 classes (Croce & Hein 2020): the same stages in both norms, with

@@ -37,7 +37,7 @@
 //! ```
 //!
 //! Reading order: [`pgd`] (the attack of every table), [`config`] (how it is written in a spec), [`start`]
-//! (where it begins), [`objectives`] (what it raises on a plain classifier). The other attacks are searches of
+//! (where it begins), [`objectives`] (what it maximises on a plain classifier). The other attacks are searches of
 //! one example each, driven by `search`: [`apgd`] and [`square`] within a budget, [`cw`], [`cw_linf`], [`ddn`],
 //! [`fmn`] and [`fab`] for the smallest perturbation ([`minimal`]). [`bundle`] puts attacks in stages.
 //!

@@ -15,7 +15,7 @@ pub struct Entry {
     pub example: Config,
     /// The same at so little work that it can be run by the thousand: for tests, and of no other use.
     pub brief: Config,
-    /// The loss that it raises where nobody asks for another: its authors'.
+    /// The loss that it maximises where nobody asks for another: its authors'.
     pub loss: Loss,
     /// Whether it aims at the border between classes, and so refuses a loss that is not 0 there
     /// ([`Loss::is_signed`]).

@@ -1,4 +1,4 @@
-//! The losses that base attacks raise.
+//! The losses that base attacks maximise.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::objectives::{CrossEntropy, Dlr, Margin, TargetedDlr, TargetedMargin};
 /// Most targets of a loss: the classes of ImageNet.
 const MOST_TARGETS: usize = 1_000;
 
-/// Which function of the scores an attack raises. Written as `ce`, `margin`, `dlr`, and with a number of
+/// Which function of the scores an attack maximises. Written as `ce`, `margin`, `dlr`, and with a number of
 /// target classes `margin-t:9`, `dlr-t:9`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -32,7 +32,7 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// What to raise for examples with `labels` `[n]` whose clean scores are `clean` `[n, k]`: one objective,
+    /// What to maximise for examples with `labels` `[n]` whose clean scores are `clean` `[n, k]`: one objective,
     /// or one for each target. Joined per example, as all objectives of an attack are.
     ///
     /// # Errors

@@ -197,7 +197,7 @@ pub(crate) fn approach<A: Approach>(
         return Err(Error::Unsuited {
             what: format!("attack {attack}"),
             with: "an objective that is not 0 on the border".to_owned(),
-            allowed: "it raises loss margin, margin-t:T, dlr or dlr-t:T",
+            allowed: "it maximises loss margin, margin-t:T, dlr or dlr-t:T",
         });
     }
     let shape = shape(batch)?;

@@ -118,13 +118,13 @@ impl Pgd {
         clean: &Images,
         start: &Images,
     ) -> Result<Option<Run>> {
-        let (Some(on_device_pgd), Some(formula)) = (target.model.on_device_pgd(), objective.formula()) else {
+        let (Some(on_device_pgd), Some(spec)) = (target.model.on_device_pgd(), objective.spec()) else {
             return Ok(None);
         };
         let Self { budget, steps, step_size, .. } = *self;
         let (clean, from) = (clean.values(), start.values());
         let cancel = target.cancel;
-        let run = PgdRun { budget, steps, step_size, clean, start: from, formula: &formula, cancel };
+        let run = PgdRun { budget, steps, step_size, clean, start: from, spec: &spec, cancel };
         let Some(found) = on_device_pgd.run_pgd(&run)? else { return Ok(None) };
         Ok(Some(Run {
             best: Best { images: start.with_values(found.best)?, values: found.best_values },

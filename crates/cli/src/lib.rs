@@ -53,7 +53,7 @@ pub enum Command {
     Audit(Box<external_model::audit::Arguments>),
     /// Attack one classifier, given by its weights.
     Attack(Box<external_model::attack::Arguments>),
-    /// Evaluate one classifier in full: several attacks, their union, and the battery of doubts.
+    /// Evaluate one classifier in full: several attacks, their union, and the battery of sanity checks.
     Evaluate(Box<external_model::evaluate::Arguments>),
     /// Print what a classifier says to images.
     Predict(Box<external_model::predict::Arguments>),

@@ -32,7 +32,7 @@ pub(crate) enum What {
     Models,
     /// Data sets that are known by name, for --dataset.
     Datasets,
-    /// Which scores of an aggregate an attack raises, for --strategy.
+    /// Which scores of an aggregate an attack maximises, for --strategy.
     Strategies,
     /// Tables, figures and sections of the paper, for `reproduce` and `report`.
     Items,

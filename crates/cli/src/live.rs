@@ -21,13 +21,13 @@ pub fn running(folder: &Path, profile: Profile) -> Vec<LiveNetwork> {
 }
 
 /// Tells `inner` everything, and writes down what the networks in training come to.
-pub struct Told<'a> {
+pub struct LiveReport<'a> {
     inner: &'a dyn Observer,
     path: PathBuf,
     running: Mutex<BTreeMap<usize, LiveNetwork>>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> LiveReport<'a> {
     /// Of a profile's run below `folder`.
     pub fn new(inner: &'a dyn Observer, folder: &Path, profile: Profile) -> Self {
         Self { inner, path: path(folder, profile), running: Mutex::default() }
@@ -51,13 +51,13 @@ impl<'a> Told<'a> {
     }
 }
 
-impl Drop for Told<'_> {
+impl Drop for LiveReport<'_> {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
 }
 
-impl Observer for Told<'_> {
+impl Observer for LiveReport<'_> {
     fn begin(&self, total: usize, missing: &[usize]) {
         self.inner.begin(total, missing);
     }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn networks_in_training_are_told_and_nothing_is_left() {
         let folder = tempfile::tempdir().unwrap();
-        let told = Told::new(&(), folder.path(), Profile::Smoke);
+        let told = LiveReport::new(&(), folder.path(), Profile::Smoke);
         let cell = Watched { index: 3, kind: Kind::Network, label: "an arm" };
         assert!(running(folder.path(), Profile::Smoke).is_empty());
         for (epoch, loss) in [(1, 2.0), (2, 1.5)] {

@@ -24,6 +24,7 @@ pub mod batch;
 pub mod budget;
 pub mod cancel;
 pub mod classifier;
+pub mod columns;
 pub mod epsilon;
 pub mod error;
 pub mod host;
@@ -41,12 +42,13 @@ pub use batch::{Batch, ExampleId};
 pub use budget::Budget;
 pub use cancel::CancelToken;
 pub use classifier::{Classifier, Pass};
+pub use columns::{ColumnTable, Columns};
 pub use epsilon::{Epsilon, Epsilons};
 pub use error::{Error, Result};
 pub use norm::Norm;
 pub use objective::{Ascent, Objective, ObjectiveValues};
-pub use on_device_pgd::{Formula, OnDevicePgd, PgdOutcome, PgdRun, Terms};
-pub use scores::{ColumnTable, Columns, Scores};
+pub use on_device_pgd::{ObjectiveSpec, OnDevicePgd, PgdOutcome, PgdRun, Terms};
+pub use scores::Scores;
 pub use seed::{Purpose, Seed, Stream};
 
 /// Raised by any change in this crate that can move a reported number; part of every record's key.

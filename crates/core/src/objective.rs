@@ -1,8 +1,8 @@
-//! What an attack raises, one number per example.
+//! What an attack maximises, one number per example.
 
 use candle_core::Tensor;
 
-use crate::{Classifier, Columns, Formula, Result, Scores};
+use crate::{Classifier, Columns, ObjectiveSpec, Result, Scores};
 
 /// An objective prepared for one batch (its labels, targets and arm choices are inside): **larger is closer
 /// to misclassified**. It knows which score columns it needs, and its own derivative on them.
@@ -19,7 +19,7 @@ pub trait Objective: Send + Sync {
     /// The objective of the examples at `rows` alone.
     fn select(&self, rows: &[usize]) -> Box<dyn Objective>;
 
-    /// Values `[n]` at `images` `[n, c, h, w]`, and the direction in pixels that raises them: the gradient,
+    /// Values `[n]` at `images` `[n, c, h, w]`, and the direction in pixels that maximises them: the gradient,
     /// unless the objective weighs the gradients of its terms against each other. Attacks that follow a
     /// direction take it from here.
     ///
@@ -32,8 +32,8 @@ pub trait Objective: Send + Sync {
         Ok(Ascent { values, direction: pass.input_gradient(&score_gradient)?, scores })
     }
 
-    /// The same objective as data, for classifiers that raise it elsewhere; `None` if [`Formula`] cannot say it.
-    fn formula(&self) -> Option<Formula> {
+    /// The same objective as data, for classifiers that maximise it elsewhere; `None` if [`ObjectiveSpec`] cannot say it.
+    fn spec(&self) -> Option<ObjectiveSpec> {
         None
     }
 

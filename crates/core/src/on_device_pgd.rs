@@ -4,16 +4,16 @@ use std::any::Any;
 
 use crate::{Budget, CancelToken, Columns, Result};
 
-/// An objective as data: what is raised of an example's scores in some columns.
+/// An objective as data: what is maximised of an example's scores in some columns.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Formula {
+pub struct ObjectiveSpec {
     /// The columns.
     pub columns: Columns,
-    /// What is raised of their scores `[n, width]`.
+    /// What is maximised of their scores `[n, width]`.
     pub terms: Terms,
 }
 
-/// What is raised of scores z `[n, width]`.
+/// What is maximised of scores z `[n, width]`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Terms {
     /// `log(sum_j exp(z_j)) - z_y`.
@@ -44,7 +44,7 @@ pub struct PgdRun<'a> {
     /// Where it begins, within the budget; as many.
     pub start: &'a [f32],
     /// What rises.
-    pub formula: &'a Formula,
+    pub spec: &'a ObjectiveSpec,
     /// Looked at before each step is asked for; steps that a device has been asked for are done.
     pub cancel: &'a CancelToken,
 }
@@ -66,7 +66,7 @@ pub struct PgdOutcome {
 
 /// A classifier on a device of its own that makes whole runs of PGD there.
 pub trait OnDevicePgd: Any + Send + Sync {
-    /// The run, from the images to what came of it; `None` if this objective is not one that the device raises.
+    /// The run, from the images to what came of it; `None` if this objective is not one that the device maximises.
     ///
     /// # Errors
     /// [`crate::Error::NotFinite`] if scores or gradients overflow; [`crate::Error::Cancelled`] when stopped; if the device

@@ -1,4 +1,4 @@
-//! Scores of classes before any softmax, and the choice of columns to compute.
+//! Scores of classes before any softmax.
 
 use candle_core::{Device, Tensor};
 
@@ -84,81 +84,6 @@ pub fn ranked(row: &[f32]) -> Vec<u32> {
     order
 }
 
-/// Which score columns are wanted; an aggregate computes only the arms behind them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Columns {
-    /// Every class.
-    All,
-    /// One class, the same for all examples.
-    One(usize),
-    /// Some classes of each example's own choice.
-    PerExample(ColumnTable),
-}
-
-impl Columns {
-    /// How many columns a classifier of `classes` classes returns for this choice.
-    pub fn width(&self, classes: usize) -> usize {
-        match self {
-            Columns::All => classes,
-            Columns::One(_) => 1,
-            Columns::PerExample(table) => table.width,
-        }
-    }
-
-    /// Refuses columns that a classifier of `classes` classes does not have.
-    ///
-    /// # Errors
-    /// [`Error::Column`] for the first such column.
-    pub fn validate(&self, classes: usize) -> Result<()> {
-        let highest = match self {
-            Columns::All => None,
-            Columns::One(column) => Some(*column),
-            Columns::PerExample(table) => table.indices.iter().max().map(|&column| column as usize),
-        };
-        match highest {
-            Some(column) if column >= classes => Err(Error::Column { column, classes }),
-            _ => Ok(()),
-        }
-    }
-
-    /// The choice for the examples at `rows`.
-    pub fn select(&self, rows: &[usize]) -> Self {
-        match self {
-            Columns::PerExample(table) => Columns::PerExample(ColumnTable {
-                width: table.width,
-                indices: rows.iter().flat_map(|&row| table.row(row)).copied().collect(),
-            }),
-            same => same.clone(),
-        }
-    }
-}
-
-/// `width` column indices for each example, row-major.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnTable {
-    /// Columns per example.
-    pub width: usize,
-    /// `[n * width]`.
-    pub indices: Vec<u32>,
-}
-
-impl ColumnTable {
-    /// The columns of one example.
-    pub fn row(&self, row: usize) -> &[u32] {
-        &self.indices[row * self.width..(row + 1) * self.width]
-    }
-
-    /// Number of examples.
-    pub fn len(&self) -> usize {
-        self.indices.len() / self.width.max(1)
-    }
-
-    /// Whether there is no example.
-    pub fn is_empty(&self) -> bool {
-        self.indices.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,13 +94,5 @@ mod tests {
         assert_eq!(scores.arg_max().unwrap(), [1, 0]);
         let broken = Scores::from_vec(vec![1.0, 2.0, f32::NAN, 0.0], 2, 2).unwrap();
         assert!(matches!(broken.arg_max(), Err(Error::NotFinite { example: 1, .. })));
-    }
-
-    #[test]
-    fn selecting_rows_selects_their_columns() {
-        let table = ColumnTable { width: 2, indices: vec![0, 1, 2, 3, 4, 5] };
-        let chosen = Columns::PerExample(table).select(&[2, 0]);
-        assert_eq!(chosen, Columns::PerExample(ColumnTable { width: 2, indices: vec![4, 5, 0, 1] }));
-        assert!(matches!(chosen.validate(5), Err(Error::Column { column: 5, classes: 5 })));
     }
 }

@@ -26,11 +26,11 @@ pub struct Blind {
     pub zero_gradients: u64,
     /// All of them.
     pub gradients: u64,
-    /// What was raised.
+    /// What was maximised.
     pub loss: Loss,
 }
 
-/// Whether an attack that cost this, raising `loss`, has to be warned of.
+/// Whether an attack that cost this, maximising `loss`, has to be warned of.
 pub fn blind(cost: &CostTotals, loss: Loss) -> Option<Blind> {
     let &CostTotals { zero_gradients, gradients, .. } = cost;
     (cost.zero_gradient_share() >= ALLOWED).then_some(Blind { zero_gradients, gradients, loss })

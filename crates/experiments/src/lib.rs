@@ -31,11 +31,11 @@
 
 pub mod alignment;
 mod budgets;
+mod caveats;
 pub mod claims;
 pub mod cluster;
 pub mod cost;
 pub mod device;
-mod doubts;
 pub mod environment;
 pub mod error;
 pub mod export;

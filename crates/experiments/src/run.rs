@@ -129,14 +129,14 @@ pub(crate) fn evaluate(
                     .build(loss, work.kind)
                     .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })
             };
-            let raised = strategy_for(strategy, spec.loss)?;
-            let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), raised.as_ref());
+            let strategy_of_loss = strategy_for(strategy, spec.loss)?;
+            let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), strategy_of_loss.as_ref());
             let (clean, mut robust) = measure(&evaluation, Some(attacked_by), context)?;
             for stage in then {
                 let Some(robust) = &mut robust else { break };
                 let attack = stage.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
-                let raised = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
-                let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), raised.as_ref());
+                let strategy_of_loss = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
+                let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), strategy_of_loss.as_ref());
                 further(robust, &evaluation, attacked_by, context)?;
             }
             evaluated(&clean, robust.as_ref())
@@ -246,7 +246,7 @@ fn measure(
     Ok((clean, Some(robust)))
 }
 
-/// A base attack and what it raises.
+/// A base attack and what it maximises.
 type AttackAndStrategy<'a> = (&'a dyn Attack, &'a dyn Strategy);
 
 /// The loss of a network's own logits. Written here so that a trained network does not depend, through its

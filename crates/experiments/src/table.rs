@@ -1,7 +1,7 @@
 //! A run's outcome as the paper's table, as data.
 
+mod caveats;
 mod compared;
-mod doubts;
 mod number;
 mod shown;
 
@@ -11,9 +11,9 @@ use robin_core::{Epsilon, Norm};
 use robin_data::DatasetName;
 use serde::Serialize;
 
+use caveats::caveats;
 pub use compared::{Comparison, Overlap};
 use compared::{comparisons, overlaps};
-use doubts::doubts;
 use number::cell;
 pub(crate) use number::{At, Found, accuracy, broken_by_any, mean};
 pub(crate) use shown::places;
@@ -184,7 +184,7 @@ impl Table {
         if cells.iter().any(|cell| cell.beyond) {
             notes.extend(item.beyond_notes.iter().cloned());
         }
-        notes.extend(doubts(item, &results, &places));
+        notes.extend(caveats(item, &results, &places));
         let run = Run {
             title: item.title.clone(),
             comparable: plan.profile == Profile::Paper,

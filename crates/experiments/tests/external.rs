@@ -8,8 +8,8 @@ use robin_evaluation::Which;
 use robin_evaluation::battery::Scope;
 use robin_evaluation::external_model::BadGradients;
 use robin_experiments::external_model::{
-    AttackRequest, AttackSetupRequest, EvaluateRequest, How, ImagesRequest, ModelRequest, Normalize, attack,
-    evaluate, predict,
+    AttackRequest, AttackSetupRequest, EvaluateRequest, ImagesRequest, ModelRequest, Normalize, RunOptions,
+    attack, evaluate, predict,
 };
 use robin_experiments::{Error, Result};
 use serde_json::{Map, json};
@@ -45,7 +45,7 @@ fn images(folder: &Path, shape: [usize; 3], labels: &[u8]) -> ImagesRequest {
     }
 }
 
-fn subject(model: &str, weights: &[&str]) -> ModelRequest {
+fn model(model: &str, weights: &[&str]) -> ModelRequest {
     let model =
         if model.ends_with(".onnx") { fixture(model).display().to_string() } else { model.to_owned() };
     ModelRequest {
@@ -58,21 +58,21 @@ fn subject(model: &str, weights: &[&str]) -> ModelRequest {
     }
 }
 
-fn quiet<T>(work: impl FnOnce(&How<'_>) -> T) -> T {
-    work(&How { batch_size: 5, cancel: &CancelToken::new(), tell: &|_| () })
+fn quiet<T>(work: impl FnOnce(&RunOptions<'_>) -> T) -> T {
+    work(&RunOptions { batch_size: 5, cancel: &CancelToken::new(), on_event: &|_| () })
 }
 
 /// What `subject` says to the images, as labels; one image more has the last class, so that all are there.
-fn own_labels(folder: &Path, subject: &ModelRequest, shape: [usize; 3], classes: u8) -> Vec<u8> {
+fn own_labels(folder: &Path, model: &ModelRequest, shape: [usize; 3], classes: u8) -> Vec<u8> {
     let mut labels = vec![classes - 1; 24];
-    let asked = quiet(|how| predict(subject, &images(folder, shape, &labels), how)).unwrap();
+    let asked = quiet(|run| predict(model, &images(folder, shape, &labels), run)).unwrap();
     labels.iter_mut().zip(asked.predictions).skip(1).for_each(|(label, said)| *label = said as u8);
     labels
 }
 
-fn attacked(subject: ModelRequest, images: ImagesRequest) -> AttackRequest {
+fn attacked(model: ModelRequest, images: ImagesRequest) -> AttackRequest {
     AttackRequest {
-        subject,
+        model,
         images,
         setup: AttackSetupRequest {
             attack: "pgd".to_owned(),
@@ -100,10 +100,10 @@ fn message<T>(result: Result<T>) -> String {
 #[test]
 fn an_onnx_model_is_attacked_and_evaluated_without_weights() {
     let folder = tempfile::tempdir().unwrap();
-    let subject = subject("tiny.onnx", &[]);
-    let labels = own_labels(folder.path(), &subject, [3, 8, 8], 10);
+    let model = model("tiny.onnx", &[]);
+    let labels = own_labels(folder.path(), &model, [3, 8, 8], 10);
     let images = images(folder.path(), [3, 8, 8], &labels);
-    let found = quiet(|how| attack(&attacked(subject.clone(), images.clone()), how)).unwrap().remove(0);
+    let found = quiet(|run| attack(&attacked(model.clone(), images.clone()), run)).unwrap().remove(0);
     assert!(found.gradient_is_true && found.clean_accuracy > 0.9, "{}", found.clean_accuracy);
     // Its biases decide for random weights, so no attack breaks it; but every image is moved as far as a gradient leads.
     assert!(found.robust_accuracy.unwrap() <= found.clean_accuracy);
@@ -115,7 +115,7 @@ fn an_onnx_model_is_attacked_and_evaluated_without_weights() {
         "{classifier:?}"
     );
     let request = EvaluateRequest {
-        subject,
+        model,
         images,
         budget: Budget { norm: Norm::Linf, epsilon: "32/255".parse().unwrap() },
         steps: 3,
@@ -126,25 +126,25 @@ fn an_onnx_model_is_attacked_and_evaluated_without_weights() {
         bad_gradients: BadGradients::Refuse,
         out: folder.path().join("evaluation"),
     };
-    let report = quiet(|how| evaluate(&request, how)).unwrap();
+    let report = quiet(|run| evaluate(&request, run)).unwrap();
     assert!(report.summary.union <= report.summary.clean_accuracy);
 }
 
 #[test]
 fn a_state_dict_is_attacked_as_weights() {
     let folder = tempfile::tempdir().unwrap();
-    let subject = subject("mlp", &["mlp-tiny.pt"]);
-    let labels = own_labels(folder.path(), &subject, [1, 2, 2], 2);
+    let model = model("mlp", &["mlp-tiny.pt"]);
+    let labels = own_labels(folder.path(), &model, [1, 2, 2], 2);
     let images = images(folder.path(), [1, 2, 2], &labels);
-    let found = quiet(|how| attack(&attacked(subject.clone(), images.clone()), how)).unwrap().remove(0);
+    let found = quiet(|run| attack(&attacked(model.clone(), images.clone()), run)).unwrap().remove(0);
     assert!(found.gradient_is_true && found.classifier.widths == [3] && found.clean_accuracy > 0.9);
-    let wrapped = ModelRequest { weights: vec![fixture("mlp-tiny-wrapped.pt")], ..subject.clone() };
-    let again = quiet(|how| attack(&attacked(wrapped, images.clone()), how)).unwrap().remove(0);
+    let wrapped = ModelRequest { weights: vec![fixture("mlp-tiny-wrapped.pt")], ..model.clone() };
+    let again = quiet(|run| attack(&attacked(wrapped, images.clone()), run)).unwrap().remove(0);
     assert_eq!(again.examples, found.examples);
-    let code = ModelRequest { weights: vec![fixture("code.pt")], ..subject.clone() };
-    assert!(message(quiet(|how| predict(&code, &images, how))).contains("posix.system"));
-    let wide = ModelRequest { width: Some(64), ..subject };
-    assert!(message(quiet(|how| predict(&wide, &images, how))).contains("has width 3"));
+    let code = ModelRequest { weights: vec![fixture("code.pt")], ..model.clone() };
+    assert!(message(quiet(|run| predict(&code, &images, run))).contains("posix.system"));
+    let wide = ModelRequest { width: Some(64), ..model };
+    assert!(message(quiet(|run| predict(&wide, &images, run))).contains("has width 3"));
 }
 
 #[test]
@@ -152,22 +152,22 @@ fn options_that_do_not_fit_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let images = images(folder.path(), [3, 8, 8], &[9, 0, 1]);
     let refused = |change: &dyn Fn(&mut ModelRequest), part: &str| {
-        let mut subject = subject("tiny.onnx", &[]);
-        change(&mut subject);
-        let result = quiet(|how| predict(&subject, &images, how));
+        let mut model = model("tiny.onnx", &[]);
+        change(&mut model);
+        let result = quiet(|run| predict(&model, &images, run));
         assert!(result.as_ref().is_err_and(Error::is_usage), "{part}");
         let message = message(result);
         assert!(message.contains(part), "{message}");
     };
-    refused(&|subject| subject.normalize = None, "--normalize (nothing)");
-    refused(&|subject| subject.weights = vec![fixture("mlp-tiny.pt")], "--weights (1 files)");
-    refused(&|subject| subject.width = Some(4), "--width 4");
-    refused(&|subject| subject.aggregate = Some("ensemble".parse().unwrap()), "--aggregate ensemble");
-    refused(&|subject| subject.model = "mlp".to_owned(), "--weights (0 files)");
+    refused(&|model| model.normalize = None, "--normalize (nothing)");
+    refused(&|model| model.weights = vec![fixture("mlp-tiny.pt")], "--weights (1 files)");
+    refused(&|model| model.width = Some(4), "--width 4");
+    refused(&|model| model.aggregate = Some("ensemble".parse().unwrap()), "--aggregate ensemble");
+    refused(&|model| model.model = "mlp".to_owned(), "--weights (0 files)");
     let few = self::images(folder.path(), [3, 8, 8], &[4, 0, 1]);
-    let result = quiet(|how| predict(&subject("tiny.onnx", &[]), &few, how));
+    let result = quiet(|run| predict(&model("tiny.onnx", &[]), &few, run));
     assert!(message(result).contains("a classifier of 10 classes"));
     let small = self::images(folder.path(), [3, 7, 8], &[9, 0, 1]);
-    let result = quiet(|how| predict(&subject("tiny.onnx", &[]), &small, how));
+    let result = quiet(|run| predict(&model("tiny.onnx", &[]), &small, run));
     assert!(message(result).contains("it takes images [3, 8, 8], these are [3, 7, 8]"));
 }

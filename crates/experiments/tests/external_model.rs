@@ -10,8 +10,8 @@ use robin_evaluation::Which;
 use robin_evaluation::battery::{Scope, Status};
 use robin_evaluation::external_model::BadGradients;
 use robin_experiments::external_model::{
-    AttackRequest, AttackSetupRequest, CoherenceRequest, EvaluateRequest, How, ImagesRequest, ModelRequest,
-    Normalize, Told, attack, attack_each, coherence, evaluate, evaluate_and, predict, verify,
+    AttackRequest, AttackSetupRequest, CoherenceRequest, EvaluateRequest, Event, ImagesRequest, ModelRequest,
+    Normalize, RunOptions, attack, attack_each, coherence, evaluate, evaluate_and, predict, verify,
 };
 use robin_nn::Parameters;
 use serde_json::{Map, json};
@@ -47,7 +47,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    fn subject(&self, weights: &[&str]) -> ModelRequest {
+    fn model(&self, weights: &[&str]) -> ModelRequest {
         ModelRequest {
             model: "cnn2-small".to_owned(),
             weights: weights.iter().map(|name| self.path(name)).collect(),
@@ -61,7 +61,7 @@ impl Place {
     fn arms(&self) -> ModelRequest {
         let names: Vec<String> = (0..10).map(|arm| format!("arm-{arm}.safetensors")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        ModelRequest { aggregate: Some("one-vs-all".parse().unwrap()), ..self.subject(&names) }
+        ModelRequest { aggregate: Some("one-vs-all".parse().unwrap()), ..self.model(&names) }
     }
 }
 
@@ -78,13 +78,13 @@ fn images(limit: usize) -> ImagesRequest {
     }
 }
 
-fn quiet<T>(work: impl FnOnce(&How<'_>) -> T) -> T {
-    work(&How { batch_size: 7, cancel: &CancelToken::new(), tell: &|_| () })
+fn quiet<T>(work: impl FnOnce(&RunOptions<'_>) -> T) -> T {
+    work(&RunOptions { batch_size: 7, cancel: &CancelToken::new(), on_event: &|_| () })
 }
 
-fn request(subject: ModelRequest) -> AttackRequest {
+fn request(model: ModelRequest) -> AttackRequest {
     AttackRequest {
-        subject,
+        model,
         images: images(40),
         setup: AttackSetupRequest {
             attack: "pgd".to_owned(),
@@ -121,12 +121,12 @@ fn message<T>(result: robin_experiments::Result<T>) -> String {
 #[test]
 fn what_an_attack_finds_is_saved_and_holds() {
     let place = Place::new();
-    let subject = place.subject(&["whole.safetensors"]);
-    let asked = quiet(|how| predict(&subject, &images(40), how)).unwrap();
-    let mut request = request(subject.clone());
+    let model = place.model(&["whole.safetensors"]);
+    let asked = quiet(|run| predict(&model, &images(40), run)).unwrap();
+    let mut request = request(model.clone());
     request.out = Some(place.path("found"));
     request.pictures = 2;
-    let reports = quiet(|how| attack(&request, how)).unwrap();
+    let reports = quiet(|run| attack(&request, run)).unwrap();
     let [nothing, found] = &reports[..] else { panic!("two budgets, two reports") };
     assert_eq!(nothing.robust_accuracy.unwrap(), nothing.clean_accuracy);
     assert_eq!((asked.accuracy, asked.n), (found.clean_accuracy, found.n));
@@ -142,12 +142,12 @@ fn what_an_attack_finds_is_saved_and_holds() {
         assert!(example.size <= 50.0 / 255.0 + 1e-6);
     }
     let again = AttackRequest { out: None, ..request.clone() };
-    let again = quiet(|how| attack(&again, &How { batch_size: 64, ..*how })).unwrap();
+    let again = quiet(|run| attack(&again, &RunOptions { batch_size: 64, ..*run })).unwrap();
     assert_eq!(again[1].examples, found.examples);
 
     let folder = place.path("found").join("linf-50-255");
     let file = folder.join("adversarial.safetensors");
-    let checked = quiet(|how| verify(&file, &subject, &images(40), how)).unwrap();
+    let checked = quiet(|run| verify(&file, &model, &images(40), run)).unwrap();
     let broken = found
         .examples
         .iter()
@@ -157,7 +157,7 @@ fn what_an_attack_finds_is_saved_and_holds() {
         entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "png"))
     });
     assert_eq!(pictures.count(), checked.n.min(2));
-    let other = quiet(|how| verify(&file, &subject, &images(30), how));
+    let other = quiet(|run| verify(&file, &model, &images(30), run));
     assert!(message(other).contains("SHA-256"));
 }
 
@@ -168,7 +168,7 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
         let mut request = request(place.arms());
         request.images = images(16);
         request.setup.strategy = strategy.parse().unwrap();
-        let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
+        let report = quiet(|run| attack(&request, run)).unwrap().remove(1);
         assert!(report.robust_accuracy.unwrap() <= report.clean_accuracy, "{strategy}");
         assert!(report.attack.contains(strategy) && report.classifier.weights_sha256.len() == 10);
     }
@@ -182,35 +182,35 @@ fn aggregates_take_strategies_and_targets_take_softmax() {
         let names: Vec<String> = networks.iter().map(|name| format!("{name}.safetensors")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let aggregate = Some(aggregate.parse().unwrap());
-        let mut request = request(ModelRequest { aggregate, ..place.subject(&names) });
+        let mut request = request(ModelRequest { aggregate, ..place.model(&names) });
         request.images = images(16);
         (request.setup.strategy, request.setup.loss) = (strategy.parse().unwrap(), Some(loss));
-        let report = quiet(|how| attack(&request, how)).unwrap().remove(1);
+        let report = quiet(|run| attack(&request, run)).unwrap().remove(1);
         assert!(report.robust_accuracy.unwrap() <= report.clean_accuracy, "{strategy}");
     }
-    let mut towards = request(place.subject(&["whole.safetensors"]));
+    let mut towards = request(place.model(&["whole.safetensors"]));
     towards.epsilons = vec!["0.3".parse().unwrap()];
     towards.setup.target = Some(4);
-    let report = quiet(|how| attack(&towards, how)).unwrap().remove(0);
+    let report = quiet(|run| attack(&towards, run)).unwrap().remove(0);
     let right = report.examples.iter().filter(|e| e.label != 4 && e.clean_prediction == e.label).count();
     assert!(report.robust_accuracy.unwrap() < right as f64 / report.robust_n as f64);
     let towards_4 = report.target.unwrap();
     assert!(towards_4.target == 4 && towards_4.target_success.unwrap() > 0.0, "{towards_4:?}");
     towards.setup.strategy = "margin-t".parse().unwrap();
-    assert!(message(quiet(|how| attack(&towards, how))).contains("--target goes with strategy softmax"));
+    assert!(message(quiet(|run| attack(&towards, run))).contains("--target goes with strategy softmax"));
 }
 
 /// AutoAttack by its name, of single networks and of aggregates.
-fn bundle(subject: ModelRequest) -> AttackRequest {
+fn bundle(model: ModelRequest) -> AttackRequest {
     let setup = AttackSetupRequest::usual("autoattack");
-    AttackRequest { setup, images: images(16), epsilons: vec!["50/255".parse().unwrap()], ..request(subject) }
+    AttackRequest { setup, images: images(16), epsilons: vec!["50/255".parse().unwrap()], ..request(model) }
 }
 
 #[test]
 fn autoattack_is_one_choice_of_four_stages_each_on_what_stands() {
     let place = Place::new();
-    for subject in [place.subject(&["whole.safetensors"]), place.arms()] {
-        let report = quiet(|how| attack(&bundle(subject), how)).unwrap().remove(0);
+    for model in [place.model(&["whole.safetensors"]), place.arms()] {
+        let report = quiet(|run| attack(&bundle(model), run)).unwrap().remove(0);
         let names: Vec<&str> = report.stages.iter().map(|stage| stage.stage.as_str()).collect();
         let expected = ["apgd-ce ce", "apgd-t dlr-t:9", "fab-t margin-t:9", "square margin"]
             .map(|s| format!("autoattack {s}"));
@@ -238,15 +238,18 @@ fn autoattack_is_one_choice_of_four_stages_each_on_what_stands() {
 #[test]
 fn mistakes_are_named_before_any_work() {
     let place = Place::new();
-    let whole = || place.subject(&["whole.safetensors"]);
+    let whole = || place.model(&["whole.safetensors"]);
     let worked = AtomicUsize::new(0);
     let refused = |change: &dyn Fn(&mut AttackRequest)| {
         let mut request = request(whole());
         change(&mut request);
-        let tell = |told: &Told<'_>| {
-            worked.fetch_add(usize::from(matches!(told, Told::Progress(_))), Ordering::Relaxed);
+        let on_event = |event: &Event<'_>| {
+            worked.fetch_add(usize::from(matches!(event, Event::Progress(_))), Ordering::Relaxed);
         };
-        message(attack(&request, &How { batch_size: 7, cancel: &CancelToken::new(), tell: &tell }))
+        message(attack(
+            &request,
+            &RunOptions { batch_size: 7, cancel: &CancelToken::new(), on_event: &on_event },
+        ))
     };
     let contains = |change: &dyn Fn(&mut AttackRequest), parts: &[&str]| {
         let text = refused(change);
@@ -270,16 +273,15 @@ fn mistakes_are_named_before_any_work() {
     contains(&|r| r.setup.strategy = "best-arm".parse().unwrap(), &["best-arm", "softmax, margin-t"]);
     contains(&|r| r.setup.strategy = "stage-1".parse().unwrap(), &["stage-1", "hierarchical"]);
     contains(&|r| r.epsilons.clear(), &["--epsilon"]);
-    contains(&|r| r.subject.model = "vgg".to_owned(), &["\"vgg\"", "resnet18"]);
-    contains(&|r| r.subject.model = "resnet18".to_owned(), &["whole.safetensors", "missing"]);
-    contains(&|r| r.subject.width = Some(8), &["--width 8", "width 4"]);
-    contains(&|r| r.subject.weights.push(place.path("arm-0.safetensors")), &["--aggregate"]);
-    contains(&|r| r.subject.weights = vec![place.path("arm-0.safetensors")], &["2 classes", "10"]);
-    contains(&|r| r.subject.weights = vec![place.path("none.safetensors")], &["none.safetensors"]);
-    contains(&|r| r.subject.normalize = Some(Normalize::None), &["--normalize", "of its own"]);
+    contains(&|r| r.model.model = "vgg".to_owned(), &["\"vgg\"", "resnet18"]);
+    contains(&|r| r.model.model = "resnet18".to_owned(), &["whole.safetensors", "missing"]);
+    contains(&|r| r.model.width = Some(8), &["--width 8", "width 4"]);
+    contains(&|r| r.model.weights.push(place.path("arm-0.safetensors")), &["--aggregate"]);
+    contains(&|r| r.model.weights = vec![place.path("arm-0.safetensors")], &["2 classes", "10"]);
+    contains(&|r| r.model.weights = vec![place.path("none.safetensors")], &["none.safetensors"]);
+    contains(&|r| r.model.normalize = Some(Normalize::None), &["--normalize", "of its own"]);
     contains(&|r| r.images.limit = Some(0), &["mnist"]);
-    let bare: &dyn Fn(&mut AttackRequest) =
-        &|r| r.subject.weights = vec![place.path("bare-whole.safetensors")];
+    let bare: &dyn Fn(&mut AttackRequest) = &|r| r.model.weights = vec![place.path("bare-whole.safetensors")];
     contains(bare, &["--normalize", "MEAN,STD"]);
     assert_eq!(worked.load(Ordering::Relaxed), 0, "no image was classified");
     assert!("0.5,0".parse::<Normalize>().is_err() && "0.5".parse::<Normalize>().is_err());
@@ -288,11 +290,11 @@ fn mistakes_are_named_before_any_work() {
 #[test]
 fn supplied_normalisation_is_the_files_own() {
     let place = Place::new();
-    let own = quiet(|how| predict(&place.subject(&["whole.safetensors"]), &images(20), how)).unwrap();
+    let own = quiet(|run| predict(&place.model(&["whole.safetensors"]), &images(20), run)).unwrap();
     let supplied = |normalize: &str| {
         let normalize = Some(normalize.parse().unwrap());
-        let subject = ModelRequest { normalize, ..place.subject(&["bare-whole.safetensors"]) };
-        quiet(|how| predict(&subject, &images(20), how)).unwrap().predictions
+        let model = ModelRequest { normalize, ..place.model(&["bare-whole.safetensors"]) };
+        quiet(|run| predict(&model, &images(20), run)).unwrap().predictions
     };
     for same in ["none", "dataset", "0,1"] {
         assert_eq!(supplied(same), own.predictions, "{same}");
@@ -304,7 +306,7 @@ fn supplied_normalisation_is_the_files_own() {
 fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
     let place = Place::new();
     let request = |out: &str| EvaluateRequest {
-        subject: place.arms(),
+        model: place.arms(),
         images: images(10),
         budget: Budget { norm: Norm::Linf, epsilon: "20/255".parse().unwrap() },
         steps: 3,
@@ -315,7 +317,7 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
         bad_gradients: BadGradients::Refuse,
         out: place.path(out),
     };
-    let whole = quiet(|how| evaluate(&request("whole"), how)).unwrap();
+    let whole = quiet(|run| evaluate(&request("whole"), run)).unwrap();
     assert!(
         whole.summary.union <= whole.summary.paper && whole.summary.paper <= whole.summary.clean_accuracy
     );
@@ -331,12 +333,13 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
     loop {
         // Stops a little later each time.
         let (cancel, begun) = (CancelToken::new(), AtomicUsize::new(0));
-        let tell = |told: &Told<'_>| {
-            if matches!(told, Told::Begins(_)) && begun.fetch_add(1, Ordering::Relaxed) == 8 {
+        let on_event = |event: &Event<'_>| {
+            if matches!(event, Event::Begins(_)) && begun.fetch_add(1, Ordering::Relaxed) == 8 {
                 cancel.cancel();
             }
         };
-        match evaluate(&request("parts"), &How { batch_size: 3, cancel: &cancel, tell: &tell }) {
+        match evaluate(&request("parts"), &RunOptions { batch_size: 3, cancel: &cancel, on_event: &on_event })
+        {
             Ok(_) => break,
             Err(error) => assert!(error.is_cancelled(), "{error:?}"),
         }
@@ -351,13 +354,14 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
     assert!(leftovers(&place.path("parts")).is_empty());
     // The verdict is handed over even if it cannot be saved.
     std::fs::remove_file(place.path("parts").join("report.json")).unwrap();
-    let block = |told: &Told<'_>| {
-        if matches!(told, Told::Begins(_)) {
+    let block = |event: &Event<'_>| {
+        if matches!(event, Event::Begins(_)) {
             std::fs::create_dir_all(place.path("parts").join("report.json")).unwrap();
         }
     };
-    let (mut verdict, how) = (None, How { batch_size: 3, cancel: &CancelToken::new(), tell: &block });
-    let text = message(evaluate_and(&request("parts"), &how, &mut |report| verdict = Some(report)));
+    let (mut verdict, run) =
+        (None, RunOptions { batch_size: 3, cancel: &CancelToken::new(), on_event: &block });
+    let text = message(evaluate_and(&request("parts"), &run, &mut |report| verdict = Some(report)));
     assert!(
         text.contains("report.json: cannot write") && verdict.unwrap().summary == whole.summary,
         "{text}"
@@ -367,16 +371,16 @@ fn an_interrupted_evaluation_goes_on_and_ends_the_same() {
     let witnesses = std::fs::read(place.path("parts").join("adversarial.safetensors")).unwrap();
     std::fs::remove_file(place.path("parts").join("adversarial.safetensors")).unwrap();
     assert!(
-        message(quiet(|how| evaluate(&request("parts"), how)))
+        message(quiet(|run| evaluate(&request("parts"), run)))
             .contains("adversarial.safetensors: cannot read")
     );
     std::fs::write(place.path("parts").join("adversarial.safetensors"), witnesses).unwrap();
     let fewer = EvaluateRequest { attacks: Vec::new(), ..request("parts") };
-    assert!(message(quiet(|how| evaluate(&fewer, how))).contains("attacks"));
+    assert!(message(quiet(|run| evaluate(&fewer, run))).contains("attacks"));
     let twice = EvaluateRequest { attacks: vec!["fmn".to_owned(); 2], ..request("twice") };
-    assert!(message(quiet(|how| evaluate(&twice, how))).contains("twice"));
+    assert!(message(quiet(|run| evaluate(&twice, run))).contains("twice"));
     let other = EvaluateRequest { seed: 2, ..request("parts") };
-    let text = message(quiet(|how| evaluate(&other, how)));
+    let text = message(quiet(|run| evaluate(&other, run)));
     assert!(text.contains("seed 1, now 2"), "{text}");
 }
 
@@ -386,10 +390,10 @@ fn a_folder_of_found_images_belongs_to_one_attack_and_says_which() {
     let request = AttackRequest {
         out: Some(place.path("found")),
         images: images(10),
-        ..request(place.subject(&["whole.safetensors"]))
+        ..request(place.model(&["whole.safetensors"]))
     };
     let file = place.path("found").join("linf-50-255").join("adversarial.safetensors");
-    quiet(|how| attack(&request, how)).unwrap();
+    quiet(|run| attack(&request, run)).unwrap();
     let bytes = std::fs::read(&file).unwrap();
     let made_by = robin_evaluation::Witnesses::from_safetensors(&bytes, "found").unwrap().made_by.unwrap();
     assert_eq!((&made_by["seed"], &made_by["norm"]), (&json!(3), &json!("linf")));
@@ -398,7 +402,7 @@ fn a_folder_of_found_images_belongs_to_one_attack_and_says_which() {
     // The same attack once more, and within another budget, is the same run.
     let wider = AttackRequest { epsilons: vec!["1/255".parse().unwrap()], ..request.clone() };
     for request in [&request, &wider] {
-        quiet(|how| attack(request, how)).unwrap();
+        quiet(|run| attack(request, run)).unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
     }
     let mut steps = request.clone();
@@ -412,26 +416,26 @@ fn a_folder_of_found_images_belongs_to_one_attack_and_says_which() {
         (AttackRequest { images: images(11), ..request.clone() }, "data.n 10, now 11"),
         (AttackRequest { iterate: Which::Last, ..request.clone() }, "iterate \"worst\", now \"last\""),
     ] {
-        let text = message(quiet(|how| attack(&other, how)));
+        let text = message(quiet(|run| attack(&other, run)));
         assert!(text.contains(difference), "{text}");
         assert_eq!(std::fs::read(&file).unwrap(), bytes);
     }
     std::fs::remove_file(place.path("found").join("run.json")).unwrap();
-    assert!(message(quiet(|how| attack(&request, how))).contains("adversarial.safetensors and no run.json"));
+    assert!(message(quiet(|run| attack(&request, run))).contains("adversarial.safetensors and no run.json"));
 }
 
 #[test]
 fn what_cannot_be_saved_is_known_before_the_work_or_costs_no_number() {
     let place = Place::new();
     let begun = AtomicUsize::new(0);
-    let count = |told: &Told<'_>| {
-        begun.fetch_add(usize::from(matches!(told, Told::Begins(_))), Ordering::Relaxed);
+    let count = |event: &Event<'_>| {
+        begun.fetch_add(usize::from(matches!(event, Event::Begins(_))), Ordering::Relaxed);
     };
-    let how = How { batch_size: 7, cancel: &CancelToken::new(), tell: &count };
+    let run = RunOptions { batch_size: 7, cancel: &CancelToken::new(), on_event: &count };
     let found = |name: &str| AttackRequest {
         out: Some(place.path(name)),
         images: images(10),
-        ..request(place.subject(&["whole.safetensors"]))
+        ..request(place.model(&["whole.safetensors"]))
     };
     // Images that are no pictures.
     let graph = robin_models::build("cnn2-small", Some(WIDTH), [2, 28, 28], 10).unwrap();
@@ -449,31 +453,32 @@ fn what_cannot_be_saved_is_known_before_the_work_or_costs_no_number() {
     let own = place.path("own.safetensors");
     std::fs::write(&own, safetensors::serialize(tensors, None).unwrap()).unwrap();
     let mut pictures = found("pictures");
-    pictures.subject = place.subject(&["two.safetensors"]);
+    pictures.model = place.model(&["two.safetensors"]);
     pictures.images.dataset = own.display().to_string().parse().unwrap();
     pictures.pictures = 1;
-    assert!(message(attack(&pictures, &how)).contains("--png (images of 2 channels): pictures have 1 or 3"));
+    assert!(message(attack(&pictures, &run)).contains("--png (images of 2 channels): pictures have 1 or 3"));
     // A folder in the way.
     std::fs::create_dir_all(place.path("taken").join("linf-0.0").join("adversarial.safetensors")).unwrap();
     std::fs::write(place.path("taken").join("run.json"), "{}").unwrap();
-    assert!(attack(&found("taken"), &how).is_err());
+    assert!(attack(&found("taken"), &run).is_err());
     std::fs::write(place.path("file"), "mine").unwrap();
-    assert!(message(attack(&found("file"), &how)).contains("file: cannot create the result folder"));
+    assert!(message(attack(&found("file"), &run)).contains("file: cannot create the result folder"));
     assert_eq!(begun.load(Ordering::Relaxed), 0);
     // What comes in the way later costs no number: the first budget's, nor that of those behind it.
     let late = place.path("late").join("linf-0.0").join("adversarial.safetensors");
-    let block = |told: &Told<'_>| {
-        if matches!(told, Told::Begins("clean images")) {
+    let block = |event: &Event<'_>| {
+        if matches!(event, Event::Begins("clean images")) {
             std::fs::create_dir(&late).unwrap();
         }
     };
     let mut reports = Vec::new();
-    let result =
-        attack_each(&found("late"), &How { tell: &block, ..how }, &mut |report| reports.push(report));
+    let result = attack_each(&found("late"), &RunOptions { on_event: &block, ..run }, &mut |report| {
+        reports.push(report)
+    });
     let text = message(result);
     assert!(text.contains("linf-0.0/adversarial.safetensors: cannot write"), "{text}");
     assert_eq!(reports, {
-        let mut whole = quiet(|how| attack(&AttackRequest { out: None, ..found("late") }, how)).unwrap();
+        let mut whole = quiet(|run| attack(&AttackRequest { out: None, ..found("late") }, run)).unwrap();
         whole.iter_mut().zip(&reports).for_each(|(one, other)| one.seconds = other.seconds);
         whole
     });
@@ -488,22 +493,20 @@ fn leftovers(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn coherence_is_measured_with_its_control_and_refused_where_there_is_none() {
     let place = Place::new();
-    let request = |subject| CoherenceRequest { subject, images: images(20), bins: 8, seed: 5 };
-    let found = quiet(|how| coherence(&request(place.arms()), how)).unwrap();
+    let request = |model| CoherenceRequest { model, images: images(20), bins: 8, seed: 5 };
+    let found = quiet(|run| coherence(&request(place.arms()), run)).unwrap();
     assert_eq!((found.trained.n, found.cosines.len(), found.trained.norms.len()), (20, 20, 10));
     assert_eq!(found.trained.histogram.counts.iter().sum::<u64>() as usize, found.trained.measured);
     assert_ne!(found.trained.mean, found.untrained.mean);
     let other = coherence(
         &request(place.arms()),
-        &How { batch_size: 20, cancel: &CancelToken::new(), tell: &|_| () },
+        &RunOptions { batch_size: 20, cancel: &CancelToken::new(), on_event: &|_| () },
     );
     assert_eq!(other.unwrap(), found, "the batch size is seen");
 
     // A network agrees with one that is all but the same; the same one twice is a mistake.
-    let ensemble = |names: &[&str]| ModelRequest {
-        aggregate: Some("ensemble".parse().unwrap()),
-        ..place.subject(names)
-    };
+    let ensemble =
+        |names: &[&str]| ModelRequest { aggregate: Some("ensemble".parse().unwrap()), ..place.model(names) };
     let graph = robin_models::build("cnn2-small", Some(WIDTH), [1, 28, 28], 10).unwrap();
     let whole = std::fs::read(place.path("whole.safetensors")).unwrap();
     let mut parameters = Parameters::from_safetensors(&graph, &whole, "whole").unwrap();
@@ -511,16 +514,16 @@ fn coherence_is_measured_with_its_control_and_refused_where_there_is_none() {
     last.values[0] = last.values[0].next_up();
     std::fs::write(place.path("nearly.safetensors"), parameters.to_safetensors().unwrap()).unwrap();
     let same = ensemble(&["whole.safetensors", "whole.safetensors"]);
-    assert!(message(quiet(|how| coherence(&request(same), how))).contains("the same network"));
+    assert!(message(quiet(|run| coherence(&request(same), run))).contains("the same network"));
     let twice = ensemble(&["whole.safetensors", "nearly.safetensors"]);
-    let found = quiet(|how| coherence(&request(twice), how)).unwrap();
+    let found = quiet(|run| coherence(&request(twice), run)).unwrap();
     assert!(found.cosines.iter().all(|cosine| cosine.unwrap() > 1.0 - 1e-9), "{:?}", found.cosines);
     assert!(found.untrained.mean.unwrap() < 0.9, "fresh networks differ: {:?}", found.untrained);
 
-    let alone = place.subject(&["whole.safetensors"]);
-    assert!(message(quiet(|how| coherence(&request(alone), how))).contains("--aggregate"));
+    let alone = place.model(&["whole.safetensors"]);
+    assert!(message(quiet(|run| coherence(&request(alone), run))).contains("--aggregate"));
     let none = CoherenceRequest { bins: 0, ..request(place.arms()) };
-    assert!(message(quiet(|how| coherence(&none, how))).contains("--bins"));
+    assert!(message(quiet(|run| coherence(&none, run))).contains("--bins"));
 }
 
 /// The width of a network without convolutions is that of its first layer.
@@ -530,7 +533,7 @@ fn the_two_layer_network_is_read_from_its_weights() {
     let graph = robin_models::build("mlp", Some(6), [1, 28, 28], 10).unwrap();
     let parameters = Parameters::initialise(&graph, Seed::new(1));
     std::fs::write(place.path("mlp.safetensors"), parameters.to_safetensors().unwrap()).unwrap();
-    let subject = ModelRequest { model: "mlp".to_owned(), ..place.subject(&["mlp.safetensors"]) };
-    let found = quiet(|how| predict(&subject, &images(5), how)).unwrap();
+    let model = ModelRequest { model: "mlp".to_owned(), ..place.model(&["mlp.safetensors"]) };
+    let found = quiet(|run| predict(&model, &images(5), run)).unwrap();
     assert_eq!((found.classifier.widths, found.n), (vec![6], 5));
 }

@@ -9,7 +9,8 @@ use robin_data::{Choice, Split};
 use robin_evaluation::Which;
 use robin_evaluation::external_model::BadGradients;
 use robin_experiments::external_model::{
-    AttackRequest, AttackSetupRequest, How, Images, ImagesRequest, ModelRequest, Told, attack, predict,
+    AttackRequest, AttackSetupRequest, Event, Images, ImagesRequest, ModelRequest, RunOptions, attack,
+    predict,
 };
 use robin_nn::Parameters;
 use safetensors::Dtype;
@@ -79,14 +80,14 @@ impl Place {
 }
 
 /// Runs `work` and collects what is told besides: notes, warnings.
-fn told<T>(work: impl FnOnce(&How<'_>) -> T) -> (T, Vec<String>, Vec<String>) {
+fn told<T>(work: impl FnOnce(&RunOptions<'_>) -> T) -> (T, Vec<String>, Vec<String>) {
     let (notes, warnings) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
-    let tell = |told: &Told<'_>| match told {
-        Told::Note(what) => notes.lock().unwrap().push((*what).to_owned()),
-        Told::Warning(what) => warnings.lock().unwrap().push((*what).to_owned()),
+    let on_event = |event: &Event<'_>| match event {
+        Event::Note(what) => notes.lock().unwrap().push((*what).to_owned()),
+        Event::Warning(what) => warnings.lock().unwrap().push((*what).to_owned()),
         _ => {}
     };
-    let result = work(&How { batch_size: 50, cancel: &CancelToken::new(), tell: &tell });
+    let result = work(&RunOptions { batch_size: 50, cancel: &CancelToken::new(), on_event: &on_event });
     (result, notes.into_inner().unwrap(), warnings.into_inner().unwrap())
 }
 
@@ -101,8 +102,8 @@ fn the_numbers_of_a_normalisation_are_told_recorded_and_doubted() {
     let place = Place::new();
     let (images, threshold) = (two_classes(&place), place.threshold());
     let run = |normalize: &str| {
-        let subject = ModelRequest { normalize: Some(normalize.parse().unwrap()), ..threshold.clone() };
-        let (report, notes, warnings) = told(|how| predict(&subject, &images, how));
+        let model = ModelRequest { normalize: Some(normalize.parse().unwrap()), ..threshold.clone() };
+        let (report, notes, warnings) = told(|run| predict(&model, &images, run));
         (report.unwrap(), notes, warnings)
     };
     let (wrong, notes, warnings) = run("none");
@@ -129,8 +130,8 @@ fn what_weights_say_of_their_normalisation_is_told_and_what_cannot_be_is_refused
         let change = |parameters: &mut Parameters| {
             parameters.buffers.iter_mut().find(|buffer| buffer.name == name).unwrap().values[0] = value;
         };
-        let subject = place.write(change, 2);
-        told(|how| predict(&subject, &images, how).map_err(|error| format!("{error:?}")))
+        let model = place.write(change, 2);
+        told(|run| predict(&model, &images, run).map_err(|error| format!("{error:?}")))
     };
     let (report, notes, warnings) = with("normalize.std", 0.5);
     assert_eq!((report.unwrap().n, &warnings[..]), (240, &[][..]));
@@ -148,10 +149,10 @@ fn a_prefix_of_sorted_images_is_doubted_and_a_draw_is_recorded() {
     let place = Place::new();
     let labels: Vec<u8> = (0..1000).map(|at| (at / 100) as u8).collect();
     let all = place.images(&labels, |label| 20 * label);
-    let subject = place.write(|_| (), 10);
+    let model = place.write(|_| (), 10);
     let run = |limit, sample| {
         let images = ImagesRequest { limit, sample, ..all.clone() };
-        let (report, _, warnings) = told(|how| predict(&subject, &images, how));
+        let (report, _, warnings) = told(|run| predict(&model, &images, run));
         (report.unwrap(), warnings)
     };
     let (whole, warnings) = run(None, None);
@@ -184,9 +185,9 @@ fn a_class_without_images_has_a_way_out_and_one_class_is_refused() {
     let place = Place::new();
     let labels: Vec<u8> = (0..90).map(|at| at % 9).collect();
     let images = place.images(&labels, |label| 20 * label + 20);
-    let subject = place.write(|_| (), 10);
+    let model = place.write(|_| (), 10);
     let run = |images: &ImagesRequest| {
-        let (report, _, warnings) = told(|how| predict(&subject, images, how));
+        let (report, _, warnings) = told(|run| predict(&model, images, run));
         report.map(|report| (report, warnings)).map_err(|error| format!("{error} {error:?}"))
     };
     let message = run(&images).unwrap_err();
@@ -209,10 +210,10 @@ fn pixels_and_radii_on_another_scale_are_doubted() {
     let place = Place::new();
     let labels: Vec<u8> = (0..60).map(|at| at % 2).collect();
     let dark = place.images(&labels, |label| label);
-    let subject = place.write(|_| (), 2);
+    let model = place.write(|_| (), 2);
     let run = |images: &ImagesRequest, norm, epsilon: &str| {
         let request = AttackRequest {
-            subject: subject.clone(),
+            model: model.clone(),
             images: images.clone(),
             setup: AttackSetupRequest {
                 attack: "fgsm".to_owned(),
@@ -229,7 +230,7 @@ fn pixels_and_radii_on_another_scale_are_doubted() {
             out: None::<PathBuf>,
             pictures: 0,
         };
-        let (report, _, warnings) = told(|how| attack(&request, how));
+        let (report, _, warnings) = told(|run| attack(&request, run));
         report.unwrap();
         warnings
     };

@@ -9,8 +9,8 @@ use robin_evaluation::battery::{Scope, Status};
 use robin_evaluation::external_model::{BadGradients, GradientVerdict};
 use robin_evaluation::{Ledger, Which, Witnesses};
 use robin_experiments::external_model::{
-    AttackReport, AttackRequest, AttackSetupRequest, EvaluateRequest, How, ImagesRequest, ModelRequest,
-    attack, evaluate, verify,
+    AttackReport, AttackRequest, AttackSetupRequest, EvaluateRequest, ImagesRequest, ModelRequest,
+    RunOptions, attack, evaluate, verify,
 };
 use robin_nn::Parameters;
 use serde_json::{Map, Value, json};
@@ -46,7 +46,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    fn subject(&self, weights: &[String], aggregate: Option<&str>) -> ModelRequest {
+    fn model(&self, weights: &[String], aggregate: Option<&str>) -> ModelRequest {
         ModelRequest {
             model: "cnn2-small".to_owned(),
             weights: weights.iter().map(|name| self.path(name)).collect(),
@@ -58,11 +58,11 @@ impl Place {
     }
 
     fn alone(&self, name: &str) -> ModelRequest {
-        self.subject(&[name.to_owned()], None)
+        self.model(&[name.to_owned()], None)
     }
 
     fn arms(&self) -> ModelRequest {
-        self.subject(&(0..10).map(|arm| format!("arm-{arm}")).collect::<Vec<_>>(), Some("one-vs-all"))
+        self.model(&(0..10).map(|arm| format!("arm-{arm}")).collect::<Vec<_>>(), Some("one-vs-all"))
     }
 }
 
@@ -79,8 +79,8 @@ fn images() -> ImagesRequest {
     }
 }
 
-fn quiet<T>(work: impl FnOnce(&How<'_>) -> robin_experiments::Result<T>) -> T {
-    work(&How { batch_size: 7, cancel: &CancelToken::new(), tell: &|_| () }).unwrap()
+fn quiet<T>(work: impl FnOnce(&RunOptions<'_>) -> robin_experiments::Result<T>) -> T {
+    work(&RunOptions { batch_size: 7, cancel: &CancelToken::new(), on_event: &|_| () }).unwrap()
 }
 
 fn setup(attack: &str, loss: Option<Loss>) -> AttackSetupRequest {
@@ -92,9 +92,9 @@ fn setup(attack: &str, loss: Option<Loss>) -> AttackSetupRequest {
     AttackSetupRequest { settings, loss, ..AttackSetupRequest::usual(attack) }
 }
 
-fn request(subject: ModelRequest, setup: AttackSetupRequest) -> AttackRequest {
+fn request(model: ModelRequest, setup: AttackSetupRequest) -> AttackRequest {
     AttackRequest {
-        subject,
+        model,
         images: images(),
         setup,
         norm: Norm::Linf,
@@ -201,7 +201,7 @@ fn saved(report: &AttackReport, request: &AttackRequest) {
     let said: Vec<_> =
         report.examples.iter().filter(broken).map(|e| (e.id, e.adversarial_prediction)).collect();
     assert_eq!(saved, said);
-    let checked = quiet(|how| verify(&file, &request.subject, &request.images, how));
+    let checked = quiet(|run| verify(&file, &request.model, &request.images, run));
     assert!(checked.holds() && checked.n == said.len(), "{checked:?}");
 }
 
@@ -212,21 +212,21 @@ fn every_number_of_an_attack_is_counted_from_its_examples_in_every_mode() {
     let subjects = [
         place.alone("whole"),
         place.arms(),
-        place.subject(&names(&["arm-0", "five-0", "five-1"]), Some("hierarchical:first5-last5")),
-        place.subject(&names(&["whole", "loud"]), Some("ensemble")),
+        place.model(&names(&["arm-0", "five-0", "five-1"]), Some("hierarchical:first5-last5")),
+        place.model(&names(&["whole", "loud"]), Some("ensemble")),
     ];
-    for (number, subject) in subjects.into_iter().enumerate() {
+    for (number, model) in subjects.into_iter().enumerate() {
         for (attack_name, loss) in
             [("pgd", Some(Loss::Margin)), ("pgd", None), ("square", None), ("fmn", None)]
         {
             for (target, iterate) in
                 [(None, Which::Worst), (None, Which::Last), (Some(4), Which::Worst), (Some(4), Which::Last)]
             {
-                let mut request = request(subject.clone(), setup(attack_name, loss));
+                let mut request = request(model.clone(), setup(attack_name, loss));
                 (request.setup.target, request.iterate) = (target, iterate);
                 let folder = format!("{number}-{attack_name}-{loss:?}-{target:?}-{iterate:?}");
                 request.out = Some(place.path(&folder));
-                let reports = quiet(|how| attack(&request, how));
+                let reports = quiet(|run| attack(&request, run));
                 assert_eq!(reports.len(), 3, "one for each epsilon");
                 for report in &reports {
                     recounted(report, target);
@@ -254,12 +254,12 @@ fn every_number_of_an_attack_is_counted_from_its_examples_in_every_mode() {
 #[test]
 fn every_number_of_a_bundle_is_counted_from_its_examples() {
     let place = Place::new();
-    for subject in [place.alone("whole"), place.arms()] {
-        let mut request = request(subject, setup("autoattack", None));
+    for model in [place.alone("whole"), place.arms()] {
+        let mut request = request(model, setup("autoattack", None));
         request.images.limit = Some(12);
         request.epsilons = vec!["50/255".parse().unwrap()];
         request.out = Some(place.path("bundle"));
-        for report in quiet(|how| attack(&request, how)) {
+        for report in quiet(|run| attack(&request, run)) {
             assert_eq!(report.stages.len(), 4);
             recounted(&report, None);
             saved(&report, &request);
@@ -275,7 +275,7 @@ fn vanished_gradients_are_counted_and_warned_of() {
     let found = |name: &str, setup| {
         let mut request = request(place.alone(name), setup);
         request.epsilons = vec!["30/255".parse().unwrap()];
-        quiet(|how| attack(&request, how)).remove(0)
+        quiet(|run| attack(&request, run)).remove(0)
     };
     let blind = found("loud", setup("pgd", Some(Loss::Ce)));
     assert!(
@@ -308,7 +308,7 @@ fn vanished_gradients_are_counted_and_warned_of() {
 fn a_constant_network_is_flat_and_is_attacked_all_the_same() {
     let place = Place::new();
     let request = request(place.alone("constant"), setup("pgd", None));
-    for report in quiet(|how| attack(&request, how)) {
+    for report in quiet(|run| attack(&request, run)) {
         recounted(&report, None);
         assert_eq!(report.gradient.verdict, GradientVerdict::Flat);
         assert_eq!((report.gradient.flat_share, report.gradient.images), (1.0, IMAGES));
@@ -321,7 +321,7 @@ fn a_constant_network_is_flat_and_is_attacked_all_the_same() {
 fn every_number_of_an_evaluation_is_counted_from_its_ledger() {
     let place = Place::new();
     let request = EvaluateRequest {
-        subject: place.alone("loud"),
+        model: place.alone("loud"),
         images: ImagesRequest { limit: Some(12), ..images() },
         budget: Budget { norm: Norm::Linf, epsilon: "20/255".parse().unwrap() },
         steps: 3,
@@ -332,7 +332,7 @@ fn every_number_of_an_evaluation_is_counted_from_its_ledger() {
         bad_gradients: BadGradients::Refuse,
         out: place.path("evaluation"),
     };
-    let report = quiet(|how| evaluate(&request, how));
+    let report = quiet(|run| evaluate(&request, run));
     let summary = &report.summary;
     let text = std::fs::read_to_string(place.path("evaluation").join("ledger.json")).unwrap();
     let ledger = Ledger::from_json(&text).unwrap();

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use robin_core::{CancelToken, Seed};
 use robin_data::{Choice, Groups, LabelMap, Split};
 use robin_experiments::Role;
-use robin_experiments::external_model::{How, ImagesRequest, ModelRequest, PredictReport, Told, predict};
+use robin_experiments::external_model::{
+    Event, ImagesRequest, ModelRequest, PredictReport, RunOptions, predict,
+};
 use robin_experiments::key::Key;
 use robin_experiments::role::Epoch;
 use robin_nn::Parameters;
@@ -59,7 +61,7 @@ impl Place {
 const AS_IT_IS: Option<&dyn Fn(&mut Role)> = Some(&|_| ());
 
 fn ask(weights: &[PathBuf], aggregate: &str) -> Result<(PredictReport, Vec<String>), String> {
-    let subject = ModelRequest {
+    let model = ModelRequest {
         model: "cnn2-small".to_owned(),
         weights: weights.to_vec(),
         width: None,
@@ -78,13 +80,13 @@ fn ask(weights: &[PathBuf], aggregate: &str) -> Result<(PredictReport, Vec<Strin
         preparation: robin_data::Preparation::default(),
     };
     let warnings = std::sync::Mutex::new(Vec::new());
-    let tell = |told: &Told<'_>| {
-        if let Told::Warning(what) = told {
+    let on_event = |event: &Event<'_>| {
+        if let Event::Warning(what) = event {
             warnings.lock().unwrap().push((*what).to_owned());
         }
     };
-    let how = How { batch_size: 200, cancel: &CancelToken::new(), tell: &tell };
-    let report = predict(&subject, &images, &how).map_err(|error| error.to_string())?;
+    let run = RunOptions { batch_size: 200, cancel: &CancelToken::new(), on_event: &on_event };
+    let report = predict(&model, &images, &run).map_err(|error| error.to_string())?;
     Ok((report, warnings.into_inner().unwrap()))
 }
 

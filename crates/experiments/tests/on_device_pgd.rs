@@ -6,7 +6,7 @@ use robin_aggregation::{OneVsAll, STRATEGIES};
 use robin_attacks::{Loss, Pgd, Start, StepSize};
 use robin_core::{
     Adversarial, Attack, Batch, Budget, CancelToken, Classifier, ColumnTable, Columns, Epsilon, Error,
-    Formula, Misclassified, Norm, Objective, Pass, PgdRun, Result, Scores, Seed, Target, Terms, host,
+    Misclassified, Norm, Objective, ObjectiveSpec, Pass, PgdRun, Result, Scores, Seed, Target, Terms, host,
 };
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_kernels::cuda::Precision;
@@ -100,7 +100,7 @@ fn assert_same(found: &Adversarial, expected: &Adversarial, what: &str) {
 
 /// Whether the device makes this attack, as it does if there is a formula.
 fn runs_there(model: &dyn Classifier, objective: &dyn Objective, batch: &Batch) -> bool {
-    let Some(formula) = objective.formula() else { return false };
+    let Some(spec) = objective.spec() else { return false };
     let clean = host::to_vec(&batch.images).unwrap();
     let Pgd { budget, steps, step_size, .. } = pgd(Norm::L2);
     let run = PgdRun {
@@ -109,7 +109,7 @@ fn runs_there(model: &dyn Classifier, objective: &dyn Objective, batch: &Batch) 
         step_size,
         clean: &clean,
         start: &clean,
-        formula: &formula,
+        spec: &spec,
         cancel: &CancelToken::new(),
     };
     model.on_device_pgd().unwrap().run_pgd(&run).unwrap().is_some()
@@ -165,7 +165,7 @@ fn what_overflows_is_said() {
     parameters.trained[last].values[0] = f32::INFINITY;
     let model = cuda.classifier(&graph, &parameters).unwrap();
     let objectives = Loss::Ce.prepare(&clean, &batch.labels).unwrap();
-    let formula = objectives[0].formula().unwrap();
+    let spec = objectives[0].spec().unwrap();
     let images = host::to_vec(&batch.images).unwrap();
     let Pgd { budget, steps, step_size, .. } = pgd(Norm::Linf);
     let run = PgdRun {
@@ -174,7 +174,7 @@ fn what_overflows_is_said() {
         step_size,
         clean: &images,
         start: &images,
-        formula: &formula,
+        spec: &spec,
         cancel: &CancelToken::new(),
     };
     let error = model.on_device_pgd().unwrap().run_pgd(&run).unwrap_err();
@@ -212,7 +212,7 @@ fn a_stop_is_heard_and_malformed_columns_are_left_to_the_host() {
     let (images, n) = (host::to_vec(&batch.images).unwrap(), batch.len());
     let Pgd { budget, steps, step_size, .. } = pgd(Norm::L2);
     let run = |columns, terms, cancel: &CancelToken| {
-        let formula = Formula { columns, terms };
+        let spec = ObjectiveSpec { columns, terms };
         let (clean, start) = (&images, &images);
         model.on_device_pgd().unwrap().run_pgd(&PgdRun {
             budget,
@@ -220,7 +220,7 @@ fn a_stop_is_heard_and_malformed_columns_are_left_to_the_host() {
             step_size,
             clean,
             start,
-            formula: &formula,
+            spec: &spec,
             cancel,
         })
     };

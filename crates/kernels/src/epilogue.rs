@@ -40,9 +40,9 @@ pub enum Gate<'a> {
     /// `max(x, 0)`; NaN stays NaN, so that a broken network does not look like a quiet one.
     Rectify,
     /// `max(x, 0)`, with a bit for each value above 0. The derivative at 0 is 0, as in PyTorch.
-    RectifyAndMark(&'a mut [Bits]),
+    RectifyAndMask(&'a mut [Bits]),
     /// 0 where the bit is not set: the way back through a rectifier.
-    Marked(&'a [Bits]),
+    Masked(&'a [Bits]),
 }
 
 impl<'a> Epilogue<'a> {
@@ -63,10 +63,10 @@ impl<'a> Epilogue<'a> {
             match &mut self.gate {
                 Gate::Open => OpenGate.pass(self.output, self.add, place, value),
                 Gate::Rectify => Rectifier.pass(self.output, self.add, place, value),
-                Gate::RectifyAndMark(bits) => {
+                Gate::RectifyAndMask(bits) => {
                     MarkingRectifier(bits).pass(self.output, self.add, place, value)
                 }
-                Gate::Marked(bits) => MarkedGate(bits).pass(self.output, self.add, place, value),
+                Gate::Masked(bits) => MaskedGate(bits).pass(self.output, self.add, place, value),
             }
         }
     }
@@ -104,8 +104,8 @@ impl<'a> Epilogue<'a> {
         }
         let bits = match &self.gate {
             Gate::Open | Gate::Rectify => return,
-            Gate::RectifyAndMark(bits) => bits.len(),
-            Gate::Marked(bits) => bits.len(),
+            Gate::RectifyAndMask(bits) => bits.len(),
+            Gate::Masked(bits) => bits.len(),
         };
         assert!(bits >= len / LANES, "bits of {bits} vectors for {len} values");
     }
@@ -123,7 +123,7 @@ pub(crate) trait Pass {
 pub(crate) struct OpenGate;
 pub(crate) struct Rectifier;
 pub(crate) struct MarkingRectifier<'a>(pub(crate) &'a mut [Bits]);
-pub(crate) struct MarkedGate<'a>(pub(crate) &'a [Bits]);
+pub(crate) struct MaskedGate<'a>(pub(crate) &'a [Bits]);
 
 impl Pass for OpenGate {
     #[inline(always)]
@@ -153,7 +153,7 @@ impl Pass for MarkingRectifier<'_> {
     }
 }
 
-impl Pass for MarkedGate<'_> {
+impl Pass for MaskedGate<'_> {
     #[inline(always)]
     unsafe fn pass<V: Vector>(&mut self, output: &mut [f32], add: Add<'_>, place: usize, value: V) {
         // SAFETY: as this function's.

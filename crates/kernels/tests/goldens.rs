@@ -220,10 +220,10 @@ fn rectifiers_agree_with_pytorch() {
     let (_, _, dy) = channels_last(&golden, "relu.dy", LANES);
     for isa in Isa::available() {
         let (mut y, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        let mut marks = vec![0; x.len() / LANES];
-        let mut epilogue = Epilogue { gate: Gate::RectifyAndMark(&mut marks), ..Epilogue::open(&mut y) };
+        let mut masks = vec![0; x.len() / LANES];
+        let mut epilogue = Epilogue { gate: Gate::RectifyAndMask(&mut masks), ..Epilogue::open(&mut y) };
         affine::copy(isa, &x, &layout, images, &mut epilogue);
-        let mut epilogue = Epilogue { gate: Gate::Marked(&marks), ..Epilogue::open(&mut dx) };
+        let mut epilogue = Epilogue { gate: Gate::Masked(&masks), ..Epilogue::open(&mut dx) };
         affine::copy(isa, &dy, &layout, images, &mut epilogue);
         assert_eq!(pixels(&layout, &y, channels), golden_pixels(&golden, "relu.y"), "{isa:?}");
         assert_eq!(pixels(&layout, &dx, channels), golden_pixels(&golden, "relu.dx"), "{isa:?}");

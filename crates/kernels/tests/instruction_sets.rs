@@ -183,11 +183,11 @@ fn normalization(isa: Isa) -> Vec<f32> {
 
 fn per_channel(isa: Isa) -> Vec<f32> {
     let layer = Affine::new(&noise(32, 6), &noise(32, 7));
-    let (x, mut marks) = (images(&X, 1), vec![0; IMAGES * X.image() / LANES]);
+    let (x, mut masks) = (images(&X, 1), vec![0; IMAGES * X.image() / LANES]);
     let [mut y, mut dx, mut copy] = [(); 3].map(|()| vec![0.0; x.len()]);
-    let mut epilogue = Epilogue { gate: Gate::RectifyAndMark(&mut marks), ..Epilogue::open(&mut y) };
+    let mut epilogue = Epilogue { gate: Gate::RectifyAndMask(&mut masks), ..Epilogue::open(&mut y) };
     layer.apply(isa, &x, &X, IMAGES, &mut epilogue);
-    let mut epilogue = Epilogue { gate: Gate::Marked(&marks), ..Epilogue::open(&mut dx) };
+    let mut epilogue = Epilogue { gate: Gate::Masked(&masks), ..Epilogue::open(&mut dx) };
     layer.input_gradient(isa, &x, &X, IMAGES, &mut epilogue);
     affine::copy(isa, &x, &X, IMAGES, &mut Epilogue::open(&mut copy));
     let mut db = vec![0.0; 32];

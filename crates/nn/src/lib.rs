@@ -24,7 +24,6 @@
 //! Invariant: a graph names layers, never a kernel or a memory layout; an executor runs a graph or refuses it by the layer's name, and `candle` runs every one.
 
 pub mod candle;
-mod columns;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;

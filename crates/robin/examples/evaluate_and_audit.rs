@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         found.clean_accuracy, found.budget, found.accuracy, found.interval.low, found.interval.high
     );
     println!("verdict: {:?}", audit.verdict());
-    for finding in audit.doubts() {
+    for finding in audit.caveats() {
         println!("{}, {}: {}", finding.test, finding.name, finding.note);
     }
     Ok(())

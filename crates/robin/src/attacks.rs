@@ -160,7 +160,7 @@ impl<'a> Attack<'a> {
         })
     }
 
-    /// What it raises.
+    /// What it maximises.
     pub fn loss(mut self, loss: impl Into<Loss>) -> Self {
         match &mut self.stages[..] {
             [(_, own)] => *own = loss.into(),

@@ -48,7 +48,7 @@ impl Audit {
     }
 
     /// The findings that are not as they should be.
-    pub fn doubts(&self) -> impl Iterator<Item = &Finding> {
+    pub fn caveats(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| matches!(finding.status, Status::Warn | Status::Fail))
     }
 }

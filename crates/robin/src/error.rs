@@ -76,7 +76,7 @@ pub enum Error {
         /// The setting.
         setting: &'static str,
     },
-    /// A bundle that is asked to go somewhere, or to raise another loss.
+    /// A bundle that is asked to go somewhere, or to maximise another loss.
     #[error(
         "attack {attack} is a fixed bundle of untargeted attacks: {asked} does not go with it; use `Apgd` instead"
     )]

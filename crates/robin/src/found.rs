@@ -47,7 +47,7 @@ impl Found {
         accuracy(&self.clean_broken)
     }
 
-    /// Writes down what the attack has cost, raising `loss` (`None`: a closure).
+    /// Writes down what the attack has cost, maximising `loss` (`None`: a closure).
     pub(crate) fn settle(&mut self, cost: CostTotals, loss: Option<Listed>) {
         self.cost = cost;
         self.zero_gradient_share = (cost.gradients > 0).then(|| cost.zero_gradient_share());

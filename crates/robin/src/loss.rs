@@ -1,4 +1,4 @@
-//! What an attack raises: the listed losses, or a closure.
+//! What an attack maximises: the listed losses, or a closure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use robin_attacks::Loss as Listed;
 use robin_attacks::objectives::{TargetedCrossEntropy, TargetedDlr, TargetedMargin};
 use robin_core::{Columns, Error, Objective, ObjectiveValues, Result, Scores};
 
-/// A function of logits and labels, one number per image; attacks raise it.
+/// A function of logits and labels, one number per image; attacks maximise it.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Loss {
@@ -54,7 +54,7 @@ impl Loss {
         }
     }
 
-    /// What to raise for images whose clean scores are `clean`: away from `labels`, or towards `targets`.
+    /// What to maximise for images whose clean scores are `clean`: away from `labels`, or towards `targets`.
     ///
     /// # Errors
     /// As [`Listed::prepare`].

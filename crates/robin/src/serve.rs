@@ -16,7 +16,7 @@ use robin_core::{Classifier, Columns, Error, Objective, ObjectiveValues, Result,
 pub struct Step {
     /// Number of the look, from 0; restarts, stages and batches go on counting.
     pub number: usize,
-    /// What is raised, for each image that is still attacked.
+    /// What is maximised, for each image that is still attacked.
     pub objective: Vec<f32>,
 }
 
@@ -78,7 +78,9 @@ impl Served {
     /// The same objective, whose values a callback hears of.
     pub(crate) fn tell(&self, objective: Box<dyn Objective>) -> Box<dyn Objective> {
         match &self.told {
-            Some(count) => Box::new(Told { inner: objective, ask: self.ask.clone(), count: count.clone() }),
+            Some(count) => {
+                Box::new(CountedObjective { inner: objective, ask: self.ask.clone(), count: count.clone() })
+            }
             None => objective,
         }
     }
@@ -119,25 +121,18 @@ impl Classifier for Served {
     fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
         columns.validate(self.shape.classes)?;
         let all = self.logits(&images.to_device(&self.shape.device)?)?;
-        Scores::new(match columns {
-            Columns::All => all,
-            Columns::One(column) => all.narrow(1, *column, 1)?,
-            Columns::PerExample(table) => {
-                let wanted = (all.dims()[0], table.width);
-                all.gather(&Tensor::from_slice(&table.indices, wanted, all.device())?, 1)?
-            }
-        })
+        Scores::new(columns.gather_tensor(&all, 0)?)
     }
 }
 
 /// An objective that says what it finds.
-struct Told {
+struct CountedObjective {
     inner: Box<dyn Objective>,
     ask: Sender<Message>,
     count: Arc<AtomicUsize>,
 }
 
-impl Objective for Told {
+impl Objective for CountedObjective {
     fn columns(&self) -> Columns {
         self.inner.columns()
     }

@@ -191,7 +191,7 @@ fn a_callback_hears_every_step_in_order() {
     assert_eq!(heard.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (0..7).collect::<Vec<_>>());
     assert!(heard.iter().all(|(_, objective)| objective.len() == attacked));
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
-    assert!(mean(&heard[6].1) > mean(&heard[0].1), "an attack raises its objective");
+    assert!(mean(&heard[6].1) > mean(&heard[0].1), "an attack maximises its objective");
 }
 
 #[test]

@@ -135,24 +135,6 @@ impl Linear {
     fn pixels(&self) -> usize {
         self.shape.iter().product()
     }
-
-    /// Classes behind the columns of each example, `[n * width]`.
-    fn classes(&self, n: usize, columns: &Columns) -> Result<Vec<u32>> {
-        columns.validate(self.num_classes())?;
-        let all: Vec<u32> = (0..self.num_classes() as u32).collect();
-        Ok(match columns {
-            Columns::All => all.repeat(n),
-            Columns::One(column) => vec![*column as u32; n],
-            Columns::PerExample(table) if table.len() == n => table.indices.clone(),
-            Columns::PerExample(table) => {
-                return Err(Error::Shape {
-                    what: "column table",
-                    found: vec![table.len(), table.width],
-                    expected: format!("[{n}, m]"),
-                });
-            }
-        })
-    }
 }
 
 /// Size in the dual norm, which is how much a unit of the primal norm can raise a linear function.
@@ -175,7 +157,7 @@ impl Classifier for Linear {
             return Err(Error::Shape { what: "images", found: images.dims().to_vec(), expected });
         }
         let width = columns.width(self.num_classes());
-        let classes = self.classes(n, columns)?;
+        let classes = columns.of_each(n, self.num_classes())?;
         let images = host::to_vec(images)?;
         let rows = images.chunks_exact(length).zip(classes.chunks_exact(width));
         let values = rows.flat_map(|(image, classes)| classes.iter().map(|&c| self.logit(image, c) as f32));
@@ -184,7 +166,7 @@ impl Classifier for Linear {
 
     fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> Result<Box<dyn Pass + 'a>> {
         let scores = self.scores(images, columns)?;
-        let classes = self.classes(scores.len(), columns)?;
+        let classes = columns.of_each(scores.len(), self.num_classes())?;
         Ok(Box::new(LinearPass { model: self, scores, classes }))
     }
 }

@@ -69,12 +69,12 @@ pub(super) fn agree(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
 
 /// Whether the device makes this attack, and leaves it not to the host.
 fn runs_there(model: &OneVsAll, pgd: &Pgd, objective: &dyn Objective, batch: &Batch) -> anyhow::Result<bool> {
-    let (Some(on_device_pgd), Some(formula)) = (model.on_device_pgd(), objective.formula()) else {
+    let (Some(on_device_pgd), Some(spec)) = (model.on_device_pgd(), objective.spec()) else {
         return Ok(false);
     };
     let images = host::to_vec(&batch.images)?;
     let Pgd { budget, steps, step_size, .. } = *pgd;
     let cancel = &CancelToken::new();
-    let run = PgdRun { budget, steps, step_size, clean: &images, start: &images, formula: &formula, cancel };
+    let run = PgdRun { budget, steps, step_size, clean: &images, start: &images, spec: &spec, cancel };
     Ok(on_device_pgd.run_pgd(&run)?.is_some())
 }

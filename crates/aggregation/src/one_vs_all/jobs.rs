@@ -1,7 +1,7 @@
 //! Which arm runs on which examples.
 
 use candle_core::{Device, Tensor};
-use robin_core::{Columns, Error, Result};
+use robin_core::{Columns, Result};
 
 /// One arm's share of the work.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,34 +37,16 @@ impl Job {
 
 /// The arms behind `columns` for `n` examples, ascending; arms that nobody asked for have no job.
 pub(super) fn plan(columns: &Columns, n: usize, arms: usize) -> Result<Vec<Job>> {
-    columns.validate(arms)?;
-    let everyone = |arm, width: usize, column| Job {
-        arm,
-        rows: (0..n).collect(),
-        places: (0..n).map(|row| Place { row, cell: row * width + column }).collect(),
-    };
-    match columns {
-        Columns::All => Ok((0..arms).map(|arm| everyone(arm, arms, arm)).collect()),
-        Columns::One(arm) => Ok(vec![everyone(*arm, 1, 0)]),
-        Columns::PerExample(table) => {
-            if table.width == 0 || table.indices.len() != n * table.width {
-                return Err(Error::Shape {
-                    what: "table of columns",
-                    found: vec![table.indices.len() / table.width.max(1), table.width],
-                    expected: format!("[{n}, m] with m >= 1"),
-                });
-            }
-            let mut jobs: Vec<Job> =
-                (0..arms).map(|arm| Job { arm, rows: Vec::new(), places: Vec::new() }).collect();
-            for (cell, &arm) in table.indices.iter().enumerate() {
-                let (job, example) = (&mut jobs[arm as usize], cell / table.width);
-                if job.rows.last() != Some(&example) {
-                    job.rows.push(example);
-                }
-                job.places.push(Place { row: job.rows.len() - 1, cell });
-            }
-            jobs.retain(|job| !job.rows.is_empty());
-            Ok(jobs)
+    let cells = columns.of_each(n, arms)?;
+    let width = columns.width(arms);
+    let mut jobs: Vec<Job> = (0..arms).map(|arm| Job { arm, rows: Vec::new(), places: Vec::new() }).collect();
+    for (cell, &arm) in cells.iter().enumerate() {
+        let (job, example) = (&mut jobs[arm as usize], cell / width);
+        if job.rows.last() != Some(&example) {
+            job.rows.push(example);
         }
+        job.places.push(Place { row: job.rows.len() - 1, cell });
     }
+    jobs.retain(|job| !job.rows.is_empty());
+    Ok(jobs)
 }

@@ -2,7 +2,9 @@
 
 use candle_core::{Device, Tensor};
 use robin_attacks::Loss;
-use robin_core::{ColumnTable, Columns, Error, Formula, Objective, ObjectiveValues, Result, Scores, Terms};
+use robin_core::{
+    ColumnTable, Columns, Error, Objective, ObjectiveSpec, ObjectiveValues, Result, Scores, Terms,
+};
 
 /// The weighted sum over an example's columns of `b_i(t)`, arm i's loss against the target t in {0, 1}; the
 /// mean unless told otherwise.
@@ -108,9 +110,9 @@ impl Objective for ArmLoss {
         Ok(ObjectiveValues { values, score_gradient: Tensor::from_vec(gradient, (n, width), &Device::Cpu)? })
     }
 
-    fn formula(&self) -> Option<Formula> {
+    fn spec(&self) -> Option<ObjectiveSpec> {
         let terms = Terms::Arms { targets: self.targets.clone(), shares: self.shares.clone() };
-        (self.loss == Loss::Ce).then(|| Formula { columns: self.columns.clone(), terms })
+        (self.loss == Loss::Ce).then(|| ObjectiveSpec { columns: self.columns.clone(), terms })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

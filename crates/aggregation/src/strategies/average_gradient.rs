@@ -7,7 +7,7 @@ use super::arm_loss::ArmLoss;
 use super::check;
 use super::normalised::{Combine, Normalised};
 
-/// Raises `(1 / k) sum_i b_i(1[y = i])`: the mean of what BEST ARM's attacks raise (paper B.1, AVERAGE
+/// Maximises `(1 / k) sum_i b_i(1[y = i])`: the mean of what BEST ARM's attacks maximise (paper B.1, AVERAGE
 /// GRADIENT). Raw, the unsaturated arms decide the direction; normalised, every arm has the same say.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AverageGradient {

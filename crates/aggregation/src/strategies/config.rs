@@ -36,7 +36,7 @@ impl From<StrategyName> for StrategyConfig {
 const WEIGHTS: &[f64] = &[0.2, 0.5, 0.8];
 
 impl StrategyConfig {
-    /// The strategy that raises `loss`: with `margin`, an arm's binary cross-entropy becomes its signed
+    /// The strategy that maximises `loss`: with `margin`, an arm's binary cross-entropy becomes its signed
     /// score.
     ///
     /// # Errors

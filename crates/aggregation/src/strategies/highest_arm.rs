@@ -7,7 +7,7 @@ use super::arm_loss::ArmLoss;
 use super::check;
 use super::rank::{Rank, ranked_objective};
 
-/// Raises `b_a1(1)` for the highest arm a1: lowers it until another one wins (paper B.1, HIGHEST ARM). Ranked
+/// Maximises `b_a1(1)` for the highest arm a1: lowers it until another one wins (paper B.1, HIGHEST ARM). Ranked
 /// on the clean image, one arm runs per example, and nothing breaks that BEST ARM does not: where the clean
 /// image is right, a1 is the label's arm, whose attack is one of BEST ARM's.
 #[derive(Debug, Clone, Copy)]

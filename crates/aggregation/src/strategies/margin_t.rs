@@ -7,7 +7,7 @@ use robin_core::{Batch, ColumnTable, Columns, Objective, Result, Scores, Strateg
 use super::check;
 use super::view::View;
 
-/// k - 1 attacks: the r-th raises the loss of `(s_y, s_t)` against y, where t is the r-th highest wrong class
+/// k - 1 attacks: the r-th maximises the loss of `(s_y, s_t)` against y, where t is the r-th highest wrong class
 /// of the clean image; with `margin` that is `s_t - s_y` itself. Whoever breaks an argmax must bring some t
 /// above y, so these together are the attack that an argmax of scores has to fear. Two arms run per example.
 #[derive(Debug, Clone, Copy)]

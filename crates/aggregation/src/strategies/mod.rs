@@ -1,4 +1,4 @@
-//! Which scores of an aggregate an attack raises, one file each, and the list of them.
+//! Which scores of an aggregate an attack maximises, one file each, and the list of them.
 
 mod arm_loss;
 mod average_gradient;
@@ -55,9 +55,9 @@ pub enum StrategyName {
 pub struct Entry {
     /// Which one.
     pub name: StrategyName,
-    /// One line on what it raises.
+    /// One line on what it maximises.
     pub summary: &'static str,
-    /// The losses that it can raise; `None`: any.
+    /// The losses that it can maximise; `None`: any.
     pub losses: Option<&'static [Loss]>,
     /// Whether it ranks arms, so that [`Rank`] means something.
     pub ranks: bool,
@@ -86,7 +86,7 @@ pub static STRATEGIES: &[Entry] = &[
     },
     Entry {
         name: StrategyName::Top2,
-        summary: "lowers the highest arm and raises the second highest",
+        summary: "lowers the highest arm and maximises the second highest",
         losses: OF_ARMS,
         ranks: true,
         combines: true,

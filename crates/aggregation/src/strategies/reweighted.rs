@@ -7,7 +7,7 @@ use robin_core::{Batch, ColumnTable, Columns, Objective, Result, Scores, Strateg
 use super::arm_loss::ArmLoss;
 use super::check;
 
-/// One attack per weight w: raises `(1 - w) b_y(1) + w b_t(0)`, t being the highest wrong class of the clean
+/// One attack per weight w: maximises `(1 - w) b_y(1) + w b_t(0)`, t being the highest wrong class of the clean
 /// image.
 ///
 /// Arms that were trained apart have scales of their own, and a sum of their losses follows whichever is

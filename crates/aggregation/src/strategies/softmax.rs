@@ -5,7 +5,7 @@ use robin_core::{Batch, Objective, Result, Scores, Strategy};
 
 use super::check;
 
-/// Raises the loss of all scores against the label (paper 4.2, SOFTMAX).
+/// Maximises the loss of all scores against the label (paper 4.2, SOFTMAX).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Softmax {
     pub(super) loss: Loss,

@@ -7,7 +7,7 @@ use super::check;
 use super::rank::{Rank, ranked_objective};
 use super::view::View;
 
-/// Raises the loss of `(s_a1, s_a2)` against a1, for the two highest arms a1, a2 (paper B.1, SOFTMAX TOP 2).
+/// Maximises the loss of `(s_a1, s_a2)` against a1, for the two highest arms a1, a2 (paper B.1, SOFTMAX TOP 2).
 /// Ranked on the clean image, two arms run per example.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SoftmaxTop2 {

@@ -1,4 +1,4 @@
-//! What every strategy in the list promises, and what each raises.
+//! What every strategy in the list promises, and what each maximises.
 
 use approx::assert_abs_diff_eq;
 use robin_attacks::{ATTACKS, Config, Pgd, Start, StepSize};

@@ -1,6 +1,6 @@
 //! Some of an aggregate's scores, as if they were all.
 
-use robin_core::{Columns, Formula, Objective, ObjectiveValues, Result, Scores};
+use robin_core::{Columns, Objective, ObjectiveSpec, ObjectiveValues, Result, Scores};
 
 /// An objective on the chosen columns alone; labels inside it are positions among them.
 pub(super) struct View {
@@ -23,10 +23,10 @@ impl Objective for View {
         self.inner.evaluate(scores)
     }
 
-    fn formula(&self) -> Option<Formula> {
+    fn spec(&self) -> Option<ObjectiveSpec> {
         // The inner one sees no other columns than these.
-        let inner = self.inner.formula().filter(|formula| formula.columns == Columns::All)?;
-        Some(Formula { columns: self.columns.clone(), ..inner })
+        let inner = self.inner.spec().filter(|spec| spec.columns == Columns::All)?;
+        Some(ObjectiveSpec { columns: self.columns.clone(), ..inner })
     }
 
     fn is_signed(&self) -> bool {

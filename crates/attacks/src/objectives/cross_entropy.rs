@@ -1,6 +1,6 @@
 //! Cross-entropy of the scores against the labels.
 
-use robin_core::{Columns, Formula, Objective, ObjectiveValues, Result, Scores, Terms};
+use robin_core::{Columns, Objective, ObjectiveSpec, ObjectiveValues, Result, Scores, Terms};
 
 use super::{evaluate_rows, highest_but};
 
@@ -30,9 +30,9 @@ impl Objective for CrossEntropy {
         evaluate_rows(scores, &self.labels, cross_entropy)
     }
 
-    fn formula(&self) -> Option<Formula> {
+    fn spec(&self) -> Option<ObjectiveSpec> {
         let terms = Terms::CrossEntropy { labels: self.labels.clone() };
-        Some(Formula { columns: Columns::All, terms })
+        Some(ObjectiveSpec { columns: Columns::All, terms })
     }
 
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {

@@ -29,7 +29,7 @@ use crate::terminal::{Lost, answer};
     Weights from elsewhere need --normalize. Ctrl-C stops between two steps; files are written whole or not at all.")]
 pub struct Arguments {
     #[command(flatten)]
-    subject: ModelArguments,
+    model: ModelArguments,
     #[command(flatten)]
     device: DeviceArguments,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct Arguments {
     /// The base attack, or autoattack: four of them, each on the images that the ones before have left standing.
     #[arg(long, value_name = "NAME", default_value = "pgd")]
     attack: String,
-    /// What it raises: ce, margin, dlr, margin-t:T or dlr-t:T [default: the attack's own: ce of pgd, margin of cw...].
+    /// What it maximises: ce, margin, dlr, margin-t:T or dlr-t:T [default: the attack's own: ce of pgd, margin of cw...].
     #[arg(long)]
     loss: Option<Loss>,
     /// Of which scores: softmax, best-arm, top2, highest-arm, average-gradient, softmax-top2, margin-t,
@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         settings.insert("step_size".to_owned(), AttackSetupRequest::absolute_step(pixels.get()));
     }
     let request = AttackRequest {
-        subject: arguments.subject.request(&arguments.device)?,
+        model: arguments.model.request(&arguments.device)?,
         images: arguments.images.request(),
         setup: AttackSetupRequest {
             attack: arguments.attack.clone(),
@@ -132,9 +132,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let cancel = interrupt::token()?;
     let mut reports = Vec::new();
-    let done = arguments
-        .images
-        .with(&cancel, |how| Ok(attack_each(&request, how, &mut |report| reports.push(report))?));
+    let done = arguments.images.with(&cancel, |run_options| {
+        Ok(attack_each(&request, run_options, &mut |report| reports.push(report))?)
+    });
     // What was computed is shown, whatever happened then.
     let printed = match (&reports[..], arguments.images.json) {
         ([], _) => Ok(()),

@@ -28,13 +28,13 @@ const STEPS: usize = 20;
     cargo xtask audit --model resnet18 --weights resnet18.pt --dataset cifar10 --normalize dataset --limit 1000 \\\n    \
     --norm linf --epsilon 8/255 --min-union 0.45 --deny fail --junit audit.xml\n\n\
     Checks the gradient, attacks by PGD-20 and AutoAttack (of few classes: the part of it that applies), runs the battery of\n\
-    doubts, and writes OUT/audit.html and OUT/audit.md, which begin with the verdict. `explain NAME` says what a name in it\n\
+    caveats, and writes OUT/audit.html and OUT/audit.md, which begin with the verdict. `explain NAME` says what a name in it\n\
     means. Interrupt it with Ctrl-C, and continue with the same command.\n\
     Exit codes: 0 done and let through, 1 the work failed, 2 wrong usage, 3 done and not let through by --min-union or --deny,\n\
     130 interrupted.")]
 pub struct Arguments {
     #[command(flatten)]
-    subject: ModelArguments,
+    model: ModelArguments,
     #[command(flatten)]
     device: DeviceArguments,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub struct Arguments {
 /// As [`evaluate_and`]; if the page cannot be written; [`crate::exit::Unmet`] if a gate does not let the result through.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = EvaluateRequest {
-        subject: arguments.subject.request(&arguments.device)?,
+        model: arguments.model.request(&arguments.device)?,
         images: arguments.images.request(),
         budget: Budget { norm: arguments.norm, epsilon: arguments.epsilon },
         steps: STEPS,
@@ -87,9 +87,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let cancel = interrupt::token()?;
     let mut report = None;
-    let done = arguments
-        .images
-        .with(&cancel, |how| Ok(evaluate_and(&request, how, &mut |found| report = Some(found))?));
+    let done = arguments.images.with(&cancel, |run_options| {
+        Ok(evaluate_and(&request, run_options, &mut |found| report = Some(found))?)
+    });
     let Some(report) = report else { return done };
     let verdict = Verdict::of(&report, &arguments.gates.gates());
     let written = write(arguments, &verdict, &report);

@@ -21,7 +21,7 @@ use crate::terminal::{Lost, answer};
     sizes are printed too, and the same architectures with fresh weights beside it.")]
 pub struct Arguments {
     #[command(flatten)]
-    subject: ModelArguments,
+    model: ModelArguments,
     #[command(flatten)]
     device: DeviceArguments,
     #[command(flatten)]
@@ -40,13 +40,13 @@ pub struct Arguments {
 /// As [`coherence()`].
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = CoherenceRequest {
-        subject: arguments.subject.request(&arguments.device)?,
+        model: arguments.model.request(&arguments.device)?,
         images: arguments.images.request(),
         bins: arguments.bins,
         seed: arguments.seed,
     };
     let cancel = interrupt::token()?;
-    let report = arguments.images.with(&cancel, |how| Ok(coherence(&request, how)?))?;
+    let report = arguments.images.with(&cancel, |run_options| Ok(coherence(&request, run_options)?))?;
     match arguments.images.json {
         true => print_json(&report),
         false => Ok(print(&report)?),

@@ -1,4 +1,4 @@
-//! `cargo xtask evaluate`: a classifier in full, with the battery of doubts.
+//! `cargo xtask evaluate`: a classifier in full, with the battery of sanity checks.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, exclusive = true)]
     self_test: bool,
     #[command(flatten)]
-    subject: Option<ModelArguments>,
+    model: Option<ModelArguments>,
     #[command(flatten)]
     device: DeviceArguments,
     #[command(flatten)]
@@ -81,7 +81,7 @@ impl Arguments {
     /// Whether a classifier, images and a budget were given.
     #[cfg(test)]
     pub(crate) fn is_whole(&self) -> bool {
-        self.subject.is_some() && self.images.is_some() && self.evaluation.is_some()
+        self.model.is_some() && self.images.is_some() && self.evaluation.is_some()
     }
 }
 
@@ -110,9 +110,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.self_test {
         return tested();
     }
-    match (&arguments.subject, &arguments.images, &arguments.evaluation) {
-        (Some(subject), Some(images), Some(evaluation)) => {
-            evaluated(subject.request(&arguments.device)?, images, evaluation, arguments.gates)
+    match (&arguments.model, &arguments.images, &arguments.evaluation) {
+        (Some(model), Some(images), Some(evaluation)) => {
+            evaluated(model.request(&arguments.device)?, images, evaluation, arguments.gates)
         }
         _ => Err(robin_experiments::Error::Unfit {
             option: "evaluate",
@@ -124,13 +124,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn evaluated(
-    subject: ModelRequest,
+    model: ModelRequest,
     images: &ImagesArguments,
     arguments: &Evaluation,
     gates: GateArguments,
 ) -> anyhow::Result<()> {
     let request = EvaluateRequest {
-        subject,
+        model,
         images: images.request(),
         budget: Budget { norm: arguments.norm, epsilon: arguments.epsilon },
         steps: arguments.steps,
@@ -143,8 +143,9 @@ fn evaluated(
     };
     let cancel = interrupt::token()?;
     let mut found = None;
-    let done =
-        images.with(&cancel, |how| Ok(evaluate_and(&request, how, &mut |report| found = Some(report))?));
+    let done = images.with(&cancel, |run_options| {
+        Ok(evaluate_and(&request, run_options, &mut |report| found = Some(report))?)
+    });
     let Some(report) = found else { return done };
     let verdict = Verdict::of(&report, &gates.gates());
     // What was computed is shown, whatever happened then.

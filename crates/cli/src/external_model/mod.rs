@@ -16,7 +16,7 @@ use clap::Args;
 use robin_aggregation::Aggregation;
 use robin_core::CancelToken;
 use robin_data::{Choice, Preparation, Split};
-use robin_experiments::external_model::{How, ImagesRequest, ModelRequest, Normalize, Told};
+use robin_experiments::external_model::{Event, ImagesRequest, ModelRequest, Normalize, RunOptions};
 
 use crate::device::DeviceArguments;
 use crate::terminal::{answer, say};
@@ -131,22 +131,22 @@ impl ImagesArguments {
     pub(crate) fn with<T: Send>(
         &self,
         cancel: &CancelToken,
-        work: impl FnOnce(&How<'_>) -> anyhow::Result<T> + Send,
+        work: impl FnOnce(&RunOptions<'_>) -> anyhow::Result<T> + Send,
     ) -> anyhow::Result<T> {
         let pool = robin_experiments::threads::pool(self.threads)?;
-        let how = How { batch_size: self.batch, cancel, tell: &tell };
-        pool.install(|| work(&how))
+        let run_options = RunOptions { batch_size: self.batch, cancel, on_event: &on_event };
+        pool.install(|| work(&run_options))
     }
 }
 
 /// One line for what begins and for what was warned of; progress is for the impatient.
-fn tell(told: &Told<'_>) {
-    match told {
-        Told::Begins(what) | Told::Note(what) => say!("{what}"),
-        Told::Progress(progress) => {
+fn on_event(event: &Event<'_>) {
+    match event {
+        Event::Begins(what) | Event::Note(what) => say!("{what}"),
+        Event::Progress(progress) => {
             say!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
         }
-        Told::Warning(what) => say!("WARNING: {what}"),
+        Event::Warning(what) => say!("WARNING: {what}"),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::terminal::answer;
     cargo xtask predict --model cnn2-small --weights mnist.safetensors --dataset mnist --embedded --limit 20")]
 pub struct Arguments {
     #[command(flatten)]
-    subject: ModelArguments,
+    model: ModelArguments,
     #[command(flatten)]
     device: DeviceArguments,
     #[command(flatten)]
@@ -26,9 +26,9 @@ pub struct Arguments {
 /// # Errors
 /// As [`predict()`].
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (subject, images) = (arguments.subject.request(&arguments.device)?, arguments.images.request());
+    let (model, images) = (arguments.model.request(&arguments.device)?, arguments.images.request());
     let cancel = interrupt::token()?;
-    let report = arguments.images.with(&cancel, |how| Ok(predict(&subject, &images, how)?))?;
+    let report = arguments.images.with(&cancel, |run_options| Ok(predict(&model, &images, run_options)?))?;
     if arguments.images.json {
         return print_json(&report);
     }

@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    subject: ModelArguments,
+    model: ModelArguments,
     #[command(flatten)]
     device: DeviceArguments,
     #[command(flatten)]
@@ -34,9 +34,11 @@ pub struct Arguments {
 /// # Errors
 /// As [`verify()`]; if a witness does not hold, or there is none.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (subject, images) = (arguments.subject.request(&arguments.device)?, arguments.images.request());
+    let (model, images) = (arguments.model.request(&arguments.device)?, arguments.images.request());
     let cancel = interrupt::token()?;
-    let found = arguments.images.with(&cancel, |how| Ok(verify(&arguments.file, &subject, &images, how)?))?;
+    let found = arguments
+        .images
+        .with(&cancel, |run_options| Ok(verify(&arguments.file, &model, &images, run_options)?))?;
     if arguments.images.json {
         print_json(&found)?;
     } else {

@@ -100,7 +100,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     if vanished.share >= ALLOWED {
         let Largest { share, of } = vanished;
         note += &format!(
-            "; those of loss {of} vanish on {:.1}% of the images, allowed 1%: attacks that raise it are blind there, losses \
+            "; those of loss {of} vanish on {:.1}% of the images, allowed 1%: attacks that maximise it are blind there, losses \
              margin and dlr do not saturate",
             100.0 * share
         );

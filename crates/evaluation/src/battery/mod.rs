@@ -1,4 +1,4 @@
-//! The battery of doubts: tests that a robust accuracy should survive before anyone believes it.
+//! The battery of sanity checks: tests that a robust accuracy should survive before anyone believes it.
 //!
 //! Each test is one file with one function and one line in [`TESTS`]; it looks for one way in which an attack
 //! can fail silently, and answers with numbers and pass, warn or fail. The tests keep the numbers of the list

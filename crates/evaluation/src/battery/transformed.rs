@@ -37,21 +37,11 @@ impl<M: RowMap> Transformed<'_, M> {
     }
 }
 
-/// The wanted columns of all of them, and which cells of all these are.
-pub(crate) fn pick(all: &Scores, columns: &Columns) -> Result<(Scores, Vec<usize>)> {
+/// The wanted columns of all scores.
+pub(crate) fn pick(all: &Scores, columns: &Columns) -> Result<Scores> {
     let (n, k) = (all.len(), all.columns());
     columns.validate(k)?;
-    let cells: Vec<usize> = match columns {
-        Columns::All => (0..n * k).collect(),
-        Columns::One(column) => (0..n).map(|row| row * k + column).collect(),
-        Columns::PerExample(table) => {
-            let cells = table.indices.iter().enumerate();
-            cells.map(|(at, &column)| at / table.width * k + column as usize).collect()
-        }
-    };
-    let values = all.to_vec()?;
-    let scores = Scores::from_vec(cells.iter().map(|&cell| values[cell]).collect(), n, columns.width(k))?;
-    Ok((scores, cells))
+    Scores::from_vec(columns.gather(k, all.to_vec()?), n, columns.width(k))
 }
 
 impl<M: RowMap> Classifier for Transformed<'_, M> {
@@ -60,13 +50,13 @@ impl<M: RowMap> Classifier for Transformed<'_, M> {
     }
 
     fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
-        Ok(pick(&self.mapped(&self.inner.scores(images, &Columns::All)?)?, columns)?.0)
+        pick(&self.mapped(&self.inner.scores(images, &Columns::All)?)?, columns)
     }
 
     fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> Result<Box<dyn Pass + 'a>> {
         let pass = self.inner.forward(images, &Columns::All)?;
-        let (scores, cells) = pick(&self.mapped(pass.scores())?, columns)?;
-        Ok(Box::new(TransformedPass { map: &self.map, pass, scores, cells }))
+        let scores = pick(&self.mapped(pass.scores())?, columns)?;
+        Ok(Box::new(TransformedPass { map: &self.map, pass, scores, columns: columns.clone() }))
     }
 
     fn predict(&self, images: &Tensor) -> Result<Vec<u32>> {
@@ -85,7 +75,7 @@ struct TransformedPass<'a, M> {
     map: &'a M,
     pass: Box<dyn Pass + 'a>,
     scores: Scores,
-    cells: Vec<usize>,
+    columns: Columns,
 }
 
 impl<M: RowMap> Pass for TransformedPass<'_, M> {
@@ -95,10 +85,7 @@ impl<M: RowMap> Pass for TransformedPass<'_, M> {
 
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
         let (n, k) = (self.pass.scores().len(), self.pass.scores().columns());
-        let mut upstream = vec![0.0; n * k];
-        for (&cell, g) in self.cells.iter().zip(host::to_vec(score_gradient)?) {
-            upstream[cell] += g;
-        }
+        let upstream = self.columns.scatter(k, &host::to_vec(score_gradient)?);
         let scores = self.pass.scores().to_vec()?;
         let rows = scores.chunks_exact(k).zip(upstream.chunks_exact(k));
         let gradient: Vec<f32> =

@@ -95,12 +95,12 @@ impl Classifier for Certified {
                 self.outputs(&self.hidden(&image))
             })
             .collect();
-        Ok(pick(&Scores::from_vec(values, n, self.output.len())?, columns)?.0)
+        pick(&Scores::from_vec(values, n, self.output.len())?, columns)
     }
 
     fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> Result<Box<dyn Pass + 'a>> {
-        let (scores, cells) = pick(&self.scores(images, &Columns::All)?, columns)?;
-        Ok(Box::new(CertifiedPass { model: self, images: images.clone(), scores, cells }))
+        let scores = pick(&self.scores(images, &Columns::All)?, columns)?;
+        Ok(Box::new(CertifiedPass { model: self, images: images.clone(), scores, columns: columns.clone() }))
     }
 }
 
@@ -108,7 +108,7 @@ struct CertifiedPass<'a> {
     model: &'a Certified,
     images: Tensor,
     scores: Scores,
-    cells: Vec<usize>,
+    columns: Columns,
 }
 
 impl Pass for CertifiedPass<'_> {
@@ -119,10 +119,7 @@ impl Pass for CertifiedPass<'_> {
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
         let (n, length) = host::image_rows("images", &self.images)?;
         let classes = self.model.output.len();
-        let mut upstream = vec![0.0_f64; n * classes];
-        for (&cell, g) in self.cells.iter().zip(host::to_vec(score_gradient)?) {
-            upstream[cell] += f64::from(g);
-        }
+        let upstream = self.columns.scatter(classes, &host::to_vec(score_gradient)?);
         let mut gradient = Vec::with_capacity(n * length);
         for (image, upstream) in
             host::to_vec(&self.images)?.chunks_exact(length).zip(upstream.chunks_exact(classes))
@@ -133,8 +130,11 @@ impl Pass for CertifiedPass<'_> {
             for (unit, row) in
                 self.model.hidden.weights.iter().enumerate().filter(|(unit, _)| hidden[*unit] > 0.0)
             {
-                let own: f64 =
-                    upstream.iter().zip(&self.model.output).map(|(g, output)| g * output[unit]).sum();
+                let own: f64 = upstream
+                    .iter()
+                    .zip(&self.model.output)
+                    .map(|(&g, output)| f64::from(g) * output[unit])
+                    .sum();
                 sum.iter_mut().zip(row).for_each(|(sum, w)| *sum += own * w);
             }
             gradient.extend(sum.into_iter().map(|value| value as f32));

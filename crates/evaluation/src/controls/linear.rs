@@ -95,13 +95,18 @@ impl Classifier for Linear {
         let (n, length) = host::image_rows("images", images)?;
         let values =
             host::to_vec(images)?.chunks_exact(length).flat_map(|image| self.outputs(image)).collect();
-        Ok(pick(&Scores::from_vec(values, n, self.bias.len())?, columns)?.0)
+        pick(&Scores::from_vec(values, n, self.bias.len())?, columns)
     }
 
     fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> Result<Box<dyn Pass + 'a>> {
         let all = self.scores(images, &Columns::All)?;
-        let (scores, cells) = pick(&all, columns)?;
-        Ok(Box::new(LinearPass { model: self, dims: images.dims().to_vec(), scores, cells }))
+        let scores = pick(&all, columns)?;
+        Ok(Box::new(LinearPass {
+            model: self,
+            dims: images.dims().to_vec(),
+            scores,
+            columns: columns.clone(),
+        }))
     }
 }
 
@@ -109,7 +114,7 @@ struct LinearPass<'a> {
     model: &'a Linear,
     dims: Vec<usize>,
     scores: Scores,
-    cells: Vec<usize>,
+    columns: Columns,
 }
 
 impl Pass for LinearPass<'_> {
@@ -121,11 +126,11 @@ impl Pass for LinearPass<'_> {
         let length: usize = self.dims[1..].iter().product();
         let classes = self.model.bias.len();
         let mut gradient = vec![0.0_f64; self.dims.iter().product()];
-        for (&cell, g) in self.cells.iter().zip(host::to_vec(score_gradient)?) {
-            let own = &mut gradient[cell / classes * length..][..length];
-            own.iter_mut()
-                .zip(&self.model.weights[cell % classes])
-                .for_each(|(sum, w)| *sum += f64::from(g) * w);
+        let upstream = self.columns.scatter(classes, &host::to_vec(score_gradient)?);
+        for (own, upstream) in gradient.chunks_exact_mut(length).zip(upstream.chunks_exact(classes)) {
+            for (&g, weights) in upstream.iter().zip(&self.model.weights) {
+                own.iter_mut().zip(weights).for_each(|(sum, w)| *sum += f64::from(g) * w);
+            }
         }
         let gradient: Vec<f32> = gradient.into_iter().map(|value| value as f32).collect();
         Ok(Tensor::from_vec(gradient, self.dims, &Device::Cpu)?)

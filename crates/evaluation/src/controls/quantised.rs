@@ -47,5 +47,5 @@ impl Pass for Flat {
     }
 }
 
-/// The wanted columns of all scores, and which cells they are.
+/// The wanted columns of all scores.
 pub(super) use crate::battery::transformed::pick;

@@ -39,7 +39,7 @@ pub struct Ledger {
 pub struct Run {
     /// What the run is called in summaries; runs with one name are restarts of one attack.
     pub attack: String,
-    /// Which scores it raised.
+    /// Which scores it maximised.
     pub strategy: String,
     /// Which loss.
     pub loss: String,

@@ -12,7 +12,7 @@ use crate::{CostTotals, Error, Evaluation, Options, Outcome, Result, Witnesses};
 pub struct AttackSetup<'a> {
     /// The runs' name.
     pub name: &'a str,
-    /// Which scores are raised, by name.
+    /// Which scores are maximised, by name.
     pub strategy_name: &'a str,
     /// Which loss, by name.
     pub loss_name: &'a str,

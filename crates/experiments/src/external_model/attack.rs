@@ -19,16 +19,19 @@ use super::description::Description;
 use super::found::{Counted, Example, OfClass, TargetReport, examples};
 use super::output::Saver;
 use super::target::Hits;
-use super::{AttackSetupRequest, How, Images, ImagesRequest, ModelRequest, ModelUnderTest, Teller, Told};
+use super::{
+    AttackSetupRequest, Event, Images, ImagesRequest, ModelRequest, ModelUnderTest, ObserverAdapter,
+    RunOptions,
+};
 use crate::plan::settings::numerics;
 use crate::run::to_json;
-use crate::{Error, Result, doubts};
+use crate::{Error, Result, caveats};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
 pub struct AttackRequest {
     /// The classifier.
-    pub subject: ModelRequest,
+    pub model: ModelRequest,
     /// The images.
     pub images: ImagesRequest,
     /// The attack.
@@ -135,9 +138,9 @@ pub struct StageReport {
 ///
 /// # Errors
 /// As [`attack_each`], whatever was done by then.
-pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport>> {
+pub fn attack(request: &AttackRequest, run_options: &RunOptions<'_>) -> Result<Vec<AttackReport>> {
     let mut reports = Vec::new();
-    attack_each(request, how, &mut |report| reports.push(report))?;
+    attack_each(request, run_options, &mut |report| reports.push(report))?;
     Ok(reports)
 }
 
@@ -150,7 +153,7 @@ pub fn attack(request: &AttackRequest, how: &How<'_>) -> Result<Vec<AttackReport
 /// it can be known, and said at the end if not.
 pub fn attack_each(
     request: &AttackRequest,
-    how: &How<'_>,
+    run_options: &RunOptions<'_>,
     done: &mut (dyn FnMut(AttackReport) + Send),
 ) -> Result<()> {
     if request.epsilons.is_empty() {
@@ -166,42 +169,44 @@ pub fn attack_each(
     let budgets: Vec<Budget> =
         request.epsilons.iter().map(|&epsilon| Budget { norm: request.norm, epsilon }).collect();
     let (data, images) = request.images.load()?;
-    let subject = ModelUnderTest::load(&request.subject, &data, &images, how)?;
-    doubt_budgets(&budgets, &data, how);
-    let classes = subject.classifier.num_classes();
-    let prepare = |&budget: &Budget| request.setup.prepare(budget, subject.aggregate, classes);
+    let model = ModelUnderTest::load(&request.model, &data, &images, run_options)?;
+    warn_of_budgets(&budgets, &data, run_options);
+    let classes = model.classifier.num_classes();
+    let prepare = |&budget: &Budget| request.setup.prepare(budget, model.aggregate, classes);
     let attacks = budgets.iter().map(prepare).collect::<Result<Vec<_>>>()?;
     let mut saver = match &request.out {
         Some(folder) => {
-            let settings = settings(request, &subject.description, &images, attacks.first())?;
+            let settings = settings(request, &model.description, &images, attacks.first())?;
             Some(Saver::open(folder, &budgets, &settings, &data, request.pictures)?)
         }
         None => None,
     };
-    let gradient = prove(&subject, &data, request.bad_gradients, request.seed, how)?;
+    let gradient = prove(&model, &data, request.bad_gradients, request.seed, run_options)?;
 
     let target = request.setup.target;
     let criterion: Box<dyn SuccessCriterion> = match target {
         Some(class) => Box::new(Hits(class)),
         None => Box::new(Misclassified),
     };
-    let mut teller = Attacked { teller: Teller(how.tell), left_out: 0 };
-    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
+    let mut observer = Attacked { observer: ObserverAdapter(run_options.on_event), left_out: 0 };
+    let mut options =
+        Options { batch_size: run_options.batch_size, cancel: run_options.cancel, observer: &mut observer };
     let evaluation = Evaluation {
-        model: subject.classifier.as_ref(),
+        model: model.classifier.as_ref(),
         criterion: criterion.as_ref(),
         data: &data,
         seed: Seed::new(request.seed).derive(Purpose::Evaluation, 0),
     };
-    (how.tell)(&Told::Begins("clean images"));
+    (run_options.on_event)(&Event::Begins("clean images"));
     let mut clean = Ledger::begin(&Evaluation { criterion: &Misclassified, ..evaluation }, &mut options)
         .map_err(Error::work("measuring clean accuracy"))?;
     if target.is_some() {
         let decisions = clean.clean.predictions.iter().zip(&clean.labels);
         clean.clean.broken = decisions.map(|(&said, &label)| criterion.broken(said, label)).collect();
-        teller.left_out = clean.clean.broken.iter().filter(|left_out| **left_out).count();
+        observer.left_out = clean.clean.broken.iter().filter(|left_out| **left_out).count();
     }
-    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
+    let mut options =
+        Options { batch_size: run_options.batch_size, cancel: run_options.cancel, observer: &mut observer };
     let label = request.setup.label();
     for (budget, prepared) in budgets.into_iter().zip(attacks) {
         let begun = Instant::now();
@@ -209,7 +214,7 @@ pub fn attack_each(
         let mut witnesses = Witnesses::new(budget, data.sha256(), data.shape());
         let mut stage_seconds = Vec::new();
         for stage in &prepared {
-            (how.tell)(&Told::Begins(&format!("{}, {budget}", stage.label)));
+            (run_options.on_event)(&Event::Begins(&format!("{}, {budget}", stage.label)));
             let (setup, begun) = (stage.setup(request.iterate), Instant::now());
             let (order, kept) = (Order::Standing, request.out.is_some().then_some(&mut witnesses));
             ledger
@@ -220,11 +225,11 @@ pub fn attack_each(
         let seconds = begun.elapsed().as_secs_f64();
         let examples = examples(&ledger, target, prepared.len() > 1);
         let counted = Counted::of(&examples, target, classes);
-        let mut warnings: Vec<String> = doubt(&gradient).into_iter().collect();
-        for (run, stage) in ledger.runs.iter().zip(&prepared) {
-            if let Some(blind) = blind(&run.cost(), stage.loss) {
+        let mut warnings: Vec<String> = gradient_caveat(&gradient).into_iter().collect();
+        for (stage_run, stage) in ledger.runs.iter().zip(&prepared) {
+            if let Some(blind) = blind(&stage_run.cost(), stage.loss) {
                 let warning = format!("{}, {budget}: {blind}", stage.label);
-                (how.tell)(&Told::Warning(&warning));
+                (run_options.on_event)(&Event::Warning(&warning));
                 warnings.push(warning);
             }
         }
@@ -259,13 +264,13 @@ pub fn attack_each(
             iterate: request.iterate,
             seed: request.seed,
             stages,
-            classifier: subject.description.clone(),
+            classifier: model.description.clone(),
             data: images.clone(),
             gradient_is_true: gradient.is_true(),
             gradient,
         });
         if let Some(saver) = &mut saver {
-            saver.save(witnesses, &data, how);
+            saver.save(witnesses, &data, run_options);
         }
     }
     saver.map_or(Ok(()), Saver::finish)
@@ -299,14 +304,14 @@ fn settings(
 }
 
 /// Says which budgets reach from any image to any other.
-pub(super) fn doubt_budgets(budgets: &[Budget], data: &Dataset, how: &How<'_>) {
-    let doubts = budgets.iter().filter_map(|&budget| doubts::budget(budget, data.shape()));
-    doubts.for_each(|doubt| (how.tell)(&Told::Warning(&doubt)));
+pub(super) fn warn_of_budgets(budgets: &[Budget], data: &Dataset, run_options: &RunOptions<'_>) {
+    let caveats = budgets.iter().filter_map(|&budget| caveats::budget(budget, data.shape()));
+    caveats.for_each(|caveat| (run_options.on_event)(&Event::Warning(&caveat)));
 }
 
 /// Says how far an attack is among the images that it is about.
 struct Attacked<'a> {
-    teller: Teller<'a>,
+    observer: ObserverAdapter<'a>,
     /// Images that an attack with a target leaves out.
     left_out: usize,
 }
@@ -315,7 +320,7 @@ impl Observer for Attacked<'_> {
     fn progress(&mut self, &Progress { done, of, broken }: &Progress) {
         let of_those = |count: usize| count.saturating_sub(self.left_out);
         let (done, of, broken) = (of_those(done), of_those(of), of_those(broken));
-        self.teller.progress(&Progress { done, of, broken });
+        self.observer.progress(&Progress { done, of, broken });
     }
 }
 
@@ -343,20 +348,20 @@ fn zero_gradient_share(cost: &CostTotals) -> Option<f64> {
 
 /// The checks before any attack.
 pub(super) fn prove(
-    subject: &ModelUnderTest,
+    model: &ModelUnderTest,
     data: &Dataset,
     bad_gradients: BadGradients,
     seed: u64,
-    how: &How<'_>,
+    run_options: &RunOptions<'_>,
 ) -> Result<GradientReport> {
-    (how.tell)(&Told::Begins("is the gradient true?"));
+    (run_options.on_event)(&Event::Begins("is the gradient true?"));
     let seed = Seed::new(seed);
     let ids: Vec<_> = scattered(data.len(), PROBED, seed).into_iter().map(ExampleId::first).collect();
     let batch = data.batch(&ids, &LabelMap::Identity).map_err(Error::work("reading some of the images"))?;
-    let report = check(subject.classifier.as_ref(), &batch, bad_gradients, seed)
+    let report = check(model.classifier.as_ref(), &batch, bad_gradients, seed)
         .map_err(Error::work("checking the classifier"))?;
-    if let Some(doubt) = doubt(&report) {
-        (how.tell)(&Told::Warning(&doubt));
+    if let Some(caveat) = gradient_caveat(&report) {
+        (run_options.on_event)(&Event::Warning(&caveat));
     }
     Ok(report)
 }
@@ -368,7 +373,7 @@ const PROBED: usize = 64;
 const FLAT: f64 = 0.05;
 
 /// What to say about a gradient that is not as it should be.
-pub(super) fn doubt(report: &GradientReport) -> Option<String> {
+pub(super) fn gradient_caveat(report: &GradientReport) -> Option<String> {
     let GradientReport { verdict, flat_share, images, moved, flat, .. } = *report;
     let said = format!("{:.1}% of the probes ({images} images)", 100.0 * flat_share);
     match verdict {

@@ -27,7 +27,7 @@ pub struct AttackSetupRequest {
     pub attack: String,
     /// Settings that differ from the list's example, by their names in specs.
     pub settings: Map<String, Value>,
-    /// What is raised; `None`: the attack's own loss, or what the stages of a bundle have.
+    /// What is maximised; `None`: the attack's own loss, or what the stages of a bundle have.
     pub loss: Option<Loss>,
     /// Of which scores.
     pub strategy: StrategyChoice,
@@ -68,7 +68,7 @@ impl Prepared {
 /// A strategy against scores, or against the stages of a hierarchical classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StrategyChoice {
-    /// Which scores of an aggregate are raised.
+    /// Which scores of an aggregate are maximised.
     Scores(StrategyConfig),
     /// Which stages are attacked.
     Stages(Stages),
@@ -193,7 +193,7 @@ impl AttackSetupRequest {
         self.target.is_none() && self.strategy == StrategyChoice::Scores(StrategyName::Softmax.into())
     }
 
-    /// What it raises: what was asked for, or the attack's own loss. Where the target has been chosen, or single
+    /// What it maximises: what was asked for, or the attack's own loss. Where the target has been chosen, or single
     /// scores are looked at, that is the own loss without targets of its choice.
     fn loss(&self) -> Loss {
         let own = || self.entry().map_or(Loss::Ce, |entry| entry.loss);
@@ -330,7 +330,7 @@ impl AttackSetupRequest {
         format!("{} {} {}{target}{}", self.attack, self.strategy, self.loss(), settings.concat())
     }
 
-    /// A request for `attack` with these numbers, raising `loss` by `strategy`.
+    /// A request for `attack` with these numbers, maximising `loss` by `strategy`.
     pub(crate) fn new(attack: &str, settings: Value, loss: Loss, strategy: StrategyChoice) -> Self {
         let settings = match settings {
             Value::Object(settings) => settings,

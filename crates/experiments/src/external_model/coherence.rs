@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::description::{Description, Networks};
 use super::joined::{classifiers, joined};
 use super::model_under_test::check_classes;
-use super::{How, Images, ImagesRequest, ModelRequest, Told};
+use super::{Event, Images, ImagesRequest, ModelRequest, RunOptions};
 use crate::alignment::{Compared, measure};
 use crate::{Error, Result};
 
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct CoherenceRequest {
     /// The networks; one-vs-all or an ensemble.
-    pub subject: ModelRequest,
+    pub model: ModelRequest,
     /// The images.
     pub images: ImagesRequest,
     /// Bins of the histograms, at least 1.
@@ -47,17 +47,17 @@ pub struct CoherenceReport {
 /// # Errors
 /// [`Error::Unfit`] for an aggregate that has no coherence, for networks of other classes than the images and for no
 /// bins; otherwise as [`super::attack()`].
-pub fn coherence(request: &CoherenceRequest, how: &How<'_>) -> Result<CoherenceReport> {
-    let CoherenceRequest { subject, images, bins, seed } = request;
+pub fn coherence(request: &CoherenceRequest, run_options: &RunOptions<'_>) -> Result<CoherenceReport> {
+    let CoherenceRequest { model, images, bins, seed } = request;
     Error::check_count("--bins", *bins, robin_coherence::MOST_BINS)?;
-    let compared = subject.aggregate.and_then(Compared::of).ok_or_else(|| Error::Unfit {
+    let compared = model.aggregate.and_then(Compared::of).ok_or_else(|| Error::Unfit {
         option: "--aggregate",
-        given: subject.aggregate.map_or("(nothing)".to_owned(), |aggregate| aggregate.to_string()),
+        given: model.aggregate.map_or("(nothing)".to_owned(), |aggregate| aggregate.to_string()),
         reason: "coherence is one of one-vs-all's arms, or of an ensemble's networks".to_owned(),
     })?;
     let (data, described) = images.load()?;
-    let Networks { plain, description } = Networks::read(subject, &data, &described, how)?;
-    check_classes(joined(&plain, subject.aggregate, subject.device)?.as_ref(), &data)?;
+    let Networks { plain, description } = Networks::read(model, &data, &described, run_options)?;
+    check_classes(joined(&plain, model.aggregate, model.device)?.as_ref(), &data)?;
     let fresh = plain.iter().enumerate().map(|(number, (graph, parameters))| {
         let seed = Seed::new(*seed).derive(Purpose::Network, number as u64);
         let mut fresh = Parameters::initialise(graph, seed);
@@ -71,11 +71,11 @@ pub fn coherence(request: &CoherenceRequest, how: &How<'_>) -> Result<CoherenceR
     });
     let fresh: Vec<_> = fresh.collect();
     let run = |what: &str, networks: &[_]| {
-        (how.tell)(&Told::Begins(what));
-        let networks = classifiers(networks, subject.device)?;
-        measure(compared, networks, &data, how.batch_size, how.cancel, |done| {
+        (run_options.on_event)(&Event::Begins(what));
+        let networks = classifiers(networks, model.device)?;
+        measure(compared, networks, &data, run_options.batch_size, run_options.cancel, |done| {
             let progress = robin_evaluation::Progress { done, of: data.len(), broken: 0 };
-            (how.tell)(&Told::Progress(progress));
+            (run_options.on_event)(&Event::Progress(progress));
         })
     };
     let trained = run("gradients of the networks", &plain)?;

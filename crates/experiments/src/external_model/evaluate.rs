@@ -1,4 +1,4 @@
-//! A classifier in full: a set of attacks in a ledger, their union, and the battery of doubts.
+//! A classifier in full: a set of attacks in a ledger, their union, and the battery of sanity checks.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,13 +13,14 @@ use robin_evaluation::{Evaluation, Ledger, Options, Order, Summary, Which, Witne
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::attack::{doubt, doubt_budgets, prove};
+use super::attack::{gradient_caveat, prove, warn_of_budgets};
 use super::attack_setup::{Prepared, StrategyChoice};
 use super::description::Description;
 use super::found::OfClass;
 use super::output::{Unsaved, other_settings};
 use super::{
-    AttackSetupRequest, How, Images, ImagesRequest, ModelRequest, ModelUnderTest, Teller, Told, output,
+    AttackSetupRequest, Event, Images, ImagesRequest, ModelRequest, ModelUnderTest, ObserverAdapter,
+    RunOptions, output,
 };
 use crate::out::{Out, check_targets, write};
 use crate::plan::settings::numerics;
@@ -29,7 +30,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct EvaluateRequest {
     /// The classifier.
-    pub subject: ModelRequest,
+    pub model: ModelRequest,
     /// The images.
     pub images: ImagesRequest,
     /// The budget.
@@ -61,7 +62,7 @@ pub struct EvaluateReport {
     pub warnings: Vec<String>,
     /// What is doubtful about images, weights and budget, in words; said before any attack.
     #[serde(skip)]
-    pub doubts: Vec<String>,
+    pub caveats: Vec<String>,
     /// What each test of the battery found.
     pub battery: Vec<Finding>,
     /// On how many of the images.
@@ -82,9 +83,9 @@ pub struct EvaluateReport {
 ///
 /// # Errors
 /// As [`evaluate_and`], whatever was done by then.
-pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateReport> {
+pub fn evaluate(request: &EvaluateRequest, run_options: &RunOptions<'_>) -> Result<EvaluateReport> {
     let mut verdict = None;
-    evaluate_and(request, how, &mut |report| verdict = Some(report))?;
+    evaluate_and(request, run_options, &mut |report| verdict = Some(report))?;
     Ok(verdict.expect("without an error there is a report"))
 }
 
@@ -95,7 +96,7 @@ pub fn evaluate(request: &EvaluateRequest, how: &How<'_>) -> Result<EvaluateRepo
 /// is written whole, after every run and every test.
 pub fn evaluate_and(
     request: &EvaluateRequest,
-    how: &How<'_>,
+    run_options: &RunOptions<'_>,
     done: &mut (dyn FnMut(EvaluateReport) + Send),
 ) -> Result<()> {
     let EvaluateRequest { budget, steps, restarts, seed, .. } = request;
@@ -103,20 +104,20 @@ pub fn evaluate_and(
     let (data, images) = request.images.load()?;
     // What is said before any attack is about what was asked for.
     let heard = Mutex::new(Vec::new());
-    let tell = |told: &Told<'_>| {
-        if let Told::Warning(text) = told {
+    let on_event = |event: &Event<'_>| {
+        if let Event::Warning(text) = event {
             heard.lock().unwrap_or_else(PoisonError::into_inner).push((*text).to_owned());
         }
-        (how.tell)(told);
+        (run_options.on_event)(event);
     };
-    let listening = How { tell: &tell, ..*how };
-    let subject = ModelUnderTest::load(&request.subject, &data, &images, &listening)?;
-    doubt_budgets(&[*budget], &data, &listening);
+    let listening = RunOptions { on_event: &on_event, ..*run_options };
+    let model = ModelUnderTest::load(&request.model, &data, &images, &listening)?;
+    warn_of_budgets(&[*budget], &data, &listening);
     let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let classes = subject.classifier.num_classes();
-    let planned = planned(request, &subject, classes)?;
+    let classes = model.classifier.num_classes();
+    let planned = planned(request, &model, classes)?;
     let mut settings = json!({
-        "classifier": subject.description.identity()?,
+        "classifier": model.description.identity()?,
         "data": &images,
         "budget": budget,
         "steps": steps,
@@ -126,8 +127,8 @@ pub fn evaluate_and(
         "numerics": numerics(&["core", "kernels", "nn", "data", "models", "attacks", "aggregation", "evaluation"]),
     });
     // Said where it is not the usual number, so that a folder of before goes on.
-    if request.scope == Scope::Subset && images_of_battery(&subject) != battery::SUBSET {
-        settings["battery_images"] = images_of_battery(&subject).into();
+    if request.scope == Scope::Subset && images_of_battery(&model) != battery::SUBSET {
+        settings["battery_images"] = images_of_battery(&model).into();
     }
     if !request.attacks.is_empty() {
         settings["attacks"] = request.attacks.clone().into();
@@ -140,26 +141,26 @@ pub fn evaluate_and(
         |_: &Path| Ok(FILES.iter().find(|name| request.out.join(name).exists()).map(ToString::to_string));
     out.claim("settings.json", &settings, there, other_settings(request.out.join("settings.json")))?;
     check_targets(files)?;
-    let gradient = prove(&subject, &data, request.bad_gradients, *seed, how)?;
+    let gradient = prove(&model, &data, request.bad_gradients, *seed, run_options)?;
 
     let mut unsaved = Unsaved::default();
-    let ledger = attacks(request, &subject, &data, &planned, how, (&settings, &mut unsaved))?;
-    let (battery, battery_images) = battery(request, &subject, &data, how, &mut unsaved)?;
+    let ledger = attacks(request, &model, &data, &planned, run_options, (&settings, &mut unsaved))?;
+    let (battery, battery_images) = battery(request, &model, &data, run_options, &mut unsaved)?;
     let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
     let union = ledger.union(*budget);
     let rows = (0..ledger.len()).map(|at| (ledger.labels[at], !ledger.clean.broken[at], !union[at]));
-    let mut warnings: Vec<String> = doubt(&gradient).into_iter().collect();
+    let mut warnings: Vec<String> = gradient_caveat(&gradient).into_iter().collect();
     for attack in &summary.attacks {
         if let Some(blind) = attack.blind {
             let warning = format!("{}: {blind}", attack.attack);
-            (how.tell)(&Told::Warning(&warning));
+            (run_options.on_event)(&Event::Warning(&warning));
             warnings.push(warning);
         }
     }
     warnings.extend(summary.weak_cw.as_ref().map(ToString::to_string));
     let report = EvaluateReport {
         classes: OfClass::count(rows, classes),
-        doubts: heard,
+        caveats: heard,
         warnings,
         summary,
         battery,
@@ -167,20 +168,20 @@ pub fn evaluate_and(
         gradient_is_true: gradient.is_true(),
         gradient,
         budget: *budget,
-        classifier: subject.description,
+        classifier: model.description,
         data: images,
     };
     let text =
         serde_json::to_string_pretty(&report).map_err(|source| Error::Json { what: "the report", source })?;
     done(report);
     let path = request.out.join("report.json");
-    unsaved.note(&path, write(&path, text.as_bytes()), how);
+    unsaved.note(&path, write(&path, text.as_bytes()), run_options);
     unsaved.finish()
 }
 
 /// How many images the battery takes of more.
-fn images_of_battery(subject: &ModelUnderTest) -> usize {
-    battery::subset_size(subject.multiply_adds)
+fn images_of_battery(model: &ModelUnderTest) -> usize {
+    battery::subset_size(model.multiply_adds)
 }
 
 /// What an evaluation writes beside its settings.
@@ -227,8 +228,8 @@ struct Planned {
 
 /// Every run, in its order: bundles first, so that their stages meet what they themselves have left standing and
 /// nothing else; then the suite, and what was asked for beside it, on all examples.
-fn planned(request: &EvaluateRequest, subject: &ModelUnderTest, classes: usize) -> Result<Vec<Planned>> {
-    let prepare = |setup: &AttackSetupRequest| setup.prepare(request.budget, subject.aggregate, classes);
+fn planned(request: &EvaluateRequest, model: &ModelUnderTest, classes: usize) -> Result<Vec<Planned>> {
+    let prepare = |setup: &AttackSetupRequest| setup.prepare(request.budget, model.aggregate, classes);
     let asked: Vec<AttackSetupRequest> =
         request.attacks.iter().map(|name| AttackSetupRequest::usual(name)).collect();
     let (bundles, alone): (Vec<_>, Vec<_>) = asked.iter().partition(|setup| setup.is_bundle());
@@ -246,7 +247,7 @@ fn planned(request: &EvaluateRequest, subject: &ModelUnderTest, classes: usize) 
         let stages = prepare(setup)?.into_iter();
         planned.extend(stages.map(|prepared| Planned { prepared, restart: 0, order: Order::Standing }));
     }
-    for setup in &suite(request.steps, subject.aggregate) {
+    for setup in &suite(request.steps, model.aggregate) {
         for restart in 0..request.restarts {
             let runs = prepare(setup)?.into_iter();
             planned.extend(runs.map(|prepared| Planned { prepared, restart, order: Order::Each }));
@@ -262,25 +263,26 @@ fn planned(request: &EvaluateRequest, subject: &ModelUnderTest, classes: usize) 
 /// Every run that the ledger in the folder does not have yet.
 fn attacks(
     request: &EvaluateRequest,
-    subject: &ModelUnderTest,
+    model: &ModelUnderTest,
     data: &Dataset,
     planned: &[Planned],
-    how: &How<'_>,
+    run_options: &RunOptions<'_>,
     (settings, unsaved): (&Value, &mut Unsaved),
 ) -> Result<Ledger> {
     let evaluation = Evaluation {
-        model: subject.classifier.as_ref(),
+        model: model.classifier.as_ref(),
         criterion: &Misclassified,
         data,
         seed: Seed::new(request.seed).derive(Purpose::Evaluation, 0),
     };
-    let mut teller = Teller(how.tell);
-    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
+    let mut observer = ObserverAdapter(run_options.on_event);
+    let mut options =
+        Options { batch_size: run_options.batch_size, cancel: run_options.cancel, observer: &mut observer };
     let path = request.out.join("ledger.json");
     let mut ledger = match read(&path)? {
         Some(text) => Ledger::from_json(&text).map_err(Error::work("reading the ledger"))?,
         None => {
-            (how.tell)(&Told::Begins("clean images"));
+            (run_options.on_event)(&Event::Begins("clean images"));
             Ledger::begin(&evaluation, &mut options).map_err(Error::work("measuring clean accuracy"))?
         }
     };
@@ -300,15 +302,15 @@ fn attacks(
         if ledger.runs.iter().any(|run| run.attack == *label && run.restart == *restart) {
             continue;
         }
-        (how.tell)(&Told::Begins(&format!("{label}, restart {restart}")));
+        (run_options.on_event)(&Event::Begins(&format!("{label}, restart {restart}")));
         let (setup, kept) = (prepared.setup(Which::Worst), Some(&mut witnesses));
         ledger
             .run(&evaluation, &setup, *restart, *order, kept, &mut options)
             .map_err(Error::work("attacking"))?;
         // Witnesses first: one without its run is found again, a run without its witness never.
-        if unsaved.note(&request.out, output::save(&request.out, &witnesses), how) {
+        if unsaved.note(&request.out, output::save(&request.out, &witnesses), run_options) {
             let text = ledger.to_json().map_err(Error::work("writing the ledger"))?;
-            unsaved.note(&path, write(&path, text.as_bytes()), how);
+            unsaved.note(&path, write(&path, text.as_bytes()), run_options);
         }
     }
     Ok(ledger)
@@ -317,9 +319,9 @@ fn attacks(
 /// Every test of the battery, by the finding in the folder if it has one, and on how many images.
 fn battery(
     request: &EvaluateRequest,
-    subject: &ModelUnderTest,
+    model: &ModelUnderTest,
     data: &Dataset,
-    how: &How<'_>,
+    run_options: &RunOptions<'_>,
     unsaved: &mut Unsaved,
 ) -> Result<(Vec<Finding>, usize)> {
     let path = request.out.join("battery.json");
@@ -328,7 +330,7 @@ fn battery(
         Some(text) => serde_json::from_str(&text).map_err(json)?,
         None => Vec::new(),
     };
-    let kind = match subject.aggregate {
+    let kind = match model.aggregate {
         Some(Aggregation::OneVsAll | Aggregation::MergeBinary | Aggregation::SharedTrunk) => {
             battery::Kind::Arms
         }
@@ -338,14 +340,14 @@ fn battery(
         kind,
         budget: request.budget,
         scope: request.scope,
-        images: images_of_battery(subject),
+        images: images_of_battery(model),
         seed: Seed::new(request.seed),
-        batch_size: how.batch_size,
-        cancel: how.cancel,
+        batch_size: run_options.batch_size,
+        cancel: run_options.cancel,
     };
-    let context = battery::EvaluationContext::new(subject.classifier.as_ref(), data, settings)
+    let context = battery::EvaluationContext::new(model.classifier.as_ref(), data, settings)
         .map_err(Error::work("preparing the battery"))?;
-    let context = match &subject.precise {
+    let context = match &model.precise {
         Some(precise) => context.with_precise(precise),
         None => context,
     };
@@ -355,16 +357,20 @@ fn battery(
             context.images(),
             data.len()
         );
-        (how.tell)(&Told::Note(&note));
+        (run_options.on_event)(&Event::Note(&note));
     }
     for test in battery::TESTS {
         if findings.iter().any(|finding| finding.test == test.id) {
             continue;
         }
-        (how.tell)(&Told::Begins(&format!("battery {}: {}", battery::title(test.id), test.name)));
+        (run_options.on_event)(&Event::Begins(&format!(
+            "battery {}: {}",
+            battery::title(test.id),
+            test.name
+        )));
         findings.push(context.run(test).map_err(Error::work("running the battery"))?);
         let text = serde_json::to_string_pretty(&findings).map_err(json)?;
-        unsaved.note(&path, write(&path, text.as_bytes()), how);
+        unsaved.note(&path, write(&path, text.as_bytes()), run_options);
     }
     Ok((findings, context.images()))
 }

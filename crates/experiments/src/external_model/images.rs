@@ -6,7 +6,7 @@ use robin_core::{Purpose, Seed};
 use robin_data::{Choice, Dataset, DatasetName, Preparation, Source, Split};
 use serde::Serialize;
 
-use crate::{Error, Result, doubts};
+use crate::{Error, Result, caveats};
 
 /// Which images.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl ImagesRequest {
             Ok((whole, data))
         };
         let (whole, data) = load().map_err(failed(place))?;
-        if let Some(reason) = doubts::one_class(&whole) {
+        if let Some(reason) = caveats::one_class(&whole) {
             return Err(Error::Unfit { option: "--dataset", given: dataset.to_string(), reason });
         }
         let published = dataset.published();
@@ -102,8 +102,8 @@ impl ImagesRequest {
             n: data.len(),
             sha256: data.sha256().to_owned(),
             sample: *sample,
-            missing_classes: doubts::missing(&data),
-            warnings: doubts::images(&data, whole, published).collect(),
+            missing_classes: caveats::missing(&data),
+            warnings: caveats::images(&data, whole, published).collect(),
             published,
             prepared: (*preparation != Preparation::default()).then(|| preparation.to_string()),
         };

@@ -44,18 +44,18 @@ pub use verify::verify;
 use robin_core::CancelToken;
 
 /// How the work is done; nothing here can change its result.
-pub struct How<'a> {
+pub struct RunOptions<'a> {
     /// Examples per batch.
     pub batch_size: usize,
     /// Looked at between batches and between an attack's steps.
     pub cancel: &'a CancelToken,
-    /// Told what is being done, and after every batch how far it is.
-    pub tell: &'a (dyn Fn(&Told<'_>) + Sync),
+    /// Called with what is being done, and after every batch how far it is.
+    pub on_event: &'a (dyn Fn(&Event<'_>) + Sync),
 }
 
-/// Something to tell the user.
+/// What happens while the work is done.
 #[derive(Debug, Clone, Copy)]
-pub enum Told<'a> {
+pub enum Event<'a> {
     /// A piece of work begins.
     Begins(&'a str),
     /// How far it is.
@@ -67,10 +67,10 @@ pub enum Told<'a> {
 }
 
 /// Passes progress on.
-pub(crate) struct Teller<'a>(pub(crate) &'a (dyn Fn(&Told<'_>) + Sync));
+pub(crate) struct ObserverAdapter<'a>(pub(crate) &'a (dyn Fn(&Event<'_>) + Sync));
 
-impl robin_evaluation::Observer for Teller<'_> {
+impl robin_evaluation::Observer for ObserverAdapter<'_> {
     fn progress(&mut self, progress: &robin_evaluation::Progress) {
-        self.0(&Told::Progress(*progress));
+        self.0(&Event::Progress(*progress));
     }
 }

@@ -13,9 +13,9 @@ use super::joined::joined;
 use super::normalize::{Numbers, check_normalization, far_better};
 use super::precise::Precise;
 use super::roles::{File, Wanted};
-use super::{How, Images, Told};
+use super::{Event, Images, RunOptions};
 use crate::role::{Role, weights_sha256};
-use crate::{Error, Result, doubts};
+use crate::{Error, Result, caveats};
 
 /// The classifier that was asked for.
 pub struct ModelUnderTest {
@@ -37,14 +37,19 @@ impl ModelUnderTest {
     /// # Errors
     /// [`Error::Unfit`] for options or files that do not fit together, [`Error::Io`] for a file, [`Error::Work`] for
     /// weights of another architecture, listing every tensor that does not fit.
-    pub fn load(request: &ModelRequest, data: &Dataset, images: &Images, how: &How<'_>) -> Result<Self> {
-        let Networks { plain, description } = Networks::read(request, data, images, how)?;
+    pub fn load(
+        request: &ModelRequest,
+        data: &Dataset,
+        images: &Images,
+        run_options: &RunOptions<'_>,
+    ) -> Result<Self> {
+        let Networks { plain, description } = Networks::read(request, data, images, run_options)?;
         let classifier = joined(&plain, request.aggregate, request.device)?;
         check_classes(classifier.as_ref(), data)?;
         if let (Some(_), [numbers]) = (&request.normalize, &description.normalization[..]) {
             let device = (request.aggregate, request.device);
-            if let Some(better) = far_better(&plain, device, numbers, data, how)? {
-                (how.tell)(&Told::Warning(&better));
+            if let Some(better) = far_better(&plain, device, numbers, data, run_options)? {
+                (run_options.on_event)(&Event::Warning(&better));
             }
         }
         let multiply_adds = plain.iter().map(|(graph, _)| graph.multiply_adds()).sum();
@@ -79,14 +84,14 @@ impl Networks {
         request: &ModelRequest,
         data: &Dataset,
         images: &Images,
-        how: &How<'_>,
+        run_options: &RunOptions<'_>,
     ) -> Result<Self> {
         let ModelRequest { model, weights, width, normalize, aggregate, device } = request;
         let shape = data.shape();
-        images.warnings.iter().for_each(|warning| (how.tell)(&Told::Warning(warning)));
+        images.warnings.iter().for_each(|warning| (run_options.on_event)(&Event::Warning(warning)));
         if external::is_model(model) {
             let Self { plain, mut description } = external::model(request, shape, images.published)?;
-            tell_normalization(&mut description, &[model], how);
+            tell_normalization(&mut description, &[model], run_options);
             return Ok(Self { plain, description });
         }
         if weights.is_empty() || aggregate.is_none() && weights.len() != 1 {
@@ -109,7 +114,7 @@ impl Networks {
         };
         let files = weights.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
         let (files, warnings) = wanted.arrange(files)?;
-        warnings.iter().for_each(|warning| (how.tell)(&Told::Warning(warning)));
+        warnings.iter().for_each(|warning| (run_options.on_event)(&Event::Warning(warning)));
         let roles = || files.iter().map(|file| file.role.as_ref().map(Role::what));
         let mut plain: Vec<(Graph, Parameters)> = Vec::new();
         let mut description = Description {
@@ -154,7 +159,7 @@ impl Networks {
             plain.push((graph, parameters));
         }
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-        tell_normalization(&mut description, &names, how);
+        tell_normalization(&mut description, &names, run_options);
         Ok(Self { plain, description })
     }
 }
@@ -168,7 +173,11 @@ fn read(path: &Path) -> Result<File> {
 }
 
 /// Says what becomes of the pixels, in numbers, and doubts them; what all networks do alike is kept once.
-fn tell_normalization(description: &mut Description, files: &[impl AsRef<str>], how: &How<'_>) {
+fn tell_normalization(
+    description: &mut Description,
+    files: &[impl AsRef<str>],
+    run_options: &RunOptions<'_>,
+) {
     let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
     let source = match &description.normalize {
         Some(given) => format!("--normalize {given}"),
@@ -180,9 +189,11 @@ fn tell_normalization(description: &mut Description, files: &[impl AsRef<str>], 
     for (numbers, file) in description.normalization.iter().zip(files) {
         let which =
             if description.normalization.len() > 1 { format!("{}: ", file.as_ref()) } else { String::new() };
-        (how.tell)(&Told::Note(&format!("{which}images are normalised with {numbers} ({source})")));
-        if let Err(reason) = doubts::normalisation(&wide(&numbers.mean), &wide(&numbers.std)) {
-            (how.tell)(&Told::Warning(&format!("{}: {reason}", file.as_ref())));
+        (run_options.on_event)(&Event::Note(&format!(
+            "{which}images are normalised with {numbers} ({source})"
+        )));
+        if let Err(reason) = caveats::normalisation(&wide(&numbers.mean), &wide(&numbers.std)) {
+            (run_options.on_event)(&Event::Warning(&format!("{}: {reason}", file.as_ref())));
         }
     }
 }

@@ -10,9 +10,9 @@ use robin_evaluation::{Evaluation, Options, mcnemar};
 use robin_nn::{Graph, NamedTensor, Parameters};
 use serde::Serialize;
 
-use super::How;
+use super::RunOptions;
 use super::joined::joined;
-use crate::{Device, Error, Result, doubts};
+use crate::{Device, Error, Result, caveats};
 
 /// Input normalisation for weights that carry none.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,7 +170,7 @@ pub(super) fn far_better(
     (aggregate, device): (Option<Aggregation>, Device),
     chosen: &Numbers,
     data: &Dataset,
-    how: &How<'_>,
+    run_options: &RunOptions<'_>,
 ) -> Result<Option<String>> {
     let doing = "trying other normalisations";
     let few = data
@@ -187,7 +187,8 @@ pub(super) fn far_better(
             (graph.clone(), parameters)
         });
         let model = joined(&normalised.collect::<Vec<_>>(), aggregate, device)?;
-        let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut () };
+        let mut options =
+            Options { batch_size: run_options.batch_size, cancel: run_options.cancel, observer: &mut () };
         let evaluation =
             Evaluation { model: model.as_ref(), criterion: &Misclassified, data: &few, seed: Seed::new(0) };
         Ok(evaluation.clean(&mut options).map_err(Error::work(doing))?.broken)
@@ -243,7 +244,7 @@ impl FromStr for Normalize {
                 Some(numbers) => {
                     let (mean, std) = numbers.split_at(numbers.len() / 2);
                     let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-                    match doubts::normalisation(&wide(mean), &wide(std)) {
+                    match caveats::normalisation(&wide(mean), &wide(std)) {
                         Ok(()) => Ok(Self::Numbers(numbers)),
                         Err(reason) => refuse(reason),
                     }

@@ -8,7 +8,7 @@ use robin_data::Dataset;
 use robin_evaluation::Witnesses;
 use serde_json::Value;
 
-use super::{How, Told};
+use super::{Event, RunOptions};
 use crate::out::{Out, anything, check_targets, write};
 use crate::{Error, Result};
 
@@ -62,11 +62,11 @@ impl Saver {
 
     /// Writes `adversarial.safetensors` and, of the first witnesses, the clean and the perturbed image side by side as
     /// PNG, into the folder of their budget.
-    pub(super) fn save(&mut self, mut witnesses: Witnesses, data: &Dataset, how: &How<'_>) {
+    pub(super) fn save(&mut self, mut witnesses: Witnesses, data: &Dataset, run_options: &RunOptions<'_>) {
         let folder = self.out.path().join(name(&witnesses.budget));
         witnesses.made_by = Some(self.settings.clone());
-        self.unsaved.note(&folder, save(&folder, &witnesses), how);
-        self.unsaved.note(&folder.join("*.png"), draw(&folder, &witnesses, data, self.pictures), how);
+        self.unsaved.note(&folder, save(&folder, &witnesses), run_options);
+        self.unsaved.note(&folder.join("*.png"), draw(&folder, &witnesses, data, self.pictures), run_options);
     }
 
     /// Whether everything was saved.
@@ -80,14 +80,14 @@ impl Saver {
 
 impl Unsaved {
     /// Remembers whether `what` was written; says at once if it was not.
-    pub(super) fn note(&mut self, what: &Path, written: Result<()>, how: &How<'_>) -> bool {
+    pub(super) fn note(&mut self, what: &Path, written: Result<()>, run_options: &RunOptions<'_>) -> bool {
         match written {
             Ok(()) => {
                 self.0.remove(what);
                 true
             }
             Err(error) => {
-                (how.tell)(&Told::Warning(&error.chain()));
+                (run_options.on_event)(&Event::Warning(&error.chain()));
                 self.0.insert(what.to_owned(), error);
                 false
             }

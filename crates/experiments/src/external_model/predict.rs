@@ -5,7 +5,7 @@ use robin_evaluation::{Evaluation, Interval, Options};
 use serde::Serialize;
 
 use super::description::Description;
-use super::{How, Images, ImagesRequest, ModelRequest, ModelUnderTest, Teller};
+use super::{Images, ImagesRequest, ModelRequest, ModelUnderTest, ObserverAdapter, RunOptions};
 use crate::{Error, Result};
 
 /// Decisions on every image.
@@ -33,13 +33,18 @@ pub struct PredictReport {
 ///
 /// # Errors
 /// As [`super::attack()`].
-pub fn predict(subject: &ModelRequest, images: &ImagesRequest, how: &How<'_>) -> Result<PredictReport> {
+pub fn predict(
+    model: &ModelRequest,
+    images: &ImagesRequest,
+    run_options: &RunOptions<'_>,
+) -> Result<PredictReport> {
     let (data, described) = images.load()?;
-    let subject = ModelUnderTest::load(subject, &data, &described, how)?;
-    let mut teller = Teller(how.tell);
-    let mut options = Options { batch_size: how.batch_size, cancel: how.cancel, observer: &mut teller };
+    let model = ModelUnderTest::load(model, &data, &described, run_options)?;
+    let mut observer = ObserverAdapter(run_options.on_event);
+    let mut options =
+        Options { batch_size: run_options.batch_size, cancel: run_options.cancel, observer: &mut observer };
     let evaluation = Evaluation {
-        model: subject.classifier.as_ref(),
+        model: model.classifier.as_ref(),
         criterion: &Misclassified,
         data: &data,
         // Without an attack nothing is drawn.
@@ -50,12 +55,12 @@ pub fn predict(subject: &ModelRequest, images: &ImagesRequest, how: &How<'_>) ->
         accuracy: found.accuracy(),
         interval: found.interval(),
         n: found.len(),
-        missing_classes: (0..subject.classifier.num_classes() as u32)
+        missing_classes: (0..model.classifier.num_classes() as u32)
             .filter(|&class| !data.labels().iter().any(|&label| u32::from(label) == class))
             .collect(),
         predictions: found.predictions,
         labels: data.labels().to_vec(),
-        classifier: subject.description,
+        classifier: model.description,
         data: described,
     })
 }

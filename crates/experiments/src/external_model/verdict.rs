@@ -12,12 +12,12 @@ use robin_evaluation::{Explained, Interval, blind, weak_cw};
 use serde::Serialize;
 
 use super::EvaluateReport;
-use super::attack::doubt;
-use crate::doubts;
+use super::attack::gradient_caveat;
+use crate::caveats;
 
 /// Every warning of an evaluation that is none of its battery's tests.
 pub static WARNINGS: &[&Explained] =
-    &[&GRADIENT_FALSE, &GRADIENT_FLAT, &blind::EXPLAINED, &weak_cw::EXPLAINED, &doubts::EXPLAINED];
+    &[&GRADIENT_FALSE, &GRADIENT_FLAT, &blind::EXPLAINED, &weak_cw::EXPLAINED, &caveats::EXPLAINED];
 
 /// The verdict on a classifier.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -202,8 +202,8 @@ impl fmt::Display for Gate {
 
 /// What an evaluation warns of beside the battery, by name.
 pub fn warnings(report: &EvaluateReport) -> Vec<Reason> {
-    let doubts = report.doubts.iter().map(|found| (&doubts::EXPLAINED, Status::Warn, found.clone()));
-    let gradient = doubt(&report.gradient).map(|found| match report.gradient.verdict {
+    let caveats = report.caveats.iter().map(|found| (&caveats::EXPLAINED, Status::Warn, found.clone()));
+    let gradient = gradient_caveat(&report.gradient).map(|found| match report.gradient.verdict {
         GradientVerdict::False => (&GRADIENT_FALSE, Status::Fail, found),
         GradientVerdict::Flat => (&GRADIENT_FLAT, Status::Fail, found),
         GradientVerdict::True => (&GRADIENT_FLAT, Status::Warn, found),
@@ -213,7 +213,7 @@ pub fn warnings(report: &EvaluateReport) -> Vec<Reason> {
         Some((&blind::EXPLAINED, Status::Warn, format!("{}: {blind}", attack.attack)))
     });
     let weak = report.summary.weak_cw.map(|weak| (&weak_cw::EXPLAINED, Status::Warn, weak.to_string()));
-    let all = doubts.chain(gradient).chain(blind).chain(weak);
+    let all = caveats.chain(gradient).chain(blind).chain(weak);
     all.map(|(explained, status, found)| Reason::new(explained.name.to_owned(), explained, status, found))
         .collect()
 }

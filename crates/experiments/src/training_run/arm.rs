@@ -15,7 +15,7 @@ use crate::logs::{EpochRow, Logs};
 use crate::plan::NetworkWork;
 use crate::record::{Kind, Record};
 use crate::run::{Context, training_set};
-use crate::{Error, Result, Watched, doubts};
+use crate::{Error, Result, Watched, caveats};
 
 /// An arm and all that its work may use.
 pub(super) struct Bench<'a> {
@@ -131,7 +131,7 @@ fn results(bench: &Bench<'_>, trained: &robin_training::Trained) -> Result<(Valu
 fn missing_labels(work: &NetworkWork) -> Result<Vec<usize>> {
     let measured =
         work.measured.relabelled(&work.labels).map_err(Error::work("relabelling the training set"))?;
-    Ok(doubts::missing(&measured))
+    Ok(caveats::missing(&measured))
 }
 
 fn to_json(what: &'static str, value: &impl serde::Serialize) -> Result<Value> {

@@ -14,7 +14,7 @@ use crate::plan::{
 use crate::role::what;
 use crate::spec::{Normalize, Recipe, Row, Spec};
 use crate::training_run::TrainedKind;
-use crate::{Error, Result, doubts, paper_budget};
+use crate::{Error, Result, caveats, paper_budget};
 
 /// Table 1 has the paper's settings for every data set.
 const PAPER: &str = "table-1";
@@ -70,13 +70,13 @@ fn said(
         }
         None => format!("images are not normalised: mean 0, std 1 ({from})"),
     }];
-    let mut warnings: Vec<String> = doubts::images(data, Some(whole), published).collect();
-    warnings.extend(doubts::budget(budget, data.shape()));
+    let mut warnings: Vec<String> = caveats::images(data, Some(whole), published).collect();
+    warnings.extend(caveats::budget(budget, data.shape()));
     for Arm { work, .. } in arms {
         let what = "images that networks are measured on after training";
-        let doubt = doubts::part(&work.measured, &work.data, what, published);
+        let caveat = caveats::part(&work.measured, &work.data, what, published);
         // The same for all arms.
-        warnings.extend(doubt.filter(|doubt| !warnings.contains(doubt)));
+        warnings.extend(caveat.filter(|caveat| !warnings.contains(caveat)));
     }
     (notes, warnings)
 }
@@ -131,7 +131,7 @@ fn load(request: &Request) -> Result<Dataset> {
             Error::Data { dataset: format!("{dataset}, {split}"), place, source: Box::new(other) }
         }
     })?;
-    match doubts::one_class(&whole) {
+    match caveats::one_class(&whole) {
         Some(reason) => Err(Error::Unfit { option: "--dataset", given: dataset.to_string(), reason }),
         None => Ok(whole),
     }
@@ -223,7 +223,7 @@ impl Settings<'_> {
         let normalize = over.normalize.clone().unwrap_or_else(|| self.recipe.normalize.clone());
         if let Some(normalize) = &normalize {
             check_normalize(normalize, data.shape()[0])
-                .and_then(|()| doubts::normalisation(&normalize.mean, &normalize.std))
+                .and_then(|()| caveats::normalisation(&normalize.mean, &normalize.std))
                 .map_err(|reason| option("--normalize", &"this", reason))?;
         }
         let measured = over.measured_images.unwrap_or(MEASURED.min(data.len()));

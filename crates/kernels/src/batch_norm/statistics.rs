@@ -94,7 +94,7 @@ impl Statistics {
     ///
     /// # Panics
     /// If the channels differ.
-    pub fn frozen(gamma: &[f32], beta: &[f32], mean: &[f32], variance: &[f32]) -> Self {
+    pub fn running(gamma: &[f32], beta: &[f32], mean: &[f32], variance: &[f32]) -> Self {
         Self::new(gamma, beta, mean.iter().map(|&m| f64::from(m)), variance.iter().map(|&v| f64::from(v)))
     }
 

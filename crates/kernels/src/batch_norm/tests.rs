@@ -189,7 +189,7 @@ fn frozen_statistics_are_an_affine_map() {
     let layout = Layout { height: 3, width: 5, channels: 48, halo: 1 };
     let (pixels, (gamma, beta)) = (batch(&layout), parameters(48));
     let (mean, variance) = (noise(48, 20), noise(48, 21).iter().map(|v| v + 1.5).collect::<Vec<_>>());
-    let statistics = Statistics::frozen(&gamma, &beta, &mean, &variance);
+    let statistics = Statistics::running(&gamma, &beta, &mean, &variance);
     let value = |at: usize, y: f64, centre: bool| {
         let (channel, wide) = (at % 48, f64::from);
         let a = wide(gamma[channel]) / (wide(variance[channel]) + EPS).sqrt();
@@ -198,8 +198,8 @@ fn frozen_statistics_are_an_affine_map() {
     for isa in Isa::available() {
         let y = place(&layout, &pixels);
         let mut z = vec![0.0; y.len()];
-        let mut marks = vec![0; y.len() / LANES];
-        let gate = Gate::RectifyAndMark(&mut marks);
+        let mut masks = vec![0; y.len() / LANES];
+        let gate = Gate::RectifyAndMask(&mut masks);
         let mut epilogue = Epilogue { output: &mut z, bias: None, add: Add::Nothing, gate };
         normalize(isa, &y, &layout, IMAGES, &statistics, &mut epilogue);
         let expected: Vec<f64> =

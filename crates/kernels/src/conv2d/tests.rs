@@ -367,20 +367,20 @@ fn endings_are_what_they_are_done_apart() {
                 }
             }
         }
-        let (mut found, mut marks) = (vec![0.0; plain.len()], vec![0; bits.len()]);
+        let (mut found, mut masks) = (vec![0.0; plain.len()], vec![0; bits.len()]);
         let epilogue = Epilogue {
             output: &mut found,
             bias: Some(&bias),
             add: Add::Values(&summand),
-            gate: Gate::RectifyAndMark(&mut marks),
+            gate: Gate::RectifyAndMask(&mut masks),
         };
         layer.convolve(Source::Dense(&x), &from, IMAGES, &to, &mut Ending::Pixels(epilogue), &mut scratch);
         assert_eq!(found, expected, "{isa:?}");
-        assert_eq!(marks, bits, "{isa:?}");
+        assert_eq!(masks, bits, "{isa:?}");
 
-        // Once more onto what stands there, through the marks.
+        // Once more onto what stands there, through the masks.
         let epilogue =
-            Epilogue { output: &mut found, bias: None, add: Add::Output, gate: Gate::Marked(&marks) };
+            Epilogue { output: &mut found, bias: None, add: Add::Output, gate: Gate::Masked(&masks) };
         layer.convolve(Source::Dense(&x), &from, IMAGES, &to, &mut Ending::Pixels(epilogue), &mut scratch);
         for (at, value) in found.iter().enumerate() {
             let marked = bits[at / LANES] >> (at % LANES) & 1 == 1;

@@ -32,7 +32,7 @@ pub struct Statistics {
 
 /// A batch norm's parameters, or those of a normalisation (no weight, no bias, and deviations for variances).
 #[derive(Debug, Clone, Copy)]
-pub struct Frozen<'a> {
+pub struct Running<'a> {
     /// Weight and bias.
     pub trained: Option<[&'a Buffer<f32>; 2]>,
     /// Running mean.
@@ -185,7 +185,7 @@ pub fn backward(
     }
 }
 
-impl Frozen<'_> {
+impl Running<'_> {
     /// Scale and shift of evaluation.
     ///
     /// # Errors

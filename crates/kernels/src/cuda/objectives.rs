@@ -1,4 +1,4 @@
-//! Scores of a batch in a table, and what attacks raise of them. The formulas are in `sources/objectives.cu`.
+//! Scores of a batch in a table, and what attacks maximise of them. The formulas are in `sources/objectives.cu`.
 
 use super::arguments::launch;
 use super::{Buffer, Context, PACK, Real, Result};
@@ -13,9 +13,9 @@ pub struct Table {
     gradient: Buffer<f32>,
 }
 
-/// What is raised of each row of a table.
+/// What is maximised of each row of a table.
 #[derive(Debug)]
-pub enum Raised {
+pub enum Maximised {
     /// Cross-entropy against labels `[rows]`, below the table's width.
     CrossEntropy(Buffer<u32>),
     /// Weighted sum of binary losses.
@@ -141,18 +141,23 @@ impl Table {
         count
     }
 
-    /// Values f32 `[rows]` of what is raised, and the gradient into the table. `bad` `[rows]` keeps the first score
+    /// Values f32 `[rows]` of what is maximised, and the gradient into the table. `bad` `[rows]` keeps the first score
     /// that is no number, or infinite.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn raise(&self, context: &Context, raised: &Raised, bad: &Buffer<f32>) -> Result<Buffer<f32>> {
+    pub fn maximise(
+        &self,
+        context: &Context,
+        maximised: &Maximised,
+        bad: &Buffer<f32>,
+    ) -> Result<Buffer<f32>> {
         let (count, width) = (self.rows, self.width as i32);
         assert_eq!(bad.len(), count, "marks");
         let values = context.buffer(count)?;
         let (scores, gradient) = (&self.scores, &self.gradient);
-        match raised {
-            Raised::CrossEntropy(labels) => {
+        match maximised {
+            Maximised::CrossEntropy(labels) => {
                 assert_eq!(labels.len(), count, "labels");
                 // SAFETY: lengths were checked.
                 unsafe {
@@ -160,7 +165,7 @@ impl Table {
                         scores, labels, width, count as i64, &values, gradient, bad)
                 }?;
             }
-            Raised::Arms { targets, shares } => {
+            Maximised::Arms { targets, shares } => {
                 assert_eq!([targets.len(), shares.len()], [count * self.width, self.width], "targets");
                 // SAFETY: lengths were checked.
                 unsafe {

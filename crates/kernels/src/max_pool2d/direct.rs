@@ -23,17 +23,17 @@ pub fn forward(
     images: usize,
     to: &Layout,
     y: &mut [f32],
-    places: Option<&mut [Bits]>,
+    indices: Option<&mut [Bits]>,
 ) {
     check(g, from, to);
     let (from, to) = (&from.places(images), &to.places(images));
     from.assert_whole_vectors();
     check_values(x, from);
     check_values(y, to);
-    if let Some(places) = &places {
-        check_places(g, places, to);
+    if let Some(indices) = &indices {
+        check_indices(g, indices, to);
     }
-    run(isa, Forward { g, x, from, images, to, y, places });
+    run(isa, Forward { g, x, from, images, to, y, indices });
 }
 
 /// Hands the gradient on every input pixel to `epilogue` (layout `to`), for the gradients `dy` (layout `from`) on the maxima: 0
@@ -47,7 +47,7 @@ pub fn input_gradient(
     g: &Geometry,
     dy: &[f32],
     from: &Layout,
-    places: &[Bits],
+    indices: &[Bits],
     images: usize,
     to: &Layout,
     epilogue: &mut Epilogue<'_>,
@@ -55,9 +55,9 @@ pub fn input_gradient(
     check(g, to, from);
     let (from, to) = (&from.places(images), &to.places(images));
     check_values(dy, from);
-    check_places(g, places, from);
+    check_indices(g, indices, from);
     epilogue.check(to);
-    run(isa, Backward { g, dy, from, places, images, to, epilogue });
+    run(isa, Backward { g, dy, from, indices, images, to, epilogue });
 }
 
 fn check(g: &Geometry, input: &Layout, output: &Layout) {
@@ -72,10 +72,10 @@ fn check(g: &Geometry, input: &Layout, output: &Layout) {
     );
 }
 
-fn check_places(g: &Geometry, places: &[Bits], output: &Places) {
+fn check_indices(g: &Geometry, indices: &[Bits], output: &Places) {
     let wanted = product(&[output.len() / LANES, g.area()]);
-    let (given, windows) = (places.len(), output.len() / LANES);
-    assert!(wanted.is_some_and(|wanted| wanted <= given), "{given} places for {windows} vectors of {g:?}");
+    let (given, windows) = (indices.len(), output.len() / LANES);
+    assert!(wanted.is_some_and(|wanted| wanted <= given), "{given} indices for {windows} vectors of {g:?}");
 }
 
 struct Forward<'a> {
@@ -85,7 +85,7 @@ struct Forward<'a> {
     images: usize,
     to: &'a Places,
     y: &'a mut [f32],
-    places: Option<&'a mut [Bits]>,
+    indices: Option<&'a mut [Bits]>,
 }
 
 impl Kernel for Forward<'_> {
@@ -126,10 +126,10 @@ impl Forward<'_> {
         unsafe {
             let mut largest = V::load(self.x, start);
             let first = rows.start * window + columns.start;
-            if let Some(places) = &mut self.places {
-                let places = &mut places[at / LANES * area..][..area];
-                places.fill(0);
-                places[first] = u16::MAX;
+            if let Some(indices) = &mut self.indices {
+                let indices = &mut indices[at / LANES * area..][..area];
+                indices.fill(0);
+                indices[first] = u16::MAX;
             }
             for row in rows.clone() {
                 for column in columns.clone() {
@@ -142,10 +142,10 @@ impl Forward<'_> {
                     // NaN wins, as in PyTorch: a broken network must not look like a quiet one.
                     let kept = largest.nan();
                     let larger = value.above(largest) | value.nan() & !kept;
-                    if let Some(places) = &mut self.places {
-                        let places = &mut places[at / LANES * area..][..=place];
-                        places[..place].iter_mut().for_each(|earlier| *earlier &= !larger);
-                        places[place] = larger;
+                    if let Some(indices) = &mut self.indices {
+                        let indices = &mut indices[at / LANES * area..][..=place];
+                        indices[..place].iter_mut().for_each(|earlier| *earlier &= !larger);
+                        indices[place] = larger;
                     }
                     largest = largest.keep(!larger).add(value.keep(larger));
                 }
@@ -159,7 +159,7 @@ struct Backward<'a, 'b> {
     g: &'a Geometry,
     dy: &'a [f32],
     from: &'a Places,
-    places: &'a [Bits],
+    indices: &'a [Bits],
     images: usize,
     to: &'a Places,
     epilogue: &'a mut Epilogue<'b>,
@@ -170,7 +170,7 @@ impl Kernel for Backward<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { g, dy, from, places, images, to, epilogue } = self;
+        let Self { g, dy, from, indices, images, to, epilogue } = self;
         for image in 0..images {
             for row in 0..to.height {
                 let rows = g.around(row, from.height);
@@ -190,7 +190,7 @@ impl Kernel for Backward<'_, '_> {
                                 // checked every slice.
                                 sum = unsafe {
                                     let value =
-                                        V::load(dy, from).keep(places[from / LANES * g.area() + place]);
+                                        V::load(dy, from).keep(indices[from / LANES * g.area() + place]);
                                     Some(match sum {
                                         Some(sum) => sum.add(value),
                                         None => value,

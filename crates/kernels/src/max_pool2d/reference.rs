@@ -24,12 +24,12 @@ pub fn forward(geometry: &Geometry, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
 ///
 /// # Panics
 /// If a place lies beyond the border.
-pub fn input_gradient(geometry: &Geometry, places: &[usize], dy: &[f64]) -> Vec<f64> {
+pub fn input_gradient(geometry: &Geometry, indices: &[usize], dy: &[f64]) -> Vec<f64> {
     let (area, wanted) = (geometry.area(), geometry.output_len());
-    let fits = dy.len() == wanted && places.len() == wanted && places.iter().all(|&place| place < area);
-    assert!(fits, "{} values and {} places for {geometry:?}", dy.len(), places.len());
+    let fits = dy.len() == wanted && indices.len() == wanted && indices.iter().all(|&place| place < area);
+    assert!(fits, "{} values and {} indices for {geometry:?}", dy.len(), indices.len());
     let mut dx = filled(0.0, geometry.input_len());
-    for (at, (&place, d)) in places.iter().zip(dy).enumerate() {
+    for (at, (&place, d)) in indices.iter().zip(dy).enumerate() {
         dx[geometry.source(at, place).expect("a maximum lies in the image")] += d;
     }
     dx

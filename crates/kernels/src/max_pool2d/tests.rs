@@ -54,10 +54,10 @@ fn pool(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], images: usize) -> [Vec<f3
     };
     let (x, dy) = (place(&from, x), place(&to, dy));
     let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
-    let mut places = vec![0; dy.len() / LANES * g.area()];
-    direct::forward(isa, g, &x, &from, images, &to, &mut y, Some(&mut places));
+    let mut indices = vec![0; dy.len() / LANES * g.area()];
+    direct::forward(isa, g, &x, &from, images, &to, &mut y, Some(&mut indices));
     let mut epilogue = Epilogue { output: &mut dx, bias: None, add: Add::Nothing, gate: Gate::Open };
-    direct::input_gradient(isa, g, &dy, &to, &places, images, &from, &mut epilogue);
+    direct::input_gradient(isa, g, &dy, &to, &indices, images, &from, &mut epilogue);
     [(&from, dx), (&to, y)].map(|(layout, buffer)| {
         let image = &buffer[(images - 1) * layout.image()..];
         let mut pixels = vec![0.0; layout.pixels() * g.channels];
@@ -73,8 +73,8 @@ fn direct_agrees_with_the_reference_also_at_ties() {
         let x: Vec<f32> = (0..g.input_len()).map(|i| ((i * 7919) % 5) as f32 - 2.0).collect();
         let dy: Vec<f32> = (0..g.output_len()).map(|i| i as f32 + 1.0).collect();
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-        let (expected_y, places) = reference::forward(&g, &wide(&x));
-        let expected_dx = reference::input_gradient(&g, &places, &wide(&dy));
+        let (expected_y, indices) = reference::forward(&g, &wide(&x));
+        let expected_dx = reference::input_gradient(&g, &indices, &wide(&dy));
         for isa in Isa::available() {
             let [dx, y] = pool(isa, &g, &x, &dy, 3);
             assert_eq!(wide(&y), expected_y, "{isa:?} {g:?}");

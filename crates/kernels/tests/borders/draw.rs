@@ -186,8 +186,8 @@ impl Ending {
             gate: match self.gate {
                 0 => Gate::Open,
                 1 => Gate::Rectify,
-                2 => Gate::RectifyAndMark(&mut self.bits),
-                _ => Gate::Marked(&self.bits),
+                2 => Gate::RectifyAndMask(&mut self.bits),
+                _ => Gate::Masked(&self.bits),
             },
         }
     }

@@ -31,7 +31,7 @@ pub(crate) const CASES: &[Case] = &[
     (&["batch_norm::moments::moments", "batch_norm::statistics::Statistics::of"], moments),
     (&["batch_norm::statistics::Moments::none", "batch_norm::statistics::Moments::join"], join_moments),
     (&["batch_norm::statistics::Moments::update_running"], running),
-    (&["batch_norm::statistics::Statistics::frozen"], frozen),
+    (&["batch_norm::statistics::Statistics::running"], running_statistics),
     (
         &[
             "batch_norm::statistics::Sums::none",
@@ -176,11 +176,11 @@ fn running(draw: &mut Draw) {
     assert_finite(&variance);
 }
 
-fn frozen(draw: &mut Draw) {
+fn running_statistics(draw: &mut Draw) {
     let [gamma, beta, mean] = [(); 3].map(|()| draw.values(Some(16)));
     let mut variance = draw.values::<f32>(Some(16));
     variance.iter_mut().for_each(|value| *value = value.abs());
-    let statistics = Statistics::frozen(&gamma, &beta, &mean, &variance);
+    let statistics = Statistics::running(&gamma, &beta, &mean, &variance);
     assert_finite(&[statistics.mean, statistics.inverse_std, statistics.scale, statistics.shift].concat());
 }
 

@@ -195,13 +195,13 @@ fn batch_norm_is_that_of_the_reference() {
             assert_close(&context, &variance.to_vec().unwrap()[..channels], &expected, "running variance");
 
             let before = packed(&context, &shape, &numbers(channels, 17));
-            let frozen = norms::Frozen {
+            let running = norms::Running {
                 trained: Some([&w, &b]),
                 mean: &mean,
                 variance: &variance,
                 before: Some(&before),
             };
-            let [scale, shift] = frozen.fold(&context).unwrap().map(|buffer| buffer.to_vec().unwrap());
+            let [scale, shift] = running.fold(&context).unwrap().map(|buffer| buffer.to_vec().unwrap());
             let (mean, variance, before) =
                 (mean.to_vec().unwrap(), variance.to_vec().unwrap(), before.to_vec().unwrap());
             for c in 0..channels {

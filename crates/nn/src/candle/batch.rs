@@ -5,7 +5,6 @@ use robin_core::{Classifier, Columns, Error, Pass, Result, Scores, host};
 
 use super::{Mode, Weights, forward};
 use crate::Graph;
-use crate::columns::{pick, spread};
 
 /// See [`crate::Network::freeze_with_batch_statistics`].
 pub(super) struct BatchClassifier {
@@ -19,7 +18,7 @@ impl BatchClassifier {
         let classes = self.num_classes();
         columns.validate(classes)?;
         let outputs = forward(&self.graph, &self.weights, images, Mode::Training).map_err(Error::from)?;
-        let (n, chosen) = (outputs.dims()[0], pick(columns, classes, host::to_vec(&outputs)?));
+        let (n, chosen) = (outputs.dims()[0], columns.gather(classes, host::to_vec(&outputs)?));
         Ok((Scores::from_vec(chosen, n, columns.width(classes))?, outputs))
     }
 }
@@ -54,7 +53,7 @@ impl Pass for BatchPass {
 
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
         let (n, classes) = self.outputs.dims2()?;
-        let given = spread(&self.columns, classes, &host::to_vec(score_gradient)?);
+        let given = self.columns.scatter(classes, &host::to_vec(score_gradient)?);
         let given = Tensor::from_vec(given, (n, classes), self.outputs.device())?;
         let gradients = (&self.outputs * given)?.sum_all()?.backward()?;
         let gradient = gradients.get(&self.images).ok_or(Error::GraphCut)?;

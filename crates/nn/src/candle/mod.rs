@@ -84,15 +84,7 @@ impl CandleClassifier {
     fn outputs(&self, images: &Tensor, columns: &Columns, first: usize) -> robin_core::Result<Tensor> {
         let all =
             forward(&self.graph, &self.weights, images, Mode::Evaluation).map_err(robin_core::Error::from)?;
-        Ok(match columns {
-            Columns::All => all,
-            Columns::One(column) => all.narrow(1, *column, 1)?,
-            Columns::PerExample(table) => {
-                let n = images.dims()[0];
-                let wanted: Vec<u32> = (first..first + n).flat_map(|row| table.row(row)).copied().collect();
-                all.gather(&Tensor::from_vec(wanted, (n, table.width), all.device())?, 1)?
-            }
-        })
+        columns.gather_tensor(&all, first)
     }
 }
 

@@ -18,32 +18,30 @@ pub(super) struct Scratch {
 
 /// What the way back needs of a step: signs and places, no activations.
 #[derive(Debug, Default)]
-pub(super) enum Marks {
+pub(super) enum Masks {
     #[default]
     Nothing,
     /// A bit for each rectified value.
-    Rectified(Vec<Bits>),
+    Relu(Vec<Bits>),
     /// Four for each window.
     Windows(Vec<[Bits; 4]>),
     /// A bit for each place of each window.
-    Places(Vec<Bits>),
+    PoolingIndices(Vec<Bits>),
 }
 
-impl Marks {
-    /// Room for the marks of `step` on `images` images; what there is is used again.
+impl Masks {
+    /// Room for the masks of `step` on `images` images; what there is is used again.
     pub(super) fn make_room(&mut self, step: &Step, to: &Layout, images: usize) {
         let vectors = images * to.image() / LANES;
         match (&step.operation, self) {
-            (Operation::MaxPool2d(g), Self::Places(places)) => places.resize(vectors * g.area(), 0),
+            (Operation::MaxPool2d(g), Self::PoolingIndices(indices)) => indices.resize(vectors * g.area(), 0),
             (operation, Self::Windows(windows)) if operation.is_pooled() => windows.resize(vectors, [0; 4]),
-            (operation, Self::Rectified(bits)) if step.relu && !operation.is_pooled() => {
-                bits.resize(vectors, 0)
-            }
-            (operation, marks) => {
-                *marks = match operation {
-                    Operation::MaxPool2d(g) => Self::Places(vec![0; vectors * g.area()]),
+            (operation, Self::Relu(bits)) if step.relu && !operation.is_pooled() => bits.resize(vectors, 0),
+            (operation, masks) => {
+                *masks = match operation {
+                    Operation::MaxPool2d(g) => Self::PoolingIndices(vec![0; vectors * g.area()]),
                     operation if operation.is_pooled() => Self::Windows(vec![[0; 4]; vectors]),
-                    _ if step.relu => Self::Rectified(vec![0; vectors]),
+                    _ if step.relu => Self::Relu(vec![0; vectors]),
                     _ => Self::Nothing,
                 }
             }
@@ -52,8 +50,8 @@ impl Marks {
 
     pub(super) fn rectified(&self) -> &[Bits] {
         match self {
-            Self::Rectified(bits) => bits,
-            _ => unreachable!("asked for the marks of a rectifier"),
+            Self::Relu(bits) => bits,
+            _ => unreachable!("asked for the masks of a rectifier"),
         }
     }
 
@@ -65,11 +63,11 @@ impl Marks {
         }
     }
 
-    /// The gate of a rectifier, which leaves marks if there is room for them.
+    /// The gate of a rectifier, which leaves masks if there is room for them.
     pub(super) fn rectifier(&mut self, relu: bool) -> Gate<'_> {
         match self {
             _ if !relu => Gate::Open,
-            Self::Rectified(bits) => Gate::RectifyAndMark(bits),
+            Self::Relu(bits) => Gate::RectifyAndMask(bits),
             _ => Gate::Rectify,
         }
     }
@@ -92,22 +90,22 @@ impl Applied<'_> {
         &self.program.layouts[self.step.output]
     }
 
-    /// Writes the step's output for `images` images `x`, and its marks where there is room for them.
+    /// Writes the step's output for `images` images `x`, and its masks where there is room for them.
     pub(super) fn forward(
         &self,
         x: &[f32],
         add: Option<&[f32]>,
         images: usize,
         output: &mut [f32],
-        marks: &mut Marks,
+        masks: &mut Masks,
         scratch: &mut Scratch,
     ) {
         let (isa, from, to, relu) = (Isa::detect(), self.from(), self.to(), self.step.relu);
         let add = add.map_or(Add::Nothing, Add::Values);
         match (&self.step.operation, self.layer) {
             (Operation::Conv2d { pooled: true, geometry, .. }, Layer::Conv2d(layer)) => {
-                let bits = match marks {
-                    Marks::Windows(windows) => Some(windows.as_mut_slice()),
+                let bits = match masks {
+                    Masks::Windows(windows) => Some(windows.as_mut_slice()),
                     _ => None,
                 };
                 let finish = PooledEpilogue { output, bias: layer.bias.as_deref(), bits };
@@ -116,43 +114,43 @@ impl Applied<'_> {
             }
             (Operation::Conv2d { .. }, Layer::Conv2d(layer)) => {
                 let finish =
-                    Epilogue { output, bias: layer.bias.as_deref(), add, gate: marks.rectifier(relu) };
+                    Epilogue { output, bias: layer.bias.as_deref(), add, gate: masks.rectifier(relu) };
                 layer.packed.forward(x, from, images, to, finish, &mut scratch.conv2d);
             }
             (Operation::BatchNorm2d { .. } | Operation::Normalize { .. }, Layer::Affine(affine)) => {
-                let mut finish = Epilogue { output, bias: None, add, gate: marks.rectifier(relu) };
+                let mut finish = Epilogue { output, bias: None, add, gate: masks.rectifier(relu) };
                 affine.apply(isa, x, from, images, &mut finish);
             }
             (Operation::Linear { .. }, Layer::Linear { packed, bias }) => {
-                let mut finish = Epilogue { output, bias: Some(bias), add, gate: marks.rectifier(relu) };
+                let mut finish = Epilogue { output, bias: Some(bias), add, gate: masks.rectifier(relu) };
                 packed.forward(x, images, &mut finish, &mut scratch.linear);
             }
             (Operation::MaxPool2d(g), _) => {
-                let places = match marks {
-                    Marks::Places(places) => Some(places.as_mut_slice()),
+                let indices = match masks {
+                    Masks::PoolingIndices(indices) => Some(indices.as_mut_slice()),
                     _ => None,
                 };
-                max_pool2d::direct::forward(isa, g, x, from, images, to, output, places);
+                max_pool2d::direct::forward(isa, g, x, from, images, to, output, indices);
             }
             (Operation::AvgPool2d(g), _) => avg_pool2d::direct::forward(isa, g, x, from, images, to, output),
             (Operation::Flatten { channels }, _) => {
-                let mut finish = Epilogue { output, bias: None, add, gate: marks.rectifier(relu) };
+                let mut finish = Epilogue { output, bias: None, add, gate: masks.rectifier(relu) };
                 flatten::forward(isa, x, from, *channels, images, &mut finish);
             }
             (Operation::Copy, _) => {
-                let mut finish = Epilogue { output, bias: None, add, gate: marks.rectifier(relu) };
+                let mut finish = Epilogue { output, bias: None, add, gate: masks.rectifier(relu) };
                 affine::copy(isa, x, from, images, &mut finish);
             }
             _ => unreachable!("layers were prepared for these steps"),
         }
     }
 
-    /// Writes the gradient on the step's input for the gradient `dy` on its output (through its own marks already,
+    /// Writes the gradient on the step's input for the gradient `dy` on its output (through its own masks already,
     /// but for windows and places).
     pub(super) fn backward(
         &self,
         dy: &[f32],
-        marks: &Marks,
+        masks: &Masks,
         images: usize,
         mut dx: Epilogue<'_>,
         scratch: &mut Scratch,
@@ -160,7 +158,7 @@ impl Applied<'_> {
         let (isa, from, to) = (Isa::detect(), self.from(), self.to());
         match (&self.step.operation, self.layer) {
             (Operation::Conv2d { .. }, Layer::Conv2d(layer)) => {
-                layer.packed.input_gradient(marks.source(dy), to, images, from, dx, &mut scratch.conv2d);
+                layer.packed.input_gradient(masks.source(dy), to, images, from, dx, &mut scratch.conv2d);
             }
             (Operation::BatchNorm2d { .. } | Operation::Normalize { .. }, Layer::Affine(affine)) => {
                 affine.input_gradient(isa, dy, from, images, &mut dx);
@@ -169,8 +167,10 @@ impl Applied<'_> {
                 packed.backward(dy, images, &mut dx, &mut scratch.linear);
             }
             (Operation::MaxPool2d(g), _) => {
-                let Marks::Places(places) = marks else { unreachable!("a pass that goes back kept places") };
-                max_pool2d::direct::input_gradient(isa, g, dy, to, places, images, from, &mut dx);
+                let Masks::PoolingIndices(indices) = masks else {
+                    unreachable!("a pass that goes back kept indices")
+                };
+                max_pool2d::direct::input_gradient(isa, g, dy, to, indices, images, from, &mut dx);
             }
             (Operation::AvgPool2d(g), _) => {
                 avg_pool2d::direct::input_gradient(isa, g, dy, to, images, from, &mut dx);

@@ -1,36 +1,35 @@
-//! A frozen network: scores, and gradients on the images only.
+//! A network in eval mode: scores, and gradients on the images only.
 
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 use robin_core::{Classifier, Columns, Pass, Result, Scores, host};
 
-use super::pass::{Frozen, Trace};
-use crate::columns::{pick, spread};
+use super::pass::{EvalNetwork, Trace};
 
 pub(super) struct CpuClassifier {
-    frozen: Frozen,
+    network: EvalNetwork,
     /// Traces of passes that are over, for the next one to use again.
     traces: Mutex<Vec<Trace>>,
 }
 
 impl CpuClassifier {
-    pub(super) fn new(frozen: Frozen) -> Self {
-        Self { frozen, traces: Mutex::default() }
+    pub(super) fn new(network: EvalNetwork) -> Self {
+        Self { network, traces: Mutex::default() }
     }
 
     fn run(&self, images: &Tensor, columns: &Columns, trace: Option<&mut Trace>) -> Result<Scores> {
         let classes = self.num_classes();
         columns.validate(classes)?;
-        let n = self.frozen.program.graph.image_count(images.dims()).map_err(robin_core::Error::from)?;
-        let outputs = host::with_values(images, |images| self.frozen.forward(images, trace))?;
-        Scores::from_vec(pick(columns, classes, outputs), n, columns.width(classes))
+        let n = self.network.program.graph.image_count(images.dims()).map_err(robin_core::Error::from)?;
+        let outputs = host::with_values(images, |images| self.network.forward(images, trace))?;
+        Scores::from_vec(columns.gather(classes, outputs), n, columns.width(classes))
     }
 }
 
 impl Classifier for CpuClassifier {
     fn num_classes(&self) -> usize {
-        self.frozen.program.graph.num_outputs()
+        self.network.program.graph.num_outputs()
     }
 
     fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
@@ -58,14 +57,14 @@ impl Pass for CpuPass<'_> {
     }
 
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
-        let frozen = &self.classifier.frozen;
-        let (n, classes) = (self.scores.len(), frozen.program.graph.num_outputs());
+        let network = &self.classifier.network;
+        let (n, classes) = (self.scores.len(), network.program.graph.num_outputs());
         let gradient = host::with_values(score_gradient, |given| match &self.columns {
-            Columns::All => frozen.backward(&self.trace, given),
-            columns => frozen.backward(&self.trace, &spread(columns, classes, given)),
+            Columns::All => network.backward(&self.trace, given),
+            columns => network.backward(&self.trace, &columns.scatter(classes, given)),
         })?;
         self.classifier.traces.lock().unwrap_or_else(PoisonError::into_inner).push(self.trace);
-        let [c, h, w] = frozen.program.graph.input_shape();
+        let [c, h, w] = network.program.graph.input_shape();
         Ok(Tensor::from_vec(gradient, (n, c, h, w), &Device::Cpu)?)
     }
 }

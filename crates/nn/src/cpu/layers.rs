@@ -38,7 +38,7 @@ pub(super) struct Convolution {
     pub(super) bias: Option<Aligned>,
 }
 
-/// Of every step, those of a network and of its frozen classifiers shared where they are the same.
+/// Of every step, those of a network and of its classifiers in eval mode shared where they are the same.
 pub(super) type Layers = Vec<Arc<Layer>>;
 
 /// Whether batch norms after a convolution are part of its weights.
@@ -132,7 +132,7 @@ impl Source<'_> {
     fn affine(&self, name: &str) -> Affine {
         let [weight, bias, mean, variance] =
             ["weight", "bias", "running_mean", "running_var"].map(|part| self.values(name, part));
-        let statistics = Statistics::frozen(weight, bias, mean, variance);
+        let statistics = Statistics::running(weight, bias, mean, variance);
         Affine::new(&statistics.scale, &statistics.shift)
     }
 }

@@ -124,7 +124,7 @@ impl Program {
         Layout { height, width, ..self.layouts[output] }
     }
 
-    /// The step whose rectifier made `value`, if its marks say where the gradient passes (a pooling convolution
+    /// The step whose rectifier made `value`, if its masks say where the gradient passes (a pooling convolution
     /// keeps windows instead).
     pub(super) fn rectified_by(&self, value: ValueId) -> Option<usize> {
         let made = |step: &Step| step.output == value && step.relu && !step.operation.is_pooled();

@@ -1,7 +1,7 @@
 //! The executor `cpu`: our kernels with a backward pass of our own.
 //!
 //! Reading order: `lower` (a graph as fused steps), `slots` (which buffer holds what when), `layers` (weights packed
-//! for the kernels), `apply` (one step), `pass` (a frozen network, chunk by chunk), then `training`.
+//! for the kernels), `apply` (one step), `pass` (a network in eval mode, chunk by chunk), then `training`.
 
 mod apply;
 mod classifier;
@@ -24,7 +24,7 @@ use crate::{Executor, Gradients, Graph, LossFn, NamedTensor, Network, Parameters
 use classifier::CpuClassifier;
 use layers::Layers;
 use lower::Program;
-use pass::Frozen;
+use pass::EvalNetwork;
 use slots::Slots;
 
 /// The executor `cpu`.
@@ -47,7 +47,7 @@ impl Executor for Cpu {
         let slots = Arc::new(Slots::new(&program));
         let layers = layers::folded(&program, parameters);
         let normalize = normalization(&program, parameters);
-        Ok(Box::new(CpuClassifier::new(Frozen { program, slots, layers, normalize })))
+        Ok(Box::new(CpuClassifier::new(EvalNetwork { program, slots, layers, normalize })))
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
@@ -114,7 +114,7 @@ impl Network for CpuNetwork {
     fn freeze(&self) -> Result<Box<dyn Classifier>> {
         let (program, slots) = (Arc::clone(&self.program), Arc::clone(&self.slots));
         let (layers, normalize) = (self.folded(), normalization(&program, &self.parameters));
-        Ok(Box::new(CpuClassifier::new(Frozen { program, slots, layers, normalize })))
+        Ok(Box::new(CpuClassifier::new(EvalNetwork { program, slots, layers, normalize })))
     }
 
     fn freeze_with_batch_statistics(&self) -> Result<Box<dyn Classifier>> {

@@ -1,4 +1,4 @@
-//! Forward and backward pass of a frozen network, chunk by chunk.
+//! Forward and backward pass of a network in eval mode, chunk by chunk.
 //!
 //! A chunk of images goes from the first layer to the last and back on one thread, so that no thread waits for another
 //! within a pass. How images are cut into chunks follows from the number of threads; no result depends on it.
@@ -12,7 +12,7 @@ use robin_kernels::epilogue::{Add, Epilogue, Gate};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 
-use super::apply::{Applied, Marks};
+use super::apply::{Applied, Masks};
 use super::layers::Layers;
 use super::lower::{INPUT, Program};
 use super::share::{self, piece};
@@ -24,7 +24,7 @@ const CHUNK_VALUES: usize = 4 << 20;
 
 /// A network in evaluation mode.
 #[derive(Debug)]
-pub(super) struct Frozen {
+pub(super) struct EvalNetwork {
     pub(super) program: Arc<Program>,
     pub(super) slots: Arc<Slots>,
     pub(super) layers: Layers,
@@ -38,10 +38,10 @@ pub(super) struct Trace {
     /// Images of each chunk but perhaps the last.
     chunk: usize,
     /// For each chunk, one entry a step.
-    marks: Vec<Vec<Marks>>,
+    masks: Vec<Vec<Masks>>,
 }
 
-impl Frozen {
+impl EvalNetwork {
     /// Scores `[n, k]` of `images` `[n, c, h, w]`; `trace` is filled if there is one.
     pub(super) fn forward(&self, images: &[f32], trace: Option<&mut Trace>) -> Vec<f32> {
         let length = self.program.graph.input_shape().iter().product::<usize>();
@@ -55,9 +55,9 @@ impl Frozen {
             None => chunks.for_each(|(scores, images)| self.forward_chunk(images, None, scores)),
             Some(trace) => {
                 trace.chunk = chunk;
-                trace.marks.resize_with(n.div_ceil(chunk), Vec::new);
-                let chunks = chunks.zip(&mut trace.marks);
-                chunks.for_each(|((scores, images), marks)| self.forward_chunk(images, Some(marks), scores));
+                trace.masks.resize_with(n.div_ceil(chunk), Vec::new);
+                let chunks = chunks.zip(&mut trace.masks);
+                chunks.for_each(|((scores, images), masks)| self.forward_chunk(images, Some(masks), scores));
             }
         }
         scores
@@ -71,14 +71,14 @@ impl Frozen {
         n.div_ceil(chunks).max(1)
     }
 
-    fn forward_chunk(&self, images: &[f32], mut marks: Option<&mut Vec<Marks>>, scores: &mut [f32]) {
+    fn forward_chunk(&self, images: &[f32], mut masks: Option<&mut Vec<Masks>>, scores: &mut [f32]) {
         let Self { program, slots, .. } = self;
         let [c, h, w] = program.graph.input_shape();
         let count = images.len() / (c * h * w);
-        if let Some(marks) = &mut marks {
-            marks.resize_with(program.steps.len(), Marks::default);
-            for (step, marks) in program.steps.iter().zip(marks.iter_mut()) {
-                marks.make_room(step, &program.layouts[step.output], count);
+        if let Some(masks) = &mut masks {
+            masks.resize_with(program.steps.len(), Masks::default);
+            for (step, masks) in program.steps.iter().zip(masks.iter_mut()) {
+                masks.make_room(step, &program.layouts[step.output], count);
             }
         }
         workspace::with(&slots.layouts, count, |Workspace { slots: buffers, scratch, .. }| {
@@ -87,11 +87,11 @@ impl Frozen {
             for (at, (step, layer)) in program.steps.iter().zip(&self.layers).enumerate() {
                 let to = slots.values[step.output];
                 let mut output = std::mem::take(&mut buffers[to]);
-                let (mut none, mut all) = (Marks::Nothing, marks.as_deref_mut());
-                let marks = all.as_mut().map_or(&mut none, |marks| &mut marks[at]);
+                let (mut none, mut all) = (Masks::Nothing, masks.as_deref_mut());
+                let masks = all.as_mut().map_or(&mut none, |masks| &mut masks[at]);
                 let add = step.add.map(|add| &*buffers[slots.values[add]]);
                 let x = &buffers[slots.values[step.input]];
-                Applied { program, step, layer }.forward(x, add, count, &mut output, marks, scratch);
+                Applied { program, step, layer }.forward(x, add, count, &mut output, masks, scratch);
                 buffers[to] = output;
             }
             let (layout, output) = (program.layouts[program.output], &buffers[slots.values[program.output]]);
@@ -105,14 +105,14 @@ impl Frozen {
         let outputs = self.program.graph.num_outputs();
         let mut gradient = vec![0.0; score_gradient.len() / outputs * length];
         let rows = score_gradient.par_chunks(trace.chunk.max(1) * outputs);
-        let chunks = gradient.par_chunks_mut(trace.chunk.max(1) * length).zip(rows).zip(&trace.marks);
+        let chunks = gradient.par_chunks_mut(trace.chunk.max(1) * length).zip(rows).zip(&trace.masks);
         chunks
             .with_min_len(piece())
-            .for_each(|((gradient, rows), marks)| self.backward_chunk(marks, rows, gradient));
+            .for_each(|((gradient, rows), masks)| self.backward_chunk(masks, rows, gradient));
         gradient
     }
 
-    fn backward_chunk(&self, marks: &[Marks], score_gradient: &[f32], gradient: &mut [f32]) {
+    fn backward_chunk(&self, masks: &[Masks], score_gradient: &[f32], gradient: &mut [f32]) {
         let Self { program, slots, .. } = self;
         let outputs = program.graph.num_outputs();
         let count = score_gradient.len() / outputs;
@@ -121,16 +121,16 @@ impl Frozen {
             write_score_gradient(score_gradient, outputs, &layout, &mut buffers[slots.output_gradient]);
             for back in &slots.back {
                 match back {
-                    BackStep::Through { step, from, to, add, marks: through } => {
+                    BackStep::Through { step, from, to, add, masks: through } => {
                         let applied =
                             Applied { program, step: &program.steps[*step], layer: &self.layers[*step] };
-                        write(buffers, *to, *add, through.map(|step| &marks[step]), |buffers, dx| {
-                            applied.backward(&buffers[*from], &marks[*step], count, dx, scratch);
+                        write(buffers, *to, *add, through.map(|step| &masks[step]), |buffers, dx| {
+                            applied.backward(&buffers[*from], &masks[*step], count, dx, scratch);
                         });
                     }
-                    BackStep::Sum { value, from, to, add, marks: through } => {
+                    BackStep::Sum { value, from, to, add, masks: through } => {
                         let layout = &program.layouts[*value];
-                        write(buffers, *to, *add, through.map(|step| &marks[step]), |buffers, mut dx| {
+                        write(buffers, *to, *add, through.map(|step| &masks[step]), |buffers, mut dx| {
                             affine::copy(Isa::detect(), &buffers[*from], layout, count, &mut dx);
                         });
                     }
@@ -164,7 +164,7 @@ pub(super) fn write(
     buffers: &mut [Aligned],
     to: Slot,
     add: Summand,
-    through: Option<&Marks>,
+    through: Option<&Masks>,
     work: impl FnOnce(&[Aligned], Epilogue<'_>),
 ) {
     let mut output = std::mem::take(&mut buffers[to]);
@@ -176,7 +176,7 @@ pub(super) fn write(
             Summand::Destination => Add::Output,
             Summand::Slot(slot) => Add::Values(&buffers[slot]),
         },
-        gate: through.map_or(Gate::Open, |marks| Gate::Marked(marks.rectified())),
+        gate: through.map_or(Gate::Open, |masks| Gate::Masked(masks.rectified())),
     };
     work(buffers, finish);
     buffers[to] = output;

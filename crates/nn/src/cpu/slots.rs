@@ -39,11 +39,11 @@ pub(super) enum BackStep {
         to: Slot,
         /// What is added.
         add: Summand,
-        /// Step whose marks say where the gradient on the input passes.
-        marks: Option<usize>,
+        /// Step whose masks say where the gradient on the input passes.
+        masks: Option<usize>,
     },
-    /// `to = from + add`, through marks: a gradient that reaches a value by sums alone.
-    Sum { value: ValueId, from: Slot, to: Slot, add: Summand, marks: Option<usize> },
+    /// `to = from + add`, through masks: a gradient that reaches a value by sums alone.
+    Sum { value: ValueId, from: Slot, to: Slot, add: Summand, masks: Option<usize> },
 }
 
 /// What is added to a gradient.
@@ -128,7 +128,7 @@ fn forward(program: &Program, allocator: &mut Allocator) -> Vec<Slot> {
 #[derive(Debug, Clone, Copy)]
 struct Gradient {
     slot: Slot,
-    /// Whether it went through the marks of the value's rectifier.
+    /// Whether it went through the masks of the value's rectifier.
     marked: bool,
 }
 
@@ -153,9 +153,9 @@ impl Backward<'_> {
                 self.share(step.input, from);
             } else {
                 let (to, add) = self.destination(step.input);
-                let marks = self.program.rectified_by(step.input);
-                self.steps.push(BackStep::Through { step: index, from, to, add, marks });
-                self.gradients[step.input] = Some(Gradient { slot: to, marked: marks.is_some() });
+                let masks = self.program.rectified_by(step.input);
+                self.steps.push(BackStep::Through { step: index, from, to, add, masks });
+                self.gradients[step.input] = Some(Gradient { slot: to, marked: masks.is_some() });
             }
             self.allocator.release(from);
         }
@@ -165,12 +165,12 @@ impl Backward<'_> {
     /// The whole gradient on `value`, all of whose readers were passed, through its own rectifier.
     fn through_marks(&mut self, value: ValueId) -> Slot {
         let gradient = self.gradients[value].expect("every value is read, or is the output");
-        let marks = self.program.rectified_by(value);
-        if gradient.marked || marks.is_none() {
+        let masks = self.program.rectified_by(value);
+        if gradient.marked || masks.is_none() {
             return gradient.slot;
         }
         let to = self.allocator.take(self.program.layouts[value]);
-        self.steps.push(BackStep::Sum { value, from: gradient.slot, to, add: Summand::Nothing, marks });
+        self.steps.push(BackStep::Sum { value, from: gradient.slot, to, add: Summand::Nothing, masks });
         self.allocator.release(gradient.slot);
         to
     }
@@ -184,9 +184,9 @@ impl Backward<'_> {
             }
             Some(_) => {
                 let (to, add) = self.destination(value);
-                let marks = self.program.rectified_by(value);
-                self.steps.push(BackStep::Sum { value, from, to, add, marks });
-                self.gradients[value] = Some(Gradient { slot: to, marked: marks.is_some() });
+                let masks = self.program.rectified_by(value);
+                self.steps.push(BackStep::Sum { value, from, to, add, masks });
+                self.gradients[value] = Some(Gradient { slot: to, marked: masks.is_some() });
             }
         }
     }

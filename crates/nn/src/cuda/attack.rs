@@ -5,7 +5,7 @@ use robin_kernels::cuda::attack::{self, Ball};
 use robin_kernels::cuda::learning::CrossEntropy;
 use robin_kernels::cuda::{Buffer, Context, Real, Recording, pairs};
 
-use super::frozen::Frozen;
+use super::eval_mode::EvalNetwork;
 use crate::Result;
 use crate::device_resident::{ResidentAttack, ResidentLoss, ResidentStart};
 
@@ -13,23 +13,23 @@ use crate::device_resident::{ResidentAttack, ResidentLoss, ResidentStart};
 pub(super) struct Attack {
     ball: Ball,
     rows: usize,
-    frozen: Frozen,
+    network: EvalNetwork,
     clean: Buffer<f32>,
     images: Buffer<f32>,
-    raised: Raised,
+    maximised: Maximised,
     /// Of one step, once one was made.
     step: Option<Recording>,
 }
 
 /// What rises.
-enum Raised {
+enum Maximised {
     /// Cross-entropy against labels.
     CrossEntropy(Buffer<u32>),
     /// The divergence from the clean images' scores.
     Divergence(Buffer<Real>),
 }
 
-impl Raised {
+impl Maximised {
     fn is_of(&self, loss: &ResidentLoss) -> bool {
         matches!(self, Self::Divergence(_)) == matches!(loss, ResidentLoss::Trades { .. })
     }
@@ -38,53 +38,53 @@ impl Raised {
 impl Attack {
     /// An attack on `rows` images at a time, against a network like `network`.
     pub(super) fn new(
-        network: &Frozen,
+        network: &EvalNetwork,
         (attack, loss): (&ResidentAttack, &ResidentLoss),
         rows: usize,
     ) -> Result<Self> {
         let context = network.context.beside();
-        let raised = match loss {
+        let maximised = match loss {
             ResidentLoss::Trades { .. } => {
                 let scores = rows * network.plan.shapes[network.plan.output].len();
-                Raised::Divergence(context.buffer(scores)?)
+                Maximised::Divergence(context.buffer(scores)?)
             }
             ResidentLoss::CrossEntropy { .. } | ResidentLoss::Mart { .. } => {
-                Raised::CrossEntropy(context.buffer(rows)?)
+                Maximised::CrossEntropy(context.buffer(rows)?)
             }
         };
         let length = rows * network.plan.graph.input_shape().iter().product::<usize>();
         Ok(Self {
             ball: ball(attack),
             rows,
-            frozen: network.again(&context)?,
+            network: network.again(&context)?,
             clean: context.buffer(length)?,
             images: context.buffer(length)?,
-            raised,
+            maximised,
             step: None,
         })
     }
 
     /// Whether this is an attack as `attack` is in a step that lowers `loss`, on so many images.
     pub(super) fn serves(&self, (attack, loss): (&ResidentAttack, &ResidentLoss), rows: usize) -> bool {
-        self.ball == ball(attack) && self.rows == rows && self.raised.is_of(loss)
+        self.ball == ball(attack) && self.rows == rows && self.maximised.is_of(loss)
     }
 
     /// The final images for `clean` f32 `[rows, c, h, w]`, against the present state of `network`.
     pub(super) fn ascend(
         &mut self,
-        network: &Frozen,
+        network: &EvalNetwork,
         clean: &Buffer<f32>,
         (ids, labels): (&[ExampleId], &[u32]),
         ResidentAttack { steps, start, .. }: &ResidentAttack,
     ) -> Result<&Buffer<f32>> {
-        self.frozen.copy_from(network)?;
+        self.network.copy_from(network)?;
         self.clean.copy_from(clean)?;
-        match &self.raised {
-            Raised::CrossEntropy(to) => to.fill_from(labels)?,
-            Raised::Divergence(to) => to.copy_from(&*self.frozen.forward(&self.clean, None)?)?,
+        match &self.maximised {
+            Maximised::CrossEntropy(to) => to.fill_from(labels)?,
+            Maximised::Divergence(to) => to.copy_from(&*self.network.forward(&self.clean, None)?)?,
         }
         self.begin(ids, start)?;
-        let context = &self.frozen.context;
+        let context = &self.network.context;
         let mut left = *steps;
         if self.step.is_none() && left > 0 {
             // Made once before it is recorded, so that its memory is there and algorithms are chosen.
@@ -105,7 +105,7 @@ impl Attack {
     }
 
     fn begin(&self, ids: &[ExampleId], start: &ResidentStart) -> Result<()> {
-        let (context, ball, clean) = (&self.frozen.context, self.ball, &self.clean);
+        let (context, ball, clean) = (&self.network.context, self.ball, &self.clean);
         let ids = || context.upload(&words(ids));
         match *start {
             ResidentStart::Clean => self.images.copy_from(clean)?,
@@ -120,22 +120,22 @@ impl Attack {
     }
 
     fn make_step(&self) -> Result<()> {
-        let context: &Context = &self.frozen.context;
-        let classes = self.frozen.plan.graph.num_outputs();
+        let context: &Context = &self.network.context;
+        let classes = self.network.plan.graph.num_outputs();
         let mut trace = None;
-        let rows = self.frozen.forward(&self.images, Some(&mut trace))?;
+        let rows = self.network.forward(&self.images, Some(&mut trace))?;
         let gradient = context.buffer(rows.len())?;
-        match &self.raised {
-            Raised::CrossEntropy(labels) => {
+        match &self.maximised {
+            Maximised::CrossEntropy(labels) => {
                 let loss = CrossEntropy { classes, smoothing: 0.0, weight: 1.0 };
                 loss.gradient(context, &rows, labels, &gradient)?;
             }
-            Raised::Divergence(clean) => {
+            Maximised::Divergence(clean) => {
                 pairs::divergence_gradient(context, classes, [clean, &rows], &gradient)?;
             }
         }
         let trace = trace.expect("it was asked for");
-        let gradient = self.frozen.backward(&trace, gradient)?;
+        let gradient = self.network.backward(&trace, gradient)?;
         let length = self.clean.len() / self.rows;
         Ok(attack::step(context, self.ball, &self.images, &self.clean, &gradient, length, None)?)
     }

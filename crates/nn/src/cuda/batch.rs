@@ -9,7 +9,6 @@ use robin_kernels::cuda::{Context, layers};
 use super::plan::Plan;
 use super::tensors::Tensors;
 use super::training::{Batch, Training};
-use crate::columns::{pick, spread};
 
 /// See [`crate::Network::freeze_with_batch_statistics`].
 pub(super) struct BatchClassifier {
@@ -33,7 +32,7 @@ impl BatchClassifier {
         } else {
             host::with_values(images, |images| self.outputs(images, n))??
         };
-        let scores = Scores::from_vec(pick(columns, classes, outputs), n, columns.width(classes))?;
+        let scores = Scores::from_vec(columns.gather(classes, outputs), n, columns.width(classes))?;
         Ok(BatchPass { classifier: self, columns: columns.clone(), scores, batch })
     }
 
@@ -84,7 +83,7 @@ impl Pass for BatchPass<'_> {
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
         let Self { classifier, columns, scores, batch } = *self;
         let given =
-            host::with_values(score_gradient, |given| spread(&columns, classifier.num_classes(), given))?;
+            host::with_values(score_gradient, |given| columns.scatter(classifier.num_classes(), given))?;
         let gradient = match batch {
             None => Vec::new(),
             Some(mut batch) => classifier.gradient(&mut batch, &given).map_err(robin_core::Error::from)?,

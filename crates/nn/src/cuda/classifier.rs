@@ -1,28 +1,27 @@
-//! A frozen network as an attacker on the host meets it.
+//! A network in eval mode as an attacker on the host meets it.
 
 use candle_core::{Device, Tensor};
 use robin_core::{Classifier, Columns, OnDevicePgd, Pass, Result, Scores, host};
 use robin_kernels::cuda::layers;
 
-use super::frozen::{Frozen, Trace};
+use super::eval_mode::{EvalNetwork, Trace};
 use crate::Error;
-use crate::columns::{pick, spread};
 
 pub(super) struct CudaClassifier {
-    pub(super) frozen: Frozen,
+    pub(super) network: EvalNetwork,
 }
 
 impl CudaClassifier {
     fn run(&self, images: &Tensor, columns: &Columns, trace: Option<&mut Option<Trace>>) -> Result<Scores> {
         let classes = self.num_classes();
         columns.validate(classes)?;
-        let n = self.frozen.plan.graph.image_count(images.dims())?;
+        let n = self.network.plan.graph.image_count(images.dims())?;
         let outputs = if n == 0 {
             Vec::new()
         } else {
             host::with_values(images, |images| self.outputs(images, n, trace))??
         };
-        Scores::from_vec(pick(columns, classes, outputs), n, columns.width(classes))
+        Scores::from_vec(columns.gather(classes, outputs), n, columns.width(classes))
     }
 
     fn outputs(
@@ -31,12 +30,12 @@ impl CudaClassifier {
         n: usize,
         trace: Option<&mut Option<Trace>>,
     ) -> crate::Result<Vec<f32>> {
-        let context = &self.frozen.context;
+        let context = &self.network.context;
         let mut images = images.to_vec();
         images.resize(images.len() / n * padded(n), 0.0);
         let images = context.upload(&images)?;
-        let rows = self.frozen.forward(&images, trace)?;
-        let classes = self.frozen.plan.graph.num_outputs();
+        let rows = self.network.forward(&images, trace)?;
+        let classes = self.network.plan.graph.num_outputs();
         let scores = context.buffer(padded(n) * classes)?;
         layers::read_scores(context, classes, &rows, &scores)?;
         let mut scores = scores.to_vec()?;
@@ -52,7 +51,7 @@ pub(super) fn padded(n: usize) -> usize {
 
 impl Classifier for CudaClassifier {
     fn num_classes(&self) -> usize {
-        self.frozen.plan.graph.num_outputs()
+        self.network.plan.graph.num_outputs()
     }
 
     fn scores(&self, images: &Tensor, columns: &Columns) -> Result<Scores> {
@@ -81,15 +80,15 @@ struct CudaPass<'a> {
 impl CudaPass<'_> {
     fn gradient(&self, scores: &[f32]) -> crate::Result<Vec<f32>> {
         let Some(trace) = &self.trace else { return Ok(Vec::new()) };
-        let (frozen, n) = (&self.classifier.frozen, self.scores.len());
-        let (context, classes) = (&frozen.context, frozen.plan.graph.num_outputs());
+        let (network, n) = (&self.classifier.network, self.scores.len());
+        let (context, classes) = (&network.context, network.plan.graph.num_outputs());
         let mut scores = scores.to_vec();
         scores.resize(padded(n) * classes, 0.0);
         let scores = context.upload(&scores)?;
-        let rows = context.buffer(padded(n) * frozen.plan.shapes[frozen.plan.output].len())?;
+        let rows = context.buffer(padded(n) * network.plan.shapes[network.plan.output].len())?;
         layers::write_score_gradient(context, classes, &scores, &rows)?;
-        let mut gradient = frozen.backward(trace, rows)?.to_vec()?;
-        gradient.truncate(n * frozen.plan.graph.input_shape().iter().product::<usize>());
+        let mut gradient = network.backward(trace, rows)?.to_vec()?;
+        gradient.truncate(n * network.plan.graph.input_shape().iter().product::<usize>());
         Ok(gradient)
     }
 }
@@ -100,10 +99,10 @@ impl Pass for CudaPass<'_> {
     }
 
     fn input_gradient(self: Box<Self>, score_gradient: &Tensor) -> Result<Tensor> {
-        let graph = &self.classifier.frozen.plan.graph;
+        let graph = &self.classifier.network.plan.graph;
         let n = self.scores.len();
         let gradient = host::with_values(score_gradient, |given| {
-            self.gradient(&spread(&self.columns, graph.num_outputs(), given))
+            self.gradient(&self.columns.scatter(graph.num_outputs(), given))
         })?
         .map_err(|error: Error| robin_core::Error::from(error))?;
         let [c, h, w] = graph.input_shape();

@@ -107,7 +107,7 @@ impl CudaNetwork {
         let labels: Vec<u32> = rows.iter().map(|&row| step.labels[row]).collect();
         let rows: Vec<u32> = rows.into_iter().map(|row| row as u32).collect();
         let rows = Rows::new(&self.context, &rows)?;
-        let network = self.frozen()?;
+        let network = self.eval_mode()?;
         let clean = rows.gather(&self.context, images, length)?;
         let kind = (attack, &step.loss);
         if !self.attack.as_ref().is_some_and(|known| known.serves(kind, count)) {

@@ -1,6 +1,6 @@
 //! The executor `cuda` (feature `cuda`): networks on a GPU, or on whatever [`Device`] there is.
 //!
-//! Reading order: `plan` (a graph as steps), `tensors` (parameters as they lie there), `frozen` (evaluation, and gradients on
+//! Reading order: `plan` (a graph as steps), `tensors` (parameters as they lie there), `eval_mode` (evaluation, and gradients on
 //! images), `gradients` (how they meet), `training`, `batch`
 //! (gradients on images through a batch's statistics), `network`, then `attack` and `device_resident` (whole training steps on the
 //! device), and `on_device_pgd` (whole attacks there).
@@ -12,7 +12,7 @@ mod attack;
 mod batch;
 mod classifier;
 mod device_resident;
-mod frozen;
+mod eval_mode;
 mod gradients;
 mod network;
 mod on_device_pgd;
@@ -33,7 +33,7 @@ use crate::executor::check;
 use crate::graph::Layer;
 use crate::{Executor, Graph, Network, Parameters, Result};
 use classifier::CudaClassifier;
-use frozen::Frozen;
+use eval_mode::EvalNetwork;
 use network::CudaNetwork;
 use plan::Plan;
 use tensors::Tensors;
@@ -128,7 +128,7 @@ impl Executor for Cuda {
         check(graph, parameters)?;
         let (context, plan) = (self.context()?, Arc::new(Plan::new(graph)));
         let tensors = Tensors::upload(&context, &tensors::atlas(&plan), parameters)?;
-        Ok(Box::new(CudaClassifier { frozen: Frozen::new(&context, &plan, &tensors)? }))
+        Ok(Box::new(CudaClassifier { network: EvalNetwork::new(&context, &plan, &tensors)? }))
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {

@@ -11,7 +11,7 @@ use robin_kernels::cuda::{Buffer, Context, Storage, layers};
 use super::attack::Attack;
 use super::batch::BatchClassifier;
 use super::classifier::CudaClassifier;
-use super::frozen::Frozen;
+use super::eval_mode::EvalNetwork;
 use super::plan::Plan;
 use super::tensors::{self, Atlas, Tensors};
 use super::training::Training;
@@ -65,9 +65,9 @@ impl CudaNetwork {
         Ok(())
     }
 
-    pub(super) fn frozen(&self) -> Result<Frozen> {
+    pub(super) fn eval_mode(&self) -> Result<EvalNetwork> {
         self.push()?;
-        Frozen::new(&self.context, &self.plan, &self.tensors)
+        EvalNetwork::new(&self.context, &self.plan, &self.tensors)
     }
 }
 
@@ -95,7 +95,7 @@ impl Network for CudaNetwork {
     }
 
     fn freeze(&self) -> Result<Box<dyn Classifier>> {
-        Ok(Box::new(CudaClassifier { frozen: self.frozen()? }))
+        Ok(Box::new(CudaClassifier { network: self.eval_mode()? }))
     }
 
     fn freeze_with_batch_statistics(&self) -> Result<Box<dyn Classifier>> {

@@ -1,33 +1,33 @@
-//! PGD against frozen networks, from given images to the best and the last: the host waits at its end only.
+//! PGD against networks in eval mode, from given images to the best and the last: the host waits at its end only.
 
 use std::any::Any;
 
-use robin_core::{ColumnTable, Columns, Formula, OnDevicePgd, PgdOutcome, PgdRun, Terms};
+use robin_core::{ColumnTable, Columns, ObjectiveSpec, OnDevicePgd, PgdOutcome, PgdRun, Terms};
 use robin_kernels::cuda::attack::{self, Watch};
 use robin_kernels::cuda::batches::{Rows, add_rows};
-use robin_kernels::cuda::objectives::{Best, Cells, Raised, Table};
+use robin_kernels::cuda::objectives::{Best, Cells, Maximised, Table};
 use robin_kernels::cuda::{Buffer, Context, Error as DeviceError, PACK, Plain};
 
 use super::attack::ball_of;
 use super::classifier::{CudaClassifier, padded};
-use super::frozen::{Frozen, Trace};
+use super::eval_mode::{EvalNetwork, Trace};
 use crate::{Error, Result};
 
 impl OnDevicePgd for CudaClassifier {
     fn run_pgd(&self, wanted: &PgdRun<'_>) -> robin_core::Result<Option<PgdOutcome>> {
-        let networks = std::slice::from_ref(&self.frozen);
-        let run = Run::new(&self.frozen.context, networks, None, wanted)?;
+        let networks = std::slice::from_ref(&self.network);
+        let run = Run::new(&self.network.context, networks, None, wanted)?;
         Ok(run.map(|run| run.run_pgd(wanted)).transpose()?)
     }
 
     fn one_vs_all(&self, arms: &[&dyn OnDevicePgd]) -> robin_core::Result<Option<Box<dyn OnDevicePgd>>> {
-        let own = &self.frozen.context;
+        let own = &self.network.context;
         let classifiers: Option<Vec<&Self>> =
             arms.iter().map(|&arm| (arm as &dyn Any).downcast_ref::<Self>()).collect();
         let Some(classifiers) = classifiers else { return Ok(None) };
-        let graph = &self.frozen.plan.graph;
+        let graph = &self.network.plan.graph;
         let fits = |other: &&Self| {
-            let (context, found) = (&other.frozen.context, &other.frozen.plan.graph);
+            let (context, found) = (&other.network.context, &other.network.plan.graph);
             context.device().place() == own.device().place()
                 && context.precision() == own.precision()
                 && found.input_shape() == graph.input_shape()
@@ -37,11 +37,11 @@ impl OnDevicePgd for CudaClassifier {
             return Ok(None);
         }
         // Their weights may still be on their way, on queues of their own.
-        let ready = classifiers.iter().try_for_each(|other| other.frozen.context.synchronize());
+        let ready = classifiers.iter().try_for_each(|other| other.network.context.synchronize());
         ready.map_err(crate::Error::from)?;
         let context = own.beside();
-        let networks = classifiers.iter().map(|other| other.frozen.on(&context)).collect();
-        let own = classifiers.iter().map(|other| other.frozen.context.clone()).collect();
+        let networks = classifiers.iter().map(|other| other.network.on(&context)).collect();
+        let own = classifiers.iter().map(|other| other.network.context.clone()).collect();
         Ok(Some(Box::new(Arms { context, networks, own, outputs: graph.num_outputs() })))
     }
 }
@@ -49,7 +49,7 @@ impl OnDevicePgd for CudaClassifier {
 /// A one-vs-all aggregate in one queue.
 struct Arms {
     context: Context,
-    networks: Vec<Frozen>,
+    networks: Vec<EvalNetwork>,
     /// Where the arms compute when they are asked one by one.
     own: Vec<Context>,
     /// 1 or 2.
@@ -92,7 +92,7 @@ impl Drop for Arms {
 
 /// A network and the images that it runs on.
 struct Job<'a> {
-    network: &'a Frozen,
+    network: &'a EvalNetwork,
     /// Of the batch; all of it, in order, if absent.
     rows: Option<Rows>,
     /// How many of them are no filling.
@@ -109,19 +109,19 @@ struct Run<'a> {
     /// Images, and with those that fill up the batch.
     images: [usize; 2],
     table: Table,
-    raised: Raised,
+    maximised: Maximised,
     jobs: Vec<Job<'a>>,
 }
 
 impl<'a> Run<'a> {
-    /// `None` for an objective or columns that are raised on the host. `outputs` are those of an arm.
+    /// `None` for an objective or columns that are maximised on the host. `outputs` are those of an arm.
     fn new(
         context: &'a Context,
-        networks: &'a [Frozen],
+        networks: &'a [EvalNetwork],
         outputs: Option<usize>,
         wanted: &PgdRun<'_>,
     ) -> Result<Option<Self>> {
-        let Formula { columns, terms } = wanted.formula;
+        let ObjectiveSpec { columns, terms } = wanted.spec;
         let classes = match outputs {
             Some(_) => networks.len(),
             None => networks[0].plan.graph.num_outputs(),
@@ -140,20 +140,20 @@ impl<'a> Run<'a> {
             None => vec![Job { network: &networks[0], rows: None, count: rows, arm: None }],
             Some(outputs) => jobs(context, networks, outputs, columns, &table, rows)?,
         };
-        let raised = match terms {
+        let maximised = match terms {
             Terms::CrossEntropy { labels }
                 if width >= 2 && labels.len() == n && labels.iter().all(|&y| (y as usize) < width) =>
             {
-                Raised::CrossEntropy(context.upload(&filled(labels, rows))?)
+                Maximised::CrossEntropy(context.upload(&filled(labels, rows))?)
             }
             Terms::Arms { targets, shares } if targets.len() == n * width && shares.len() == width => {
                 let targets: Vec<u8> = targets.iter().map(|&target| u8::from(target)).collect();
                 let targets = context.upload(&filled(&targets, rows * width))?;
-                Raised::Arms { targets, shares: context.upload(shares)? }
+                Maximised::Arms { targets, shares: context.upload(shares)? }
             }
             _ => return Ok(None),
         };
-        Ok(Some(Self { context, length, images: [n, rows], table, raised, jobs }))
+        Ok(Some(Self { context, length, images: [n, rows], table, maximised, jobs }))
     }
 
     fn run_pgd(&self, wanted: &PgdRun<'_>) -> Result<PgdOutcome> {
@@ -165,13 +165,13 @@ impl<'a> Run<'a> {
         for _ in 0..wanted.steps {
             wanted.cancel.check()?;
             let traces = self.forward(&images, true)?;
-            let values = self.table.raise(context, &self.raised, &watch.scores)?;
+            let values = self.table.maximise(context, &self.maximised, &watch.scores)?;
             best.offer(context, &images, &values)?;
             let gradient = self.backward(traces)?;
             attack::step(context, ball, &images, &clean, &gradient, length, Some(&watch))?;
         }
         self.forward(&images, false)?;
-        let values = self.table.raise(context, &self.raised, &watch.scores)?;
+        let values = self.table.maximise(context, &self.maximised, &watch.scores)?;
         best.offer(context, &images, &values)?;
         // The gradient goes first: an image that it spoilt has no scores either.
         for (what, found) in [("input gradient", &watch.gradients), ("score", &watch.scores)] {
@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
 /// The jobs of a one-vs-all aggregate: an arm runs on the images whose columns name it.
 fn jobs<'a>(
     context: &Context,
-    networks: &'a [Frozen],
+    networks: &'a [EvalNetwork],
     outputs: usize,
     columns: &Columns,
     table: &Table,

@@ -8,7 +8,7 @@ use robin_kernels::cuda::norms::{self, Statistics, Sums};
 use robin_kernels::cuda::products::{self, Epilogue, Product};
 use robin_kernels::cuda::{Buffer, Context, Real};
 
-use super::frozen::{back, normalization, rectifier, untrained};
+use super::eval_mode::{back, normalization, rectifier, untrained};
 use super::gradients::Gradients;
 use super::plan::{INPUT, Operation, Plan, Step};
 use super::tensors::Tensors;

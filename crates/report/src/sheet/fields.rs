@@ -37,7 +37,7 @@ pub(super) enum Field {
     Classifier,
     /// `clean`, or the attack.
     Attack,
-    /// What the attack raises.
+    /// What the attack maximises.
     Strategy,
 }
 

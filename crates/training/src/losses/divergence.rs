@@ -1,4 +1,4 @@
-//! How far perturbed predictions are from clean ones: what TRADES' attack raises and its loss lowers.
+//! How far perturbed predictions are from clean ones: what TRADES' attack maximises and its loss lowers.
 //!
 //! `KL(p || q) = sum_i p_i (log p_i - log q_i)`, p = softmax of the clean logits, q of the perturbed ones (Zhang et al.
 //! 2019, "Theoretically principled trade-off between robustness and accuracy", equation 5 with KL as its loss).

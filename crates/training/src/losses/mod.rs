@@ -30,7 +30,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// What an attack raises, as what a training lowers.
+    /// What an attack maximises, as what a training lowers.
     pub(crate) fn of(evaluation: &ObjectiveValues) -> Self {
         Self {
             values: evaluation.values.iter().map(|&value| f64::from(value)).collect(),

@@ -101,7 +101,7 @@ fn the_attacks_objective_is_the_losses_divergence() {
     let swapped = objective.select(&[1, 0]);
     let rows = Scores::new(host::select(perturbed.tensor(), &[1, 0]).unwrap()).unwrap();
     assert_eq!(swapped.evaluate(&rows).unwrap().values, [found.values[1], found.values[0]]);
-    // Nothing to raise at the clean image.
+    // Nothing to maximise at the clean image.
     let still = objective.evaluate(&clean).unwrap();
     assert_eq!(still.values, [0.0; 2]);
     assert_eq!(host::to_vec(&still.score_gradient).unwrap(), [0.0; 6]);

@@ -178,7 +178,7 @@ impl ToyWork {
     }
 }
 
-/// Who decides, and what is raised.
+/// Who decides, and what is maximised.
 #[derive(Clone, Copy)]
 struct Rules<'a> {
     criterion: &'a dyn SuccessCriterion,

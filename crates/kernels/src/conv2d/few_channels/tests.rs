@@ -48,8 +48,8 @@ fn pooling_on_the_way_is_pooling_apart_forward_and_back() {
             layer.forward_pooled(&x, &from, IMAGES, &to, &pooled, epilogue, &mut scratch);
 
             let mut y = vec![0.0; IMAGES * to.image()];
-            let (mut marks, mut places) = (vec![0; y.len() / LANES], vec![0; len / LANES * 4]);
-            let gate = Gate::RectifyAndMark(&mut marks);
+            let (mut masks, mut places) = (vec![0; y.len() / LANES], vec![0; len / LANES * 4]);
+            let gate = Gate::RectifyAndMask(&mut masks);
             let epilogue = Epilogue { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate };
             layer.forward(&x, &from, IMAGES, &to, epilogue, &mut scratch);
             let mut expected = vec![0.0; len];
@@ -59,7 +59,7 @@ fn pooling_on_the_way_is_pooling_apart_forward_and_back() {
             assert!(found.iter().any(|value| *value > 0.0));
 
             let mut unpooled = vec![0.0; y.len()];
-            let (output, gate) = (&mut unpooled[..], Gate::Marked(&marks));
+            let (output, gate) = (&mut unpooled[..], Gate::Masked(&masks));
             let mut epilogue = Epilogue { output, bias: None, add: Add::Nothing, gate };
             let (dy, windows) = (&dy[..], &windows[..]);
             max_pool2d::direct::input_gradient(

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::transforms::{OUTPUTS, output};
 use super::{Geometry, Tiling};
 use crate::epilogue::{
-    Add, Epilogue, Gate, MarkedGate, MarkingRectifier, OpenGate, Pass, PooledEpilogue, Rectifier,
+    Add, Epilogue, Gate, MarkingRectifier, MaskedGate, OpenGate, Pass, PooledEpilogue, Rectifier,
 };
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
@@ -95,12 +95,12 @@ impl Output<'_, '_> {
                         epilogue.add,
                         Rectifier,
                     ),
-                    Gate::RectifyAndMark(bits) => {
+                    Gate::RectifyAndMask(bits) => {
                         let gate = MarkingRectifier(bits);
                         products.pixels::<V, _, P>(to, epilogue.bias, epilogue.output, epilogue.add, gate);
                     }
-                    Gate::Marked(bits) => {
-                        let gate = MarkedGate(bits);
+                    Gate::Masked(bits) => {
+                        let gate = MaskedGate(bits);
                         products.pixels::<V, _, P>(to, epilogue.bias, epilogue.output, epilogue.add, gate);
                     }
                 },

@@ -74,7 +74,7 @@ fn a_convolution_takes_rectifier_and_pooling_along() {
     assert_eq!((whole.normalize.as_deref(), whole.output), (Some("normalize"), 3));
     let whole = program(begin().relu().conv2d("a", conv(20, 5, 1)).relu().max_pool2d(2));
     assert_eq!(steps(&whole), ["stem(0) relu", "a pooled(1) relu", "fc(2)"]);
-    assert_eq!(whole.rectified_by(1), Some(0), "marks of every value");
+    assert_eq!(whole.rectified_by(1), Some(0), "masks of every value");
     assert_eq!(whole.rectified_by(2), None, "windows instead");
 
     // Without a rectifier, larger windows, a stride.

@@ -24,7 +24,7 @@ fn through(step: usize, symbol: Symbol) -> Symbol {
     symbol.map(|part| part.wrapping_mul(mix(step as u64) | 1))
 }
 
-/// Through the marks of a step's rectifier: as for numbers, once is as good as twice.
+/// Through the masks of a step's rectifier: as for numbers, once is as good as twice.
 fn marked(step: Option<usize>, symbol: Symbol) -> Symbol {
     let open = step.map_or(u64::MAX, |step| mix(1000 + step as u64));
     std::array::from_fn(|at| if open >> at & 1 == 1 { symbol[at] } else { 0 })
@@ -86,9 +86,9 @@ fn check_backward(program: &Program, slots: &Slots) {
         assert_ne!(from, to, "{back:?} writes where it reads");
         assert_eq!(slots.layouts[to], program.layouts[value], "{back:?}");
         let given = buffers[from].expect("a gradient was written before it is read");
-        let (BackStep::Through { add, marks, .. } | BackStep::Sum { add, marks, .. }) = *back;
+        let (BackStep::Through { add, masks, .. } | BackStep::Sum { add, masks, .. }) = *back;
         let given = if let BackStep::Through { step, .. } = *back { through(step, given) } else { given };
-        buffers[to] = Some(marked(marks, sum(&buffers, given, to, add)));
+        buffers[to] = Some(marked(masks, sum(&buffers, given, to, add)));
     }
     assert_eq!(buffers[slots.input_gradient], Some(gradients[INPUT]), "{:?}", slots.back);
 }
@@ -171,9 +171,9 @@ fn gradients_of_a_diamond_are_summed() {
     let (program, slots) = planned(conv(graph.at(x), "right").add(left).relu());
     check_forward(&program, &slots);
     check_backward(&program, &slots);
-    // Both branches add to one slot, through the rectifier's marks: no step does nothing but sum.
+    // Both branches add to one slot, through the rectifier's masks: no step does nothing but sum.
     let step = |index: usize| match &slots.back[index] {
-        BackStep::Through { step, to, add, marks, .. } => (*step, *to, *add, *marks),
+        BackStep::Through { step, to, add, masks, .. } => (*step, *to, *add, *masks),
         other => panic!("{other:?}"),
     };
     let (right, left) = (step(1), step(2));

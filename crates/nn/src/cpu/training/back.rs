@@ -8,7 +8,7 @@ use robin_kernels::epilogue::{Epilogue, Source};
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 
-use super::super::apply::{Applied, Marks};
+use super::super::apply::{Applied, Masks};
 use super::super::layers::Layer;
 use super::super::lower::{INPUT, Operation, Step, ValueId};
 use super::super::pass::{write, write_score_gradient};
@@ -27,7 +27,7 @@ struct Through {
     from: Slot,
     to: Slot,
     add: Summand,
-    marks: Option<usize>,
+    masks: Option<usize>,
 }
 
 impl Training<'_> {
@@ -41,15 +41,15 @@ impl Training<'_> {
         }
         for (back, done) in self.slots.back.iter().zip(&self.lifetimes.back) {
             match *back {
-                BackStep::Through { step, from, to, add, marks } => {
-                    self.through(Through { step, from, to, add, marks }, done, batch, wanted);
+                BackStep::Through { step, from, to, add, masks } => {
+                    self.through(Through { step, from, to, add, masks }, done, batch, wanted);
                 }
-                BackStep::Sum { value, from, to, add, marks } => {
+                BackStep::Sum { value, from, to, add, masks } => {
                     let layout = &self.program.layouts[value];
                     batch.chunks.par_iter_mut().with_min_len(piece()).for_each(|chunk| {
                         chunk.open_gradient(self.slots, to);
-                        let (images, marks) = (chunk.images, marks.map(|step| &chunk.marks[step]));
-                        write(&mut chunk.gradients, to, add, marks, |buffers, mut dx| {
+                        let (images, masks) = (chunk.images, masks.map(|step| &chunk.masks[step]));
+                        write(&mut chunk.gradients, to, add, masks, |buffers, mut dx| {
                             affine::copy(Isa::detect(), &buffers[from], layout, images, &mut dx);
                         });
                     });
@@ -130,7 +130,7 @@ impl Training<'_> {
                 .par_iter()
                 .with_min_len(piece())
                 .map(|chunk| {
-                    let gradient = (chunk.marks[at].source(&chunk.gradients[through.from]), to);
+                    let gradient = (chunk.masks[at].source(&chunk.gradients[through.from]), to);
                     let y = normed(at, step, chunk);
                     batch_norm::reduce(Isa::detect(), gradient, y, &layout, chunk.images, statistics)
                 })
@@ -153,7 +153,7 @@ impl Training<'_> {
             let (to, layout) = (&self.program.layouts[step.output], self.normed_layout(step));
             batch.chunks.par_iter_mut().with_min_len(piece()).for_each(|chunk| {
                 let mut inner = chunk.take(&layout);
-                let Marks::Windows(windows) = &chunk.marks[at] else {
+                let Masks::Windows(windows) = &chunk.masks[at] else {
                     unreachable!("a pooling step keeps windows")
                 };
                 let pooled = (&*chunk.gradients[through.from], windows.as_slice());
@@ -192,15 +192,15 @@ impl Training<'_> {
         let step = &self.program.steps[at];
         let to = &self.program.layouts[step.output];
         if let Operation::Conv2d { .. } = step.operation {
-            let gradient = (chunk.marks[at].source(&chunk.gradients[through.from]), to);
+            let gradient = (chunk.masks[at].source(&chunk.gradients[through.from]), to);
             let mut inner = Epilogue::open(&mut chunk.inner[at]);
             batch_norm::input_gradient(isa, gradient, None, layout, chunk.images, norm, &mut inner);
             return;
         }
         chunk.open_gradient(self.slots, through.to);
-        let (images, marks) = (chunk.images, through.marks.map(|step| &chunk.marks[step]));
+        let (images, masks) = (chunk.images, through.masks.map(|step| &chunk.masks[step]));
         let y = &chunk.values[step.input];
-        write(&mut chunk.gradients, through.to, through.add, marks, |buffers, mut dx| {
+        write(&mut chunk.gradients, through.to, through.add, masks, |buffers, mut dx| {
             let gradient = (Source::Dense(&buffers[through.from]), to);
             batch_norm::input_gradient(isa, gradient, Some(y), layout, images, norm, &mut dx);
         });
@@ -211,16 +211,16 @@ impl Training<'_> {
         let at = through.step;
         let applied = Applied { program: self.program, step, layer };
         chunk.open_gradient(self.slots, through.to);
-        let (images, marks) = (chunk.images, through.marks.map(|step| &chunk.marks[step]));
+        let (images, masks) = (chunk.images, through.masks.map(|step| &chunk.masks[step]));
         let inner = inner_layout(self.program, step).map(|layout| (layout, &chunk.inner[at]));
         let from = &self.program.layouts[step.input];
-        write(&mut chunk.gradients, through.to, through.add, marks, |buffers, dx| {
+        write(&mut chunk.gradients, through.to, through.add, masks, |buffers, dx| {
             with_scratch(|scratch| match (inner, applied.layer) {
                 (Some((layout, dy)), Layer::Conv2d(layer)) => {
                     let dy = Source::Dense(dy);
                     layer.packed.input_gradient(dy, &layout, images, from, dx, &mut scratch.conv2d);
                 }
-                _ => applied.backward(&buffers[through.from], &chunk.marks[at], images, dx, scratch),
+                _ => applied.backward(&buffers[through.from], &chunk.masks[at], images, dx, scratch),
             });
         });
     }

@@ -3,7 +3,7 @@
 use robin_kernels::aligned::Aligned;
 use robin_kernels::layout::Layout;
 
-use super::super::apply::Marks;
+use super::super::apply::Masks;
 use super::super::lower::{Operation, Program, Step, ValueId};
 use super::super::slots::{Slot, Slots};
 
@@ -19,7 +19,7 @@ pub(super) struct Chunk {
     /// Of each step with something between its convolution and its output: what the convolution made, later the
     /// gradient on it.
     pub(super) inner: Vec<Aligned>,
-    pub(super) marks: Vec<Marks>,
+    pub(super) masks: Vec<Masks>,
     /// The slots that the way back uses.
     pub(super) gradients: Vec<Aligned>,
     idle: Idle,
@@ -64,15 +64,15 @@ impl Idle {
 }
 
 impl Chunk {
-    /// Empty places for everything about `images` images, and room for marks; what there is is used again.
+    /// Empty places for everything about `images` images, and room for masks; what there is is used again.
     pub(super) fn make_room(&mut self, program: &Program, slots: &Slots, images: usize) {
         self.images = images;
         self.values.resize_with(program.layouts.len(), Aligned::default);
         self.inner.resize_with(program.steps.len(), Aligned::default);
         self.gradients.resize_with(slots.layouts.len(), Aligned::default);
-        self.marks.resize_with(program.steps.len(), Marks::default);
-        for (step, marks) in program.steps.iter().zip(&mut self.marks) {
-            marks.make_room(step, &program.layouts[step.output], images);
+        self.masks.resize_with(program.steps.len(), Masks::default);
+        for (step, masks) in program.steps.iter().zip(&mut self.masks) {
+            masks.make_room(step, &program.layouts[step.output], images);
         }
     }
 

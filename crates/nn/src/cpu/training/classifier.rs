@@ -15,7 +15,6 @@ use super::super::slots::Slots;
 use super::chunk::Chunk;
 use super::{Batch, CHUNK, Lifetimes, Normed, Training, Wanted};
 use crate::Parameters;
-use crate::columns::{pick, spread};
 
 /// See [`crate::Network::freeze_with_batch_statistics`].
 pub(in super::super) struct BatchClassifier {
@@ -61,7 +60,7 @@ impl BatchClassifier {
         let outputs = host::with_values(images, |images| self.training().forward(images, &mut batch))?;
         let outputs = outputs.map_err(robin_core::Error::from)?;
         let norms = batch.norms;
-        let scores = Scores::from_vec(pick(columns, classes, outputs), n, columns.width(classes))?;
+        let scores = Scores::from_vec(columns.gather(classes, outputs), n, columns.width(classes))?;
         Ok(BatchPass { classifier: self, columns: columns.clone(), scores, chunks, norms })
     }
 
@@ -103,7 +102,7 @@ impl Pass for BatchPass<'_> {
         let Self { classifier, columns, scores, mut chunks, norms } = *self;
         let (training, program, n) = (classifier.training(), &classifier.program, scores.len());
         let given =
-            host::with_values(score_gradient, |given| spread(&columns, classifier.num_classes(), given))?;
+            host::with_values(score_gradient, |given| columns.scatter(classifier.num_classes(), given))?;
         let mut batch = Batch { images: n, chunks: &mut chunks, norms };
         training.back(&given, &mut batch, &mut Wanted::Images);
         let [c, h, w] = program.graph.input_shape();

@@ -6,7 +6,7 @@ use robin_kernels::conv2d::packed::Directions;
 use robin_kernels::epilogue::{Add, Epilogue, Gate, PooledEpilogue};
 use robin_kernels::isa::Isa;
 
-use super::super::apply::{Applied, Marks};
+use super::super::apply::{Applied, Masks};
 use super::super::layers::{Layer, padded};
 use super::super::lower::{INPUT, Operation, Program, Step};
 use super::super::pass::{read_images, read_scores};
@@ -107,7 +107,7 @@ impl Training<'_> {
         let add = step.add.map(|add| &*chunk.values[add]);
         let x = &chunk.values[step.input];
         with_scratch(|scratch| {
-            applied.forward(x, add, chunk.images, &mut output, &mut chunk.marks[at], scratch);
+            applied.forward(x, add, chunk.images, &mut output, &mut chunk.masks[at], scratch);
         });
         chunk.values[step.output] = output;
     }
@@ -134,22 +134,22 @@ impl Training<'_> {
     pub(super) fn normalize(&self, at: usize, step: &Step, statistics: &Statistics, chunk: &mut Chunk) {
         let (isa, layout, to) = (Isa::detect(), self.normed_layout(step), &self.program.layouts[step.output]);
         let mut output = chunk.take(to);
-        let mut marks = std::mem::take(&mut chunk.marks[at]);
+        let mut masks = std::mem::take(&mut chunk.masks[at]);
         let y = normed(at, step, chunk);
-        match &mut marks {
-            Marks::Windows(windows) => {
+        match &mut masks {
+            Masks::Windows(windows) => {
                 let mut finish = PooledEpilogue { output: &mut output, bias: None, bits: Some(windows) };
                 batch_norm::normalize_pooled(isa, y, &layout, chunk.images, statistics, to, &mut finish);
             }
-            marks => {
+            masks => {
                 let add = step.add.map_or(Add::Nothing, |add| Add::Values(&chunk.values[add]));
-                let gate = marks.rectifier(step.relu);
+                let gate = masks.rectifier(step.relu);
                 let mut finish = Epilogue { output: &mut output, bias: None, add, gate };
                 batch_norm::normalize(isa, y, &layout, chunk.images, statistics, &mut finish);
             }
         }
         chunk.values[step.output] = output;
-        chunk.marks[at] = marks;
+        chunk.masks[at] = masks;
     }
 }
 

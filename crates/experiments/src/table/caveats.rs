@@ -11,7 +11,7 @@ const BLIND: f64 = 0.01;
 
 /// A sentence for each number that an attack's weakness may have made: many gradients that are zero, or CW and PGD with 20 steps
 /// of which one leaves more of the same images than the other does.
-pub(super) fn doubts(item: &PlannedItem, results: &[Found], places: &[At]) -> Vec<String> {
+pub(super) fn caveats(item: &PlannedItem, results: &[Found], places: &[At]) -> Vec<String> {
     let mut said = Vec::new();
     for at in places.iter().filter(|at| !item.columns[at.column].union) {
         let found = results.iter().filter(|found| at.holds(&found.place));

@@ -1,9 +1,9 @@
-//! A frozen network on a device: scores, and gradients on the images only.
+//! A network in eval mode on a device: scores, and gradients on the images only.
 
 use std::sync::Arc;
 
 use robin_kernels::cuda::layers::{self, Rectifier, Shape};
-use robin_kernels::cuda::norms::{self, Frozen as FrozenNorm};
+use robin_kernels::cuda::norms::{self, Running as EvalNorm};
 use robin_kernels::cuda::products::{self, Epilogue, Product};
 use robin_kernels::cuda::{Buffer, Context, Real};
 
@@ -22,7 +22,7 @@ enum Layer {
 
 /// A network in evaluation mode: batch norms are part of the products before them.
 #[derive(Debug)]
-pub(super) struct Frozen {
+pub(super) struct EvalNetwork {
     pub(super) context: Context,
     pub(super) plan: Arc<Plan>,
     layers: Arc<Vec<Layer>>,
@@ -46,7 +46,7 @@ impl Trace {
     }
 }
 
-impl Frozen {
+impl EvalNetwork {
     /// Prepared on the device; later changes of `tensors` do not reach it.
     pub(super) fn new(context: &Context, plan: &Arc<Plan>, tensors: &Tensors) -> Result<Self> {
         let layers =
@@ -299,8 +299,8 @@ impl Layer {
     }
 }
 
-fn batch_norm<'a>(tensors: &'a Tensors, name: &str, before: Option<&'a Buffer<f32>>) -> FrozenNorm<'a> {
-    FrozenNorm {
+fn batch_norm<'a>(tensors: &'a Tensors, name: &str, before: Option<&'a Buffer<f32>>) -> EvalNorm<'a> {
+    EvalNorm {
         trained: Some([tensors.get(name, "weight"), tensors.get(name, "bias")]),
         mean: tensors.get(name, "running_mean"),
         variance: tensors.get(name, "running_var"),
@@ -316,5 +316,5 @@ fn normalize(context: &Context, tensors: &Tensors, name: &str) -> Result<Layer> 
 /// Scale and shift of a normalisation that is not at the images.
 pub(super) fn normalization(context: &Context, tensors: &Tensors, name: &str) -> Result<[Buffer<f32>; 2]> {
     let (mean, variance) = (tensors.get(name, "mean"), tensors.get(name, "std"));
-    Ok(FrozenNorm { trained: None, mean, variance, before: None }.fold(context)?)
+    Ok(EvalNorm { trained: None, mean, variance, before: None }.fold(context)?)
 }
