@@ -19,8 +19,8 @@ cd "$(dirname "$0")/.."
 if [ ! -e "$folder/models/mobilenet-v2.safetensors" ]; then
     "$python" -W ignore fixtures/pytorch/export_models.py "$folder/models" >"$folder/export.log" 2>&1
 fi
-cargo build --locked --quiet --release --package robin-ml-import --example compare
-compare=$(realpath "${CARGO_TARGET_DIR:-target}")/release/examples/compare
+cargo build --locked --quiet --release --package robin-ml-import --example beside_pytorch
+compare=$(realpath "${CARGO_TARGET_DIR:-target}")/release/examples/beside_pytorch
 # From inside the folder, so that messages name files as anybody has them.
 (cd "$folder/models" && "$compare" .) | tee "$folder/foreign-models.md"
 jq -R -s '

@@ -49,6 +49,15 @@ pub(crate) struct Combined<C> {
 }
 
 impl<C: Combination> Combined<C> {
+    /// Columns of each example, `[n * width]`; all are those of the classes, though there may be others to choose.
+    fn cells(&self, columns: &Columns, n: usize) -> CoreResult<Vec<u32>> {
+        let there = match columns {
+            Columns::All => self.combination.num_classes(),
+            _ => self.combination.num_columns(),
+        };
+        columns.of_each(n, there)
+    }
+
     /// The examples that each network runs on, ascending.
     fn rows(&self, cells: &[u32], n: usize) -> Vec<Vec<usize>> {
         let behind: Vec<Vec<usize>> =
@@ -146,7 +155,7 @@ impl<C: Combination> Classifier for Combined<C> {
 
     fn scores(&self, images: &Tensor, columns: &Columns) -> CoreResult<Scores> {
         let (n, _) = host::image_rows("images", images)?;
-        let cells = columns.of_each(n, self.num_classes())?;
+        let cells = self.cells(columns, n)?;
         let ran =
             self.each(images, self.rows(&cells, n), |network, images| network.scores(images, &Columns::All))?;
         let width = columns.width(self.num_classes());
@@ -155,7 +164,7 @@ impl<C: Combination> Classifier for Combined<C> {
 
     fn forward<'a>(&'a self, images: &Tensor, columns: &Columns) -> CoreResult<Box<dyn Pass + 'a>> {
         let (n, _) = host::image_rows("images", images)?;
-        let cells = columns.of_each(n, self.num_classes())?;
+        let cells = self.cells(columns, n)?;
         let passes = self
             .each(images, self.rows(&cells, n), |network, images| network.forward(images, &Columns::All))?;
         let ran: Vec<Ran<Scores>> = passes

@@ -279,8 +279,8 @@ pub enum Error {
     },
     /// Images of the subset that this program was compiled without.
     #[error(
-        "this program was built without the images of {file} (feature cifar10-training-images): take the whole set, which \
-         `data fetch cifar10` gets, or `cargo xtask`, which has them"
+        "this program was built without the images of {file} (feature cifar10-training-images): get the whole set by \
+         `data fetch cifar10` and leave out --embedded, or take `cargo xtask`, which has them"
     )]
     NotBuiltIn {
         /// Path inside the subset.

@@ -155,7 +155,8 @@ pub struct SplitInfo {
     pub sha256: String,
 }
 
-/// Describes `dataset` at `source`. Splits whose files are missing or wrong are left out; `files` says why.
+/// Describes `dataset` at `source`. Splits whose files are missing or wrong are left out, and `files` says why; so are those of
+/// the subset that this program was built without.
 ///
 /// # Errors
 /// [`Error::Io`] if a file exists but cannot be read.
@@ -172,7 +173,10 @@ pub fn info(dataset: DatasetName, source: &Source) -> Result<DatasetInfo> {
         if broken {
             continue;
         }
-        let data = Dataset::load(dataset, split, source)?;
+        let data = match Dataset::load(dataset, split, source) {
+            Err(Error::NotBuiltIn { .. }) => continue,
+            loaded => loaded?,
+        };
         let (examples, sha256) = (data.len(), data.sha256().to_owned());
         splits.push(SplitInfo { split, examples, class_counts: data.class_counts(), sha256 });
     }

@@ -122,7 +122,7 @@ pub(crate) fn forest(rows: &[Forest]) -> Intervals {
         legend: [
             (Sign::Measured(Mark::For), "ahead"),
             (Sign::Measured(Mark::Against), "behind"),
-            (Sign::Measured(Mark::Open), "undecided, within noise"),
+            (Sign::Measured(Mark::Open), "undecided"),
             (Sign::Measured(Mark::Nothing), "near chance"),
             (Sign::Published, "published difference"),
         ]

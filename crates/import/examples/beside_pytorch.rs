@@ -4,7 +4,7 @@
 //! precision, where no rounding opens or closes a rectifier; `PyTorch's own gradient` is its single beside its double precision.
 //!
 //! ```text
-//! cargo run --release -p robin-ml-import --example compare -- FOLDER
+//! cargo run --release -p robin-ml-import --example beside_pytorch -- FOLDER
 //! ```
 
 #![allow(clippy::print_stdout, reason = "an example")]
