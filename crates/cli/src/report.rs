@@ -290,7 +290,9 @@ fn provenance(outcome: &Outcome) -> Vec<(String, String)> {
         (Some(first), Some(last)) => format!("{first} to {last}"),
         _ => "unknown".to_owned(),
     };
-    let commits = all("commit");
+    // Enough to find them; each record has the whole of its own.
+    let commits: BTreeSet<&str> =
+        all("commit").into_iter().map(|commit| commit.get(..12).unwrap_or(commit)).collect();
     vec![
         ("commit".to_owned(), if commits.is_empty() { "unknown".to_owned() } else { joined(commits) }),
         ("machine".to_owned(), joined(all("machine"))),
