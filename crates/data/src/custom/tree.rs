@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, imageops::FilterType};
@@ -127,25 +128,39 @@ fn is_image(path: &Path) -> bool {
 /// Bytes of the largest image, as a file and in memory: 256 MB.
 const LARGEST: u64 = 1 << 28;
 
-fn reader(file: &Path) -> Result<ImageReader<Cursor<Vec<u8>>>> {
-    reader_of(robin_files::read(file, LARGEST).map_err(Error::io("read", file))?)
-        .map_err(Error::io("read", file))
+fn bytes(file: &Path) -> Result<Vec<u8>> {
+    robin_files::read(file, LARGEST).map_err(Error::io("read", file))
 }
 
-fn reader_of(bytes: Vec<u8>) -> std::io::Result<ImageReader<Cursor<Vec<u8>>>> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+fn reader(bytes: Vec<u8>) -> Result<ImageReader<Cursor<Vec<u8>>>, String> {
+    let mut reader =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(LARGEST);
     reader.limits(limits);
     Ok(reader)
 }
 
+/// What a decoder that is not ours says. Some of them panic on a file that nobody would write: the one for JPEG multiplies
+/// without looking, which a build with overflow checks stops. Such a file cannot be read, and that is all.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err("a damaged one, on which the decoder gave up".to_owned()))
+}
+
+fn colour_of(bytes: Vec<u8>) -> Result<ColorType, String> {
+    guarded(|| Ok(reader(bytes)?.into_decoder().map_err(|error| error.to_string())?.color_type()))
+}
+
+fn image_of(bytes: Vec<u8>) -> Result<DynamicImage, String> {
+    guarded(|| reader(bytes)?.decode().map_err(|error| error.to_string()))
+}
+
 /// One image, resized and cropped.
 pub(crate) fn fuzz(bytes: &[u8]) {
     let preparation = Preparation { resize: Some(8), center_crop: Some(6), ..Preparation::default() };
-    let colour =
-        reader_of(bytes.to_vec()).map(|reader| reader.into_decoder().map(|decoder| decoder.color_type()));
-    let image = reader_of(bytes.to_vec()).map(|reader| reader.decode().map(|image| preparation.apply(image)));
+    let colour = colour_of(bytes.to_vec());
+    let image = image_of(bytes.to_vec()).and_then(|image| preparation.apply(image));
     let _ = (colour, image);
 }
 
@@ -155,12 +170,12 @@ fn unreadable(file: &Path, found: String) -> Error {
 }
 
 fn is_grey(file: &Path) -> Result<bool> {
-    let decoder = reader(file)?.into_decoder().map_err(|error| unreadable(file, error.to_string()))?;
-    Ok(matches!(decoder.color_type(), ColorType::L8 | ColorType::L16 | ColorType::La8 | ColorType::La16))
+    let colour = colour_of(bytes(file)?).map_err(|error| unreadable(file, error))?;
+    Ok(matches!(colour, ColorType::L8 | ColorType::L16 | ColorType::La8 | ColorType::La16))
 }
 
 fn decode(file: &Path) -> Result<DynamicImage> {
-    reader(file)?.decode().map_err(|error| unreadable(file, error.to_string()))
+    image_of(bytes(file)?).map_err(|error| unreadable(file, error))
 }
 
 impl Preparation {
