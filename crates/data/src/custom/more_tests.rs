@@ -116,6 +116,29 @@ fn a_picture_on_which_the_decoder_panics_cannot_be_read_and_that_is_all() {
     }
 }
 
+#[test]
+fn a_picture_has_no_more_pixels_than_its_file_can_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ant/1.png");
+    // Nothing packs as well as one colour.
+    picture(&path, [2000, 2000], 0);
+    assert_eq!(plain(folder.path(), Split::Train).unwrap().shape(), [3, 2000, 2000]);
+    let mut photo = Cursor::new(Vec::new());
+    RgbImage::new(2000, 2000).write_to(&mut photo, ImageFormat::Jpeg).unwrap();
+    let mut photo = photo.into_inner();
+    fs::remove_file(&path).unwrap();
+    let path = path.with_extension("jpg");
+    fs::write(&path, &photo).unwrap();
+    assert_eq!(plain(folder.path(), Split::Train).unwrap().shape(), [3, 2000, 2000]);
+    // The header's height and width, and nothing behind it.
+    let frame = photo.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    photo[frame + 5..frame + 9].copy_from_slice(&[0x27, 0x10, 0x1f, 0x40]);
+    photo.truncate(1000);
+    fs::write(&path, &photo).unwrap();
+    let message = plain(folder.path(), Split::Train).unwrap_err().to_string();
+    assert!(message.contains("8000 x 10000 pixels in a file that is too short"), "{message}");
+}
+
 fn npy(kind: &str, shape: &str, values: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
     [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), values].concat()

@@ -128,6 +128,10 @@ fn is_image(path: &Path) -> bool {
 /// Bytes of the largest image, as a file and in memory: 256 MB.
 const LARGEST: u64 = 1 << 28;
 
+/// How many bytes of pixels a byte of a file may be: PNG's deflate packs 1032 into one; JPEG has at least one bit for each
+/// block of 64 values, so at most 1366 where two of three channels have a sixteenth of the values.
+const MOST_PACKED: u64 = 2048;
+
 fn bytes(file: &Path) -> Result<Vec<u8>> {
     robin_files::read(file, LARGEST).map_err(Error::io("read", file))
 }
@@ -153,7 +157,16 @@ fn colour_of(bytes: Vec<u8>) -> Result<ColorType, String> {
 }
 
 fn image_of(bytes: Vec<u8>) -> Result<DynamicImage, String> {
-    guarded(|| reader(bytes)?.decode().map_err(|error| error.to_string()))
+    let allowed = LARGEST.min(bytes.len() as u64 * MOST_PACKED);
+    guarded(|| {
+        let decoder = reader(bytes)?.into_decoder().map_err(|error| error.to_string())?;
+        // Before any pixel is decoded: a header may say anything.
+        if decoder.total_bytes() > allowed {
+            let (width, height) = decoder.dimensions();
+            return Err(format!("{width} x {height} pixels in a file that is too short for them"));
+        }
+        DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
+    })
 }
 
 /// One image, resized and cropped.
