@@ -11,7 +11,7 @@ pub(crate) enum Step {
     ZeroGradient,
 }
 
-/// Moves `image` by `step_size` (pixels) in the direction that maximises a linear function fastest within the
+/// Moves `image` by `step_size` (pixels) in the direction that raises a linear function fastest within the
 /// budget's norm (linf: the sign, with sign(0) = 0; l2: the gradient over its own length), then projects.
 pub(crate) fn step_image(
     budget: Budget,

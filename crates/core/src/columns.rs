@@ -53,11 +53,7 @@ impl Columns {
             Columns::PerExample(table) if table.width > 0 && table.indices.len() == n * table.width => {
                 Ok(table.indices.clone())
             }
-            Columns::PerExample(table) => Err(Error::Shape {
-                what: "table of columns",
-                found: vec![table.len(), table.width],
-                expected: format!("[{n}, m] with m >= 1"),
-            }),
+            Columns::PerExample(table) => Err(table.misfit(n)),
         }
     }
 
@@ -73,16 +69,17 @@ impl Columns {
     /// The chosen of `scores` `[m, classes]`, those of the examples from number `first` on, on their device: `[m, width]`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for columns or examples that there are not.
+    /// [`Error::Shape`] for a table of fewer examples, [`Error::Tensor`] for a column that there is not.
     pub fn gather_tensor(&self, scores: &Tensor, first: usize) -> Result<Tensor> {
         match self {
             Columns::All => Ok(scores.clone()),
             Columns::One(column) => Ok(scores.narrow(1, *column, 1)?),
             Columns::PerExample(table) => {
-                let rows = scores.dims2()?.0;
-                let wanted: Vec<u32> =
-                    (first..first + rows).flat_map(|row| table.row(row)).copied().collect();
-                Ok(scores.gather(&Tensor::from_vec(wanted, (rows, table.width), scores.device())?, 1)?)
+                let (rows, width) = (scores.dims2()?.0, table.width);
+                let Some(wanted) = table.indices.get(first * width..(first + rows) * width) else {
+                    return Err(table.misfit(first + rows));
+                };
+                Ok(scores.gather(&Tensor::from_slice(wanted, (rows, width), scores.device())?, 1)?)
             }
         }
     }
@@ -150,6 +147,15 @@ impl ColumnTable {
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
+
+    /// It is not one for `n` examples.
+    fn misfit(&self, n: usize) -> Error {
+        Error::Shape {
+            what: "table of columns",
+            found: vec![self.len(), self.width],
+            expected: format!("[{n}, m] with m >= 1"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +195,11 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+        let scores = Tensor::from_slice(&[1.0_f32; 6], (2, 3), &Device::Cpu).unwrap();
+        for (columns, first) in [(table(2, vec![0, 1]), 0), (table(1, vec![0, 1, 2]), 2)] {
+            assert!(matches!(columns.gather_tensor(&scores, first), Err(Error::Shape { .. })), "{columns:?}");
+        }
+        assert!(matches!(table(1, vec![0, 3]).gather_tensor(&scores, 0), Err(Error::Tensor(_))));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub trait Objective: Send + Sync {
     /// The objective of the examples at `rows` alone.
     fn select(&self, rows: &[usize]) -> Box<dyn Objective>;
 
-    /// Values `[n]` at `images` `[n, c, h, w]`, and the direction in pixels that maximises them: the gradient,
+    /// Values `[n]` at `images` `[n, c, h, w]`, and the direction in pixels that raises them: the gradient,
     /// unless the objective weighs the gradients of its terms against each other. Attacks that follow a
     /// direction take it from here.
     ///

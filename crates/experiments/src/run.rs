@@ -129,14 +129,14 @@ pub(crate) fn evaluate(
                     .build(loss, work.kind)
                     .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })
             };
-            let strategy_of_loss = strategy_for(strategy, spec.loss)?;
-            let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), strategy_of_loss.as_ref());
+            let built = strategy_for(strategy, spec.loss)?;
+            let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), built.as_ref());
             let (clean, mut robust) = measure(&evaluation, Some(attacked_by), context)?;
             for stage in then {
                 let Some(robust) = &mut robust else { break };
                 let attack = stage.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
-                let strategy_of_loss = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
-                let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), strategy_of_loss.as_ref());
+                let built = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
+                let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), built.as_ref());
                 further(robust, &evaluation, attacked_by, context)?;
             }
             evaluated(&clean, robust.as_ref())

@@ -86,7 +86,7 @@ pub static STRATEGIES: &[Entry] = &[
     },
     Entry {
         name: StrategyName::Top2,
-        summary: "lowers the highest arm and maximises the second highest",
+        summary: "lowers the highest arm and raises the second highest",
         losses: OF_ARMS,
         ranks: true,
         combines: true,

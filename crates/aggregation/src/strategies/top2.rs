@@ -9,7 +9,7 @@ use super::normalised::{Combine, Normalised};
 use super::rank::{Rank, ranked_objective};
 
 /// Maximises `(b_a1(1) + b_a2(0)) / 2` for the two highest arms a1, a2 (the lower class first on a tie): lowers
-/// the first, maximises the second (paper 4.2, TOP 2). Ranked on the clean image, two arms run per example.
+/// the first, raises the second (paper 4.2, TOP 2). Ranked on the clean image, two arms run per example.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Top2 {
     pub(super) loss: Loss,

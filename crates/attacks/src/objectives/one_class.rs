@@ -5,7 +5,7 @@ use robin_core::{Columns, Objective, ObjectiveValues, Result, Scores};
 use super::cross_entropy::cross_entropy;
 use super::{evaluate_towards, highest_but};
 
-/// Cross-entropy against the class: maximised for its own examples, which shall leave it, and lowered for all others,
+/// Cross-entropy against the class: raised for its own examples, which shall leave it, and lowered for all others,
 /// which shall enter it (paper 3.2: untargeted and targeted). `log(sum_j exp(z_j)) - z_c`, and minus that.
 #[derive(Debug, Clone)]
 pub struct OneClassCrossEntropy(Question);

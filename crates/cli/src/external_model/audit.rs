@@ -28,7 +28,7 @@ const STEPS: usize = 20;
     cargo xtask audit --model resnet18 --weights resnet18.pt --dataset cifar10 --normalize dataset --limit 1000 \\\n    \
     --norm linf --epsilon 8/255 --min-union 0.45 --deny fail --junit audit.xml\n\n\
     Checks the gradient, attacks by PGD-20 and AutoAttack (of few classes: the part of it that applies), runs the battery of\n\
-    caveats, and writes OUT/audit.html and OUT/audit.md, which begin with the verdict. `explain NAME` says what a name in it\n\
+    sanity checks, and writes OUT/audit.html and OUT/audit.md, which begin with the verdict. `explain NAME` says what a name in it\n\
     means. Interrupt it with Ctrl-C, and continue with the same command.\n\
     Exit codes: 0 done and let through, 1 the work failed, 2 wrong usage, 3 done and not let through by --min-union or --deny,\n\
     130 interrupted.")]

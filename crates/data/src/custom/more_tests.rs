@@ -101,7 +101,7 @@ fn grey_images_have_one_channel_and_damaged_ones_never_panic() {
 }
 
 /// An array as NumPy saves it.
-/// Found by ten million damaged pictures: its table of quantisation overflows where the decoder multiplies.
+/// One of ten million damaged pictures, made smaller: the decoder's product of a coefficient and its quantisation overflows.
 #[test]
 fn a_picture_on_which_the_decoder_panics_cannot_be_read_and_that_is_all() {
     let folder = tempfile::tempdir().unwrap();
