@@ -123,13 +123,13 @@ fn info_of_own(dataset: &AnyData) -> anyhow::Result<()> {
     let [channels, height, width] = train.shape();
     answer!("{}: images {channels} x {height} x {width}, {} classes", train.name(), train.num_classes())?;
     let test = match load(Split::Test) {
-        Ok(test) if test.sha256() != train.sha256() => Some(test),
+        Ok(test) if test.sha256()? != train.sha256()? => Some(test),
         // One file is the same for both.
         Ok(_) | Err(robin_data::Error::NoDataset { .. }) => None,
         Err(error) => return Err(error).with_context(|| format!("cannot load the test images of {dataset}")),
     };
     for data in [Some(train), test].into_iter().flatten() {
-        answer!("{}: {} examples, SHA-256 {}", data.split(), data.len(), data.sha256())?;
+        answer!("{}: {} examples, SHA-256 {}", data.split(), data.len(), data.sha256()?)?;
         answer!("  by class: {:?}", data.class_counts())?;
     }
     Ok(())

@@ -79,7 +79,8 @@ impl Place {
         let digits =
             Choice::Published(DatasetName::Mnist).load(Split::Test, &Source::Embedded, None).unwrap();
         let digits = digits.take(IMAGES).unwrap();
-        let images = TensorView::new(Dtype::U8, vec![IMAGES, 1, 28, 28], digits.pixels()).unwrap();
+        let pixels = digits.pixels().unwrap();
+        let images = TensorView::new(Dtype::U8, vec![IMAGES, 1, 28, 28], &pixels).unwrap();
         let labels = TensorView::new(Dtype::U8, vec![IMAGES], &labels).unwrap();
         let file = safetensors::serialize([("images", images), ("labels", labels)], None).unwrap();
         std::fs::write(self.path(DATA), file).unwrap();

@@ -1,18 +1,21 @@
-//! Images and labels in memory, and batches of them.
+//! Images and labels, and batches of them.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 use robin_core::{Batch, ExampleId, Seed};
 use sha2::{Digest, Sha256};
 
 use crate::canonical;
+use crate::pixels::Pixels;
 use crate::{DatasetName, Error, LabelMap, Result, Split, cifar, embedded, idx};
 use robin_files::checksum::hex;
 
 /// One split of a data set: u8 images `[n, c, h, w]` and labels `[n]`, in file order. Immutable; a clone
-/// shares the pixels.
+/// shares the pixels, which a large set reads where it was found (see [`crate::custom`]).
 #[derive(Debug, Clone)]
 pub struct Dataset {
     name: Arc<str>,
@@ -20,8 +23,8 @@ pub struct Dataset {
     split: Split,
     shape: [usize; 3],
     len: usize,
-    /// `len * c * h * w` or more.
-    pixels: Arc<[u8]>,
+    /// Of `len` images or more.
+    pixels: Pixels,
     /// `len` or more.
     labels: Arc<[u16]>,
     /// Of these `len` examples, once somebody has asked.
@@ -112,10 +115,25 @@ impl Dataset {
                 second_count: labels.len(),
             });
         }
+        Self::of(name, classes, split, shape, Pixels::Memory(pixels.into()), labels)
+    }
+
+    /// One image of `shape` for each of `labels`.
+    ///
+    /// # Errors
+    /// [`Error::Class`].
+    pub(crate) fn of(
+        name: &str,
+        classes: usize,
+        split: Split,
+        shape: [usize; 3],
+        pixels: Pixels,
+        labels: Vec<u16>,
+    ) -> Result<Self> {
         if let Some(&label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
             return Err(Error::Class { class: label.into(), classes });
         }
-        let (len, pixels, labels) = (labels.len(), pixels.into(), labels.into());
+        let (len, labels) = (labels.len(), labels.into());
         Ok(Self { name: name.into(), classes, split, shape, len, pixels, labels, sha256: Arc::default() })
     }
 
@@ -173,9 +191,29 @@ impl Dataset {
         &self.labels[..self.len]
     }
 
-    /// Pixels 0 to 255, `[n, c, h, w]`.
-    pub fn pixels(&self) -> &[u8] {
-        &self.pixels[..self.len * self.image_length()]
+    /// Pixels 0 to 255 of image number `at`, `[c, h, w]`.
+    ///
+    /// # Errors
+    /// [`Error::Index`]; of a set that is not [in memory](Dataset::is_in_memory) those of reading and decoding.
+    pub fn image(&self, at: usize) -> Result<Cow<'_, [u8]>> {
+        if at >= self.len {
+            let index = u32::try_from(at).unwrap_or(u32::MAX);
+            return Err(Error::Index { index, available: self.len });
+        }
+        self.pixels.image(at, self.image_length())
+    }
+
+    /// Pixels 0 to 255 of all images, `[n, c, h, w]`: a set that is not [in memory](Dataset::is_in_memory) is brought there.
+    ///
+    /// # Errors
+    /// Those of reading and decoding, where it is not in memory yet.
+    pub fn pixels(&self) -> Result<Cow<'_, [u8]>> {
+        self.pixels.first(self.len, self.image_length())
+    }
+
+    /// Whether its pixels are in memory; else each image is read when somebody asks for it.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.pixels, Pixels::Memory(_))
     }
 
     /// Examples of each class, by label.
@@ -189,20 +227,26 @@ impl Dataset {
 
     /// SHA-256, hex, over shape, number, labels and pixels of exactly these examples: equal for equal
     /// examples, wherever they were loaded from. Labels are bytes if all of them are below 256, else pairs of bytes.
-    pub fn sha256(&self) -> &str {
-        self.sha256.get_or_init(|| {
-            let mut digest = Sha256::new();
-            for size in self.shape.iter().chain([&self.len]) {
-                digest.update((*size as u64).to_le_bytes());
-            }
-            let narrow: Result<Vec<u8>, _> = self.labels().iter().map(|&label| u8::try_from(label)).collect();
-            match narrow {
-                Ok(bytes) => digest.update(bytes),
-                Err(_) => self.labels().iter().for_each(|label| digest.update(label.to_le_bytes())),
-            }
-            digest.update(self.pixels());
-            hex(&digest.finalize())
-        })
+    ///
+    /// # Errors
+    /// As [`Dataset::image`]: all are read once.
+    pub fn sha256(&self) -> Result<&str> {
+        if let Some(known) = self.sha256.get() {
+            return Ok(known);
+        }
+        let mut digest = Sha256::new();
+        for size in self.shape.iter().chain([&self.len]) {
+            digest.update((*size as u64).to_le_bytes());
+        }
+        let narrow: Result<Vec<u8>, _> = self.labels().iter().map(|&label| u8::try_from(label)).collect();
+        match narrow {
+            Ok(bytes) => digest.update(bytes),
+            Err(_) => self.labels().iter().for_each(|label| digest.update(label.to_le_bytes())),
+        }
+        for at in 0..self.len {
+            digest.update(self.image(at)?);
+        }
+        Ok(self.sha256.get_or_init(|| hex(&digest.finalize())))
     }
 
     /// The first `limit` examples in file order, sharing the pixels.
@@ -228,11 +272,22 @@ impl Dataset {
             return Err(Error::Limit { asked: count, available: self.len });
         }
         let order = seed.root_stream().permutation(self.len);
-        let (length, drawn) = (self.image_length(), &order[..count]);
-        let image = |&at: &u32| &self.pixels[at as usize * length..][..length];
-        let pixels: Vec<u8> = drawn.iter().flat_map(image).copied().collect();
-        let labels = drawn.iter().map(|&at| self.labels[at as usize]).collect();
-        Self::with_labels(&self.name, self.classes, self.split, self.shape, pixels, labels)
+        let drawn: Vec<usize> = order[..count].iter().map(|&at| at as usize).collect();
+        self.select(&drawn)
+    }
+
+    /// The examples at `places`, in that order.
+    ///
+    /// # Errors
+    /// [`Error::Index`] for a place where there is none.
+    pub fn select(&self, places: &[usize]) -> Result<Self> {
+        if let Some(&at) = places.iter().find(|&&at| at >= self.len) {
+            let index = u32::try_from(at).unwrap_or(u32::MAX);
+            return Err(Error::Index { index, available: self.len });
+        }
+        let pixels = self.pixels.select(places, self.image_length());
+        let labels = places.iter().map(|&at| self.labels[at]).collect();
+        Self::of(&self.name, self.classes, self.split, self.shape, pixels, labels)
     }
 
     /// The same examples, of `classes` classes: a subset need not have an example of the highest.
@@ -261,11 +316,7 @@ impl Dataset {
         if kept.len() == self.len {
             return Ok(self.clone());
         }
-        let length = self.image_length();
-        let pixels =
-            kept.iter().flat_map(|&at| &self.pixels[at * length..(at + 1) * length]).copied().collect();
-        let labels = kept.iter().map(|&at| self.labels[at]).collect();
-        Self::with_labels(&self.name, self.classes, self.split, self.shape, pixels, labels)
+        self.select(&kept)
     }
 
     /// [`Dataset::restricted`] with the labels and the number of classes of `map`.
@@ -286,20 +337,24 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Index`] for an example that there is not, those of [`LabelMap::validate`], and
-    /// [`Error::NotKept`] for an example that the map says nothing about.
+    /// [`Error::NotKept`] for an example that the map says nothing about; those of [`Dataset::image`].
     pub fn batch(&self, ids: &[ExampleId], labels: &LabelMap) -> Result<Batch> {
         labels.validate(self.num_classes())?;
         let length = self.image_length();
-        let mut values = Vec::with_capacity(ids.len() * length);
+        let mut values = vec![0.0; ids.len() * length];
         let mut mapped = Vec::with_capacity(ids.len());
+        let fill = |(values, id): (&mut [f32], &ExampleId)| {
+            let image = self.image(id.index as usize)?;
+            values.iter_mut().zip(image.iter()).for_each(|(value, &pixel)| *value = f32::from(pixel) / 255.0);
+            Ok::<(), Error>(())
+        };
+        match self.is_in_memory() {
+            true => values.chunks_exact_mut(length.max(1)).zip(ids).try_for_each(fill)?,
+            // Decoding a photograph takes as long as some networks' passes.
+            false => values.par_chunks_exact_mut(length.max(1)).zip(ids).try_for_each(fill)?,
+        }
         for id in ids {
-            let at = id.index as usize;
-            if at >= self.len {
-                return Err(Error::Index { index: id.index, available: self.len });
-            }
-            let image = &self.pixels[at * length..(at + 1) * length];
-            values.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
-            mapped.push(labels.apply(self.labels[at])?);
+            mapped.push(labels.apply(self.labels[id.index as usize])?);
         }
         let [channels, height, width] = self.shape;
         let images = Tensor::from_vec(values, (ids.len(), channels, height, width), &Device::Cpu)?;

@@ -166,7 +166,7 @@ fn subset(data_dir: &Path) -> Result<Vec<(&'static EmbeddedFile, Vec<u8>)>> {
     for &name in DatasetName::ALL {
         for split in [Split::Train, Split::Test] {
             let data = Dataset::load(name, split, &source)?;
-            let contents = encode(name, &data, &first_of_each(&data, per_class(name, split)));
+            let contents = encode(name, &data, &first_of_each(&data, per_class(name, split)))?;
             made.extend(split_files(name, split).iter().zip(contents));
         }
     }
@@ -188,27 +188,20 @@ fn first_of_each(data: &Dataset, count: usize) -> Vec<usize> {
 }
 
 /// The examples `indices` as files of the data set's own format.
-fn encode(name: DatasetName, data: &Dataset, indices: &[usize]) -> Vec<Vec<u8>> {
-    let [channels, height, width] = data.shape();
-    let length = channels * height * width;
-    let image = |index: usize| &data.pixels()[index * length..(index + 1) * length];
+fn encode(name: DatasetName, data: &Dataset, indices: &[usize]) -> Result<Vec<Vec<u8>>> {
+    let chosen = data.select(indices)?;
+    let ([channels, height, width], pixels) = (data.shape(), chosen.pixels()?);
     // Both have ten classes.
-    let labels: Vec<u8> = indices.iter().map(|&index| data.labels()[index] as u8).collect();
-    match name {
+    let labels: Vec<u8> = chosen.labels().iter().map(|&label| label as u8).collect();
+    Ok(match name {
         DatasetName::Mnist => {
-            let pixels: Vec<u8> = indices.iter().flat_map(|&index| image(index)).copied().collect();
             vec![idx::write_images(labels.len(), height, width, &pixels), idx::write_labels(&labels)]
         }
         DatasetName::Cifar10 => {
-            let records = indices.iter().zip(&labels);
-            vec![
-                records
-                    .flat_map(|(&index, label)| std::iter::once(label).chain(image(index)))
-                    .copied()
-                    .collect(),
-            ]
+            let records = labels.iter().zip(pixels.chunks_exact(channels * height * width));
+            vec![records.flat_map(|(label, image)| std::iter::once(label).chain(image)).copied().collect()]
         }
-    }
+    })
 }
 
 #[cfg(test)]
@@ -221,7 +214,7 @@ mod tests {
             for split in [Split::Train, Split::Test] {
                 let data = Dataset::load(name, split, &Source::Embedded).unwrap();
                 assert_eq!(data.class_counts(), vec![per_class(name, split); 10], "{name} {split}");
-                assert_eq!(data.pixels().len(), data.len() * data.shape().iter().product::<usize>());
+                assert_eq!(data.pixels().unwrap().len(), data.len() * data.shape().iter().product::<usize>());
             }
         }
         // The first labels of the published files, which all are among the first 200 of their class.
@@ -254,6 +247,9 @@ mod tests {
             Dataset::from_parts(DatasetName::Mnist, Split::Test, [1, 1, 1], labels.clone(), labels).unwrap();
         let chosen = first_of_each(&data, 2);
         assert_eq!(chosen, [0, 1, 2, 4, 5, 7]);
-        assert_eq!(encode(DatasetName::Mnist, &data, &chosen)[1], idx::write_labels(&[1, 0, 1, 0, 2, 2]));
+        assert_eq!(
+            encode(DatasetName::Mnist, &data, &chosen).unwrap()[1],
+            idx::write_labels(&[1, 0, 1, 0, 2, 2])
+        );
     }
 }

@@ -59,6 +59,11 @@ pub fn npz(bytes: &[u8]) {
     custom::fuzz_npz(bytes);
 }
 
+/// A Parquet file.
+pub fn parquet(bytes: &[u8]) {
+    custom::fuzz_parquet(bytes);
+}
+
 /// An image in a folder of one's own.
 pub fn picture(bytes: &[u8]) {
     custom::fuzz_picture(bytes);

@@ -56,6 +56,8 @@ pub(crate) const HEADER: u64 = 16;
 pub(crate) struct Declared {
     pub(crate) count: usize,
     pub(crate) size: u64,
+    /// Rows and columns of an image; of labels nothing.
+    pub(crate) sides: [usize; 2],
 }
 
 /// What the image file says that begins with `start`, its first [`HEADER`] bytes or all of them.
@@ -77,7 +79,7 @@ pub(crate) fn declared_images(file: &str, start: &[u8]) -> Result<Declared> {
     }
     let size = (u64::from(count) * u64::from(rows)).checked_mul(columns.into());
     match size.and_then(|size| size.checked_add(HEADER)).filter(|&size| usize::try_from(size).is_ok()) {
-        Some(size) => Ok(Declared { count: count as usize, size }),
+        Some(size) => Ok(Declared { count: count as usize, size, sides: [rows as usize, columns as usize] }),
         None => {
             let sizes = format!("{count} images of {rows} x {columns}");
             refuse(4, &format!("sizes that fit in memory, not {sizes}"), sizes)
@@ -92,7 +94,7 @@ pub(crate) fn declared_images(file: &str, start: &[u8]) -> Result<Declared> {
 pub(crate) fn declared_labels(file: &str, start: &[u8]) -> Result<Declared> {
     check_magic(file, start, LABELS_MAGIC, "labels")?;
     let count = word(file, start, 4)?;
-    Ok(Declared { count: count as usize, size: 8 + u64::from(count) })
+    Ok(Declared { count: count as usize, size: 8 + u64::from(count), sides: [0, 0] })
 }
 
 /// An image file with these contents.
@@ -176,10 +178,10 @@ mod tests {
     #[test]
     fn the_header_says_how_many_and_how_long() {
         let file = write_images(2, 3, 4, &[1; 24]);
-        let declared = Declared { count: 2, size: file.len() as u64 };
+        let declared = Declared { count: 2, size: file.len() as u64, sides: [3, 4] };
         assert_eq!(declared_images("f", &file[..HEADER as usize]).unwrap(), declared);
         let file = write_labels(&[1, 2, 3]);
-        assert_eq!(declared_labels("f", &file[..8]).unwrap(), Declared { count: 3, size: 11 });
+        assert_eq!(declared_labels("f", &file[..8]).unwrap(), Declared { count: 3, size: 11, sides: [0, 0] });
         assert_eq!(offset(declared_images("f", &file)), 0);
         assert_eq!(offset(declared_images("f", &[0, 0, 8, 3, 0, 0])), 6);
         let huge = [&[0, 0, 8, 3][..], &[0xFF; 12]].concat();

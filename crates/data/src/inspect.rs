@@ -177,7 +177,7 @@ pub fn info(dataset: DatasetName, source: &Source) -> Result<DatasetInfo> {
             Err(Error::NotBuiltIn { .. }) => continue,
             loaded => loaded?,
         };
-        let (examples, sha256) = (data.len(), data.sha256().to_owned());
+        let (examples, sha256) = (data.len(), data.sha256()?.to_owned());
         splits.push(SplitInfo { split, examples, class_counts: data.class_counts(), sha256 });
     }
     let classes = dataset.class_names().to_vec();

@@ -25,7 +25,7 @@
 //! Without one, [`Source::Embedded`] is a small real subset compiled into the program.
 //!
 //! Invariants: nothing is half-loaded; nothing existing is overwritten; no published file is believed
-//! without its SHA-256; images are u8 `[n, c, h, w]` here and become f32 in `[0, 1]` per batch.
+//! without its SHA-256; images are u8 `[c, h, w]` here and become f32 in `[0, 1]` per batch.
 
 pub mod augment;
 pub mod balance;
@@ -44,6 +44,7 @@ mod idx;
 pub mod inspect;
 pub mod labels;
 pub mod name;
+mod pixels;
 pub mod sampling;
 pub mod temporary_file;
 

@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(tensors.tensor("logits").unwrap().shape(), [3, 10]);
         let first =
             f32::from_le_bytes(tensors.tensor("images").unwrap().data()[4 * 300..][..4].try_into().unwrap());
-        assert_eq!(first, f32::from(data.pixels()[300]) / 255.0);
+        assert_eq!(first, f32::from(data.pixels().unwrap()[300]) / 255.0);
         assert!(logits(&graph, &parameters, &data, 1001, device).is_err());
     }
 }

@@ -35,6 +35,7 @@ pub static TARGETS: &[Target] = &[
     ("archive-packed", robin_data::fuzz::archive_packed),
     ("npy", robin_data::fuzz::npy),
     ("npz", robin_data::fuzz::npz),
+    ("parquet", robin_data::fuzz::parquet),
     ("picture", robin_data::fuzz::picture),
     ("onnx", robin_import::fuzz::onnx),
     ("state-dict", robin_import::fuzz::state_dict),

@@ -3,6 +3,8 @@
 //! The format's own reader checks that the tensors fill the file; of a name that stands there twice it takes the last
 //! tensor, and a header may say a hundred times more than it is long. Both are refused here, before it.
 
+use std::io::Read;
+
 use safetensors::{SafeTensorError, SafeTensors, tensor::Metadata};
 
 use crate::json;
@@ -33,8 +35,25 @@ pub fn header(bytes: &[u8]) -> Result<(usize, Metadata), SafeTensorError> {
     SafeTensors::read_metadata(bytes)
 }
 
-/// What the format's own reader does not look at.
-fn check(bytes: &[u8]) -> Result<(), SafeTensorError> {
+/// The header that `file` begins with, and its length, of a file too large to be read. That its tensors lie in the file is
+/// the caller's to check.
+///
+/// # Errors
+/// As [`open`], but for where tensors lie.
+pub fn header_of(file: &mut impl Read) -> Result<(usize, Metadata), SafeTensorError> {
+    let mut bytes = vec![0; LENGTH];
+    file.read_exact(&mut bytes).map_err(|_| SafeTensorError::HeaderTooSmall)?;
+    let length = u64::from_le_bytes(bytes[..].try_into().map_err(|_| SafeTensorError::HeaderTooSmall)?);
+    if length > LONGEST_HEADER as u64 {
+        return Err(SafeTensorError::HeaderTooLarge);
+    }
+    file.take(length).read_to_end(&mut bytes).map_err(|_| SafeTensorError::InvalidHeaderLength)?;
+    let metadata = serde_json::from_str(check(&bytes)?);
+    Ok((bytes.len() - LENGTH, metadata.map_err(SafeTensorError::InvalidHeaderDeserialization)?))
+}
+
+/// What the format's own reader does not look at; the header's text.
+fn check(bytes: &[u8]) -> Result<&str, SafeTensorError> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
         return Err(SafeTensorError::HeaderTooSmall);
     };
@@ -44,7 +63,8 @@ fn check(bytes: &[u8]) -> Result<(), SafeTensorError> {
     }
     let header = rest.get(..length).ok_or(SafeTensorError::InvalidHeaderLength)?;
     let text = std::str::from_utf8(header).map_err(SafeTensorError::InvalidHeader)?;
-    json::check(text, MOST_ITEMS).map_err(SafeTensorError::InvalidHeaderDeserialization)
+    json::check(text, MOST_ITEMS).map_err(SafeTensorError::InvalidHeaderDeserialization)?;
+    Ok(text)
 }
 
 #[cfg(test)]

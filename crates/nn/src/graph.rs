@@ -102,6 +102,8 @@ pub enum Layer {
     Relu,
     /// `x / (1 + exp(-x))`. Of the executors, `candle` alone runs it.
     Silu,
+    /// Each value to an integer. Its gradient is 0, as PyTorch's is. `cuda` does not run it.
+    Round(Rounding),
     /// Max pooling.
     MaxPool2d(max_pool2d::Geometry),
     /// Average pooling without overlap, over windows that fill the image.
@@ -130,6 +132,7 @@ impl Layer {
             | Self::Linear { name, .. } => name,
             Self::Relu => "relu",
             Self::Silu => "silu",
+            Self::Round(_) => "round",
             Self::MaxPool2d(_) => "max_pool2d",
             Self::AvgPool2d(_) => "avg_pool2d",
             Self::Add => "add",
@@ -137,7 +140,7 @@ impl Layer {
         }
     }
 
-    /// Whether the executors with kernels of their own run it.
+    /// Whether there are kernels of ours for it, here and on a GPU.
     pub(crate) fn has_kernels(&self) -> bool {
         matches!(
             self,
@@ -151,6 +154,28 @@ impl Layer {
                 | Self::Add
                 | Self::Flatten(_)
         )
+    }
+}
+
+/// Which integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// The nearest, of two the even one.
+    Nearest,
+    /// The largest that is not above the value.
+    Down,
+    /// The smallest that is not below the value.
+    Up,
+}
+
+impl Rounding {
+    /// The integer of `value`.
+    pub fn apply(self, value: f32) -> f32 {
+        match self {
+            Self::Nearest => value.round_ties_even(),
+            Self::Down => value.floor(),
+            Self::Up => value.ceil(),
+        }
     }
 }
 
@@ -311,6 +336,7 @@ impl Graph {
                 }
                 Layer::Relu
                 | Layer::Silu
+                | Layer::Round(_)
                 | Layer::MaxPool2d(_)
                 | Layer::AvgPool2d(_)
                 | Layer::Add

@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 use robin_core::{Columns, Pass, Purpose, Scores, Seed, host};
 use robin_nn::candle::{Mode, Weights, activations, forward, kinks};
-use robin_nn::graph::Point;
+use robin_nn::graph::{Point, Rounding};
 use robin_nn::{
     Bias, Convolution, EXECUTORS, Executor, Gradients, Graph, GraphBuilder, Parameters, executor,
 };
@@ -377,6 +377,50 @@ fn branches_agree_with_the_reference() {
 #[test]
 fn random_graphs_agree_with_the_reference() {
     (0..30).map(random).for_each(|graph| agrees_with_the_reference(&graph));
+}
+
+/// Rounds everywhere: at the images, between layers, before a sum and a rectifier.
+fn rounded(rounding: Rounding) -> Graph {
+    let graph = begin("rounded", [3, 6, 5]).normalize("levels").round(rounding).conv2d("conv", same(5));
+    let graph = graph.batch_norm2d("bn").relu();
+    let features = graph.here();
+    finish(graph.round(rounding).add(features).relu().max_pool2d(2).round(rounding))
+}
+
+/// A value beside a half may be rounded either way, so the numbers are such that none is.
+#[test]
+fn rounding_is_the_same_on_both_executors_and_has_no_gradient() {
+    for rounding in [Rounding::Nearest, Rounding::Down, Rounding::Up] {
+        let graph = rounded(rounding);
+        let mut parameters = Parameters::initialise(&graph, Seed::new(4));
+        for tensor in parameters.buffers.iter_mut().filter(|tensor| tensor.name == "levels.std") {
+            tensor.values.fill(1.0 / 16.0);
+        }
+        // Halves of a level too, where ties are; the convolution then makes multiples of 2^-6.
+        for tensor in parameters.trained.iter_mut().filter(|tensor| tensor.name.starts_with("conv")) {
+            tensor.values.iter_mut().for_each(|value| *value = (*value * 64.0).round() / 64.0);
+        }
+        let (c, h, w) = (3, 6, 5);
+        let images: Vec<f32> = (0..IMAGES * c * h * w).map(|at| (at * 7 % 33) as f32 / 32.0).collect();
+        let images = Tensor::from_vec(images, (IMAGES, c, h, w), &Device::Cpu).unwrap();
+        let mut found = Vec::new();
+        for name in ["candle", "cpu"] {
+            let classifier = executor(name).unwrap().classifier(&graph, &parameters).unwrap();
+            let pass = classifier.forward(&images, &Columns::All).unwrap();
+            let scores = pass.scores().tensor().clone();
+            let gradient = pass.input_gradient(&scores.ones_like().unwrap()).unwrap();
+            let scores: Vec<f32> = scores.flatten_all().unwrap().to_vec1().unwrap();
+            let gradient: Vec<f32> = gradient.flatten_all().unwrap().to_vec1().unwrap();
+            assert!(gradient.iter().all(|&value| value == 0.0), "{name}");
+            found.push(scores);
+        }
+        let largest = found[0].iter().fold(0.0f32, |largest, score| largest.max(score.abs()));
+        for (one, other) in found[0].iter().zip(&found[1]) {
+            assert!((one - other).abs() <= TOLERANCE * largest, "{rounding:?}: {one} and {other}");
+        }
+    }
+    let ties = [-1.5, -0.5, 0.5, 1.5, 2.5, 0.499_999_97].map(|value| Rounding::Nearest.apply(value));
+    assert_eq!(ties, [-2.0, 0.0, 0.0, 2.0, 2.0, 0.0]);
 }
 
 /// Graphs with layers that `candle` alone runs, and these layers.

@@ -285,7 +285,7 @@ impl<'a> Trainer<'a> {
         let rate = config.learning_rate_at(epoch, step, self.batches.len());
         let resident = self.network.device_resident().expect("the caller asked for it");
         if !self.on_device {
-            resident.load(data.pixels(), data.shape())?;
+            resident.load(&data.pixels()?, data.shape())?;
             resident.set_velocities(self.state.sgd.velocities())?;
             self.on_device = true;
         }

@@ -253,7 +253,7 @@ fn another_trainings_checkpoint_is_refused_by_field() {
     assert_eq!(refused(&|s| s.model = "cnn2"), text("architecture.name", "\"cnn2-small\"", "\"cnn2\""));
     assert_eq!(refused(&|s| s.data = s.data.take(79).unwrap()), text("data.images", "80", "79"));
     let other_data = |setting: &mut Setting| {
-        let mut pixels = setting.data.pixels().to_vec();
+        let mut pixels = setting.data.pixels().unwrap().to_vec();
         pixels[5] ^= 1;
         let labels = setting.data.labels().iter().map(|&label| label as u8).collect();
         setting.data =

@@ -63,7 +63,7 @@ pub(super) fn compare(arguments: &EvalArguments, package: Package) -> anyhow::Re
         std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     write("weights.safetensors", &case.parameters.to_safetensors()?)?;
-    write("images", case.data.pixels())?;
+    write("images", &case.data.pixels()?)?;
     // The published data sets have ten classes.
     let labels: Vec<u8> = case.data.labels().iter().map(|&label| label as u8).collect();
     write("labels", &labels)?;
@@ -131,7 +131,7 @@ impl Case {
         let width = first.context("a network without a convolution")?.shape[0];
         let threads = threads(options.threads)?;
         ensure!(arguments.steps > 0, "--steps is 0, it must be at least 1");
-        let data = right(&*classifier, name, &all, arguments.images)?;
+        let data = right(&*classifier, &all, arguments.images)?;
         Ok(Self {
             model: options.model.clone(),
             width,
@@ -219,12 +219,7 @@ impl Case {
 }
 
 /// `count` of `all` that are right when clean, or as many as there are, spread over all of them.
-fn right(
-    classifier: &dyn Classifier,
-    name: DatasetName,
-    all: &Dataset,
-    count: usize,
-) -> anyhow::Result<Dataset> {
+fn right(classifier: &dyn Classifier, all: &Dataset, count: usize) -> anyhow::Result<Dataset> {
     ensure!(count > 0, "--images is 0, it must be at least 1");
     let ids: Vec<ExampleId> = (0..all.len() as u32).map(ExampleId::first).collect();
     let batch = all.batch(&ids, &LabelMap::Identity)?;
@@ -233,10 +228,7 @@ fn right(
     ensure!(!right.is_empty(), "these weights get no image right");
     let count = count.min(right.len());
     let rows: Vec<usize> = (0..count).map(|at| right[at * right.len() / count]).collect();
-    let length: usize = all.shape().iter().product();
-    let pixels = rows.iter().flat_map(|row| &all.pixels()[row * length..(row + 1) * length]);
-    let labels = rows.iter().map(|&row| all.labels()[row] as u8).collect();
-    Ok(Dataset::from_parts(name, all.split(), all.shape(), pixels.copied().collect(), labels)?)
+    Ok(all.select(&rows)?)
 }
 
 fn seconds(result: &Value) -> anyhow::Result<f64> {

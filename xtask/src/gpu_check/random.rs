@@ -21,7 +21,7 @@ pub(super) fn check(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (precision, cuda) in subject.executors() {
         let context = cuda.context()?;
-        let images = Images { values: context.upload(data.pixels())?, shape: data.shape() };
+        let images = Images { values: context.upload(&data.pixels()?)?, shape: data.shape() };
         let words: Vec<u32> = ids.iter().flat_map(|id| [id.index, id.occurrence]).collect();
         for (padding, outside) in [(Padding::Zeros, Outside::Zeros), (Padding::Reflect, Outside::Reflected)] {
             let augmentation = Augmentation { crop_padding: 4, padding, flip: Flip::Horizontal };

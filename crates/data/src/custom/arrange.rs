@@ -2,36 +2,59 @@
 
 use super::Preparation;
 
-/// Shape `[n, c, h, w]` and pixels of `pixels` in `shape`.
-///
-/// # Errors
-/// What was expected and what was found, in words.
-pub(super) fn arrange(
-    shape: &[usize],
-    pixels: Vec<u8>,
-    preparation: &Preparation,
-) -> Result<([usize; 4], Vec<u8>), (String, String)> {
-    let refuse = |expected: &str| Err((expected.to_owned(), format!("{shape:?}")));
-    let channels = |side: usize| matches!(side, 1 | 3 | 4);
-    match *shape {
-        _ if shape.contains(&0) => refuse("`images` with no dimension of 0"),
-        [n, height, width] => Ok(([n, 1, height, width], pixels)),
-        [n, height, width, c] if preparation.channels_last => {
-            let mut planes = vec![0; pixels.len()];
-            let area = height * width;
-            for (image, planes) in pixels.chunks_exact(area * c).zip(planes.chunks_exact_mut(area * c)) {
-                for (at, pixel) in image.iter().enumerate() {
-                    planes[at % c * area + at / c] = *pixel;
-                }
+/// How an array's images lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrangement {
+    /// `[n, c, h, w]`.
+    pub(super) shape: [usize; 4],
+    /// The array is `[n, h, w, c]`.
+    pub(super) channels_last: bool,
+}
+
+impl Arrangement {
+    /// That of an array of `shape`.
+    ///
+    /// # Errors
+    /// What was expected and what was found, in words.
+    pub(super) fn of(shape: &[usize], preparation: &Preparation) -> Result<Self, (String, String)> {
+        let refuse = |expected: &str| Err((expected.to_owned(), format!("{shape:?}")));
+        let first = |shape| Ok(Self { shape, channels_last: false });
+        let channels = |side: usize| matches!(side, 1 | 3 | 4);
+        match *shape {
+            _ if shape.contains(&0) => refuse("`images` with no dimension of 0"),
+            [n, height, width] => first([n, 1, height, width]),
+            [n, height, width, c] if preparation.channels_last => {
+                Ok(Self { shape: [n, c, height, width], channels_last: true })
             }
-            Ok(([n, c, height, width], planes))
+            [_, c, _, last] if channels(last) && !channels(c) => {
+                let found = format!("{shape:?}, which looks like [n, h, w, c]: --channels-last converts it");
+                Err(("`images` of [n, c, h, w]".to_owned(), found))
+            }
+            [n, c, height, width] => first([n, c, height, width]),
+            _ => refuse("`images` of [n, c, h, w]"),
         }
-        [_, c, _, last] if channels(last) && !channels(c) => {
-            let found = format!("{shape:?}, which looks like [n, h, w, c]: --channels-last converts it");
-            Err(("`images` of [n, c, h, w]".to_owned(), found))
+    }
+
+    /// All images of `pixels`, as `[n, c, h, w]`.
+    pub(super) fn apply(&self, pixels: Vec<u8>) -> Vec<u8> {
+        if !self.channels_last {
+            return pixels;
         }
-        [n, c, height, width] => Ok(([n, c, height, width], pixels)),
-        _ => refuse("`images` of [n, c, h, w]"),
+        let [_, c, height, width] = self.shape;
+        let length = c * height * width;
+        let mut all = vec![0; pixels.len()];
+        for (image, all) in pixels.chunks_exact(length).zip(all.chunks_exact_mut(length)) {
+            planes(image, c, all);
+        }
+        all
+    }
+}
+
+/// One image `[h, w, c]` as `[c, h, w]`.
+pub(super) fn planes(image: &[u8], channels: usize, planes: &mut [u8]) {
+    let area = image.len() / channels;
+    for (at, pixel) in image.iter().enumerate() {
+        planes[at % channels * area + at / channels] = *pixel;
     }
 }
 
@@ -61,12 +84,13 @@ mod tests {
     fn channels_come_first_when_they_are_said_to_be_last() {
         let last = Preparation { channels_last: true, ..Preparation::default() };
         let pixels: Vec<u8> = (0..12).collect();
-        let (shape, found) = arrange(&[1, 2, 2, 3], pixels.clone(), &last).unwrap();
-        assert_eq!((shape, found), ([1, 3, 2, 2], vec![0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]));
-        let (_, found) = arrange(&[1, 2, 2, 3], pixels.clone(), &Preparation::default()).unwrap_err();
+        let found = Arrangement::of(&[1, 2, 2, 3], &last).unwrap();
+        assert_eq!(found.shape, [1, 3, 2, 2]);
+        assert_eq!(found.apply(pixels.clone()), [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]);
+        let (_, found) = Arrangement::of(&[1, 2, 2, 3], &Preparation::default()).unwrap_err();
         assert!(found.contains("--channels-last"), "{found}");
-        let (shape, same) = arrange(&[3, 2, 2], pixels.clone(), &Preparation::default()).unwrap();
-        assert_eq!((shape, same), ([3, 1, 2, 2], pixels));
+        let same = Arrangement::of(&[3, 2, 2], &Preparation::default()).unwrap();
+        assert_eq!((same.shape, same.apply(pixels.clone())), ([3, 1, 2, 2], pixels));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, Split};
 
+use super::parquet;
 use super::tree::{self, Tree};
 
 /// Names of IDX pairs end so; the second is how some archives are unpacked.
@@ -20,6 +21,7 @@ pub(super) enum Found {
     Npz(PathBuf),
     Npy { images: PathBuf, labels: PathBuf },
     Tree(Tree),
+    Parquet(Vec<PathBuf>),
 }
 
 impl fmt::Display for Found {
@@ -30,6 +32,7 @@ impl fmt::Display for Found {
             Self::Safetensors(_) => "a safetensors file",
             Self::Npz(_) | Self::Npy { .. } => "NumPy's arrays",
             Self::Tree(_) => "a tree of images",
+            Self::Parquet(_) => "Parquet files",
         })
     }
 }
@@ -52,12 +55,17 @@ pub(super) fn find(path: &Path, split: Split) -> Result<Found> {
         [one] => found(one).ok_or_else(|| Error::NoDataset {
             text: text(),
             looked_for: vec![format!(
-                "a name that ends in .safetensors, .npz, .npy, .bin or {}",
+                "a name that ends in .safetensors, .npz, .npy, .parquet, .bin or {}",
                 PAIRS[0][0]
             )],
         }),
         [] => {
+            let files = parquet::find(path, split);
+            if !files.is_empty() {
+                return Ok(Found::Parquet(files));
+            }
             let mut looked_for: Vec<String> = named(candidates.iter().collect());
+            looked_for.push(format!("{split}-*.parquet"));
             looked_for.push("folders of PNG or JPEG images, one per class".to_owned());
             tree::find(path, split)
                 .filter(|_| path.is_dir())
@@ -107,6 +115,7 @@ fn found(path: &Path) -> Option<Found> {
         "bin" => Some(Found::Cifar100(path.to_owned())),
         "safetensors" => Some(Found::Safetensors(path.to_owned())),
         "npz" => Some(Found::Npz(path.to_owned())),
+        "parquet" => Some(Found::Parquet(vec![path.to_owned()])),
         "npy" => {
             let labels = name.strip_suffix("-images.npy").map(|prefix| format!("{prefix}-labels.npy"));
             let labels = path.with_file_name(labels.unwrap_or_else(|| "labels.npy".to_owned()));

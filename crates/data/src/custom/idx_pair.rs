@@ -4,19 +4,23 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::arrange::Arrangement;
 use super::find::is_gz;
-use super::{Images, LARGEST, count_classes};
+use super::raw::{self, Value};
+use super::{Images, LARGEST, Reading, count_classes, is_large};
 use crate::idx::{Declared, HEADER};
+use crate::pixels::Pixels;
 use crate::{Error, Result, gzip, idx};
 
 /// Largest number of labels that a byte tells apart.
 const BYTE: usize = 256;
 
-/// Reads grey images and their labels; `classes` = `None`: one more than the largest label.
+/// Reads grey images and their labels.
 ///
 /// # Errors
 /// [`Error::Format`] with file and offset, [`Error::Counts`], [`Error::Io`].
-pub(super) fn read(images: &Path, labels: &Path, classes: Option<usize>) -> Result<Images> {
+pub(super) fn read(images: &Path, labels: &Path, reading: &Reading<'_>) -> Result<Images> {
+    let Reading { classes, .. } = *reading;
     // Both headers before either's contents: counts that do not agree cost no memory.
     let images = Idx::open(images, idx::declared_images)?;
     let labels = Idx::open(labels, idx::declared_labels)?;
@@ -24,12 +28,22 @@ pub(super) fn read(images: &Path, labels: &Path, classes: Option<usize>) -> Resu
     if first_count != second_count {
         return Err(Error::Counts { first: images.name, first_count, second: labels.name, second_count });
     }
-    let pixels = idx::images(&images.name, images.contents()?)?;
+    let (shape, pixels) = match is_large(images.declared.size, reading) && !is_gz(images.path) {
+        true => {
+            let [height, width] = images.declared.sides;
+            let arrangement = Arrangement { shape: [first_count, 1, height, width], channels_last: false };
+            ([1, height, width], raw::images(images.path, HEADER, Value::U8, arrangement)?)
+        }
+        false => {
+            let found = idx::images(&images.name, images.contents()?)?;
+            ([1, found.rows, found.columns], Pixels::Memory(found.pixels.into()))
+        }
+    };
     let most = classes.map_or(BYTE, |classes| classes.min(BYTE));
     let labels = idx::labels(&labels.name, labels.contents()?, most)?;
     let labels: Vec<u16> = labels.into_iter().map(u16::from).collect();
     let classes = count_classes(&labels, classes);
-    Ok(Images { shape: [1, pixels.rows, pixels.columns], pixels: pixels.pixels, labels, classes })
+    Ok(Images { shape, pixels, labels, classes })
 }
 
 /// A file of which the header was read.
@@ -72,7 +86,7 @@ impl<'a> Idx<'a> {
                 });
             }
         }
-        if declared.size > LARGEST {
+        if is_gz(path) && declared.size > LARGEST {
             let expected = format!("sizes of at most {LARGEST} bytes");
             return Err(Error::Format { file: name, offset: 4, expected, found: declared.size.to_string() });
         }

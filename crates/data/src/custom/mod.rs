@@ -4,6 +4,10 @@ mod arrange;
 mod find;
 mod idx_pair;
 mod numpy;
+mod packed;
+mod parquet;
+mod picture;
+mod raw;
 mod tensors;
 mod tree;
 
@@ -14,6 +18,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use self::find::{Found, find};
+use crate::pixels::{IN_MEMORY, Pixels};
 use crate::{Dataset, DatasetName, Error, Result, Source, Split, cifar};
 
 /// A data set as it is named on the command line: `mnist`, `cifar10`, or the path of the user's own images.
@@ -30,10 +35,14 @@ use crate::{Dataset, DatasetName, Error, Result, Source, Split, cifar};
 ///   split: `x_train`, `test_labels`); or a `.npy` file of images with `labels.npy`, or `NAME-labels.npy` for
 ///   `NAME-images.npy`, beside it; values as in safetensors;
 /// - PNG and JPEG images in one folder per class, in a folder `train`, `test` or `val` of the split, or at once. Classes
-///   are the folders' names, sorted. The first images of all classes come first, then the second.
+///   are the folders' names, sorted. The first images of all classes come first, then the second;
+/// - Parquet, as Hugging Face's `datasets` writes it: `train-00000-of-00002.parquet` and so on, in the folder or in its `data`
+///   (`test-`, else `validation-`), or one file; a column of PNG or JPEG images (`image` or `img`) and one of labels
+///   (`label`, `labels` or `fine_label`), whose names in the file's metadata say how many classes there are.
 ///
-/// All images are in memory, as 8 bits a value; [`Choice::load_prepared`] reads of a tree of images only those that are
-/// asked for. A path that names one file or one pair is taken for whichever split is asked for. Where no file says how many
+/// Images are in memory, as 8 bits a value, up to a GiB of them. Larger sets stay in their files (plain IDX pairs,
+/// safetensors, `.npy`, trees), Parquet's images packed in a temporary one, and each image is read when it is asked for.
+/// [`Choice::load_prepared`] reads of trees and Parquet files only those images that are asked for. A path that names one file or one pair is taken for whichever split is asked for. Where no file says how many
 /// classes there are, it is one more than the largest label, in a folder that of the training images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
@@ -71,14 +80,14 @@ impl Choice {
                 return Err(preparation.unused(self.to_string()));
             }
             Self::Published(name) => Dataset::load(*name, split, source)?,
-            Self::Own(path) => load(path, split, limit, preparation)?,
+            Self::Own(path) => load(path, &Reading::new(split, limit, preparation))?,
         };
         limit.map_or_else(|| Ok(data.clone()), |limit| data.take(limit))
     }
 
-    /// Whether it is a tree of images, of which [`Choice::load_prepared`] reads only those that are asked for.
-    pub fn is_tree(&self, split: Split) -> bool {
-        matches!(self, Self::Own(path) if matches!(find(path, split), Ok(Found::Tree(_))))
+    /// Whether [`Choice::load_prepared`] reads only those images that are asked for.
+    pub fn is_read_in_part(&self, split: Split) -> bool {
+        matches!(self, Self::Own(path) if matches!(find(path, split), Ok(Found::Tree(_) | Found::Parquet(_))))
     }
 
     /// The published data set, if it is one.
@@ -141,66 +150,84 @@ impl fmt::Display for Preparation {
     }
 }
 
-/// The contents of one or two files.
-#[derive(Debug, PartialEq, Eq)]
+/// How images are read.
+#[derive(Debug, Clone, Copy)]
+struct Reading<'a> {
+    split: Split,
+    /// How many classes there are, where that is known beforehand.
+    classes: Option<usize>,
+    /// The first so many, where a format can be read in part.
+    limit: Option<usize>,
+    preparation: &'a Preparation,
+    /// More bytes of pixels than these stay where they are.
+    in_memory: usize,
+}
+
+impl<'a> Reading<'a> {
+    fn new(split: Split, limit: Option<usize>, preparation: &'a Preparation) -> Self {
+        Self { split, classes: None, limit, preparation, in_memory: IN_MEMORY }
+    }
+}
+
+/// The contents of some files.
+#[derive(Debug)]
 struct Images {
     /// `[c, h, w]`, each at least 1.
     shape: [usize; 3],
-    /// `[n, c, h, w]`, n at least 1.
-    pixels: Vec<u8>,
+    /// At least one image.
+    pixels: Pixels,
     /// `[n]`, below `classes`.
     labels: Vec<u16>,
     classes: usize,
 }
 
-fn load(path: &Path, split: Split, limit: Option<usize>, preparation: &Preparation) -> Result<Dataset> {
+fn load(path: &Path, reading: &Reading<'_>) -> Result<Dataset> {
+    let Reading { split, .. } = *reading;
     let found = find(path, split)?;
     // A test set need not have every class that the network was trained on.
     let classes = match (split, path.is_dir(), &found) {
         (.., Found::Tree(_)) => None,
         (Split::Test, true, _) => match find(path, Split::Train) {
-            Ok(train) => Some(read(&train, Split::Train, None, None, preparation)?.classes),
+            Ok(train) => Some(
+                read(&train, &Reading { split: Split::Train, limit: Some(1), in_memory: 0, ..*reading })?
+                    .classes,
+            ),
             Err(Error::NoDataset { .. }) => None,
             Err(error) => return Err(error),
         },
         _ => None,
     };
-    let Images { shape, pixels, labels, classes } = read(&found, split, classes, limit, preparation)?;
-    let data = Dataset::with_labels(&display_name(path), classes, split, shape, pixels, labels)?;
-    tracing::debug!(name = data.name(), %split, examples = data.len(), "own data set loaded");
+    let Images { shape, pixels, labels, classes } = read(&found, &Reading { classes, ..*reading })?;
+    let data = Dataset::of(&display_name(path), classes, split, shape, pixels, labels)?;
+    tracing::debug!(name = data.name(), %split, examples = data.len(), in_memory = data.is_in_memory(), "own data set loaded");
     Ok(data)
 }
 
-fn read(
-    found: &Found,
-    split: Split,
-    classes: Option<usize>,
-    limit: Option<usize>,
-    preparation: &Preparation,
-) -> Result<Images> {
+fn read(found: &Found, reading: &Reading<'_>) -> Result<Images> {
+    let Reading { preparation, .. } = reading;
     let Preparation { resize, center_crop, channels_last } = preparation;
-    let (of_trees, of_arrays) = (resize.is_some() || center_crop.is_some(), *channels_last);
+    let (of_pictures, of_arrays) = (resize.is_some() || center_crop.is_some(), *channels_last);
     let unused = match found {
-        Found::Idx { .. } | Found::Cifar100(_) => of_trees || of_arrays,
-        Found::Safetensors(_) | Found::Npz(_) | Found::Npy { .. } => of_trees,
-        Found::Tree(_) => of_arrays,
+        Found::Idx { .. } | Found::Cifar100(_) => of_pictures || of_arrays,
+        Found::Safetensors(_) | Found::Npz(_) | Found::Npy { .. } => of_pictures,
+        Found::Tree(_) | Found::Parquet(_) => of_arrays,
     };
     if unused {
         return Err(preparation.unused(format!("{found}")));
     }
     match found {
-        Found::Idx { images, labels } => idx_pair::read(images, labels, classes),
-        Found::Safetensors(path) => {
-            tensors::read(&path.display().to_string(), &contents(path)?, classes, preparation)
-        }
-        Found::Npz(path) => numpy::read_archive(path, split, classes, preparation),
-        Found::Npy { images, labels } => numpy::read_pair(images, labels, classes, preparation),
-        Found::Tree(tree) => tree::read(tree, limit, preparation),
+        Found::Idx { images, labels } => idx_pair::read(images, labels, reading),
+        Found::Safetensors(path) => tensors::read_file(path, reading),
+        Found::Npz(path) => numpy::read_archive(path, reading),
+        Found::Npy { images, labels } => numpy::read_pair(images, labels, reading),
+        Found::Tree(tree) => tree::read(tree, reading),
+        Found::Parquet(files) => parquet::read(files, reading),
         Found::Cifar100(path) => {
             let (mut pixels, mut labels) = (Vec::new(), Vec::new());
             let format = cifar::Records::Cifar100;
             cifar::append(&path.display().to_string(), &contents(path)?, format, &mut pixels, &mut labels)?;
             let labels = labels.into_iter().map(u16::from).collect();
+            let pixels = Pixels::Memory(pixels.into());
             Ok(Images { shape: [3, 32, 32], pixels, labels, classes: format.classes() })
         }
     }
@@ -213,8 +240,13 @@ fn display_name(path: &Path) -> String {
     format!("own:{last}")
 }
 
-/// Bytes of the largest file of images: those of ImageNet at 64 x 64 fit.
+/// Bytes of the largest file that is read at once: those of ImageNet at 64 x 64 fit.
 const LARGEST: u64 = 1 << 34;
+
+/// Whether so many bytes of pixels stay where they are.
+fn is_large(bytes: u64, reading: &Reading<'_>) -> bool {
+    usize::try_from(bytes).map_or(true, |bytes| bytes > reading.in_memory)
+}
 
 fn contents(path: &Path) -> Result<Vec<u8>> {
     robin_files::read(path, LARGEST).map_err(Error::io("read", path))
@@ -250,16 +282,19 @@ fn count_classes(labels: &[u16], classes: Option<usize>) -> usize {
 }
 
 pub(crate) fn fuzz_tensors(bytes: &[u8]) {
-    let _ = tensors::read("f", bytes, None, &Preparation::default());
+    let _ = tensors::read("f", bytes, &Reading::new(Split::Test, None, &Preparation::default()));
 }
 
 pub(crate) use numpy::fuzz as fuzz_npy;
-pub(crate) use tree::fuzz as fuzz_picture;
+pub(crate) use parquet::fuzz as fuzz_parquet;
+pub(crate) use picture::fuzz as fuzz_picture;
 
 pub(crate) fn fuzz_npz(bytes: &[u8]) {
-    let _ = numpy::archive("f", bytes, Split::Test, None, &Preparation::default());
+    let _ = numpy::archive("f", bytes, &Reading::new(Split::Test, None, &Preparation::default()));
 }
 
+#[cfg(test)]
+mod large_tests;
 #[cfg(test)]
 mod more_tests;
 #[cfg(test)]

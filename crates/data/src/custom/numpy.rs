@@ -1,14 +1,17 @@
 //! NumPy's arrays: `.npy` files and `.npz` archives of them
 //! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
 
+use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use flate2::read::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::arrange::{FLOATS, arrange, from_floats};
-use super::{Images, Preparation, contents, count_classes};
+use super::arrange::{Arrangement, FLOATS};
+use super::raw::{self, Value};
+use super::{Images, Preparation, Reading, contents, count_classes, is_large};
+use crate::pixels::Pixels;
 use crate::{Error, Result, Split, gzip};
 
 /// Names of images and of labels in archives, with those of one split first.
@@ -24,30 +27,19 @@ fn names(split: Split) -> [Vec<String>; 2] {
 ///
 /// # Errors
 /// [`Error::Format`] for an array that is missing, of another type or shape, or damaged.
-pub(super) fn read_archive(
-    path: &Path,
-    split: Split,
-    classes: Option<usize>,
-    preparation: &Preparation,
-) -> Result<Images> {
-    archive(&path.display().to_string(), &contents(path)?, split, classes, preparation)
+pub(super) fn read_archive(path: &Path, reading: &Reading<'_>) -> Result<Images> {
+    archive(&path.display().to_string(), &contents(path)?, reading)
 }
 
 /// As [`read_archive`], from the file's `bytes`.
-pub(super) fn archive(
-    file: &str,
-    bytes: &[u8],
-    split: Split,
-    classes: Option<usize>,
-    preparation: &Preparation,
-) -> Result<Images> {
+pub(super) fn archive(file: &str, bytes: &[u8], reading: &Reading<'_>) -> Result<Images> {
     let damaged =
         |error: zip::result::ZipError| fault(file, 0, "a zip archive of arrays (.npz)", error.to_string());
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let there = archive.file_names().filter_map(|name| Some(name.ok()?.trim_end_matches(".npy").to_owned()));
     let there: Vec<String> = there.collect();
     let mut arrays = Vec::new();
-    for names in names(split) {
+    for names in names(reading.split) {
         let Some(name) = names.iter().find(|name| there.contains(name)) else {
             let expected = format!("one of the arrays {}", names.join(", "));
             return Err(fault(file, 0, &expected, format!("arrays [{}]", there.join(", "))));
@@ -64,21 +56,34 @@ pub(super) fn archive(
         });
     }
     let [images, labels] = <[Array; 2]>::try_from(arrays).expect("an array for each list of names");
-    together(&images, &labels, classes, preparation)
+    let arrangement = images.header.arrangement(reading.preparation)?;
+    let pixels = Pixels::Memory(arrangement.apply(images.pixels()?).into());
+    together(&images.header, arrangement, pixels, &labels, reading)
 }
 
 /// Reads images from `path` and labels from the file of labels beside it.
 ///
 /// # Errors
 /// As [`read_archive`].
-pub(super) fn read_pair(
-    path: &Path,
-    labels: &Path,
-    classes: Option<usize>,
-    preparation: &Preparation,
-) -> Result<Images> {
+pub(super) fn read_pair(path: &Path, labels: &Path, reading: &Reading<'_>) -> Result<Images> {
     let read = |path: &Path| array(&path.display().to_string(), &contents(path)?);
-    together(&read(path)?, &read(labels)?, classes, preparation)
+    let length = std::fs::metadata(path).map_err(Error::io("look at", path))?;
+    let (header, arrangement, pixels) = match is_large(length.len(), reading) && length.is_file() {
+        true => {
+            let mut file = File::open(path).map_err(Error::io("open", path))?;
+            let header = Header::read(&path.display().to_string(), &mut file)?;
+            let arrangement = header.arrangement(reading.preparation)?;
+            let pixels = raw::images(path, header.start as u64, header.value()?, arrangement)?;
+            (header, arrangement, pixels)
+        }
+        false => {
+            let images = read(path)?;
+            let arrangement = images.header.arrangement(reading.preparation)?;
+            let pixels = Pixels::Memory(arrangement.apply(images.pixels()?).into());
+            (images.header, arrangement, pixels)
+        }
+    };
+    together(&header, arrangement, pixels, &read(labels)?, reading)
 }
 
 /// The array in a file's `bytes`.
@@ -89,33 +94,34 @@ fn array(file: &str, bytes: &[u8]) -> Result<Array> {
 /// One array as images, and as labels.
 pub(crate) fn fuzz(bytes: &[u8]) {
     if let Ok(array) = array("f", bytes) {
-        let pixels = array.pixels().map(|pixels| arrange(&array.shape, pixels, &Preparation::default()));
-        let _ = (pixels, array.labels(None));
+        let labels = array.labels(None);
+        let arrangement = array.header.arrangement(&Preparation::default());
+        let _ =
+            (arrangement.map(|arrangement| array.pixels().map(|pixels| arrangement.apply(pixels))), labels);
     }
 }
 
 fn together(
-    images: &Array,
+    images: &Header,
+    arrangement: Arrangement,
+    pixels: Pixels,
     labels: &Array,
-    classes: Option<usize>,
-    preparation: &Preparation,
+    reading: &Reading<'_>,
 ) -> Result<Images> {
-    let pixels = images.pixels()?;
-    let arranged = arrange(&images.shape, pixels, preparation);
-    let ([n, c, h, w], pixels) =
-        arranged.map_err(|(expected, found)| fault(&images.file, images.start, &expected, found))?;
+    let [n, c, h, w] = arrangement.shape;
+    let Reading { classes, .. } = *reading;
     let labels_read = labels.labels(classes)?;
     if labels_read.len() != n {
-        let (first, second) = (images.file.clone(), labels.file.clone());
+        let (first, second) = (images.file.clone(), labels.header.file.clone());
         return Err(Error::Counts { first, first_count: n, second, second_count: labels_read.len() });
     }
     let classes = count_classes(&labels_read, classes);
     Ok(Images { shape: [c, h, w], pixels, labels: labels_read, classes })
 }
 
-/// One array in C order.
+/// What an array in C order is.
 #[derive(Debug)]
-struct Array {
+struct Header {
     /// For messages.
     file: String,
     /// Offset of its first value.
@@ -123,15 +129,23 @@ struct Array {
     /// As NumPy writes it, without the order of bytes: `u1`, `f4`.
     kind: String,
     shape: Vec<usize>,
+    /// Bytes of all its values.
+    length: usize,
+}
+
+/// One array.
+#[derive(Debug)]
+struct Array {
+    header: Header,
     bytes: Vec<u8>,
 }
 
 /// Bytes before the header: magic, version, length.
 const FIRST: usize = 10;
 
-impl Array {
-    /// Reads an array of at most `most` bytes.
-    fn read(file: &str, mut source: impl Read, most: u64) -> Result<Self> {
+impl Header {
+    /// Reads what stands before the values.
+    fn read(file: &str, mut source: impl Read) -> Result<Self> {
         let broken = |offset, found: String| fault(file, offset, "an array of NumPy", found);
         let mut take = |count: usize, offset: usize| {
             let mut bytes = vec![0; count];
@@ -171,36 +185,57 @@ impl Array {
         let kind = kind.trim_start_matches('>').to_owned();
         let length = shape.iter().try_fold(size, |length, &side| length.checked_mul(side));
         let length = length.ok_or_else(unread)?;
+        Ok(Self { file: file.to_owned(), start: start + header.len(), kind, shape, length })
+    }
+
+    /// What its values are, if they can be pixels.
+    fn value(&self) -> Result<Value> {
+        match self.kind.as_str() {
+            "u1" => Ok(Value::U8),
+            "f4" => Ok(Value::F32),
+            "f8" => Ok(Value::F64),
+            other => Err(fault(&self.file, self.start, "images of u1, f4 or f8", other.to_owned())),
+        }
+    }
+
+    fn arrangement(&self, preparation: &Preparation) -> Result<Arrangement> {
+        Arrangement::of(&self.shape, preparation)
+            .map_err(|(expected, found)| fault(&self.file, self.start, &expected, found))
+    }
+}
+
+impl Array {
+    /// Reads an array of at most `most` bytes.
+    fn read(file: &str, mut source: impl Read, most: u64) -> Result<Self> {
+        let header = Header::read(file, &mut source)?;
+        let Header { start, length, kind, shape, .. } = &header;
+        let (start, length) = (*start, *length);
         if length as u64 > most {
             let expected = format!("at most {most} bytes, as many as a file of this length may have");
-            return Err(fault(file, start, &expected, format!("header {header:?}")));
+            return Err(fault(file, start, &expected, format!("{kind} {shape:?} of its header")));
         }
-        let start = start + header.len();
         let mut bytes = Vec::new();
-        source.take(length as u64 + 1).read_to_end(&mut bytes).map_err(|e| broken(start, e.to_string()))?;
+        let broken = |error: std::io::Error| fault(file, start, "an array of NumPy", error.to_string());
+        source.take(length as u64 + 1).read_to_end(&mut bytes).map_err(broken)?;
         if bytes.len() != length {
             let expected = format!("{length} bytes of {kind} {shape:?}");
             let found = if bytes.len() > length { "more".to_owned() } else { bytes.len().to_string() };
             return Err(fault(file, start + bytes.len().min(length), &expected, found));
         }
-        Ok(Self { file: file.to_owned(), start, kind, shape, bytes })
+        Ok(Self { header, bytes })
     }
 
     fn pixels(&self) -> Result<Vec<u8>> {
-        let floats = match self.kind.as_str() {
-            "u1" => return Ok(self.bytes.clone()),
-            "f4" => from_floats(self.bytes.chunks_exact(4).map(|b| f32::from_le_bytes(word(b)))),
-            "f8" => from_floats(self.bytes.chunks_exact(8).map(|b| f64::from_le_bytes(word(b)) as f32)),
-            other => {
-                return Err(fault(&self.file, self.start, "images of u1, f4 or f8", other.to_owned()));
-            }
-        };
-        let size = self.bytes.len() / self.shape.iter().product::<usize>().max(1);
-        floats.map_err(|(at, value)| fault(&self.file, self.start + at * size, FLOATS, value.to_string()))
+        let Header { file, start, .. } = &self.header;
+        let value = self.header.value()?;
+        value
+            .bytes(self.bytes.clone())
+            .map_err(|(at, found)| fault(file, start + at * value.size(), FLOATS, found.to_string()))
     }
 
     fn labels(&self, classes: Option<usize>) -> Result<Vec<u16>> {
-        let (size, decode): (usize, fn(&[u8]) -> i64) = match self.kind.as_str() {
+        let Header { file, start, kind, shape, .. } = &self.header;
+        let (size, decode): (usize, fn(&[u8]) -> i64) = match kind.as_str() {
             "u1" => (1, |b| b[0].into()),
             "i1" => (1, |b| i8::from_le_bytes(word(b)).into()),
             "u2" => (2, |b| u16::from_le_bytes(word(b)).into()),
@@ -209,14 +244,13 @@ impl Array {
             "i4" => (4, |b| i32::from_le_bytes(word(b)).into()),
             "i8" | "u8" => (8, |b| i64::from_le_bytes(word(b))),
             other => {
-                return Err(fault(&self.file, self.start, "labels of integers", other.to_owned()));
+                return Err(fault(file, *start, "labels of integers", other.to_owned()));
             }
         };
-        if !matches!(self.shape[..], [_] | [_, 1]) {
-            let found = format!("{:?}", self.shape);
-            return Err(fault(&self.file, self.start, "labels of shape [n]", found));
+        if !matches!(shape[..], [_] | [_, 1]) {
+            return Err(fault(file, *start, "labels of shape [n]", format!("{shape:?}")));
         }
-        super::labels(&self.file, self.start, size, self.bytes.chunks_exact(size).map(decode), classes)
+        super::labels(file, *start, size, self.bytes.chunks_exact(size).map(decode), classes)
     }
 }
 

@@ -218,11 +218,8 @@ fn subset(data: &Dataset, images: usize, seed: Seed) -> Result<Dataset> {
     }
     let mut places = scattered(data.len(), images, seed);
     places.sort_unstable();
-    let length = data.shape().iter().product::<usize>();
-    let image = |&at: &u32| &data.pixels()[at as usize * length..][..length];
-    let pixels = places.iter().flat_map(image).copied().collect();
-    let labels = places.iter().map(|&at| data.labels()[at as usize]).collect();
-    Ok(Dataset::with_labels(data.name(), data.num_classes(), data.split(), data.shape(), pixels, labels)?)
+    let places: Vec<usize> = places.into_iter().map(|at| at as usize).collect();
+    Ok(data.select(&places)?)
 }
 
 /// PGD as the tables have it.

@@ -19,7 +19,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 
 pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let batch = context.right(usize::MAX)?;
-    let mut witnesses = Witnesses::new(context.budget, context.data.sha256(), context.data.shape());
+    let mut witnesses = Witnesses::new(context.budget, context.data.sha256()?, context.data.shape());
     if !batch.is_empty() {
         let found = context.perturb(pgd(20, 1), Loss::Margin, StrategyName::Softmax.into(), &batch)?;
         witnesses.add(&batch, &found.worst, context.budget)?;

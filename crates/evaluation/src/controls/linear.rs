@@ -62,7 +62,7 @@ impl Linear {
 
     /// The exact share of images that no perturbation within `budget` misleads, where the box is no
     /// constraint.
-    pub(super) fn robust_accuracy(&self, data: &Dataset, budget: Budget) -> f64 {
+    pub(super) fn robust_accuracy(&self, data: &Dataset, budget: Budget) -> crate::Result<f64> {
         let length = data.shape().iter().product::<usize>();
         let stands = |(image, &label): (&[u8], &u16)| {
             let image: Vec<f64> = image.iter().map(|&pixel| f64::from(f32::from(pixel) / 255.0)).collect();
@@ -80,9 +80,9 @@ impl Linear {
                 lead + budget.epsilon.get() * dual < 0.0
             })
         };
-        let standing =
-            data.pixels().chunks_exact(length).zip(data.labels()).filter(|one| stands(*one)).count();
-        standing as f64 / data.len() as f64
+        let pixels = data.pixels()?;
+        let standing = pixels.chunks_exact(length).zip(data.labels()).filter(|one| stands(*one)).count();
+        Ok(standing as f64 / data.len() as f64)
     }
 }
 

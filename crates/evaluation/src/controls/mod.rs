@@ -66,8 +66,8 @@ pub fn self_test(seed: Seed, cancel: &CancelToken, mut tell: impl FnMut(&str)) -
     let quantised = Quantised { inner: Box::new(teacher.clone()), levels: 16 };
     let certified = Certified::around(&teacher);
 
-    let robust = teacher.robust_accuracy(&data, budget);
-    let bound = certified.certified_accuracy(&data, budget);
+    let robust = teacher.robust_accuracy(&data, budget)?;
+    let bound = certified.certified_accuracy(&data, budget)?;
     let subject =
         |name, model, kind| ModelUnderTest { name, model, kind, negative: true, proved: Proved::Nothing };
     let proved =

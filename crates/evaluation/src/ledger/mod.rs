@@ -83,7 +83,7 @@ impl Ledger {
     pub fn begin(evaluation: &Evaluation<'_>, options: &mut Options<'_>) -> Result<Self> {
         let (clean, data) = (evaluation.clean(options)?, evaluation.data);
         let labels = data.labels().iter().map(|&label| u32::from(label)).collect();
-        let data_sha256 = data.sha256().to_owned();
+        let data_sha256 = data.sha256()?.to_owned();
         Ok(Self { format: Self::FORMAT, data_sha256, labels, clean, runs: Vec::new() })
     }
 

@@ -75,7 +75,7 @@ impl Ledger {
         mut witnesses: Option<&mut Witnesses>,
         options: &mut Options<'_>,
     ) -> Result<&Run> {
-        let found = evaluation.data.sha256();
+        let found = evaluation.data.sha256()?;
         if found != self.data_sha256 {
             let found = found.to_owned();
             return Err(Error::OtherData { what: "the ledger", expected: self.data_sha256.clone(), found });

@@ -137,7 +137,7 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
     let cancel = CancelToken::new();
     let mut options = Options { batch_size: 4, cancel: &cancel, observer: &mut () };
     let mut ledger = begin();
-    let mut witnesses = Witnesses::new(budget, data().sha256(), [1, 1, 2]);
+    let mut witnesses = Witnesses::new(budget, data().sha256().unwrap(), [1, 1, 2]);
     let (model, data) = (threshold(), data());
     for stage in &stages {
         let kept = Some(&mut witnesses);

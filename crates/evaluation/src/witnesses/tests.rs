@@ -40,7 +40,7 @@ fn found() -> Witnesses {
     let (model, data) = (model(), data());
     let evaluation = Evaluation { model: &model, criterion: &Misclassified, data: &data, seed: Seed::new(1) };
     let mut ledger = Ledger::begin(&evaluation, &mut options).unwrap();
-    let mut witnesses = Witnesses::new(budget, data.sha256(), [1, 1, 2]);
+    let mut witnesses = Witnesses::new(budget, data.sha256().unwrap(), [1, 1, 2]);
     for restart in 0..2 {
         let kept = Some(&mut witnesses);
         ledger.run(&evaluation, &setup, restart, Order::Each, kept, &mut options).unwrap();

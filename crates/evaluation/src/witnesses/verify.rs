@@ -52,8 +52,9 @@ pub fn verify(
     batch_size: usize,
     cancel: &CancelToken,
 ) -> Result<Verification> {
-    if data.sha256() != witnesses.data_sha256 {
-        let (expected, found) = (witnesses.data_sha256.clone(), data.sha256().to_owned());
+    let found = data.sha256()?;
+    if found != witnesses.data_sha256 {
+        let (expected, found) = (witnesses.data_sha256.clone(), found.to_owned());
         return Err(Error::OtherData { what: "the witnesses", expected, found });
     }
     let [c, h, w] = witnesses.shape;

@@ -211,7 +211,7 @@ pub fn attack_each(
     for (budget, prepared) in budgets.into_iter().zip(attacks) {
         let begun = Instant::now();
         let mut ledger = clean.clone();
-        let mut witnesses = Witnesses::new(budget, data.sha256(), data.shape());
+        let mut witnesses = Witnesses::new(budget, &images.sha256, data.shape());
         let mut stage_seconds = Vec::new();
         for stage in &prepared {
             (run_options.on_event)(&Event::Begins(&format!("{}, {budget}", stage.label)));

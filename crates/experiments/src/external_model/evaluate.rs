@@ -288,7 +288,7 @@ fn attacks(
     };
     let witness_path = request.out.join("adversarial.safetensors");
     let mut witnesses = if ledger.runs.is_empty() {
-        Witnesses::new(request.budget, data.sha256(), data.shape())
+        Witnesses::new(request.budget, &ledger.data_sha256, data.shape())
     } else {
         // Without them the runs that are there would never have any.
         let bytes = std::fs::read(&witness_path)

@@ -82,15 +82,16 @@ impl ImagesRequest {
                 (Source::Folder(folder), place)
             }
         };
-        // Of a tree of images only those are read that are asked for, where it can be said beforehand which.
-        let read = limit.filter(|_| sample.is_none() && dataset.is_tree(*split));
+        // Only those are read that are asked for, where a format allows it and it can be said beforehand which.
+        let read = limit.filter(|_| sample.is_none() && dataset.is_read_in_part(*split));
         let load = || {
             let whole = dataset.load_prepared(*split, &source, read, preparation)?;
             let whole = classes.map_or_else(|| Ok(whole.clone()), |classes| whole.with_classes(classes))?;
             let data = chosen(&whole, *limit, *sample)?;
             Ok((whole, data))
         };
-        let (whole, data) = load().map_err(failed(place))?;
+        let (whole, data) = load().map_err(failed(place.clone()))?;
+        let sha256 = data.sha256().map_err(failed(place))?.to_owned();
         if let Some(reason) = caveats::one_class(&whole) {
             return Err(Error::Unfit { option: "--dataset", given: dataset.to_string(), reason });
         }
@@ -100,7 +101,7 @@ impl ImagesRequest {
             dataset: dataset.to_string(),
             split: split.to_string(),
             n: data.len(),
-            sha256: data.sha256().to_owned(),
+            sha256,
             sample: *sample,
             missing_classes: caveats::missing(&data),
             warnings: caveats::images(&data, whole, published).collect(),

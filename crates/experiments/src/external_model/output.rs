@@ -123,12 +123,12 @@ fn draw(folder: &Path, witnesses: &Witnesses, data: &Dataset, pictures: usize) -
     let length = channels * height * width;
     for at in 0..witnesses.len().min(pictures) {
         let id = witnesses.ids[at] as usize;
-        let clean = &data.pixels()[id * length..(id + 1) * length];
+        let clean = data.image(id).map_err(Error::work("reading a clean image"))?;
         let perturbed = &witnesses.images[at * length..(at + 1) * length];
         let rounded: Vec<u8> = perturbed.iter().map(|pixel| (pixel * 255.0).round() as u8).collect();
         let mut pixels = Vec::with_capacity(2 * length);
         for row in 0..height {
-            for image in [clean, &rounded[..]] {
+            for image in [&clean[..], &rounded[..]] {
                 for column in 0..width {
                     pixels.extend((0..channels).map(|c| image[(c * height + row) * width + column]));
                 }

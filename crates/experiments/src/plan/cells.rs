@@ -358,7 +358,7 @@ impl Builder<'_> {
         let settings = json!({
             "kind": "evaluation",
             "classifier": { "kind": json("classifier", &kind)?, "networks": json("keys", &keys(&networks))? },
-            "data": data(&test),
+            "data": data(&test)?,
             "attacked": attacked,
             "judge": "misclassified",
             "seed": { "root": place.seed },

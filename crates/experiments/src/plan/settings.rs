@@ -33,11 +33,11 @@ pub(crate) fn network_settings(
             "input": work.graph.input_shape(),
             "outputs": work.graph.num_outputs(),
         },
-        "data": data(&work.data),
+        "data": data(&work.data)?,
         "labels": json("label map", &work.labels)?,
         "training": json("training settings", &work.config)?,
         "seed": { "root": identity.root, "network": identity.address },
-        "training_set": { "data": data(&work.measured) },
+        "training_set": { "data": data(&work.measured)? },
         "executor": device.executor().name(),
         "numerics": numerics(&[
             "core", "kernels", "nn", "data", "models", "attacks", "training", "evaluation", "experiments",
@@ -96,11 +96,16 @@ pub(super) fn json(what: &'static str, value: &impl serde::Serialize) -> Result<
 }
 
 /// What data are, and not only what they are called.
-pub(super) fn data(data: &Dataset) -> Value {
-    json!({
+pub(super) fn data(data: &Dataset) -> Result<Value> {
+    let sha256 = data.sha256().map_err(|source| Error::Data {
+        dataset: data.name().to_owned(),
+        place: "its files".to_owned(),
+        source: Box::new(source),
+    })?;
+    Ok(json!({
         "name": data.name(),
         "split": data.split().to_string(),
         "images": data.len(),
-        "sha256": data.sha256(),
-    })
+        "sha256": sha256,
+    }))
 }

@@ -334,7 +334,7 @@ impl Builder<'_> {
         Ok(json!({
             "kind": kind,
             "networks": json("keys", &keys)?,
-            "data": data(test),
+            "data": data(test)?,
             "study": own,
             "seed": { "root": root },
             "executor": self.request.device.executor().name(),

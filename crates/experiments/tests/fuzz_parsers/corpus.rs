@@ -65,6 +65,13 @@ pub(crate) fn png() -> Vec<u8> {
     bytes
 }
 
+/// Data sets as other programs write them.
+pub(crate) fn parquet() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/src/custom/parquet");
+    let names = ["hugging-face", "snappy", "gzip", "pages-2"];
+    names.map(|name| std::fs::read(format!("{folder}/{name}.parquet")).unwrap()).into()
+}
+
 pub(crate) fn jpeg() -> Vec<u8> {
     let image = image::RgbImage::from_fn(17, 9, |x, y| [(x * 15) as u8, (y * 28) as u8, 100].into());
     let mut bytes = std::io::Cursor::new(Vec::new());

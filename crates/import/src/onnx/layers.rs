@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use robin_nn::graph::BATCH_NORM_EPSILON;
+use robin_nn::graph::Rounding;
 use robin_nn::{Bias, Convolution};
 
 use super::attributes::{Attributes, name_of};
@@ -27,6 +28,10 @@ impl<'a> Lowering<'a> {
             "BatchNormalization" => self.batch_norm(node),
             "Relu" => self.flow(node, 0).and_then(|flow| self.layer(node, &flow, |graph| graph.relu())),
             "Clip" => self.clip(node),
+            "Round" => self.round(node, Rounding::Nearest),
+            "Floor" => self.round(node, Rounding::Down),
+            "Ceil" => self.round(node, Rounding::Up),
+            "Sigmoid" => self.sigmoid(node),
             "MaxPool" => self.max_pool(node),
             "AveragePool" => self.average_pool(node),
             "GlobalAveragePool" => {
@@ -160,6 +165,29 @@ impl<'a> Lowering<'a> {
         self.give(&layer, "running_var", variance.to_vec());
         self.normalizes |= flow.point == self.images;
         self.layer(node, &flow, |graph| graph.batch_norm2d(&layer))
+    }
+
+    fn round(&mut self, node: &'a Node, rounding: Rounding) -> Result<(), String> {
+        let flow = self.flow(node, 0)?;
+        self.layer(node, &flow, |graph| graph.round(rounding))
+    }
+
+    /// Half of `x * sigmoid(x)`, as which SiLU is exported: the product is the layer.
+    fn sigmoid(&mut self, node: &'a Node) -> Result<(), String> {
+        let flow = self.flow(node, 0)?;
+        if let Some(output) = node.output.first() {
+            self.sigmoids.insert(output, flow.point);
+        }
+        Ok(())
+    }
+
+    /// What `node` multiplies by its own sigmoid, if it does.
+    fn silu(&self, node: &Node) -> Option<Flow> {
+        [(0, 1), (1, 0)].into_iter().find_map(|(value, gate)| {
+            let flow = self.flow(node, value).ok()?;
+            let of = self.sigmoids.get(node.input.get(gate)?.as_str())?;
+            (*of == flow.point).then_some(flow)
+        })
     }
 
     /// `clip(x, a, b)` by rectifiers: `a + relu(x - a)` from below, `b - relu(b - x)` from above.
@@ -376,6 +404,12 @@ impl<'a> Lowering<'a> {
                     return Err(format!("it adds {:?} and {:?}; allowed: equal shapes", a.shape, b.shape));
                 }
                 return self.layer(node, &a, |graph| graph.add(b.point));
+            }
+            (false, false)
+                if operator == "Mul"
+                    && let Some(flow) = self.silu(node) =>
+            {
+                return self.layer(node, &flow, |graph| graph.silu());
             }
             _ => return Err("no executor here runs it on two values that come from the images".to_owned()),
         };

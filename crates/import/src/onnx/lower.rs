@@ -49,6 +49,8 @@ pub(super) struct Lowering<'a> {
     readers: HashMap<&'a str, usize>,
     /// Values that a fully connected layer makes, with its name.
     pub(super) linears: HashMap<&'a str, String>,
+    /// Values that are the sigmoid of a point, and no layer yet.
+    pub(super) sigmoids: HashMap<&'a str, Point>,
     /// Taken out while a layer is added.
     builder: Option<GraphBuilder>,
     /// Tensors by name.
@@ -82,6 +84,7 @@ impl<'a> Lowering<'a> {
             flows: HashMap::new(),
             readers: HashMap::new(),
             linears: HashMap::new(),
+            sigmoids: HashMap::new(),
             builder: Some(Graph::builder(name, images)),
             values: HashMap::new(),
             names: HashSet::new(),
@@ -151,6 +154,12 @@ impl<'a> Lowering<'a> {
         let file = self.model.file.clone();
         let refuse = |reason: String| Error::Model { file: file.clone(), reason };
         let Some(flow) = self.flows.get(output) else {
+            let node =
+                self.model.graph.node.iter().find(|node| node.output.iter().any(|made| made == output));
+            if let Some(node) = node.filter(|_| self.sigmoids.contains_key(output)) {
+                let reason = "the model ends in it: attacks need logits, export the network without it";
+                return Err(self.fault(node, reason.to_owned()));
+            }
             let reason = format!("no node makes its output {:?} out of the images", clip(output));
             return Err(refuse(reason));
         };
@@ -191,6 +200,9 @@ impl<'a> Lowering<'a> {
     pub(super) fn flow_with_pads(&self, node: &Node, at: usize) -> Result<Flow, String> {
         let name = node.input.get(at).map_or("", String::as_str);
         self.flows.get(name).cloned().ok_or_else(|| match self.is_known(name) {
+            _ if self.sigmoids.contains_key(name) => {
+                format!("its input {:?} is a sigmoid; allowed: x * sigmoid(x), which is SiLU", clip(name))
+            }
             true => {
                 format!("its input {:?} is constant; allowed here: what comes from the images", clip(name))
             }

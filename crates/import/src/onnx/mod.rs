@@ -8,6 +8,8 @@
 //! | Conv | a convolution; groups, dilations, uneven pads and oblong kernels by a dense square kernel with zeros |
 //! | BatchNormalization | batch norm, its epsilon brought to ours; after a fully connected layer part of its weights |
 //! | Relu, Clip | rectifiers (two of them, and sums with constants, where Clip has two sides) |
+//! | Round, Floor, Ceil | rounding, with a gradient of 0 |
+//! | Mul of a value and its Sigmoid | SiLU |
 //! | MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool, ReduceMean over an image | pooling; an average whose windows overlap: a convolution |
 //! | Gemm, MatMul, and Add or Mul of constants after them | a fully connected layer |
 //! | Add of two values | a sum |

@@ -1,5 +1,7 @@
 //! Models that are hostile, or out of the ordinary, made by hand.
 
+use robin_nn::graph::{Layer, Rounding};
+
 use super::proto::{
     Attribute, Dimension, Entry, Graph, Model as Proto, Node, OperatorSet, Shape, Tensor, TensorType, Type,
     ValueInfo,
@@ -78,7 +80,7 @@ fn with_head(mut nodes: Vec<Node>, features: i64, mut initializers: Vec<Tensor>)
 
 #[test]
 fn unknown_operators_are_refused_by_node_and_name() {
-    for (operator, hint) in [("Softmax", "without it"), ("LSTM", "no executor"), ("Sigmoid", "no executor")] {
+    for (operator, hint) in [("Softmax", "without it"), ("LSTM", "no executor"), ("Sigmoid", "without it")] {
         let message = message(vec![node(operator, &["x"], "y")], Vec::new());
         assert!(
             message.contains(&format!("\"node of y\" ({operator})")) && message.contains(hint),
@@ -90,6 +92,23 @@ fn unknown_operators_are_refused_by_node_and_name() {
     assert!(message(vec![foreign], Vec::new()).contains("com.microsoft"));
     let product = message(vec![node("Mul", &["x", "x"], "y")], Vec::new());
     assert!(product.contains("two values that come from the images"), "{product}");
+}
+
+#[test]
+fn a_value_times_its_sigmoid_is_silu_and_rounding_is_a_layer() {
+    let nodes = vec![node("Sigmoid", &["x"], "s"), node("Mul", &["s", "x"], "a"), node("Floor", &["a"], "b")];
+    let graph = with_head(nodes, 32, Vec::new()).unwrap().graph;
+    let layers: Vec<&Layer> = graph.nodes().iter().map(|node| &node.layer).collect();
+    assert!(matches!(layers[..2], [Layer::Silu, Layer::Round(Rounding::Down)]), "{layers:?}");
+    for operator in ["Mul", "Add", "Relu"] {
+        let other = vec![
+            node("Relu", &["x"], "r"),
+            node("Sigmoid", &["x"], "s"),
+            node(operator, if operator == "Relu" { &["s"] } else { &["s", "r"] }, "y"),
+        ];
+        let message = message(other, Vec::new());
+        assert!(message.contains("x * sigmoid(x)") || message.contains("two values"), "{message}");
+    }
 }
 
 #[test]

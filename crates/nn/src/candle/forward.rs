@@ -6,7 +6,7 @@ use candle_nn::{BatchNormConfig, Conv2dConfig, Module, ModuleT};
 use super::Weights;
 use super::conv2d::conv2d;
 use super::max_pool2d::max_pool2d;
-use crate::graph::{BATCH_NORM_EPSILON, Layer, Node, Point};
+use crate::graph::{BATCH_NORM_EPSILON, Layer, Node, Point, Rounding};
 use crate::{Error, Graph, Result};
 
 /// Which statistics batch norm uses.
@@ -102,6 +102,8 @@ fn apply(graph: &Graph, node: &Node, weights: &Weights, pass: &Activations, mode
         // candle's own relu has derivative 1 at 0; PyTorch and we have 0.
         Layer::Relu => (x * x.gt(0.0)?.to_dtype(x.dtype())?)?,
         Layer::Silu => x.silu()?,
+        // A gradient of 0, and not none. (candle takes the number 0 for a cut, but not a tensor of zeros.)
+        Layer::Round(rounding) => (round(x, *rounding)?.detach() + (x * x.zeros_like()?)?)?,
         Layer::MaxPool2d(geometry) => max_pool2d(x, geometry)?,
         Layer::AvgPool2d(g) => {
             let [height, width] = g.output();
@@ -111,6 +113,21 @@ fn apply(graph: &Graph, node: &Node, weights: &Weights, pass: &Activations, mode
         Layer::Flatten(_) => x.flatten_from(1)?,
         Layer::Linear { name, geometry: g } => {
             candle_nn::linear(g.inputs, g.outputs, weights.layer(name))?.forward(x)?
+        }
+    })
+}
+
+/// As [`Rounding::apply`], which candle's own `round` is not at halves.
+fn round(x: &Tensor, rounding: Rounding) -> Result<Tensor> {
+    let down = x.floor()?;
+    Ok(match rounding {
+        Rounding::Down => down,
+        Rounding::Up => x.ceil()?,
+        Rounding::Nearest => {
+            let above = (x - &down)?;
+            let odd = (&down - ((&down * 0.5)?.floor()? * 2.0)?)?;
+            let (more, half) = (above.gt(0.5)?.to_dtype(x.dtype())?, above.eq(0.5)?.to_dtype(x.dtype())?);
+            ((down + more)? + (half * odd)?)?
         }
     })
 }

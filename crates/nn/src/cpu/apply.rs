@@ -14,6 +14,7 @@ use super::lower::{Operation, Program, Step};
 pub(super) struct Scratch {
     pub(super) conv2d: conv2d::packed::Scratch,
     linear: packed::Scratch,
+    rounded: Vec<f32>,
 }
 
 /// What the way back needs of a step: signs and places, no activations.
@@ -121,6 +122,12 @@ impl Applied<'_> {
                 let mut finish = Epilogue { output, bias: None, add, gate: masks.rectifier(relu) };
                 affine.apply(isa, x, from, images, &mut finish);
             }
+            (Operation::Round(rounding), _) => {
+                scratch.rounded.clear();
+                scratch.rounded.extend(x.iter().map(|&x| rounding.apply(x)));
+                let mut finish = Epilogue { output, bias: None, add, gate: masks.rectifier(relu) };
+                affine::copy(isa, &scratch.rounded, from, images, &mut finish);
+            }
             (Operation::Linear { .. }, Layer::Linear { packed, bias }) => {
                 let mut finish = Epilogue { output, bias: Some(bias), add, gate: masks.rectifier(relu) };
                 packed.forward(x, images, &mut finish, &mut scratch.linear);
@@ -160,7 +167,10 @@ impl Applied<'_> {
             (Operation::Conv2d { .. }, Layer::Conv2d(layer)) => {
                 layer.packed.input_gradient(masks.source(dy), to, images, from, dx, &mut scratch.conv2d);
             }
-            (Operation::BatchNorm2d { .. } | Operation::Normalize { .. }, Layer::Affine(affine)) => {
+            (
+                Operation::BatchNorm2d { .. } | Operation::Normalize { .. } | Operation::Round(_),
+                Layer::Affine(affine),
+            ) => {
                 affine.input_gradient(isa, dy, from, images, &mut dx);
             }
             (Operation::Linear { .. }, Layer::Linear { packed, .. }) => {

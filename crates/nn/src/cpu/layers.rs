@@ -121,6 +121,11 @@ impl Source<'_> {
                 let packed = packed::Packed::from_panels(from, forward, backward);
                 Layer::Linear { packed, bias: padded(bias, to.channels) }
             }
+            Operation::Round(_) => {
+                // What the way back multiplies with.
+                let zeros = vec![0.0; self.program.layouts[step.input].channels];
+                Layer::Affine(Affine::new(&zeros, &zeros))
+            }
             Operation::MaxPool2d(_)
             | Operation::AvgPool2d(_)
             | Operation::Flatten { .. }

@@ -13,7 +13,7 @@ use robin_kernels::layout::Layout;
 use robin_kernels::{LANES, avg_pool2d, flatten, linear, max_pool2d};
 
 use crate::Graph;
-use crate::graph::{Layer, Point};
+use crate::graph::{Layer, Point, Rounding};
 
 /// A value by its number. 0 is what the network reads: the images, normalised where the graph begins so.
 pub(super) type ValueId = usize;
@@ -73,6 +73,7 @@ pub(super) enum Operation {
     },
     MaxPool2d(max_pool2d::Geometry),
     AvgPool2d(avg_pool2d::Geometry),
+    Round(Rounding),
     /// Images as rows, for others than linear layers.
     Flatten {
         /// Those of the image, without what fills up a vector.
@@ -245,6 +246,7 @@ impl Lowering<'_> {
             Layer::BatchNorm2d { name, .. } => {
                 self.push(point, Operation::BatchNorm2d { name: name.clone() }, input, before);
             }
+            Layer::Round(rounding) => self.push(point, Operation::Round(*rounding), input, before),
             Layer::Relu | Layer::Add => self.push(point, Operation::Copy, input, before),
             Layer::MaxPool2d(g) => {
                 let geometry = max_pool2d::Geometry { channels: g.channels.next_multiple_of(LANES), ..*g };

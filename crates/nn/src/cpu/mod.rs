@@ -37,7 +37,7 @@ impl Executor for Cpu {
     }
 
     fn runs(&self, layer: &Layer) -> bool {
-        layer.has_kernels()
+        layer.has_kernels() || matches!(layer, Layer::Round(_))
     }
 
     fn classifier(&self, graph: &Graph, parameters: &Parameters) -> Result<Box<dyn Classifier>> {

@@ -2,7 +2,7 @@
 
 use robin_kernels::{avg_pool2d, conv2d, linear, max_pool2d};
 
-use super::{Bias, Convolution, Graph, Initialisation, Layer, Node, Point};
+use super::{Bias, Convolution, Graph, Initialisation, Layer, Node, Point, Rounding};
 use crate::{Error, Result};
 
 const NO_IMAGE: &str = "it takes images [c, h, w]";
@@ -135,6 +135,12 @@ impl GraphBuilder {
     pub fn silu(self) -> Self {
         let shape = self.shape().to_vec();
         self.push(Layer::Silu, shape)
+    }
+
+    /// Rounds every value to an integer.
+    pub fn round(self, rounding: Rounding) -> Self {
+        let shape = self.shape().to_vec();
+        self.push(Layer::Round(rounding), shape)
     }
 
     /// Adds max pooling with window and stride `window` (1 to 16).
@@ -311,6 +317,7 @@ fn has_tensors(layer: &Layer) -> bool {
         layer,
         Layer::Relu
             | Layer::Silu
+            | Layer::Round(_)
             | Layer::MaxPool2d(_)
             | Layer::AvgPool2d(_)
             | Layer::Add

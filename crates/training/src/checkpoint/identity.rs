@@ -29,7 +29,7 @@ impl Identity {
             },
             "settings": json(serde_json::to_value(task.config))?,
             "labels": json(serde_json::to_value(task.labels))?,
-            "data": { "images": task.data.len(), "sha256": task.data.sha256() },
+            "data": { "images": task.data.len(), "sha256": task.data.sha256()? },
             "seed": json(serde_json::to_value(task.seed))?,
             "numerics": {
                 "core": robin_core::NUMERICS,

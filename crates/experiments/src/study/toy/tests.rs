@@ -65,7 +65,7 @@ fn the_drawing_is_the_seeds() {
     let work = work(3);
     let (train, test) = (work.points(Split::Train).unwrap(), work.points(Split::Test).unwrap());
     assert_eq!((train.len(), test.len(), train.class_counts()), (180, 18, vec![60; 3]));
-    assert_ne!(train.pixels()[..12], test.pixels()[..12]);
+    assert_ne!(train.pixels().unwrap()[..12], test.pixels().unwrap()[..12]);
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn steps(program: &Program) -> Vec<String> {
             | Operation::Linear { name, .. } => name.clone(),
             Operation::MaxPool2d(_) => "max".to_owned(),
             Operation::AvgPool2d(_) => "avg".to_owned(),
+            Operation::Round(_) => "round".to_owned(),
             Operation::Flatten { .. } => "flatten".to_owned(),
             Operation::Copy => "copy".to_owned(),
         };
