@@ -1,5 +1,7 @@
 //! What cannot be aggregated or attacked.
 
+use robin_attacks::Loss;
+
 use crate::hierarchical::{SplitName, strategies::Stages};
 use crate::list::Aggregation;
 use crate::strategies::StrategyName;
@@ -61,6 +63,25 @@ pub enum Error {
         /// What it can be paired with.
         allowed: String,
     },
+    /// A strategy that makes no sense against this classifier, or with this attack.
+    #[error("strategy {strategy}: {reason}")]
+    Unfit {
+        /// The strategy.
+        strategy: String,
+        /// Why, and what is allowed.
+        reason: String,
+    },
+    /// A loss that makes no sense with this attack, or against this classifier.
+    #[error("loss {loss}: {reason}")]
+    Loss {
+        /// The loss.
+        loss: Loss,
+        /// Why, and what is allowed.
+        reason: String,
+    },
+    /// Settings that the attack refuses.
+    #[error(transparent)]
+    Attack(#[from] robin_attacks::Error),
     /// A number of networks that no number of classes has pairs for.
     #[error("one-vs-one needs k (k - 1) / 2 networks (1 for 2 classes, 3 for 3, 45 for 10), got {networks}")]
     Pairs {

@@ -32,12 +32,13 @@
 //! ```
 //!
 //! Reading order: [`one_vs_all`] (ROBIN itself), [`strategies`] (which of its scores an attack maximises),
-//! [`list`] (every aggregate), then [`hierarchical`], the only other one with strategies of its own.
+//! [`description`] (an attack and its strategy as data), [`list`] (every aggregate), then [`hierarchical`], the only other one with strategies of its own.
 //!
 //! Invariant: arms are seen through `robin_core::Classifier` only, so anything can be an arm.
 
 mod arms;
 mod combination;
+pub mod description;
 mod ensemble;
 pub mod error;
 pub mod hierarchical;
@@ -48,6 +49,7 @@ mod one_vs_one;
 mod shared_trunk;
 pub mod strategies;
 
+pub use description::{AttackDescription, StrategyChoice};
 pub use error::{Error, Result};
 pub use hierarchical::{Split, SplitName, strategies::Stages};
 pub use list::{AGGREGATIONS, Aggregation, AggregationEntry};

@@ -33,7 +33,8 @@ enum Action {
         after_help = "Examples:\n  cargo xtask data info mnist --embedded\n  cargo xtask data info own.safetensors"
     )]
     Info {
-        /// mnist, cifar10, or the path of your own: an IDX pair, CIFAR-100's files, or safetensors.
+        /// mnist, cifar10, or the path of your own: folders of PNG or JPEG images, Parquet, safetensors,
+        /// NumPy, an IDX pair, or CIFAR-100's files.
         dataset: AnyData,
         /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
         #[arg(long, value_name = "DIR")]

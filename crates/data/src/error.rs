@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// Something is to be done to images that it is not for.
     #[error(
-        "{data}: {preparation} does not apply: --resize and --center-crop are for trees of PNG or JPEG images, \
+        "{data}: {preparation} does not apply: --resize and --center-crop are for PNG or JPEG images (folders, Parquet), \
          --channels-last for arrays (safetensors, NumPy)"
     )]
     Preparation {

@@ -4,7 +4,7 @@ mod timing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use robin_aggregation::{Aggregation, StrategyName};
+use robin_aggregation::{Aggregation, StrategyChoice, StrategyName};
 use robin_nn::Graph;
 use robin_nn::graph::Layer;
 use robin_training::Method;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::Result;
 use crate::plan::study::StudyWork;
 use crate::plan::{AttackedAt, Cell, NetworkWork, Plan, Work};
-use crate::spec::{ClassifierKind, StrategySpec};
+use crate::spec::ClassifierKind;
 use crate::threads::pool;
 use timing::Timing;
 
@@ -171,7 +171,7 @@ fn amount(work: &Work, networks: f64) -> Amount {
             let own = (work.networks as f64).min(networks);
             let clean = FORWARD * own;
             let attacked = work.attack.as_ref().map_or(0.0, |attack| {
-                let run = |stage: Option<StrategySpec>| match attack.at {
+                let run = |stage: Option<StrategyChoice>| match attack.at {
                     AttackedAt::Itself(strategy) => run_by(stage.unwrap_or(strategy), work.kind, own),
                     AttackedAt::Surrogate { .. } => (networks - own).max(1.0),
                 };
@@ -203,17 +203,18 @@ fn studied(work: &StudyWork, networks: f64) -> f64 {
 }
 
 /// Networks that run in each step of `strategy` against a classifier made of `networks`.
-fn run_by(strategy: StrategySpec, kind: ClassifierKind, networks: f64) -> f64 {
+fn run_by(strategy: StrategyChoice, kind: ClassifierKind, networks: f64) -> f64 {
     match (strategy, kind) {
-        (StrategySpec::Stages(_), _) => 1.0,
-        (StrategySpec::Scores(scores), ClassifierKind::Aggregate(Aggregation::OneVsAll)) => match scores.name
-        {
-            StrategyName::Top2 | StrategyName::SoftmaxTop2 => 2.0,
-            StrategyName::HighestArm => 1.0,
-            StrategyName::MarginT => 2.0 * (networks - 1.0),
-            StrategyName::Reweighted => 6.0,
-            _ => networks,
-        },
+        (StrategyChoice::Stages(_), _) => 1.0,
+        (StrategyChoice::Scores(scores), ClassifierKind::Aggregate(Aggregation::OneVsAll)) => {
+            match scores.name {
+                StrategyName::Top2 | StrategyName::SoftmaxTop2 => 2.0,
+                StrategyName::HighestArm => 1.0,
+                StrategyName::MarginT => 2.0 * (networks - 1.0),
+                StrategyName::Reweighted => 6.0,
+                _ => networks,
+            }
+        }
         _ => networks,
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use robin_aggregation::StrategyChoice;
 use robin_attacks::Loss;
 use robin_core::{Budget, Epsilon, Norm};
 use robin_evaluation::{Ledger, Robust, Witnesses};
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use crate::key::{Key, sha256};
 use crate::record::{Kind, Record};
-use crate::spec::{ClassifierKind, Spec, StrategySpec};
+use crate::spec::{ClassifierKind, Spec};
 use crate::training_run::text;
 use crate::{Profile, claims, export, external_model};
 
@@ -216,8 +217,7 @@ pub fn command_line(bytes: &[u8]) {
     let _ = text::normalize(text);
     let _ = text::classifier(text);
     let _ = text.parse::<external_model::Normalize>();
-    let _ = text.parse::<external_model::StrategyChoice>();
-    let _ = (text.parse::<Loss>(), text.parse::<StrategySpec>(), text.parse::<ClassifierKind>());
+    let _ = (text.parse::<Loss>(), text.parse::<StrategyChoice>(), text.parse::<ClassifierKind>());
     let _ = (text.parse::<crate::Device>(), text.parse::<robin_data::Choice>());
 }
 

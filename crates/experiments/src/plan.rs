@@ -14,6 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use robin_aggregation::StrategyChoice;
 use robin_core::{Budget, Epsilon, Seed};
 use robin_data::{Dataset, LabelMap};
 use robin_nn::{Graph, Parameters};
@@ -28,7 +29,7 @@ use crate::key::Key;
 use crate::record::Kind;
 use crate::spec::{
     AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec, StageSpec,
-    StrategySpec, TransferAim,
+    TransferAim,
 };
 use crate::{Device, Profile, Result};
 
@@ -101,7 +102,7 @@ pub struct PlannedItem {
     /// Classifiers whose difference is judged.
     pub compare: Vec<[String; 2]>,
     /// Strategies whose broken examples are compared.
-    pub overlaps: Vec<[StrategySpec; 2]>,
+    pub overlaps: Vec<[StrategyChoice; 2]>,
     /// What is measured beyond tables.
     pub study: Option<PlannedStudy>,
     /// Said below the table.
@@ -251,7 +252,7 @@ pub struct PlannedAttack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttackedAt {
     /// The classifier itself, by a strategy.
-    Itself(StrategySpec),
+    Itself(StrategyChoice),
     /// Another one, made of the other networks that the cell needs.
     Surrogate {
         /// How they become a classifier.
@@ -275,5 +276,5 @@ pub struct Place {
     /// Root seed.
     pub seed: u64,
     /// `None` when clean or transferred.
-    pub strategy: Option<StrategySpec>,
+    pub strategy: Option<StrategyChoice>,
 }

@@ -1,5 +1,6 @@
 //! One cell: load, train, attack, aggregate, measure.
 
+use robin_aggregation::AttackDescription;
 use robin_attacks::{Aim, Loss};
 use robin_core::{
     Attack, Batch, Budget, CancelToken, Classifier, Misclassified, Objective, Purpose, Scores, Seed, Strategy,
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::key::sha256;
 use crate::plan::{AttackedAt, EvaluationWork, NetworkWork, PlannedAttack};
 use crate::record::Record;
-use crate::spec::{AttackSpec, ClassifierKind, StrategySpec, TransferAim};
+use crate::spec::{AttackSpec, ClassifierKind, TransferAim};
 use crate::store::Weights;
 use crate::{Error, Observer, Progress, Result, Watched};
 
@@ -121,27 +122,25 @@ pub(crate) fn evaluate(
         let (clean, robust) = measure(&evaluation, None, context)?;
         return evaluated(&clean, robust.as_ref());
     };
-    let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
     match *at {
         AttackedAt::Itself(strategy) => {
-            let strategy_for = |strategy: StrategySpec, loss| {
-                strategy
-                    .build(loss, work.kind)
-                    .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })
+            let build = |description: AttackDescription| {
+                let built = description.build(*budget, work.kind.aggregate(), model.num_classes());
+                built.map_err(Error::work("preparing the attack"))
             };
-            let built = strategy_for(strategy, spec.loss)?;
+            let (attack, built) = build(spec.by(strategy))?;
             let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), built.as_ref());
             let (clean, mut robust) = measure(&evaluation, Some(attacked_by), context)?;
             for stage in then {
                 let Some(robust) = &mut robust else { break };
-                let attack = stage.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
-                let built = strategy_for(stage.strategy.unwrap_or(strategy), stage.loss)?;
+                let (attack, built) = build(stage.by(strategy))?;
                 let attacked_by: AttackAndStrategy<'_> = (attack.as_ref(), built.as_ref());
                 further(robust, &evaluation, attacked_by, context)?;
             }
             evaluated(&clean, robust.as_ref())
         }
         AttackedAt::Surrogate { kind, aim } => {
+            let attack = spec.attack.build(*budget).map_err(Error::work("preparing the attack"))?;
             let surrogate = aggregate(kind, others, context)?;
             let aim = match aim {
                 TransferAim::Untargeted => Aim::Away(spec.loss),

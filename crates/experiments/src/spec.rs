@@ -6,11 +6,11 @@ mod kind;
 mod profile;
 mod recipe;
 mod row;
-mod strategy;
 mod study;
 
 use std::collections::BTreeMap;
 
+use robin_aggregation::{AttackDescription, StrategyChoice};
 use robin_attacks::Loss;
 use robin_core::Norm;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,6 @@ pub use kind::ClassifierKind;
 pub use profile::{AttackShrink, DataPlace, Effort, GpuShrink, ProfileSpec, Shrink};
 pub use recipe::{HeldOut, Method, Normalize, Reading, Recipe};
 pub use row::{Printed, PrintedBudgets, PrintedNumber, PrintedOverlap, Row};
-pub use strategy::StrategySpec;
 pub use study::{Axis, Cluster, StudyShrink, StudySpec, ToySpec};
 
 use crate::{Error, Profile, Result};
@@ -78,7 +77,7 @@ pub struct Spec {
     /// Classifiers whose difference is judged: the second one's against the first one's.
     pub compare: Vec<[String; 2]>,
     /// Strategies whose broken examples are compared, the first one's with the second one's.
-    pub overlaps: Vec<[StrategySpec; 2]>,
+    pub overlaps: Vec<[StrategyChoice; 2]>,
     /// What is measured beyond tables.
     pub study: Option<StudySpec>,
     /// Said below the table.
@@ -118,7 +117,7 @@ struct Written {
     #[serde(default)]
     compare: Vec<[String; 2]>,
     #[serde(default)]
-    overlaps: Vec<[StrategySpec; 2]>,
+    overlaps: Vec<[StrategyChoice; 2]>,
     #[serde(default)]
     notes: Vec<String>,
     #[serde(default)]
@@ -286,6 +285,13 @@ pub struct AttackSpec {
     pub loss: Loss,
 }
 
+impl AttackSpec {
+    /// This attack by a strategy.
+    pub fn by(&self, strategy: StrategyChoice) -> AttackDescription {
+        AttackDescription { attack: self.attack, loss: self.loss, strategy }
+    }
+}
+
 /// One attack of several in a row, made on what those before have left standing.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -297,7 +303,14 @@ pub struct StageSpec {
     /// In place of the column's strategy, and only for classifiers that are attacked with it. So one column tries every
     /// strategy, each on what the others have not broken, for little more than the cost of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strategy: Option<StrategySpec>,
+    pub strategy: Option<StrategyChoice>,
+}
+
+impl StageSpec {
+    /// This attack by its own strategy, or by `usual`.
+    pub fn by(&self, usual: StrategyChoice) -> AttackDescription {
+        AttackDescription { attack: self.attack, loss: self.loss, strategy: self.strategy.unwrap_or(usual) }
+    }
 }
 
 /// An attack that columns name, the same for both norms or one for each.
@@ -343,7 +356,7 @@ pub struct ClassifierSpec {
     /// Of what it is made.
     pub kind: ClassifierKind,
     /// What it is attacked with, at least one.
-    pub strategies: Vec<StrategySpec>,
+    pub strategies: Vec<StrategyChoice>,
     /// Networks of an ensemble.
     #[serde(default)]
     pub members: Option<usize>,
@@ -382,7 +395,7 @@ pub struct Column {
     pub classifiers: Option<Vec<String>>,
     /// In place of the classifiers' strategies.
     #[serde(default)]
-    pub strategies: Option<Vec<StrategySpec>>,
+    pub strategies: Option<Vec<StrategyChoice>>,
     /// The column of `published` that belongs beside this one, where it has another name.
     #[serde(default)]
     pub published: Option<String>,

@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use robin_aggregation::StrategyName;
 use robin_attacks::{Config, Loss, Start, StepSize, autoattack};
 use robin_core::{Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Seed};
-use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
+use robin_data::{Dataset, LabelMap, Source, Split};
 use robin_evaluation::{AttackSetup, Evaluation, Ledger, Order, Which};
 use robin_experiments::paper_budget;
 use robin_experiments::threads::{pool, threads};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use robin_attacks::{ATTACKS, Loss};
+use robin_attacks::Loss;
 use robin_core::Strategy;
 use serde::{Deserialize, Serialize};
 
@@ -84,8 +84,9 @@ impl StrategyConfig {
         })
     }
 
-    /// Refuses base attacks that cannot carry this strategy: those that aim at the border between classes, and DDN,
-    /// need all scores or a pair of them, and only attacks that follow a direction can follow a normalised one (APGD
+    /// Refuses base attacks that cannot carry this strategy: those that step onto the border between classes, and DDN,
+    /// need all scores or a pair of them (Carlini and Wagner's lower whatever score they are given, and the paper couples
+    /// them with single arms), and only attacks that follow a direction can follow a normalised one (APGD
     /// too: its step size is decided by the objective, which normalising leaves as it is).
     /// `attack` is the name in [`robin_attacks::ATTACKS`].
     ///
@@ -93,14 +94,14 @@ impl StrategyConfig {
     /// [`Error::Pair`] lists the allowed.
     pub fn check_attack(self, attack: &str) -> Result<(), Error> {
         const DIRECTION: &[&str] = &["fgsm", "pgd", "apgd"];
+        const WHOLE: &[&str] = &["ddn", "fmn", "fab-t"];
         let pair = |allowed: String| {
             Err(Error::Pair { strategy: self.name.as_str(), given: format!("attack {attack}"), allowed })
         };
         if self.combine == Combine::Normalised && !DIRECTION.contains(&attack) {
             return pair(format!("combine normalised with attack {}", DIRECTION.join(", ")));
         }
-        let whole = attack == "ddn" || ATTACKS.iter().any(|entry| entry.name == attack && entry.border);
-        if whole && !matches!(self.name, StrategyName::Softmax | StrategyName::MarginT) {
+        if WHOLE.contains(&attack) && !matches!(self.name, StrategyName::Softmax | StrategyName::MarginT) {
             return pair(format!("attack {attack} with strategy softmax, margin-t"));
         }
         Ok(())

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use robin_aggregation::StrategyChoice;
 use robin_attacks::Loss;
 use robin_core::{Epsilon, Epsilons, Norm};
 use robin_evaluation::Which;
 use robin_evaluation::external_model::{BadGradients, GradientVerdict};
 use robin_experiments::external_model::{
-    AttackReport, AttackRequest, AttackSetupRequest, OfClass, StrategyChoice, attack_each,
+    AttackReport, AttackRequest, AttackSetupRequest, OfClass, attack_each,
 };
 use serde_json::{Map, Value};
 

@@ -46,8 +46,8 @@ pub(crate) struct ModelArguments {
 /// Which images, and how the work is done.
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArguments {
-    /// The data set: mnist, cifar10, or a path (folders of PNG or JPEG images, one per class; safetensors or npz with
-    /// images and labels; npy; IDX pair; CIFAR-100 binary).
+    /// The data set: mnist, cifar10, or a path (folders of PNG or JPEG images, one per class; Parquet as Hugging
+    /// Face has it; safetensors or npz with images and labels; npy; IDX pair; CIFAR-100 binary).
     #[arg(long, value_name = "NAME|PATH")]
     dataset: Choice,
     /// The half of it: train or test.
@@ -62,7 +62,7 @@ pub(crate) struct ImagesArguments {
     /// How many classes there are [default: as the data set says, else one more than the largest label].
     #[arg(long, value_name = "N")]
     classes: Option<usize>,
-    /// Resize images in folders so that the shorter side has so many pixels (bilinear, antialiased).
+    /// Resize images of folders and Parquet so that the shorter side has so many pixels (bilinear, antialiased).
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=8192))]
     resize: Option<u32>,
     /// Then keep the middle square of so many pixels.

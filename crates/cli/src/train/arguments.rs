@@ -30,7 +30,8 @@ use crate::device::DeviceArguments;
     Exit codes: 0 done, 1 a network failed, 2 wrong usage, 130 interrupted."
 )]
 pub struct Arguments {
-    /// mnist, cifar10, or the path of your own: an IDX pair, CIFAR-100's files, or safetensors.
+    /// mnist, cifar10, or the path of your own: folders of PNG or JPEG images, Parquet, safetensors, NumPy,
+    /// an IDX pair, or CIFAR-100's files.
     #[arg(long)]
     dataset: Choice,
     /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].

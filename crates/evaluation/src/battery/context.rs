@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use candle_core::Tensor;
-use robin_aggregation::{StrategyConfig, StrategyName};
+use robin_aggregation::{Aggregation, AttackDescription, StrategyConfig, StrategyName};
 use robin_attacks::{ATTACKS, Config, Loss, Start, StepSize};
 use robin_core::{
     Adversarial, Batch, Budget, CancelToken, Classifier, Columns, Epsilon, ExampleId, Misclassified, Seed,
@@ -176,9 +176,15 @@ impl<'a> EvaluationContext<'a> {
         loss: Loss,
         strategy: StrategyConfig,
     ) -> Result<Robust> {
-        let (attack, strategy) = (config.build(budget)?, strategy.build(loss)?);
+        let description = AttackDescription { attack: config, loss, strategy: strategy.into() };
+        let (attack, strategy) = description.build(budget, self.aggregate(), model.num_classes())?;
         let mut options = Options { batch_size: self.batch_size, cancel: self.cancel, observer: &mut () };
         self.on(model).quietly(&self.clean, attack.as_ref(), strategy.as_ref(), &mut options)
+    }
+
+    /// What decides which strategies there are: any aggregate of arms stands for all.
+    fn aggregate(&self) -> Option<Aggregation> {
+        (self.kind == Kind::Arms).then_some(Aggregation::OneVsAll)
     }
 
     /// What a test measures by itself: `model` on the same images.
@@ -206,8 +212,11 @@ impl<'a> EvaluationContext<'a> {
     ) -> Result<Adversarial> {
         let target = Target { model: self.model, criterion: &Misclassified, cancel: self.cancel };
         let scores = self.model.scores(&batch.images, &Columns::All)?;
-        let objectives = strategy.build(loss)?.prepare(&scores, batch)?;
-        Ok(config.build(self.budget)?.perturb(&target, &objectives, batch, self.seed)?)
+        let description = AttackDescription { attack: config, loss, strategy: strategy.into() };
+        let (attack, strategy) =
+            description.build(self.budget, self.aggregate(), self.model.num_classes())?;
+        let objectives = strategy.prepare(&scores, batch)?;
+        Ok(attack.perturb(&target, &objectives, batch, self.seed)?)
     }
 }
 

@@ -3,10 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::str::FromStr;
-
-use robin_aggregation::{Aggregation, Stages, StrategyConfig, StrategyName};
+use robin_aggregation::description::check_loss;
+use robin_aggregation::{Aggregation, AttackDescription, StrategyChoice, StrategyName};
 use robin_attacks::bundle::{AUTOATTACK, AUTOATTACK_LEAST_CLASSES, Stage, autoattack};
 use robin_attacks::{ATTACKS, Config, Entry, Loss};
 use robin_core::{Attack, Budget, Strategy};
@@ -65,39 +63,10 @@ impl Prepared {
     }
 }
 
-/// A strategy against scores, or against the stages of a hierarchical classifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StrategyChoice {
-    /// Which scores of an aggregate are maximised.
-    Scores(StrategyConfig),
-    /// Which stages are attacked.
-    Stages(Stages),
-}
-
-impl fmt::Display for StrategyChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Scores(config) => config.fmt(f),
-            Self::Stages(stages) => stages.fmt(f),
-        }
-    }
-}
-
-impl FromStr for StrategyChoice {
-    type Err = robin_aggregation::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse() {
-            Ok(stages) => Ok(Self::Stages(stages)),
-            Err(_) => text.parse().map(Self::Scores),
-        }
-    }
-}
-
 impl AttackSetupRequest {
     /// Whatever is known by `attack`, as its authors run it, on all scores.
     pub fn usual(attack: &str) -> Self {
-        let strategy = StrategyChoice::Scores(StrategyName::Softmax.into());
+        let strategy = StrategyName::Softmax.into();
         Self { loss: None, ..Self::new(attack, json!({}), Loss::Ce, strategy) }
     }
 
@@ -155,7 +124,7 @@ impl AttackSetupRequest {
                 "its stages have their own settings and losses, and aim at any wrong class".to_owned(),
             );
         }
-        if self.strategy != StrategyChoice::Scores(StrategyName::Softmax.into()) {
+        if self.strategy != StrategyName::Softmax.into() {
             return refuse("it attacks all scores, so it goes with strategy softmax only".to_owned());
         }
         if self.attack == AUTOATTACK && classes < AUTOATTACK_LEAST_CLASSES {
@@ -190,7 +159,7 @@ impl AttackSetupRequest {
 
     /// Whether it looks at all scores, and at any wrong class.
     fn is_whole(&self) -> bool {
-        self.target.is_none() && self.strategy == StrategyChoice::Scores(StrategyName::Softmax.into())
+        self.target.is_none() && self.strategy == StrategyName::Softmax.into()
     }
 
     /// What it maximises: what was asked for, or the attack's own loss. Where the target has been chosen, or single
@@ -246,77 +215,28 @@ impl AttackSetupRequest {
                     reason: format!("the classifier has {classes} classes: 0 to {}", classes - 1),
                 });
             }
-            if self.strategy != StrategyChoice::Scores(StrategyName::Softmax.into()) {
+            if self.strategy != StrategyName::Softmax.into() {
                 return refuse("--target goes with strategy softmax only".to_owned());
             }
-            self.check_loss(classes)?;
+            let chosen = Some("--target has chosen one");
+            check_loss(&self.config()?, self.loss(), classes, chosen).map_err(|error| self.unfit(error))?;
             return Ok(Box::new(Towards { class, loss: self.loss() }));
         }
-        match (self.strategy, aggregate) {
-            (StrategyChoice::Stages(stages), Some(Aggregation::Hierarchical(split))) => {
-                if self.entry()?.border {
-                    return refuse(format!(
-                        "attack {} aims at the border between classes, and a stage has only one of its own; allowed: \
-                         softmax, margin-t",
-                        self.attack
-                    ));
-                }
-                let split = split.split();
-                self.check_loss(stages.compared(&split))?;
-                Ok(stages.build(self.loss(), &split))
-            }
-            (StrategyChoice::Stages(_), _) => {
-                refuse("it attacks the stages of --aggregate hierarchical:SPLIT, and this is none".to_owned())
-            }
-            (StrategyChoice::Scores(config), None | Some(Aggregation::Ensemble))
-                if !matches!(config.name, StrategyName::Softmax | StrategyName::MarginT) =>
-            {
-                refuse(
-                    "it attacks arms, and this classifier has none (allowed: softmax, margin-t)".to_owned(),
-                )
-            }
-            (StrategyChoice::Scores(config), _) => {
-                let pair = |error: robin_aggregation::Error| Error::Unfit {
-                    option: "--strategy",
-                    given: config.to_string(),
-                    reason: error.to_string(),
-                };
-                config.check_attack(&self.attack).map_err(pair)?;
-                let strategy = config.build(self.loss()).map_err(pair)?;
-                self.check_loss(classes)?;
-                Ok(strategy)
-            }
-        }
+        let description =
+            AttackDescription { attack: self.config()?, loss: self.loss(), strategy: self.strategy };
+        description.strategy(aggregate, classes).map_err(|error| self.unfit(error))
     }
 
-    /// Refuses a loss that the attack cannot follow, or that `compared` scores are too few for.
-    fn check_loss(&self, compared: usize) -> Result<()> {
-        let loss = self.loss();
-        let refuse = |reason: String| Err(Error::Unfit { option: "--loss", given: loss.to_string(), reason });
-        if self.entry()?.border && !loss.is_signed() {
-            return refuse(format!(
-                "attack {} aims at the border between classes, and {loss} is not 0 there; allowed: margin, dlr, \
-                 margin-t:T, dlr-t:T",
-                self.attack
-            ));
-        }
-        let chosen = match self.strategy {
-            _ if self.target.is_some() => Some("--target has chosen one"),
-            StrategyChoice::Stages(_) => Some("a stage does not see them all"),
-            StrategyChoice::Scores(_) => None,
+    /// As errors here name what does not fit: by its option.
+    fn unfit(&self, error: robin_aggregation::Error) -> Error {
+        use robin_aggregation::Error as Refused;
+        let strategy = || ("--strategy", self.strategy.to_string());
+        let ((option, given), reason) = match error {
+            Refused::Loss { loss, reason } => (("--loss", loss.to_string()), reason),
+            Refused::Unfit { reason, .. } => (strategy(), reason),
+            other => (strategy(), other.to_string()),
         };
-        if let Some(chosen) = chosen.filter(|_| loss.chooses_targets()) {
-            return refuse(format!(
-                "it chooses target classes among all scores, and {chosen}; allowed: ce, margin, dlr"
-            ));
-        }
-        if compared < loss.least_classes() {
-            return refuse(format!(
-                "it compares at least {} scores, and there are {compared}",
-                loss.least_classes()
-            ));
-        }
-        Ok(())
+        Error::Unfit { option, given, reason }
     }
 
     /// What it is called in ledgers.

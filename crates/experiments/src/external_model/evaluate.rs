@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use robin_aggregation::{Aggregation, Combine, Stages, StrategyConfig, StrategyName};
+use robin_aggregation::{Aggregation, Combine, Stages, StrategyChoice, StrategyConfig, StrategyName};
 use robin_attacks::Loss;
 use robin_core::{Budget, Misclassified, Purpose, Seed};
 use robin_data::Dataset;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::attack::{gradient_caveat, prove, warn_of_budgets};
-use super::attack_setup::{Prepared, StrategyChoice};
+use super::attack_setup::Prepared;
 use super::description::Description;
 use super::found::OfClass;
 use super::output::{Unsaved, other_settings};

@@ -28,7 +28,6 @@ pub mod verdict;
 pub mod verify;
 
 pub use attack::{AttackReport, AttackRequest, StageReport, attack, attack_each};
-pub use attack_setup::StrategyChoice;
 pub use attack_setup::{APPLICABLE, AttackSetupRequest};
 pub use coherence::{CoherenceReport, CoherenceRequest, coherence};
 pub use description::{Description, ModelRequest};

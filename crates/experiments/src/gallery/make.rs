@@ -1,6 +1,6 @@
 //! A gallery from trained networks: the attack of the table on a few test images, once more.
 
-use robin_aggregation::{Aggregation, StrategyConfig, StrategyName};
+use robin_aggregation::{Aggregation, StrategyChoice, StrategyName};
 use robin_core::{Batch, CancelToken, Classifier, Columns, ExampleId, Misclassified, Target};
 
 use super::pictures::{pictures, rows_of, sizes};
@@ -8,7 +8,7 @@ use super::{Gallery, GalleryEntry, GalleryExample};
 use crate::plan::{AttackedAt, EvaluationWork, Place, Plan, PlannedAttack, PlannedItem, Work};
 use crate::record::Kind;
 use crate::run::{Context, aggregate, verdicts, weights_sha256};
-use crate::spec::{ClassifierKind, StrategySpec};
+use crate::spec::ClassifierKind;
 use crate::store::Store;
 use crate::{Error, Outcome, Result, Watched};
 
@@ -57,7 +57,7 @@ pub fn gallery(
             example.only = only;
         }
         if let Some(rival) = &rival {
-            let strategy = StrategySpec::Scores(StrategyConfig::from(StrategyName::Softmax));
+            let strategy = StrategyName::Softmax.into();
             let entries = rival.entries(&batch, strategy)?;
             for (example, entry) in examples.iter_mut().zip(entries) {
                 example.rival = Some(entry);
@@ -217,22 +217,22 @@ impl ModelUnderTest<'_> {
             })
             .collect();
         for name in STRATEGIES {
-            let entries = self.entries(batch, StrategySpec::Scores(StrategyConfig::from(name)))?;
+            let entries = self.entries(batch, name.into())?;
             examples.iter_mut().zip(entries).for_each(|(example, entry)| example.entries.push(entry));
         }
         Ok(examples)
     }
 
     /// What the attack with `strategy` makes of the images.
-    fn entries(&self, batch: &Batch, strategy: StrategySpec) -> Result<Vec<GalleryEntry>> {
+    fn entries(&self, batch: &Batch, strategy: StrategyChoice) -> Result<Vec<GalleryEntry>> {
         let Self { work, attack, model, .. } = self;
         let cancel = CancelToken::default();
         let target = Target { model: model.as_ref(), criterion: &Misclassified, cancel: &cancel };
-        let base = attack.spec.attack.build(attack.budget).map_err(Error::work("preparing the attack"))?;
+        let description = attack.spec.by(strategy);
+        let (base, prepared) = description
+            .build(attack.budget, work.kind.aggregate(), model.num_classes())
+            .map_err(Error::work("preparing the attack"))?;
         let clean = model.scores(&batch.images, &Columns::All).map_err(Error::work("scoring the gallery"))?;
-        let prepared = strategy
-            .build(attack.spec.loss, work.kind)
-            .map_err(|reason| Error::Work { doing: "preparing the strategy", source: reason.into() })?;
         let objectives = prepared.prepare(&clean, batch).map_err(Error::work("preparing the strategy"))?;
         let found = base
             .perturb(&target, &objectives, batch, work.seed)

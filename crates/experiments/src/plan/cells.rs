@@ -243,16 +243,15 @@ impl Builder<'_> {
             let place = Place { test: Some(*epsilon), ..place };
             let built = attack.attack.build(budget);
             built.map_err(|error| fault(spec, &format!("column {}", column.name), &error))?;
+            let (aggregate, classes) = (classifier.kind.aggregate(), row.train.num_classes());
             // Rows of one test budget have the labels that they always had.
             let prefix = if tests.len() == 1 { prefix.clone() } else { format!("{prefix} at {epsilon}") };
             for stage in &then {
-                let built = stage.attack.build(budget).map(drop).map_err(|error| error.to_string());
-                let fits = built.and_then(|()| {
-                    let usual = column.strategies.as_ref().unwrap_or(&classifier.strategies);
-                    let strategies = stage.strategy.as_ref().map_or(usual.as_slice(), std::slice::from_ref);
-                    strategies.iter().try_for_each(|s| s.build(stage.loss, classifier.kind).map(drop))
-                });
-                fits.map_err(|reason| fault(spec, &format!("column {}", column.name), &reason))?;
+                let usual = column.strategies.as_ref().unwrap_or(&classifier.strategies);
+                let fits = usual
+                    .iter()
+                    .try_for_each(|&usual| stage.by(usual).build(budget, aggregate, classes).map(drop));
+                fits.map_err(|error| fault(spec, &format!("column {}", column.name), &error))?;
             }
             let planned = |at| PlannedAttack { spec: attack.clone(), then: then.clone(), budget, at };
             if let Some(Transfer { from, aim }) = &column.transfer {
@@ -266,9 +265,8 @@ impl Builder<'_> {
                 continue;
             }
             for &strategy in column.strategies.as_ref().unwrap_or(&classifier.strategies) {
-                strategy
-                    .build(attack.loss, classifier.kind)
-                    .map_err(|reason| fault(spec, &format!("classifier {}", classifier.name), &reason))?;
+                let fits = attack.by(strategy).strategy(aggregate, classes).map(drop);
+                fits.map_err(|error| fault(spec, &format!("classifier {}", classifier.name), &error))?;
                 let place = Place { strategy: Some(strategy), ..place };
                 let attack = Some(planned(AttackedAt::Itself(strategy)));
                 let wanted = Wanted { place, kind: classifier.kind, attack, surrogates: Vec::new() };

@@ -16,6 +16,16 @@ pub enum ClassifierKind {
     Aggregate(Aggregation),
 }
 
+impl ClassifierKind {
+    /// The aggregate that it is, if it is one.
+    pub fn aggregate(self) -> Option<Aggregation> {
+        match self {
+            Self::Single => None,
+            Self::Aggregate(aggregation) => Some(aggregation),
+        }
+    }
+}
+
 impl fmt::Display for ClassifierKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,5 +1,6 @@
 //! Differences between classifiers and between attacks, example by example.
 
+use robin_aggregation::StrategyChoice;
 use robin_core::{Epsilon, Norm};
 use robin_evaluation::{gap, mcnemar, verdict};
 use serde::Serialize;
@@ -7,7 +8,7 @@ use serde::Serialize;
 use super::number::{At, Found, accuracy, broken_by_any, mean};
 use crate::plan::{Place, PlannedItem};
 use crate::run::Broken;
-use crate::spec::{Column, PrintedOverlap, StrategySpec};
+use crate::spec::{Column, PrintedOverlap};
 use crate::{Error, Result};
 
 /// Two classifiers under the same attack, on the same images. Each is judged by the examples that withstand all of its
@@ -136,7 +137,7 @@ fn overlap(
     results: &[Found],
     place: &Place,
     clean: usize,
-    pair: [StrategySpec; 2],
+    pair: [StrategyChoice; 2],
 ) -> Option<Overlap> {
     let find = |wanted: Place| results.iter().find(|found| found.place == wanted);
     let mut overlap = Overlap {

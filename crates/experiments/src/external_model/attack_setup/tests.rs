@@ -159,7 +159,7 @@ const RULES: &[Rule] = &[
     // Stages are those of a hierarchical classifier, and have no border but their own.
     (
         |c| c.stages() && !matches!(c.aggregate, Some(Aggregation::Hierarchical(_))),
-        &["--strategy", "--aggregate hierarchical:SPLIT, and this is none"],
+        &["--strategy", "hierarchical:SPLIT), and this is none"],
     ),
     (|c| c.stages() && c.border(), &["--strategy", "aims at the border between classes"]),
     (|c| c.stages() && c.chooses(), &["--loss", "a stage does not see them all", "ce, margin, dlr"]),
@@ -176,7 +176,10 @@ const RULES: &[Rule] = &[
         |c| c.normalised() && !["fgsm", "pgd", "apgd"].contains(&c.attack),
         &["--strategy", "combine normalised with attack fgsm, pgd, apgd"],
     ),
-    (|c| c.arms() && (c.border() || c.attack == "ddn"), &["--strategy", "with strategy softmax, margin-t"]),
+    (
+        |c| c.arms() && ["ddn", "fmn", "fab-t"].contains(&c.attack),
+        &["--strategy", "with strategy softmax, margin-t"],
+    ),
     (
         |c| {
             !c.stages()
