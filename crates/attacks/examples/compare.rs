@@ -88,7 +88,14 @@ fn theirs(subject: &ModelUnderTest, prefix: &str) -> Vec<Vec<bool>> {
 /// PGD-20. The others' returns its last iterate.
 fn pgd(subject: &ModelUnderTest, norm: Norm) -> Result<()> {
     let budget = subject.budgets().into_iter().find(|budget| budget.norm == norm).expect("a known norm");
-    let config = |start| Config::Pgd { steps: 20, restarts: 1, step_size: StepSize::STANDARD, start };
+    let config = |start| {
+        Config::Pgd(robin_attacks::pgd::Settings {
+            steps: 20,
+            restarts: 1,
+            step_size: StepSize::STANDARD,
+            start,
+        })
+    };
     let clean = subject.numbers.integers(&format!("torchattacks.pgd.{norm}.clean"));
     let clean: Vec<bool> = clean.iter().map(|&broken| broken == 1).collect();
     let n = clean.len();

@@ -1,10 +1,13 @@
 //! Auto-PGD.
 
 use robin_core::attack::Verdict;
-use robin_core::{Adversarial, Attack, Batch, Budget, Objective, Purpose, Result, Seed, Target};
+use robin_core::{Adversarial, Attack, Batch, Budget, Norm, Objective, Purpose, Result, Seed, Target};
+use serde::{Deserialize, Serialize};
 
+use crate::Loss;
 use crate::joined::Proposal;
 use crate::search::{Beginning, Climb, Look, Search, Seen, climb};
+use crate::settings::{self, Check};
 use crate::start::on_border;
 use crate::step::step_image;
 
@@ -31,6 +34,45 @@ pub struct Apgd {
     pub rising_share: f64,
     /// Weight of the new step against the last movement.
     pub momentum: f64,
+}
+
+/// Settings of [`Apgd`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// At least 1.
+    pub steps: usize,
+    /// At least 1; 1 means a single run.
+    pub restarts: usize,
+    /// Share of steps that must have raised the objective for the step size to be kept, in `[0, 1]`.
+    pub rising_share: f64,
+    /// Weight of the new step against the last movement, in `(0, 1]`.
+    pub momentum: f64,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str =
+        "projected ascent with momentum that halves its own step size; with dlr-t:9 the strongest alone";
+    const EXAMPLE: Self = usual(100);
+    const BRIEF: Self = usual(15);
+    const LOSS: Loss = Loss::Ce;
+    const BORDER: bool = false;
+    const NORMS: &'static [Norm] = &[Norm::L2, Norm::Linf];
+
+    fn build(&self, check: &Check, budget: Budget) -> crate::Result<Box<dyn Attack>> {
+        Ok(Box::new(Apgd {
+            budget,
+            steps: check.steps("steps", self.steps)?,
+            restarts: check.runs("restarts", self.restarts)?,
+            rising_share: check.share("rising_share", self.rising_share)?,
+            momentum: check.positive_share("momentum", self.momentum)?,
+        }))
+    }
+}
+
+/// As AutoAttack runs it, with so many steps.
+pub(crate) const fn usual(steps: usize) -> Settings {
+    Settings { steps, restarts: 1, rising_share: 0.75, momentum: 0.75 }
 }
 
 impl Attack for Apgd {

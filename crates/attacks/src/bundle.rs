@@ -1,7 +1,6 @@
 //! Attacks in stages, each on the examples that the stages before have left standing.
 
-use crate::list::{APGD, fab, square};
-use crate::{Config, Loss, Reach};
+use crate::{Config, Loss, Reach, apgd, fab, square};
 
 /// One stage of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,9 +23,13 @@ pub const AUTOATTACK_LEAST_CLASSES: usize = 4;
 /// the numbers of its authors' program. Below 4 classes the second stage is refused.
 pub fn autoattack() -> Vec<Stage> {
     vec![
-        Stage { name: "apgd-ce", attack: APGD, loss: Loss::Ce },
-        Stage { name: "apgd-t", attack: APGD, loss: Loss::DlrT(9) },
-        Stage { name: "fab-t", attack: fab(100), loss: Loss::MarginT(9) },
-        Stage { name: "square", attack: square(5000, Reach::AllButLast), loss: Loss::Margin },
+        Stage { name: "apgd-ce", attack: Config::Apgd(apgd::usual(100)), loss: Loss::Ce },
+        Stage { name: "apgd-t", attack: Config::Apgd(apgd::usual(100)), loss: Loss::DlrT(9) },
+        Stage { name: "fab-t", attack: Config::FabT(fab::usual(100)), loss: Loss::MarginT(9) },
+        Stage {
+            name: "square",
+            attack: Config::Square(square::usual(5000, Reach::AllButLast)),
+            loss: Loss::Margin,
+        },
     ]
 }

@@ -1,9 +1,12 @@
 //! Carlini and Wagner's l2 attack.
 
 use robin_core::{Batch, Norm, Objective, Result, Seed, Target};
+use serde::{Deserialize, Serialize};
 
+use crate::Loss;
 use crate::minimal::{Approach, Departure, Follows, MinimalAttack, Nearest, Smallest, approach};
 use crate::search::{Search, Seen};
+use crate::settings::{self, Check, only};
 use crate::tanh_box::TanhBox;
 
 /// Lowers `|x - clean|^2 + constant * max(0, confidence - objective)` by Adam on the arguments of a tanh, and
@@ -27,6 +30,84 @@ pub struct Cw {
     pub first_constant: f64,
     /// The objective must reach this for an image to count as adversarial.
     pub confidence: f64,
+}
+
+/// Settings of [`Cw`]. l2 only.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// At least 1, in each search.
+    pub steps: usize,
+    /// At least 1.
+    pub searches: usize,
+    /// Adam's, > 0.
+    pub step_size: f64,
+    /// The first constant, > 0.
+    pub first_constant: f64,
+    /// At least 0.
+    pub confidence: f64,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str = "Carlini and Wagner's l2 attack with its search over the constant";
+    const EXAMPLE: Self = usual(1000, 9);
+    const BRIEF: Self = usual(20, 3);
+    const LOSS: Loss = Loss::Margin;
+    const BORDER: bool = true;
+    const NORMS: &'static [Norm] = &[Norm::L2];
+
+    fn minimal(&self, check: &Check, norm: Norm) -> crate::Result<Box<dyn MinimalAttack>> {
+        only(check, norm, Norm::L2)?;
+        Ok(Box::new(Cw {
+            step_size: check.positive("step_size", self.step_size)?,
+            steps: check.steps("steps", self.steps)?,
+            searches: check.runs("searches", self.searches)?,
+            first_constant: check.positive("first_constant", self.first_constant)?,
+            confidence: check.not_negative("confidence", self.confidence)?,
+        }))
+    }
+}
+
+const fn usual(steps: usize, searches: usize) -> Settings {
+    Settings { steps, searches, step_size: 0.01, first_constant: 1e-3, confidence: 0.0 }
+}
+
+/// [`Cw`] with one constant and no search, as some published tables have it: far weaker than the attack
+/// of its name, and never to be reported without saying so. l2 only.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperSettings {
+    /// At least 1.
+    pub steps: usize,
+    /// Adam's, > 0.
+    pub step_size: f64,
+    /// > 0.
+    pub constant: f64,
+}
+
+impl settings::Settings for PaperSettings {
+    const SUMMARY: &'static str =
+        "Carlini and Wagner's l2 attack without its search: weak, to compare with tables that used it";
+    const EXAMPLE: Self = of_paper(50);
+    const BRIEF: Self = of_paper(20);
+    const LOSS: Loss = Loss::Margin;
+    const BORDER: bool = true;
+    const NORMS: &'static [Norm] = &[Norm::L2];
+
+    fn minimal(&self, check: &Check, norm: Norm) -> crate::Result<Box<dyn MinimalAttack>> {
+        only(check, norm, Norm::L2)?;
+        Ok(Box::new(Cw {
+            step_size: check.positive("step_size", self.step_size)?,
+            steps: check.steps("steps", self.steps)?,
+            searches: 1,
+            first_constant: check.positive("constant", self.constant)?,
+            confidence: 0.0,
+        }))
+    }
+}
+
+const fn of_paper(steps: usize) -> PaperSettings {
+    PaperSettings { steps, step_size: 0.01, constant: 1.0 }
 }
 
 /// A constant above this is taken as unbounded, and multiplied.

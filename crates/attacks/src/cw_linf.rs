@@ -1,9 +1,12 @@
 //! Carlini and Wagner's linf attack.
 
 use robin_core::{Batch, Norm, Objective, Result, Seed, Target};
+use serde::{Deserialize, Serialize};
 
+use crate::Loss;
 use crate::minimal::{Approach, Departure, Follows, MinimalAttack, Nearest, Smallest, approach};
 use crate::search::{Search, Seen};
+use crate::settings::{self, Check, only};
 use crate::tanh_box::TanhBox;
 
 /// Lowers `sum_i max(0, |x_i - clean_i| - bound) + constant * max(0, -objective)` by Adam on the arguments of
@@ -27,6 +30,60 @@ pub struct CwLinf {
     pub bound_factor: f64,
     /// Down to here the bound is lowered, in pixels.
     pub smallest_bound: f64,
+}
+
+/// Settings of [`CwLinf`]. linf only.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// At least 1, in each search.
+    pub steps: usize,
+    /// Adam's, > 0.
+    pub step_size: f64,
+    /// The first constant, > 0.
+    pub first_constant: f64,
+    /// The search is given up from here on, > 0.
+    pub largest_constant: f64,
+    /// > 1.
+    pub constant_factor: f64,
+    /// Between 0 and 1.
+    pub bound_factor: f64,
+    /// In pixels, > 0.
+    pub smallest_bound: f64,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str = "Carlini and Wagner's linf attack with its shrinking bound";
+    const EXAMPLE: Self = usual(1000, 1e-5, 2.0);
+    const BRIEF: Self = usual(10, 1e-2, 20.0);
+    const LOSS: Loss = Loss::Margin;
+    const BORDER: bool = true;
+    const NORMS: &'static [Norm] = &[Norm::Linf];
+
+    fn minimal(&self, check: &Check, norm: Norm) -> crate::Result<Box<dyn MinimalAttack>> {
+        only(check, norm, Norm::Linf)?;
+        Ok(Box::new(CwLinf {
+            step_size: check.positive("step_size", self.step_size)?,
+            steps: check.steps("steps", self.steps)?,
+            first_constant: check.positive("first_constant", self.first_constant)?,
+            largest_constant: check.positive("largest_constant", self.largest_constant)?,
+            constant_factor: check.above_one("constant_factor", self.constant_factor)?,
+            bound_factor: check.rate("bound_factor", self.bound_factor)?,
+            smallest_bound: check.positive("smallest_bound", self.smallest_bound)?,
+        }))
+    }
+}
+
+const fn usual(steps: usize, first_constant: f64, constant_factor: f64) -> Settings {
+    Settings {
+        steps,
+        step_size: 0.01,
+        first_constant,
+        largest_constant: 20.0,
+        constant_factor,
+        bound_factor: 0.9,
+        smallest_bound: 1.0 / 255.0,
+    }
 }
 
 /// Loss over constant below which a search has nothing more to lower.

@@ -1,9 +1,12 @@
 //! Decoupled direction and norm.
 
 use robin_core::{Batch, Norm, Objective, Result, Seed, Stream, Target};
+use serde::{Deserialize, Serialize};
 
+use crate::Loss;
 use crate::minimal::{Approach, Departure, Follows, MinimalAttack, Nearest, Smallest, approach};
 use crate::search::{Search, Seen};
+use crate::settings::{self, Check, only};
 use crate::vector::{add_scaled, difference, l2, widen};
 
 /// Steps along the gradient on a sphere around the clean image, which shrinks where the image is adversarial
@@ -20,6 +23,48 @@ pub struct Ddn {
     pub first_radius: f64,
     /// Images are rounded to this many grey levels, as saved images are; `None`: not at all.
     pub levels: Option<u32>,
+}
+
+/// Settings of [`Ddn`]. l2 only.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// At least 1.
+    pub steps: usize,
+    /// Between 0 and 1.
+    pub radius_rate: f64,
+    /// In pixels, > 0.
+    pub first_radius: f64,
+    /// At least 2; `None`: no rounding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<u32>,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str =
+        "a sphere that shrinks and grows around the boundary: small perturbations at little cost";
+    const EXAMPLE: Self = usual(100);
+    const BRIEF: Self = usual(15);
+    const LOSS: Loss = Loss::Ce;
+    const BORDER: bool = false;
+    const NORMS: &'static [Norm] = &[Norm::L2];
+
+    fn minimal(&self, check: &Check, norm: Norm) -> crate::Result<Box<dyn MinimalAttack>> {
+        only(check, norm, Norm::L2)?;
+        if let Some(levels) = self.levels {
+            check.levels("levels", levels)?;
+        }
+        Ok(Box::new(Ddn {
+            steps: check.steps("steps", self.steps)?,
+            radius_rate: check.rate("radius_rate", self.radius_rate)?,
+            first_radius: check.positive("first_radius", self.first_radius)?,
+            levels: self.levels,
+        }))
+    }
+}
+
+const fn usual(steps: usize) -> Settings {
+    Settings { steps, radius_rate: 0.05, first_radius: 1.0, levels: Some(256) }
 }
 
 /// Length of the last step; the first has length 1 (a cosine between them).

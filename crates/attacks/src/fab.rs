@@ -1,10 +1,13 @@
 //! Fast adaptive boundary.
 
 use robin_core::{Batch, Norm, Objective, Result, Seed, Target};
+use serde::{Deserialize, Serialize};
 
+use crate::Loss;
 use crate::hyperplane::step_to;
 use crate::minimal::{Approach, Departure, Follows, MinimalAttack, Nearest, Smallest, approach};
 use crate::search::{Search, Seen};
+use crate::settings::{self, Check};
 use crate::vector::{difference, l2, widen};
 
 /// Steps onto the hyperplane where the objective, taken as linear, is 0: from the present point and from the
@@ -26,6 +29,45 @@ pub struct Fab {
     pub overshoot: f64,
     /// Share of its perturbation that an adversarial point keeps.
     pub kept: f64,
+}
+
+/// Settings of [`Fab`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// At least 1.
+    pub steps: usize,
+    /// In `[0, 1]`.
+    pub largest_weight: f64,
+    /// > 0.
+    pub overshoot: f64,
+    /// Between 0 and 1.
+    pub kept: f64,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str =
+        "steps onto the boundary, taken as a plane, for the nearest adversarial image";
+    const EXAMPLE: Self = usual(100);
+    const BRIEF: Self = usual(8);
+    const LOSS: Loss = Loss::MarginT(9);
+    const BORDER: bool = true;
+    const NORMS: &'static [Norm] = &[Norm::L2, Norm::Linf];
+
+    fn minimal(&self, check: &Check, norm: Norm) -> crate::Result<Box<dyn MinimalAttack>> {
+        Ok(Box::new(Fab {
+            norm,
+            steps: check.steps("steps", self.steps)?,
+            largest_weight: check.share("largest_weight", self.largest_weight)?,
+            overshoot: check.positive("overshoot", self.overshoot)?,
+            kept: check.rate("kept", self.kept)?,
+        }))
+    }
+}
+
+/// As AutoAttack runs it, with so many steps.
+pub(crate) const fn usual(steps: usize) -> Settings {
+    Settings { steps, largest_weight: 0.1, overshoot: 1.05, kept: 0.9 }
 }
 
 impl MinimalAttack for Fab {

@@ -1,8 +1,10 @@
 //! The fast gradient method: one full-size step.
 
-use robin_core::{Adversarial, Attack, Batch, Budget, Objective, Result, Seed, Target};
+use robin_core::{Adversarial, Attack, Batch, Budget, Norm, Objective, Result, Seed, Target};
+use serde::{Deserialize, Serialize};
 
-use crate::{Pgd, Start};
+use crate::settings::{self, Check};
+use crate::{Loss, Pgd, Start};
 
 /// One step of length epsilon from the clean image (Goodfellow et al. 2015; paper 2.2): by the gradient's
 /// sign for linf, along the gradient for l2. Draws nothing at random.
@@ -13,6 +15,24 @@ use crate::{Pgd, Start};
 pub struct Fgsm {
     /// What the step may not exceed, and its length.
     pub budget: Budget,
+}
+
+/// Settings of [`Fgsm`], which has none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str = "one step of length epsilon from the clean image";
+    const EXAMPLE: Self = Settings {};
+    const BRIEF: Self = Settings {};
+    const LOSS: Loss = Loss::Ce;
+    const BORDER: bool = false;
+    const NORMS: &'static [Norm] = &[Norm::L2, Norm::Linf];
+
+    fn build(&self, _check: &Check, budget: Budget) -> crate::Result<Box<dyn Attack>> {
+        Ok(Box::new(Fgsm { budget }))
+    }
 }
 
 impl Fgsm {

@@ -1,9 +1,12 @@
 //! Fast minimum-norm.
 
 use robin_core::{Batch, Norm, Objective, Result, Seed, Target};
+use serde::{Deserialize, Serialize};
 
+use crate::Loss;
 use crate::minimal::{Approach, Departure, Follows, MinimalAttack, Nearest, Smallest, approach};
 use crate::search::{Search, Seen};
+use crate::settings::{self, Check};
 use crate::vector::{add_scaled, difference, l2, widen};
 
 /// Steps along the gradient in a ball around the clean image. Its radius is first set to where the objective,
@@ -27,6 +30,46 @@ pub struct Fmn {
     pub first_rate: f64,
     /// And at last by this share.
     pub last_rate: f64,
+}
+
+/// Settings of [`Fmn`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// At least 1.
+    pub steps: usize,
+    /// > 0.
+    pub first_step: f64,
+    /// > 0.
+    pub last_step: f64,
+    /// Between 0 and 1.
+    pub first_rate: f64,
+    /// Between 0 and 1.
+    pub last_rate: f64,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str = "a ball that shrinks and grows around the boundary, in both norms";
+    const EXAMPLE: Self = usual(100);
+    const BRIEF: Self = usual(15);
+    const LOSS: Loss = Loss::Margin;
+    const BORDER: bool = true;
+    const NORMS: &'static [Norm] = &[Norm::L2, Norm::Linf];
+
+    fn minimal(&self, check: &Check, norm: Norm) -> crate::Result<Box<dyn MinimalAttack>> {
+        Ok(Box::new(Fmn {
+            norm,
+            steps: check.steps("steps", self.steps)?,
+            first_step: check.positive("first_step", self.first_step)?,
+            last_step: check.positive("last_step", self.last_step)?,
+            first_rate: check.rate("first_rate", self.first_rate)?,
+            last_rate: check.rate("last_rate", self.last_rate)?,
+        }))
+    }
+}
+
+const fn usual(steps: usize) -> Settings {
+    Settings { steps, first_step: 1.0, last_step: 0.01, first_rate: 0.05, last_rate: 0.001 }
 }
 
 impl MinimalAttack for Fmn {

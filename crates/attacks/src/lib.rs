@@ -36,7 +36,7 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`pgd`] (the attack of every table), [`config`] (how it is written in a spec), [`start`]
+//! Reading order: [`pgd`] (the attack of every table), [`list`] (every attack, and how it is written in a spec), [`start`]
 //! (where it begins), [`objectives`] (what it maximises on a plain classifier). The other attacks are searches of
 //! one example each, driven by `search`: [`apgd`] and [`square`] within a budget, [`cw`], [`cw_linf`], [`ddn`],
 //! [`fmn`] and [`fab`] for the smallest perturbation ([`minimal`]). [`bundle`] puts attacks in stages.
@@ -46,7 +46,6 @@
 
 pub mod apgd;
 pub mod bundle;
-pub mod config;
 pub mod cw;
 pub mod cw_linf;
 pub mod ddn;
@@ -64,6 +63,7 @@ pub mod objectives;
 pub mod pgd;
 pub mod random_noise;
 mod search;
+mod settings;
 pub mod square;
 pub mod start;
 mod step;
@@ -73,7 +73,6 @@ mod vector;
 
 pub use apgd::Apgd;
 pub use bundle::{Stage, autoattack};
-pub use config::{Config, MOST_RUNS, StepSize};
 pub use cw::Cw;
 pub use cw_linf::CwLinf;
 pub use ddn::Ddn;
@@ -81,11 +80,12 @@ pub use error::{Error, Result};
 pub use fab::Fab;
 pub use fgsm::Fgsm;
 pub use fmn::Fmn;
-pub use list::{ATTACKS, Entry};
+pub use list::{ATTACKS, Config, Entry};
 pub use loss::Loss;
 pub use minimal::{MinimalAttack, Smallest, WithinBudget};
 pub use pgd::Pgd;
 pub use random_noise::RandomNoise;
+pub use settings::{MOST_RUNS, StepSize};
 pub use square::{Reach, Square};
 pub use start::Start;
 pub use transfer::{Aim, Transferred, transfer};

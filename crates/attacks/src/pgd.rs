@@ -4,14 +4,16 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use robin_core::attack::Verdict;
 use robin_core::{
-    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Objective, PgdRun,
-    Result, Seed, Target,
+    Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Norm, Objective,
+    PgdRun, Result, Seed, Target,
 };
+use serde::{Deserialize, Serialize};
 
-use crate::Start;
 use crate::images::Images;
 use crate::joined::{Joined, Proposal};
+use crate::settings::{self, Check, StepSize};
 use crate::step::{Step, step_image};
+use crate::{Loss, Start};
 
 /// Steps of steepest ascent, each projected back onto the budget (Madry et al. 2018; paper 2.2).
 ///
@@ -35,6 +37,39 @@ pub struct Pgd {
     /// Where each run begins.
     pub start: Start,
 }
+
+/// Settings of [`Pgd`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// At least 1.
+    pub steps: usize,
+    /// At least 1; 1 means a single run.
+    pub restarts: usize,
+    /// Length of a step.
+    pub step_size: StepSize,
+    /// Where each run begins.
+    pub start: Start,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str = "steps of steepest ascent, each projected back onto the budget";
+    const EXAMPLE: Self = USUAL;
+    const BRIEF: Self = USUAL;
+    const LOSS: Loss = Loss::Ce;
+    const BORDER: bool = false;
+    const NORMS: &'static [Norm] = &[Norm::L2, Norm::Linf];
+
+    fn build(&self, check: &Check, budget: Budget) -> crate::Result<Box<dyn Attack>> {
+        let steps = check.steps("steps", self.steps)?;
+        let restarts = check.runs("restarts", self.restarts)?;
+        let step_size = self.step_size.pixels(budget.epsilon, steps)?;
+        Ok(Box::new(Pgd { budget, steps, step_size, restarts, start: self.start }))
+    }
+}
+
+const USUAL: Settings =
+    Settings { steps: 10, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
 
 impl Pgd {
     /// The training attack: the final point of the first run, `[n, c, h, w]`. Exactly `steps` forward and

@@ -3,9 +3,12 @@
 use robin_core::{
     Adversarial, Attack, Batch, Budget, Columns, Norm, Objective, Purpose, Result, Seed, Target,
 };
+use serde::{Deserialize, Serialize};
 
+use crate::Loss;
 use crate::images::Images;
 use crate::joined::{Joined, Proposal};
+use crate::settings::{self, Check};
 use crate::start::{at_corner, in_ball, on_sphere};
 
 /// Random perturbations: an example is broken if any candidate is. A gradient attack that finds less than
@@ -20,6 +23,28 @@ pub struct RandomNoise {
     pub budget: Budget,
     /// Draws per example, at least 1.
     pub candidates: usize,
+}
+
+/// Settings of [`RandomNoise`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Draws per example, at least 1.
+    pub candidates: usize,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str =
+        "random perturbations, no gradients: the baseline that every attack must beat";
+    const EXAMPLE: Self = Settings { candidates: 10 };
+    const BRIEF: Self = Settings { candidates: 10 };
+    const LOSS: Loss = Loss::Ce;
+    const BORDER: bool = false;
+    const NORMS: &'static [Norm] = &[Norm::L2, Norm::Linf];
+
+    fn build(&self, check: &Check, budget: Budget) -> crate::Result<Box<dyn Attack>> {
+        Ok(Box::new(RandomNoise { budget, candidates: check.steps("candidates", self.candidates)? }))
+    }
 }
 
 impl Attack for RandomNoise {

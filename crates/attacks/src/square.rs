@@ -6,8 +6,10 @@ use robin_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::Loss;
 use crate::joined::Proposal;
 use crate::search::{Beginning, Climb, Look, Search, Seen, climb, steps_seed};
+use crate::settings::{self, Check};
 
 mod proposals;
 
@@ -29,6 +31,44 @@ pub struct Square {
     pub first_share: f64,
     /// Where squares may lie.
     pub reach: Reach,
+}
+
+/// Settings of [`Square`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// At least 1.
+    pub queries: usize,
+    /// At least 1; 1 means a single run.
+    pub restarts: usize,
+    /// In `(0, 1]`.
+    pub first_share: f64,
+    /// Where squares may lie.
+    pub reach: Reach,
+}
+
+impl settings::Settings for Settings {
+    const SUMMARY: &'static str = "random squares, kept if they help: scores only, no gradients";
+    const EXAMPLE: Self = usual(5000, Reach::Whole);
+    const BRIEF: Self = usual(60, Reach::Whole);
+    const LOSS: Loss = Loss::Margin;
+    const BORDER: bool = false;
+    const NORMS: &'static [Norm] = &[Norm::L2, Norm::Linf];
+
+    fn build(&self, check: &Check, budget: Budget) -> crate::Result<Box<dyn Attack>> {
+        Ok(Box::new(Square {
+            budget,
+            queries: check.steps("queries", self.queries)?,
+            restarts: check.runs("restarts", self.restarts)?,
+            first_share: check.positive_share("first_share", self.first_share)?,
+            reach: self.reach,
+        }))
+    }
+}
+
+/// As AutoAttack runs it, with so many queries.
+pub(crate) const fn usual(queries: usize, reach: Reach) -> Settings {
+    Settings { queries, restarts: 1, first_share: 0.8, reach }
 }
 
 /// Where squares may lie.

@@ -182,11 +182,21 @@ fn gradient_attacks_reach_the_optimum_of_a_linear_model() {
     let model = Linear::seeded(2, SHAPE, SEED);
     let batch = model.batch(6, SEED);
     let clean = values(&batch.images);
-    let pgd = |step_size| Config::Pgd { steps: 10, restarts: 1, step_size, start: Start::UniformInBall };
+    let pgd = |step_size| {
+        Config::Pgd(robin_attacks::pgd::Settings {
+            steps: 10,
+            restarts: 1,
+            step_size,
+            start: Start::UniformInBall,
+        })
+    };
     // In l2 each step shrinks the angle to the optimum, by less the shorter it is: steps of 2.5 epsilon in all
     // end near it, longer ones at it.
-    let cases =
-        [(pgd(StepSize::STANDARD), 0.9), (pgd(StepSize::Relative(10.0)), 0.99), (Config::Fgsm {}, 0.99999)];
+    let cases = [
+        (pgd(StepSize::STANDARD), 0.9),
+        (pgd(StepSize::Relative(10.0)), 0.99),
+        (Config::Fgsm(robin_attacks::fgsm::Settings {}), 0.99999),
+    ];
     for (config, l2_share) in cases {
         for loss in [Loss::Ce, Loss::Margin] {
             for budget in budgets(&["0.2"]) {
@@ -220,7 +230,12 @@ fn apgd_reaches_the_optimum_of_a_linear_model_and_its_objective_never_falls_with
         for budget in budgets(&["0.2"]) {
             let mut before = vec![f64::NEG_INFINITY; batch.len()];
             for steps in [1, 5, 50] {
-                let config = Config::Apgd { steps, restarts: 1, rising_share: 0.75, momentum: 0.75 };
+                let config = Config::Apgd(robin_attacks::apgd::Settings {
+                    steps,
+                    restarts: 1,
+                    rising_share: 0.75,
+                    momentum: 0.75,
+                });
                 let attack = config.build(budget).unwrap();
                 let objectives = prepare(loss, &model, &batch);
                 let found = perturb_as(&*attack, &model, &NeverBroken, &objectives, &batch);
@@ -326,15 +341,26 @@ fn several_objectives_are_joined_per_example() {
 fn more_restarts_and_candidates_only_break_more() {
     let model = Wavy::seeded(4, 12, SEED);
     let batch = toys::batch(&model, SHAPE, 40);
-    let pgd = |restarts| Config::Pgd {
-        steps: 2,
-        restarts,
-        step_size: StepSize::STANDARD,
-        start: Start::UniformInBall,
+    let pgd = |restarts| {
+        Config::Pgd(robin_attacks::pgd::Settings {
+            steps: 2,
+            restarts,
+            step_size: StepSize::STANDARD,
+            start: Start::UniformInBall,
+        })
     };
-    let noise = |candidates| Config::RandomNoise { candidates };
-    let apgd = |restarts| Config::Apgd { steps: 2, restarts, rising_share: 0.75, momentum: 0.75 };
-    let square = |restarts| Config::Square { queries: 1, restarts, first_share: 0.8, reach: Reach::Whole };
+    let noise = |candidates| Config::RandomNoise(robin_attacks::random_noise::Settings { candidates });
+    let apgd = |restarts| {
+        Config::Apgd(robin_attacks::apgd::Settings { steps: 2, restarts, rising_share: 0.75, momentum: 0.75 })
+    };
+    let square = |restarts| {
+        Config::Square(robin_attacks::square::Settings {
+            queries: 1,
+            restarts,
+            first_share: 0.8,
+            reach: Reach::Whole,
+        })
+    };
     for (few, many) in [(pgd(1), pgd(5)), (noise(1), noise(40)), (apgd(1), apgd(5)), (square(1), square(5))] {
         for budget in budgets(&["0.09"]) {
             let [few, many] = [few, many].map(|config| perturb(config, budget, &model, Loss::Margin, &batch));

@@ -43,18 +43,18 @@ fn minimal() -> impl Iterator<Item = (&'static str, Config, Loss, Norm)> {
     ATTACKS.iter().flat_map(|entry| {
         let config = match entry.example {
             // Grey levels are coarser than the distances of this test.
-            Config::Ddn { steps, radius_rate, first_radius, .. } => {
-                Config::Ddn { steps, radius_rate, first_radius, levels: None }
+            Config::Ddn(robin_attacks::ddn::Settings { steps, radius_rate, first_radius, .. }) => {
+                Config::Ddn(robin_attacks::ddn::Settings { steps, radius_rate, first_radius, levels: None })
             }
             // With its usual numbers the bound falls by a tenth at a time, and steps are half a distance long.
-            Config::CwLinf {
+            Config::CwLinf(robin_attacks::cw_linf::Settings {
                 steps,
                 first_constant,
                 largest_constant,
                 constant_factor,
                 smallest_bound,
                 ..
-            } => Config::CwLinf {
+            }) => Config::CwLinf(robin_attacks::cw_linf::Settings {
                 steps,
                 step_size: 0.005,
                 first_constant,
@@ -62,7 +62,7 @@ fn minimal() -> impl Iterator<Item = (&'static str, Config, Loss, Norm)> {
                 constant_factor,
                 bound_factor: 0.97,
                 smallest_bound,
-            },
+            }),
             other => other,
         };
         let norms = entry.norms.iter().filter(move |norm| config.minimal(**norm).is_ok());

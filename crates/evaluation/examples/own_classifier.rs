@@ -97,7 +97,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     for epsilon in ["5/255", "10/255", "25/255"] {
         let budget = Budget { norm: Norm::Linf, epsilon: epsilon.parse()? };
         let (step_size, start) = (StepSize::STANDARD, Start::UniformInBall);
-        let attack = Config::Pgd { steps: 20, restarts: 1, step_size, start }.build(budget)?;
+        let attack = Config::Pgd(robin_attacks::pgd::Settings { steps: 20, restarts: 1, step_size, start })
+            .build(budget)?;
         let found = evaluation.robust(&clean, attack.as_ref(), softmax.as_ref(), &mut options)?;
         println!("{budget}: robust accuracy {:.3}", found.worst.accuracy());
     }

@@ -152,13 +152,23 @@ mod tests {
     use crate::OneClassStrategy;
 
     fn ddn() -> Box<dyn MinimalAttack> {
-        let config = Config::Ddn { steps: 60, radius_rate: 0.05, first_radius: 0.5, levels: None };
+        let config = Config::Ddn(robin_attacks::ddn::Settings {
+            steps: 60,
+            radius_rate: 0.05,
+            first_radius: 0.5,
+            levels: None,
+        });
         config.minimal(Norm::L2).unwrap()
     }
 
     fn fmn(norm: Norm) -> Box<dyn MinimalAttack> {
-        let config =
-            Config::Fmn { steps: 60, first_step: 0.5, last_step: 0.001, first_rate: 0.05, last_rate: 0.001 };
+        let config = Config::Fmn(robin_attacks::fmn::Settings {
+            steps: 60,
+            first_step: 0.5,
+            last_step: 0.001,
+            first_rate: 0.05,
+            last_rate: 0.001,
+        });
         config.minimal(norm).unwrap()
     }
 

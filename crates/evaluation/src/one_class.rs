@@ -110,12 +110,12 @@ mod tests {
         let clean = evaluation.clean(&mut options).unwrap();
         assert_eq!(clean.broken, [false, false, false, false, true]);
         let broken = |epsilon: &str, loss| {
-            let config = robin_attacks::Config::Pgd {
+            let config = robin_attacks::Config::Pgd(robin_attacks::pgd::Settings {
                 steps: 5,
                 restarts: 1,
                 step_size: robin_attacks::StepSize::STANDARD,
                 start: robin_attacks::Start::Clean,
-            };
+            });
             let budget =
                 robin_core::Budget { norm: robin_core::Norm::Linf, epsilon: epsilon.parse().unwrap() };
             let attack = config.build(budget).unwrap();

@@ -33,7 +33,12 @@ fn budget(epsilon: &str) -> Budget {
 }
 
 fn pgd(epsilon: &str) -> Box<dyn Attack> {
-    let config = Config::Pgd { steps: 5, restarts: 1, step_size: StepSize::STANDARD, start: Start::Clean };
+    let config = Config::Pgd(robin_attacks::pgd::Settings {
+        steps: 5,
+        restarts: 1,
+        step_size: StepSize::STANDARD,
+        start: Start::Clean,
+    });
     config.build(budget(epsilon)).unwrap()
 }
 
@@ -222,7 +227,9 @@ fn zero_gradients_are_counted_per_gradient_however_many_arms_it_took() {
         assert_eq!(cost.backward, cost.gradients * arms);
         assert_eq!(cost.zero_gradient_share(), 1.0);
     }
-    let noise = Config::RandomNoise { candidates: 2 }.build(budget("0.1")).unwrap();
+    let noise = Config::RandomNoise(robin_attacks::random_noise::Settings { candidates: 2 })
+        .build(budget("0.1"))
+        .unwrap();
     assert_eq!(run.robust(&*noise, StrategyName::Softmax).unwrap().cost.zero_gradient_share(), 0.0);
 }
 

@@ -81,12 +81,12 @@ pub fn pgd_is_weak(cw_accuracy: f64, pgd_accuracy: f64) -> Option<WeakPgd> {
 
 /// Whether these are settings of CW: in either norm, with or without its search.
 pub(crate) fn is_cw(config: &Config) -> bool {
-    matches!(config, Config::Cw { .. } | Config::CwLinf { .. } | Config::CwPaper { .. })
+    matches!(config, Config::Cw(_) | Config::CwLinf(_) | Config::CwPaper(_))
 }
 
 /// Whether these are settings of the PGD that CW is compared with.
 fn is_pgd(config: &Config) -> bool {
-    matches!(config, Config::Pgd { steps: PGD_STEPS, .. })
+    matches!(config, Config::Pgd(robin_attacks::pgd::Settings { steps: PGD_STEPS, .. }))
 }
 
 /// The strongest CW of `runs` against the strongest PGD-20, if both are there. Runs on what others left standing

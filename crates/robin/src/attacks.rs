@@ -99,13 +99,13 @@ impl<'a> Attack<'a> {
     pub fn steps(self, count: usize) -> Self {
         self.set("steps", |config| {
             match config {
-                Config::Pgd { steps, .. }
-                | Config::Apgd { steps, .. }
-                | Config::Cw { steps, .. }
-                | Config::CwLinf { steps, .. }
-                | Config::Ddn { steps, .. }
-                | Config::Fmn { steps, .. }
-                | Config::FabT { steps, .. } => *steps = count,
+                Config::Pgd(robin_attacks::pgd::Settings { steps, .. })
+                | Config::Apgd(robin_attacks::apgd::Settings { steps, .. })
+                | Config::Cw(robin_attacks::cw::Settings { steps, .. })
+                | Config::CwLinf(robin_attacks::cw_linf::Settings { steps, .. })
+                | Config::Ddn(robin_attacks::ddn::Settings { steps, .. })
+                | Config::Fmn(robin_attacks::fmn::Settings { steps, .. })
+                | Config::FabT(robin_attacks::fab::Settings { steps, .. }) => *steps = count,
                 _ => return false,
             }
             true
@@ -116,8 +116,11 @@ impl<'a> Attack<'a> {
     pub fn step_size(self, size: f64) -> Self {
         self.set("step_size", |config| {
             match config {
-                Config::Pgd { step_size, .. } => *step_size = StepSize::Absolute(size),
-                Config::Cw { step_size, .. } | Config::CwLinf { step_size, .. } => *step_size = size,
+                Config::Pgd(robin_attacks::pgd::Settings { step_size, .. }) => {
+                    *step_size = StepSize::Absolute(size)
+                }
+                Config::Cw(robin_attacks::cw::Settings { step_size, .. })
+                | Config::CwLinf(robin_attacks::cw_linf::Settings { step_size, .. }) => *step_size = size,
                 _ => return false,
             }
             true
@@ -128,9 +131,9 @@ impl<'a> Attack<'a> {
     pub fn restarts(self, count: usize) -> Self {
         self.set("restarts", |config| {
             match config {
-                Config::Pgd { restarts, .. }
-                | Config::Apgd { restarts, .. }
-                | Config::Square { restarts, .. } => *restarts = count,
+                Config::Pgd(robin_attacks::pgd::Settings { restarts, .. })
+                | Config::Apgd(robin_attacks::apgd::Settings { restarts, .. })
+                | Config::Square(robin_attacks::square::Settings { restarts, .. }) => *restarts = count,
                 _ => return false,
             }
             true
@@ -141,7 +144,7 @@ impl<'a> Attack<'a> {
     pub fn start(self, at: Start) -> Self {
         self.set("start", |config| {
             match config {
-                Config::Pgd { start, .. } => *start = at,
+                Config::Pgd(robin_attacks::pgd::Settings { start, .. }) => *start = at,
                 _ => return false,
             }
             true
@@ -152,8 +155,10 @@ impl<'a> Attack<'a> {
     pub fn queries(self, count: usize) -> Self {
         self.set("queries", |config| {
             match config {
-                Config::Square { queries, .. } => *queries = count,
-                Config::RandomNoise { candidates } => *candidates = count,
+                Config::Square(robin_attacks::square::Settings { queries, .. }) => *queries = count,
+                Config::RandomNoise(robin_attacks::random_noise::Settings { candidates }) => {
+                    *candidates = count
+                }
                 _ => return false,
             }
             true
@@ -292,10 +297,21 @@ mod tests {
     fn settings_reach_the_attack_that_has_them() {
         let pgd = Pgd::linf("8/255").unwrap().steps(7).restarts(3).step_size(0.25).start(Start::Clean);
         let step_size = StepSize::Absolute(0.25);
-        assert_eq!(pgd.stages[0].0, Config::Pgd { steps: 7, restarts: 3, step_size, start: Start::Clean });
+        assert_eq!(
+            pgd.stages[0].0,
+            Config::Pgd(robin_attacks::pgd::Settings {
+                steps: 7,
+                restarts: 3,
+                step_size,
+                start: Start::Clean
+            })
+        );
         assert!(pgd.refused.is_none());
         let square = Square::l2("0.5").unwrap().queries(9);
-        assert!(matches!(square.stages[0].0, Config::Square { queries: 9, .. }));
+        assert!(matches!(
+            square.stages[0].0,
+            Config::Square(robin_attacks::square::Settings { queries: 9, .. })
+        ));
     }
 
     #[test]

@@ -148,11 +148,11 @@ fn build(config: &Config, budget: Budget) -> Result<Box<dyn Base>> {
     // Settings are checked by the one that knows them, also of those that run elsewhere.
     let base = config.build(budget)?;
     Ok(match *config {
-        Config::Pgd { steps, restarts, step_size, start } => {
+        Config::Pgd(robin_attacks::pgd::Settings { steps, restarts, step_size, start }) => {
             let step_size = step_size.pixels(budget.epsilon, steps)?;
             Box::new(Resident(Pgd { budget, steps, step_size, restarts, start }))
         }
-        Config::Fgsm {} => Box::new(Resident(Fgsm { budget }.as_pgd())),
+        Config::Fgsm(robin_attacks::fgsm::Settings {}) => Box::new(Resident(Fgsm { budget }.as_pgd())),
         _ => base,
     })
 }

@@ -62,7 +62,9 @@ fn every_attack_returns_what_the_attacks_crate_returns_bit_for_bit() {
     let (images, labels) = images(12);
     let tensor = Tensor::from_slice(&labels, labels.len(), &Device::Cpu).unwrap();
     let mut broken = 0;
-    let pgd = |steps, restarts, start| Config::Pgd { steps, restarts, step_size: StepSize::STANDARD, start };
+    let pgd = |steps, restarts, start| {
+        Config::Pgd(robin_attacks::pgd::Settings { steps, restarts, step_size: StepSize::STANDARD, start })
+    };
     let extra = [pgd(7, 3, Start::UniformInBall), pgd(3, 1, Start::Clean), pgd(5, 2, Start::UniformDistance)];
     for budget in budgets() {
         let listed = ATTACKS.iter().filter(|entry| entry.norms.contains(&budget.norm));
@@ -101,8 +103,12 @@ fn results_tell_the_truth() {
         network().forward(images).unwrap().argmax(1).unwrap().to_vec1().unwrap()
     };
     for budget in budgets() {
-        let config =
-            Config::Pgd { steps: 8, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
+        let config = Config::Pgd(robin_attacks::pgd::Settings {
+            steps: 8,
+            restarts: 1,
+            step_size: StepSize::STANDARD,
+            start: Start::UniformInBall,
+        });
         let found = robin::attack(&network(), &images, &tensor, Attack::new(config, budget)).unwrap();
         budget.verify(&images, &found.images).unwrap();
         assert_eq!(found.predictions, predict(&found.images));

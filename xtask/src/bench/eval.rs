@@ -51,7 +51,8 @@ fn measure(subject: &ModelUnderTest, steps: usize, repeats: Repeats) -> anyhow::
     let (graph, parameters) = subject.network(&labels, 0)?;
     let model = subject.executor.classifier(&graph, &parameters)?;
     let (step_size, start) = (StepSize::STANDARD, Start::UniformInBall);
-    let attack = Config::Pgd { steps, restarts: 1, step_size, start }.build(subject.budget)?;
+    let attack = Config::Pgd(robin_attacks::pgd::Settings { steps, restarts: 1, step_size, start })
+        .build(subject.budget)?;
     let ids: Vec<ExampleId> = (0..subject.batch as u32).map(ExampleId::first).collect();
     let batch = subject.data.batch(&ids, &labels)?;
     let objectives = vec![Loss::Ce.against(batch.labels.clone())];

@@ -157,8 +157,13 @@ impl Case {
             Package::Torchattacks => {
                 let clean = evaluation.clean(&mut options)?;
                 let (step_size, start) = (StepSize::STANDARD, Start::UniformInBall);
-                let attack =
-                    Config::Pgd { steps: self.steps, restarts: 1, step_size, start }.build(self.budget)?;
+                let attack = Config::Pgd(robin_attacks::pgd::Settings {
+                    steps: self.steps,
+                    restarts: 1,
+                    step_size,
+                    start,
+                })
+                .build(self.budget)?;
                 let strategy = StrategyName::Softmax.build(Loss::Ce)?;
                 let found = evaluation.robust(&clean, attack.as_ref(), strategy.as_ref(), &mut options)?;
                 found.worst.accuracy()

@@ -238,8 +238,12 @@ fn best_arm_breaks_what_any_of_its_attacks_breaks() {
 #[test]
 fn a_step_costs_the_arms_behind_it() {
     let (model, _, batch) = linear(4, 10);
-    let attack =
-        Config::Pgd { steps: 3, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
+    let attack = Config::Pgd(robin_attacks::pgd::Settings {
+        steps: 3,
+        restarts: 1,
+        step_size: StepSize::STANDARD,
+        start: Start::UniformInBall,
+    });
     let attack = attack.build(budget(Norm::Linf, "0.0001")).unwrap();
     let target = Target { model: &model, criterion: &Misclassified, cancel: &CancelToken::new() };
     for (name, backward) in [
@@ -303,7 +307,9 @@ fn pairs_without_sense_are_refused_with_what_is_allowed() {
     }
     // The paper couples Carlini and Wagner's attacks with three strategies.
     for entry in ATTACKS.iter().filter(|entry| entry.name.starts_with("cw")) {
-        ["softmax", "best-arm", "top2"].map(|strategy| attack(strategy, entry.name).unwrap());
+        for strategy in ["softmax", "best-arm", "top2"] {
+            attack(strategy, entry.name).unwrap();
+        }
     }
     let allowed =
         [("softmax", "fab-t"), ("margin-t", "ddn"), ("top2+normalised", "pgd"), ("top2+normalised", "apgd")];

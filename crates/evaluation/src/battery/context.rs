@@ -233,7 +233,12 @@ fn subset(data: &Dataset, images: usize, seed: Seed) -> Result<Dataset> {
 
 /// PGD as the tables have it.
 pub(super) fn pgd(steps: usize, restarts: usize) -> Config {
-    Config::Pgd { steps, restarts, step_size: StepSize::STANDARD, start: Start::UniformInBall }
+    Config::Pgd(robin_attacks::pgd::Settings {
+        steps,
+        restarts,
+        step_size: StepSize::STANDARD,
+        start: Start::UniformInBall,
+    })
 }
 
 /// The listed attack `name` with other `settings`; `None` if it is not on the list or has no such setting.

@@ -18,7 +18,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 
 pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let families = [
-        ("noise", Some(Config::RandomNoise { candidates: 10 })),
+        ("noise", Some(Config::RandomNoise(robin_attacks::random_noise::Settings { candidates: 10 }))),
         ("minimal perturbation", listed("ddn", &[]).or_else(|| listed("fmn", &[]))),
         ("queries", listed("square", &[("queries", json!(100))])),
     ];

@@ -31,7 +31,12 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let size = StepSize::STANDARD.pixels(context.budget.epsilon, STEPS)?;
     let made = |steps| {
         let step_size = StepSize::Absolute(size);
-        let config = Config::Pgd { steps, restarts: 1, step_size, start: Start::UniformInBall };
+        let config = Config::Pgd(robin_attacks::pgd::Settings {
+            steps,
+            restarts: 1,
+            step_size,
+            start: Start::UniformInBall,
+        });
         context.perturb(config, Loss::Margin, StrategyName::Softmax.into(), &batch)
     };
     let (early, late) = (made(STEPS - LAST)?, made(STEPS)?);

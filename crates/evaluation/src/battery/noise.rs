@@ -17,7 +17,7 @@ pub(super) const EXPLAINED: Explained = Explained {
 
 pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let candidates = context.choose(200, 10_000);
-    let config = Config::RandomNoise { candidates };
+    let config = Config::RandomNoise(robin_attacks::random_noise::Settings { candidates });
     let noise = context.attack(config, context.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
     let missed = only_in(&noise.broken, &context.base()?.worst.broken);
     let status = if missed == 0 { Status::Pass } else { Status::Fail };

@@ -23,8 +23,8 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
         Ok::<_, crate::Error>(context.attack(config, context.budget, Loss::Margin, softmax)?.worst.accuracy())
     };
     let iterated = context.base()?.worst.accuracy();
-    let single = accuracy(Config::Fgsm {})?;
-    let noise = accuracy(Config::RandomNoise { candidates: 10 })?;
+    let single = accuracy(Config::Fgsm(robin_attacks::fgsm::Settings {}))?;
+    let noise = accuracy(Config::RandomNoise(robin_attacks::random_noise::Settings { candidates: 10 }))?;
     let chain = [iterated, single, noise, context.clean.accuracy()];
     let names = ["iterated", "single step", "noise", "clean"];
     let status = match chain {

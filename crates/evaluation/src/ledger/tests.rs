@@ -25,8 +25,12 @@ fn budget(epsilon: &str) -> Budget {
     Budget { norm: Norm::Linf, epsilon: epsilon.parse().unwrap() }
 }
 
-const PGD: Config =
-    Config::Pgd { steps: 3, restarts: 1, step_size: StepSize::STANDARD, start: Start::UniformInBall };
+const PGD: Config = Config::Pgd(robin_attacks::pgd::Settings {
+    steps: 3,
+    restarts: 1,
+    step_size: StepSize::STANDARD,
+    start: Start::UniformInBall,
+});
 
 fn add(ledger: &mut Ledger, name: &str, epsilon: &str, restart: u32, order: Order, batch_size: usize) {
     Added { config: PGD, said: PGD, name, epsilon, restart, order, batch_size }.to(ledger);
@@ -118,7 +122,10 @@ fn stages_attack_what_still_stands_and_the_union_is_the_same() {
 #[test]
 fn a_bundle_is_its_stages_on_what_still_stands() {
     let budget = budget("0.12");
-    let configs = [Config::RandomNoise { candidates: 3 }, Config::Fgsm {}];
+    let configs = [
+        Config::RandomNoise(robin_attacks::random_noise::Settings { candidates: 3 }),
+        Config::Fgsm(robin_attacks::fgsm::Settings {}),
+    ];
     let attacks = configs.map(|config| config.build(budget).unwrap());
     let strategy = StrategyName::Softmax.build(Loss::Margin).unwrap();
     let stages: Vec<AttackSetup<'_>> = ["noise", "fgsm"]
@@ -155,8 +162,13 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
 
 #[test]
 fn a_cw_that_loses_to_pgd_20_is_named_in_the_summary() {
-    let pgd = Config::Pgd { steps: 20, restarts: 1, step_size: StepSize::STANDARD, start: Start::Clean };
-    let cw = Config::CwPaper { steps: 50, step_size: 0.01, constant: 1.0 };
+    let pgd = Config::Pgd(robin_attacks::pgd::Settings {
+        steps: 20,
+        restarts: 1,
+        step_size: StepSize::STANDARD,
+        start: Start::Clean,
+    });
+    let cw = Config::CwPaper(robin_attacks::cw::PaperSettings { steps: 50, step_size: 0.01, constant: 1.0 });
     let summary = |strong: Config, weak: Config, order| {
         let mut ledger = begin();
         let run = Added {
@@ -169,8 +181,15 @@ fn a_cw_that_loses_to_pgd_20_is_named_in_the_summary() {
             batch_size: 4,
         };
         run.to(&mut ledger);
-        Added { config: Config::Fgsm {}, said: weak, name: "weak", epsilon: "0.04", order, ..run }
-            .to(&mut ledger);
+        Added {
+            config: Config::Fgsm(robin_attacks::fgsm::Settings {}),
+            said: weak,
+            name: "weak",
+            epsilon: "0.04",
+            order,
+            ..run
+        }
+        .to(&mut ledger);
         ledger.summary(budget("0.12")).unwrap().weak_cw
     };
     let found = summary(pgd, cw, Order::Each).unwrap();

@@ -23,7 +23,12 @@ fn data() -> Dataset {
 
 fn found() -> Witnesses {
     let budget = Budget { norm: Norm::Linf, epsilon: "8/255".parse().unwrap() };
-    let config = Config::Pgd { steps: 4, restarts: 1, step_size: StepSize::STANDARD, start: Start::Clean };
+    let config = Config::Pgd(robin_attacks::pgd::Settings {
+        steps: 4,
+        restarts: 1,
+        step_size: StepSize::STANDARD,
+        start: Start::Clean,
+    });
     let attack = config.build(budget).unwrap();
     let strategy = StrategyName::Softmax.build(Loss::Margin).unwrap();
     let setup = AttackSetup {

@@ -34,13 +34,15 @@ fn cw_beside_pgd(item: &PlannedItem, results: &[Found], places: &[At], at: &At) 
         let mut here = results.iter().filter(|found| at.holds(&found.place));
         here.any(|found| found.attack.as_ref().is_some_and(of))
     };
-    if !is(at, |config| matches!(config, Config::Cw { .. } | Config::CwLinf { .. })) {
+    if !is(at, |config| matches!(config, Config::Cw(_) | Config::CwLinf(_))) {
         return None;
     }
     let same = |other: &&At| (other.row, other.classifier, other.test) == (at.row, at.classifier, at.test);
     let pgd = places.iter().filter(same).find(|other| {
         !item.columns[other.column].union
-            && is(other, |config| matches!(config, Config::Pgd { steps: 20, .. }))
+            && is(other, |config| {
+                matches!(config, Config::Pgd(robin_attacks::pgd::Settings { steps: 20, .. }))
+            })
     })?;
     let mut of_cw = Vec::new();
     let mut of_pgd = Vec::new();

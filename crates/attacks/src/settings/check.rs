@@ -1,5 +1,7 @@
 //! Settings, checked one by one.
 
+use robin_core::Norm;
+
 use crate::{Error, Result};
 
 /// Most steps, queries or candidates of one run: what takes a second each is a fortnight's work for one image.
@@ -11,48 +13,56 @@ const MOST_LEVELS: usize = 1 << 16;
 /// The largest number that is no share: beyond it f32 loses what it is added to.
 pub(super) const LARGEST: f64 = 1e10;
 
+/// Refuses every norm but the `allowed` one.
+pub(crate) fn only(check: &Check, norm: Norm, allowed: Norm) -> Result<()> {
+    match norm == allowed {
+        true => Ok(()),
+        false => Err(Error::Norm { attack: check.0, norm, allowed }),
+    }
+}
+
 /// Refuses settings of the attack of this name.
-pub(super) struct Check(pub(super) &'static str);
+pub(crate) struct Check(pub(crate) &'static str);
 
 impl Check {
     /// Steps, queries, candidates.
-    pub(super) fn steps(&self, field: &'static str, value: usize) -> Result<usize> {
+    pub(crate) fn steps(&self, field: &'static str, value: usize) -> Result<usize> {
         self.count(field, value, 1, MOST_STEPS)
     }
 
     /// Restarts, searches.
-    pub(super) fn runs(&self, field: &'static str, value: usize) -> Result<usize> {
+    pub(crate) fn runs(&self, field: &'static str, value: usize) -> Result<usize> {
         self.count(field, value, 1, MOST_RUNS)
     }
 
-    pub(super) fn levels(&self, field: &'static str, value: u32) -> Result<u32> {
+    pub(crate) fn levels(&self, field: &'static str, value: u32) -> Result<u32> {
         self.count(field, value as usize, 2, MOST_LEVELS).map(|_| value)
     }
 
-    pub(super) fn positive(&self, field: &'static str, value: f64) -> Result<f64> {
+    pub(crate) fn positive(&self, field: &'static str, value: f64) -> Result<f64> {
         let legal = value > 0.0 && value <= LARGEST;
         self.check(field, value, legal, format!("a number > 0, at most {LARGEST:e}"))
     }
 
-    pub(super) fn not_negative(&self, field: &'static str, value: f64) -> Result<f64> {
+    pub(crate) fn not_negative(&self, field: &'static str, value: f64) -> Result<f64> {
         let legal = (0.0..=LARGEST).contains(&value);
         self.check(field, value, legal, format!("a number >= 0, at most {LARGEST:e}"))
     }
 
-    pub(super) fn above_one(&self, field: &'static str, value: f64) -> Result<f64> {
+    pub(crate) fn above_one(&self, field: &'static str, value: f64) -> Result<f64> {
         let legal = value > 1.0 && value <= LARGEST;
         self.check(field, value, legal, format!("a number > 1, at most {LARGEST:e}"))
     }
 
-    pub(super) fn share(&self, field: &'static str, value: f64) -> Result<f64> {
+    pub(crate) fn share(&self, field: &'static str, value: f64) -> Result<f64> {
         self.check(field, value, (0.0..=1.0).contains(&value), "a number in [0, 1]")
     }
 
-    pub(super) fn positive_share(&self, field: &'static str, value: f64) -> Result<f64> {
+    pub(crate) fn positive_share(&self, field: &'static str, value: f64) -> Result<f64> {
         self.check(field, value, value > 0.0 && value <= 1.0, "a number in (0, 1]")
     }
 
-    pub(super) fn rate(&self, field: &'static str, value: f64) -> Result<f64> {
+    pub(crate) fn rate(&self, field: &'static str, value: f64) -> Result<f64> {
         self.check(field, value, value > 0.0 && value < 1.0, "a number between 0 and 1")
     }
 

@@ -4,7 +4,7 @@ use approx::assert_abs_diff_eq;
 use robin_core::Norm;
 
 use super::*;
-use crate::ATTACKS;
+use crate::{Error, Reach, Start, StepSize};
 
 fn budget(epsilon: &str) -> Budget {
     Budget { norm: Norm::Linf, epsilon: epsilon.parse().unwrap() }
@@ -19,7 +19,9 @@ fn message(config: Config) -> String {
 
 #[test]
 fn settings_outside_what_is_allowed_are_named() {
-    let pgd = |steps, restarts, step_size| Config::Pgd { steps, restarts, step_size, start: Start::Clean };
+    let pgd = |steps, restarts, step_size| {
+        Config::Pgd(crate::pgd::Settings { steps, restarts, step_size, start: Start::Clean })
+    };
     for (config, parts) in [
         (pgd(0, 1, StepSize::STANDARD), ["pgd", "steps is 0", "1 to 1000000"]),
         (pgd(1, 0, StepSize::STANDARD), ["pgd", "restarts is 0", "1 to 10000"]),
@@ -27,21 +29,40 @@ fn settings_outside_what_is_allowed_are_named() {
         (pgd(1, 1, StepSize::Absolute(f64::NAN)), ["step_size", "NaN", "> 0"]),
         (pgd(1, 1, StepSize::Absolute(f64::INFINITY)), ["step_size", "inf", "at most 1e10"]),
         (pgd(1, 1, StepSize::Relative(-2.5)), ["step_size", "Relative(-2.5)", "> 0"]),
-        (Config::RandomNoise { candidates: 0 }, ["random-noise", "candidates is 0", "1 to 1000000"]),
         (
-            Config::Square { queries: 1, restarts: 1, first_share: 0.0, reach: Reach::Whole },
+            Config::RandomNoise(crate::random_noise::Settings { candidates: 0 }),
+            ["random-noise", "candidates is 0", "1 to 1000000"],
+        ),
+        (
+            Config::Square(crate::square::Settings {
+                queries: 1,
+                restarts: 1,
+                first_share: 0.0,
+                reach: Reach::Whole,
+            }),
             ["square", "first_share is 0", "(0, 1]"],
         ),
         (
-            Config::Apgd { steps: 1, restarts: 1, rising_share: f64::NAN, momentum: 0.75 },
+            Config::Apgd(crate::apgd::Settings {
+                steps: 1,
+                restarts: 1,
+                rising_share: f64::NAN,
+                momentum: 0.75,
+            }),
             ["apgd", "rising_share is NaN", "[0, 1]"],
         ),
         (
-            Config::Fmn { steps: 1, first_step: 1.0, last_step: 0.0, first_rate: 0.1, last_rate: 0.1 },
+            Config::Fmn(crate::fmn::Settings {
+                steps: 1,
+                first_step: 1.0,
+                last_step: 0.0,
+                first_rate: 0.1,
+                last_rate: 0.1,
+            }),
             ["fmn", "last_step is 0", "> 0"],
         ),
         (
-            Config::FabT { steps: 1, largest_weight: 0.1, overshoot: 1.05, kept: 1.0 },
+            Config::FabT(crate::fab::Settings { steps: 1, largest_weight: 0.1, overshoot: 1.05, kept: 1.0 }),
             ["fab-t", "kept is 1", "between 0 and 1"],
         ),
     ] {
@@ -75,7 +96,12 @@ fn numbers_without_an_end_are_refused_in_every_attack() {
             }
         }
     }
-    let levels = Config::Ddn { steps: 1, radius_rate: 0.5, first_radius: 1.0, levels: Some(u32::MAX) };
+    let levels = Config::Ddn(crate::ddn::Settings {
+        steps: 1,
+        radius_rate: 0.5,
+        first_radius: 1.0,
+        levels: Some(u32::MAX),
+    });
     let message = levels.minimal(Norm::L2).err().unwrap().to_string();
     assert!(message.contains("levels is 4294967295, allowed is 2 to 65536"), "{message}");
 }
