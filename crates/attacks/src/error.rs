@@ -35,6 +35,33 @@ pub enum Error {
         /// The attack's name.
         attack: &'static str,
     },
+    /// Text that names no attack.
+    #[error("attack {name:?} is unknown (one of: {valid})")]
+    Unknown {
+        /// What was given.
+        name: String,
+        /// All names.
+        valid: String,
+    },
+    /// A setting that the attack does not have.
+    #[error("attack {attack} has no setting {setting} (it has: {has})")]
+    NoSetting {
+        /// The attack's name.
+        attack: &'static str,
+        /// What was given.
+        setting: String,
+        /// Those that there are.
+        has: String,
+    },
+    /// A setting of another type than it has.
+    #[error("a setting of attack {attack}")]
+    Written {
+        /// The attack's name.
+        attack: &'static str,
+        /// What was expected.
+        #[source]
+        source: serde_json::Error,
+    },
     /// Text that names no loss.
     #[error(
         "loss {text:?} is unknown (one of: ce, margin, dlr, margin-t:T, dlr-t:T with 1 to 1000 targets T)"

@@ -3,9 +3,12 @@
 
 use robin_core::{Attack, Budget, Norm};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::settings::{Check, Settings};
-use crate::{Loss, MinimalAttack, Result, apgd, cw, cw_linf, ddn, fab, fgsm, fmn, pgd, random_noise, square};
+use crate::{
+    Error, Loss, MinimalAttack, Result, apgd, cw, cw_linf, ddn, fab, fgsm, fmn, pgd, random_noise, square,
+};
 
 /// One base attack.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +28,44 @@ pub struct Entry {
     pub border: bool,
     /// The norms that it exists in.
     pub norms: &'static [Norm],
+}
+
+impl Entry {
+    /// The attack called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] lists those that there are.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        ATTACKS.iter().find(|entry| entry.name == name).ok_or_else(|| Error::Unknown {
+            name: name.to_owned(),
+            valid: ATTACKS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Its usual settings, with `settings` in place of some, by their names in specs. Whether their values are allowed is
+    /// found by [`Config::build`].
+    ///
+    /// # Errors
+    /// [`Error::NoSetting`] lists those that it has; [`Error::Written`] for one of another type.
+    pub fn with(&self, settings: &Map<String, Value>) -> Result<Config> {
+        let written = |source| Error::Written { attack: self.name, source };
+        let mut all = serde_json::to_value(self.example).map_err(written)?;
+        for (name, value) in settings {
+            match all.get_mut(name).filter(|_| name != "name") {
+                Some(slot) => *slot = value.clone(),
+                None => {
+                    let fields = all.as_object().into_iter().flat_map(Map::keys);
+                    let has: Vec<&str> = fields.map(String::as_str).filter(|name| *name != "name").collect();
+                    return Err(Error::NoSetting {
+                        attack: self.name,
+                        setting: name.clone(),
+                        has: has.join(", "),
+                    });
+                }
+            }
+        }
+        serde_json::from_value(all).map_err(written)
+    }
 }
 
 /// Each attack by its name in specs, with the settings that its own file has.

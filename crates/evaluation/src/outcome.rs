@@ -122,7 +122,7 @@ impl CostTotals {
     }
 
     /// One example's: its clean scores took `clean_forward` networks, each input gradient `per_gradient`.
-    pub(crate) fn of(cost: &Cost, clean_forward: u32, per_gradient: u32) -> Self {
+    pub fn of(cost: &Cost, clean_forward: u32, per_gradient: u32) -> Self {
         Self {
             attacked: 1,
             forward: u64::from(cost.forward) + u64::from(clean_forward),

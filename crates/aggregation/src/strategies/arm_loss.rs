@@ -115,6 +115,18 @@ impl Objective for ArmLoss {
         (self.loss == Loss::Ce).then(|| ObjectiveSpec { columns: self.columns.clone(), terms })
     }
 
+    /// A single arm's margin is 0 on that arm's border, and the mean of two opposite ones where they are equal. No other sum is
+    /// 0 on a border.
+    fn is_signed(&self) -> bool {
+        let opposite = || self.targets.chunks_exact(2).all(|pair| *pair == [true, false]);
+        self.loss == Loss::Margin
+            && match self.shares[..] {
+                [_] => true,
+                [one, other] => one == other && opposite(),
+                _ => false,
+            }
+    }
+
     fn select(&self, rows: &[usize]) -> Box<dyn Objective> {
         Box::new(self.select_rows(rows))
     }

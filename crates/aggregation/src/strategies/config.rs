@@ -85,8 +85,8 @@ impl StrategyConfig {
     }
 
     /// Refuses base attacks that cannot carry this strategy: those that step onto the border between classes, and DDN,
-    /// need all scores or a pair of them (Carlini and Wagner's lower whatever score they are given, and the paper couples
-    /// them with single arms), and only attacks that follow a direction can follow a normalised one (APGD
+    /// need all scores or a pair of them; Carlini and Wagner's also take the border of an arm, or of two, as the paper has
+    /// it, if it stays the same one; and only attacks that follow a direction can follow a normalised one (APGD
     /// too: its step size is decided by the objective, which normalising leaves as it is).
     /// `attack` is the name in [`robin_attacks::ATTACKS`].
     ///
@@ -100,6 +100,12 @@ impl StrategyConfig {
         };
         if self.combine == Combine::Normalised && !DIRECTION.contains(&attack) {
             return pair(format!("combine normalised with attack {}", DIRECTION.join(", ")));
+        }
+        let without = matches!(self.name, StrategyName::AverageGradient | StrategyName::Reweighted);
+        if attack.starts_with("cw") && (without || self.rank == Rank::Current) {
+            return pair(format!(
+                "attack {attack} with strategy softmax, margin-t, best-arm, highest-arm, top2, softmax-top2, ranked once"
+            ));
         }
         if WHOLE.contains(&attack) && !matches!(self.name, StrategyName::Softmax | StrategyName::MarginT) {
             return pair(format!("attack {attack} with strategy softmax, margin-t"));

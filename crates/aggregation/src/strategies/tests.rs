@@ -306,6 +306,10 @@ fn pairs_without_sense_are_refused_with_what_is_allowed() {
         assert!(message.contains("softmax, margin-t"), "{message}");
     }
     // The paper couples Carlini and Wagner's attacks with three strategies.
+    for (strategy, name) in [("reweighted", "cw"), ("average-gradient", "cw-linf"), ("top2+current", "cw")] {
+        let message = attack(strategy, name).unwrap_err().to_string();
+        assert!(message.contains("best-arm, highest-arm, top2"), "{message}");
+    }
     for entry in ATTACKS.iter().filter(|entry| entry.name.starts_with("cw")) {
         for strategy in ["softmax", "best-arm", "top2"] {
             attack(strategy, entry.name).unwrap();

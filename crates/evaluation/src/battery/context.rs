@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use candle_core::Tensor;
 use robin_aggregation::{Aggregation, AttackDescription, StrategyConfig, StrategyName};
-use robin_attacks::{ATTACKS, Config, Loss, Start, StepSize};
+use robin_attacks::{Config, Entry, Loss, Start, StepSize};
 use robin_core::{
     Adversarial, Batch, Budget, CancelToken, Classifier, Columns, Epsilon, ExampleId, Misclassified, Seed,
     Target,
@@ -243,12 +243,8 @@ pub(super) fn pgd(steps: usize, restarts: usize) -> Config {
 
 /// The listed attack `name` with other `settings`; `None` if it is not on the list or has no such setting.
 pub(super) fn listed(name: &str, settings: &[(&str, Value)]) -> Option<Config> {
-    let entry = ATTACKS.iter().find(|entry| entry.name == name)?;
-    let mut value = serde_json::to_value(entry.example).ok()?;
-    for (field, setting) in settings {
-        *value.get_mut(field)? = setting.clone();
-    }
-    serde_json::from_value(value).ok()
+    let settings = settings.iter().map(|(field, setting)| ((*field).to_owned(), setting.clone())).collect();
+    Entry::named(name).and_then(|entry| entry.with(&settings)).ok()
 }
 
 /// A number with its name.

@@ -175,27 +175,19 @@ impl AttackSetupRequest {
     /// # Errors
     /// [`Error::Unknown`] lists the attacks, [`Error::Unfit`] the settings that the attack has.
     pub fn config(&self) -> Result<Config> {
-        let entry = self.entry()?;
-        let json = |source| Error::Json { what: "the attack's settings", source };
-        let mut settings = serde_json::to_value(entry.example).map_err(json)?;
-        for (name, value) in &self.settings {
-            let Some(slot) = settings.get_mut(name).filter(|_| name != "name") else {
-                let fields: Vec<&str> = settings
-                    .as_object()
-                    .map(|fields| fields.keys().map(String::as_str).filter(|name| *name != "name").collect())
-                    .unwrap_or_default();
-                return Err(Error::Unfit {
-                    option: "--attack",
-                    given: self.attack.clone(),
-                    reason: format!("it has no setting {name} (it has: {})", fields.join(", ")),
-                });
+        use robin_attacks::Error as Refused;
+        self.entry()?.with(&self.settings).map_err(|error| {
+            let (given, reason) = match error {
+                Refused::NoSetting { setting, has, .. } => {
+                    (self.attack.clone(), format!("it has no setting {setting} (it has: {has})"))
+                }
+                Refused::Written { source, .. } => {
+                    let settings = Value::Object(self.settings.clone());
+                    (format!("{} with {settings}", self.attack), source.to_string())
+                }
+                other => (self.attack.clone(), other.to_string()),
             };
-            *slot = value.clone();
-        }
-        serde_json::from_value(settings).map_err(|source| Error::Unfit {
-            option: "--attack",
-            given: format!("{} with {}", self.attack, Value::Object(self.settings.clone())),
-            reason: source.to_string(),
+            Error::Unfit { option: "--attack", given, reason }
         })
     }
 

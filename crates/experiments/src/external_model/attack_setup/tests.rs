@@ -177,6 +177,14 @@ const RULES: &[Rule] = &[
         &["--strategy", "combine normalised with attack fgsm, pgd, apgd"],
     ),
     (
+        |c| {
+            let without = c.strategy(&[StrategyName::AverageGradient, StrategyName::Reweighted]);
+            let ranked_anew = c.strategy.to_string().ends_with("+current");
+            c.attack.starts_with("cw") && (without || ranked_anew)
+        },
+        &["--strategy", "best-arm, highest-arm, top2, softmax-top2, ranked once"],
+    ),
+    (
         |c| c.arms() && ["ddn", "fmn", "fab-t"].contains(&c.attack),
         &["--strategy", "with strategy softmax, margin-t"],
     ),
