@@ -38,7 +38,7 @@
 //!
 //! Reading order: [`pgd`] (the attack of every table), [`list`] (every attack, and how it is written in a spec), [`start`]
 //! (where it begins), [`objectives`] (what it maximises on a plain classifier). The other attacks are searches of
-//! one example each, driven by `search`: [`apgd`] and [`square`] within a budget, [`cw`], [`cw_linf`], [`ddn`],
+//! one example each, driven by `search`: [`apgd`], [`mi_fgsm`] and [`square`] within a budget, [`cw`], [`cw_linf`], [`ddn`],
 //! [`fmn`] and [`fab`] for the smallest perturbation ([`minimal`]). [`bundle`] puts attacks in stages.
 //!
 //! Invariant: an attack sees a classifier through `robin_core::Classifier` only. One that knew an
@@ -58,6 +58,7 @@ mod images;
 mod joined;
 pub mod list;
 pub mod loss;
+pub mod mi_fgsm;
 pub mod minimal;
 pub mod objectives;
 pub mod pgd;
@@ -82,6 +83,7 @@ pub use fgsm::Fgsm;
 pub use fmn::Fmn;
 pub use list::{ATTACKS, Config, Entry};
 pub use loss::Loss;
+pub use mi_fgsm::MiFgsm;
 pub use minimal::{MinimalAttack, Smallest, WithinBudget};
 pub use pgd::Pgd;
 pub use random_noise::RandomNoise;

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::settings::{Check, Settings};
 use crate::{
-    Error, Loss, MinimalAttack, Result, apgd, cw, cw_linf, ddn, fab, fgsm, fmn, pgd, random_noise, square,
+    Error, Loss, MinimalAttack, Result, apgd, cw, cw_linf, ddn, fab, fgsm, fmn, mi_fgsm, pgd, random_noise,
+    square,
 };
 
 /// One base attack.
@@ -132,6 +133,7 @@ macro_rules! attacks {
 attacks! {
     "fgsm" Fgsm fgsm::Settings,
     "pgd" Pgd pgd::Settings,
+    "mi-fgsm" MiFgsm mi_fgsm::Settings,
     "apgd" Apgd apgd::Settings,
     "fab-t" FabT fab::Settings,
     "square" Square square::Settings,
