@@ -4,11 +4,11 @@ use robin_core::Classifier;
 
 use crate::{Error, Result};
 
-/// Checks that every network has two outputs, or every one has one; returns which.
+/// Checks that every network has two outputs, or every one has one.
 ///
 /// # Errors
 /// [`Error::TooFewArms`], [`Error::ArmOutputs`] or [`Error::MixedOutputs`].
-pub(crate) fn check(arms: &[Box<dyn Classifier>]) -> Result<usize> {
+pub(crate) fn check(arms: &[Box<dyn Classifier>]) -> Result<()> {
     let outputs = arms.first().ok_or(Error::TooFewArms { arms: 0 })?.num_classes();
     for (arm, classifier) in arms.iter().enumerate() {
         match classifier.num_classes() {
@@ -19,5 +19,5 @@ pub(crate) fn check(arms: &[Box<dyn Classifier>]) -> Result<usize> {
             _ => {}
         }
     }
-    Ok(outputs)
+    Ok(())
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use candle_core::DType;
-use robin_core::{ColumnTable, Seed};
+use candle_core::{DType, Device};
+use robin_core::{ColumnTable, Error as CoreError, Seed, host};
 use robin_testkit::{Linear, assert_close};
 
 use super::*;
