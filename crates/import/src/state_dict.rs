@@ -62,7 +62,11 @@ impl StateDict {
     /// # Errors
     /// Those of [`pickle::parse`].
     pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
-        let tensors = pickle::parse(bytes, file)?;
+        Ok(Self::of(pickle::parse(bytes, file)?, file))
+    }
+
+    /// These tensors by their names; `file` is what messages call them.
+    pub fn of(tensors: BTreeMap<String, Tensor>, file: &str) -> Self {
         let bare = |(name, tensor): (String, Tensor)| {
             let mut bare = name.as_str();
             while let Some(rest) = PREFIXES.iter().find_map(|prefix| bare.strip_prefix(prefix)) {
@@ -72,8 +76,7 @@ impl StateDict {
             let bare = bare.strip_prefix("1.").unwrap_or(bare).to_owned();
             (bare, tensor)
         };
-        let tensors = tensors.into_iter().map(bare).collect();
-        Ok(Self { file: file.to_owned(), tensors })
+        Self { file: file.to_owned(), tensors: tensors.into_iter().map(bare).collect() }
     }
 
     /// Whether the file has the mean and the deviation that images are normalised by.
