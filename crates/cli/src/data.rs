@@ -33,7 +33,7 @@ enum Action {
         after_help = "Examples:\n  cargo xtask data info mnist --embedded\n  cargo xtask data info own.safetensors"
     )]
     Info {
-        /// mnist, cifar10, or the path of your own: folders of PNG or JPEG images, Parquet, safetensors,
+        /// A name (`list datasets`), or the path of your own: folders of PNG or JPEG images, Parquet, safetensors,
         /// NumPy, an IDX pair, or CIFAR-100's files.
         dataset: AnyData,
         /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
@@ -47,7 +47,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct Choice {
-    /// The data set: mnist or cifar10.
+    /// The data set, by name (`list datasets`).
     dataset: DatasetName,
     /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
     #[arg(long, value_name = "DIR")]

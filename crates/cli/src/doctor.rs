@@ -201,7 +201,8 @@ impl Facts {
             ));
         }
         for (name, whole, files) in &self.data {
-            if whole < files {
+            // The paper's are those of which a part is inside the program.
+            if whole < files && name.has_subset() {
                 advice.push(format!("for every profile but smoke: `cargo xtask data fetch {name}`"));
             }
         }

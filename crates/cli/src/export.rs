@@ -29,7 +29,7 @@ pub struct Arguments {
     /// The state_dict, a safetensors file; `load_state_dict.py` makes a .pt of it.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// What the network was trained on: mnist, cifar10 or a path; says how large images are
+    /// What the network was trained on, a name or a path; says how large images are
     /// [default: mnist for cnn2 and cnn2-small, else cifar10].
     #[arg(long)]
     dataset: Option<Choice>,

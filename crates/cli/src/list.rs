@@ -76,8 +76,8 @@ pub(crate) fn entries(what: What) -> anyhow::Result<Vec<(String, String)>> {
             .iter()
             .map(|name| {
                 let [channels, height, width] = name.shape();
-                let summary =
-                    format!("images {channels} x {height} x {width}, {} classes", name.num_classes());
+                let (what, classes) = (name.entry().summary, name.num_classes());
+                let summary = format!("{what}: images {channels} x {height} x {width}, {classes} classes");
                 (name.to_string(), summary)
             })
             .collect(),

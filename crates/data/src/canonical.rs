@@ -6,94 +6,18 @@ use std::path::{Path, PathBuf};
 
 use robin_files::checksum::sha256;
 
+pub use crate::entry::CanonicalFile;
 use crate::{DatasetName, Error, Result, Split, gzip};
 
-/// One published file, uncompressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CanonicalFile {
-    /// File name, without folder.
-    pub name: &'static str,
-    /// Size in bytes.
-    pub size: u64,
-    /// SHA-256 of its contents, hex.
-    pub sha256: &'static str,
-}
-
-/// The files of `split`: MNIST images then labels; CIFAR-10 batches in order.
+/// The files of `split`, in their order.
 pub fn split_files(dataset: DatasetName, split: Split) -> &'static [CanonicalFile] {
-    match (dataset, split) {
-        (DatasetName::Mnist, Split::Train) => &MNIST[..2],
-        (DatasetName::Mnist, Split::Test) => &MNIST[2..],
-        (DatasetName::Cifar10, Split::Train) => &CIFAR10[..5],
-        (DatasetName::Cifar10, Split::Test) => &CIFAR10[5..],
-    }
+    dataset.entry().files[split.index()]
 }
 
 /// All files of a data set, train before test.
-pub fn files(dataset: DatasetName) -> &'static [CanonicalFile] {
-    match dataset {
-        DatasetName::Mnist => &MNIST,
-        DatasetName::Cifar10 => &CIFAR10,
-    }
+pub fn files(dataset: DatasetName) -> Vec<CanonicalFile> {
+    dataset.entry().files.concat()
 }
-
-const MNIST: [CanonicalFile; 4] = [
-    CanonicalFile {
-        name: "train-images-idx3-ubyte",
-        size: 16 + 60_000 * 28 * 28,
-        sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    },
-    CanonicalFile {
-        name: "train-labels-idx1-ubyte",
-        size: 8 + 60_000,
-        sha256: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    },
-    CanonicalFile {
-        name: "t10k-images-idx3-ubyte",
-        size: 16 + 10_000 * 28 * 28,
-        sha256: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    },
-    CanonicalFile {
-        name: "t10k-labels-idx1-ubyte",
-        size: 8 + 10_000,
-        sha256: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    },
-];
-
-const CIFAR10_BATCH: u64 = 10_000 * 3_073;
-
-const CIFAR10: [CanonicalFile; 6] = [
-    CanonicalFile {
-        name: "data_batch_1.bin",
-        size: CIFAR10_BATCH,
-        sha256: "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-    },
-    CanonicalFile {
-        name: "data_batch_2.bin",
-        size: CIFAR10_BATCH,
-        sha256: "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-    },
-    CanonicalFile {
-        name: "data_batch_3.bin",
-        size: CIFAR10_BATCH,
-        sha256: "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-    },
-    CanonicalFile {
-        name: "data_batch_4.bin",
-        size: CIFAR10_BATCH,
-        sha256: "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-    },
-    CanonicalFile {
-        name: "data_batch_5.bin",
-        size: CIFAR10_BATCH,
-        sha256: "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-    },
-    CanonicalFile {
-        name: "test_batch.bin",
-        size: CIFAR10_BATCH,
-        sha256: "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-    },
-];
 
 impl CanonicalFile {
     /// Reads this file from `folder` (plain, else `NAME.gz`) and checks size and SHA-256 of its contents.

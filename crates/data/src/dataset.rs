@@ -10,6 +10,7 @@ use robin_core::{Batch, ExampleId, Seed};
 use sha2::{Digest, Sha256};
 
 use crate::canonical;
+use crate::entry::Format;
 use crate::pixels::Pixels;
 use crate::{DatasetName, Error, LabelMap, Result, Split, cifar, embedded, idx};
 use robin_files::checksum::hex;
@@ -139,16 +140,16 @@ impl Dataset {
 
     /// Puts the files of one split (name for messages, contents) together, in their canonical order.
     pub(crate) fn from_files(name: DatasetName, split: Split, files: Vec<(String, Vec<u8>)>) -> Result<Self> {
-        let (pixels, labels) = match name {
-            DatasetName::Mnist => {
+        let (pixels, labels) = match name.entry().format {
+            Format::Idx => {
                 let [(images_file, images), (labels_file, labels)] =
-                    <[_; 2]>::try_from(files).expect("MNIST has two files per split");
-                mnist(name, images_file, images, labels_file, labels)?
+                    <[_; 2]>::try_from(files).expect("there are two files per split");
+                idx_pair(name, images_file, images, labels_file, labels)?
             }
-            DatasetName::Cifar10 => {
+            Format::Cifar(records) => {
                 let (mut pixels, mut labels) = (Vec::new(), Vec::new());
                 for (file, bytes) in files {
-                    cifar::append(&file, &bytes, cifar::Records::Cifar10, &mut pixels, &mut labels)?;
+                    cifar::append(&file, &bytes, records, &mut pixels, &mut labels)?;
                 }
                 (pixels, labels)
             }
@@ -367,7 +368,7 @@ impl Dataset {
 }
 
 /// Pixels and labels of an IDX pair that must be of `name`'s shape and agree in number.
-fn mnist(
+fn idx_pair(
     name: DatasetName,
     images_file: String,
     images: Vec<u8>,

@@ -1,4 +1,4 @@
-//! A small real subset of both data sets, compiled in, so that everything runs without a network.
+//! A small real subset of MNIST and CIFAR-10, compiled in, so that everything runs without a network.
 //!
 //! The first images of each class in file order, as many of each class, in the files' own order: of MNIST
 //! 2,000 training and 1,000 test images, of CIFAR-10 2,000 and 500. `subset/NOTICE` of this crate has their terms.
@@ -7,92 +7,27 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::entry::{EmbeddedFile, Format};
 use crate::{Dataset, DatasetName, Error, Result, Source, Split, gzip, idx, temporary_file};
 use robin_files::checksum::sha256;
 
-/// A file of the subset: gzip of IDX, or of CIFAR-10 records.
-struct EmbeddedFile {
-    /// Inside `subset/`.
-    path: &'static str,
-    /// Empty where it is not compiled in.
-    bytes: &'static [u8],
-    /// Size after decompression.
-    size: u64,
-    /// Of the decompressed contents: compressors differ between versions, the data must not.
-    sha256: &'static str,
-}
-
-macro_rules! embedded {
-    ($path:literal, $size:expr, $sha256:literal) => {
-        embedded!($path, include_bytes!(concat!("../subset/", $path)), $size, $sha256)
-    };
-    ($path:literal, $bytes:expr, $size:expr, $sha256:literal) => {
-        EmbeddedFile { path: $path, bytes: $bytes, size: $size, sha256: $sha256 }
-    };
-}
-
-#[cfg(feature = "cifar10-training-images")]
-static CIFAR10_TRAINING: &[u8] = include_bytes!("../subset/cifar10/train_batch.bin.gz");
-#[cfg(not(feature = "cifar10-training-images"))]
-static CIFAR10_TRAINING: &[u8] = &[];
-
-static MNIST: [EmbeddedFile; 4] = [
-    embedded!(
-        "mnist/train-images-idx3-ubyte.gz",
-        16 + 2_000 * 784,
-        "5742f398058fe36aaf1b8edb1051aa6ed96831e24fd15bf6ac80362ceb9942bc"
-    ),
-    embedded!(
-        "mnist/train-labels-idx1-ubyte.gz",
-        8 + 2_000,
-        "5845824a1405e379f337fe3db6e4fa8614766ce3767bbb4825466b35c5ac044b"
-    ),
-    embedded!(
-        "mnist/t10k-images-idx3-ubyte.gz",
-        16 + 1_000 * 784,
-        "b97c8bfeb834d8e7999eaa2d69239abe06653dc09c1e5d7eb0c974c5965bc6a9"
-    ),
-    embedded!(
-        "mnist/t10k-labels-idx1-ubyte.gz",
-        8 + 1_000,
-        "41cf2f530031915ba9fbb241407c369dba1acd7515053edff48cebeee8b260f4"
-    ),
-];
-
-static CIFAR10: [EmbeddedFile; 2] = [
-    embedded!(
-        "cifar10/train_batch.bin.gz",
-        CIFAR10_TRAINING,
-        2_000 * 3_073,
-        "85e1bcd937bff4e1a96822ecf457c7d8b520eb14496e76876f04aadd1e5205d3"
-    ),
-    embedded!(
-        "cifar10/test_batch.bin.gz",
-        500 * 3_073,
-        "6fc53f55aebe522d5b1a105c0044983a34f86c60436887ec8a0c4a68c093078a"
-    ),
-];
-
 fn split_files(name: DatasetName, split: Split) -> &'static [EmbeddedFile] {
-    match (name, split) {
-        (DatasetName::Mnist, Split::Train) => &MNIST[..2],
-        (DatasetName::Mnist, Split::Test) => &MNIST[2..],
-        (DatasetName::Cifar10, Split::Train) => &CIFAR10[..1],
-        (DatasetName::Cifar10, Split::Test) => &CIFAR10[1..],
-    }
+    name.entry().embedded[split.index()]
 }
 
-/// How many examples of each class the subset has.
+/// How many examples of each class the subset has; 0 of a data set that has no part inside the program.
 pub fn per_class(name: DatasetName, split: Split) -> usize {
-    match (name, split) {
-        (_, Split::Train) => 200,
-        (DatasetName::Mnist, Split::Test) => 100,
-        (DatasetName::Cifar10, Split::Test) => 50,
-    }
+    name.entry().per_class[split.index()]
 }
 
 /// The files of one split with their decompressed contents, checked.
+///
+/// # Errors
+/// [`Error::NoSubset`] for a data set that has none.
 pub(crate) fn files(name: DatasetName, split: Split) -> Result<Vec<(String, Vec<u8>)>> {
+    if split_files(name, split).is_empty() {
+        return Err(Error::NoSubset { dataset: name });
+    }
     split_files(name, split).iter().map(|file| Ok((file.path.to_owned(), file.contents()?))).collect()
 }
 
@@ -163,7 +98,7 @@ fn holds(path: &Path, contents: &[u8]) -> Result<bool> {
 fn subset(data_dir: &Path) -> Result<Vec<(&'static EmbeddedFile, Vec<u8>)>> {
     let source = Source::Folder(data_dir.to_owned());
     let mut made = Vec::new();
-    for &name in DatasetName::ALL {
+    for &name in DatasetName::ALL.iter().filter(|name| name.has_subset()) {
         for split in [Split::Train, Split::Test] {
             let data = Dataset::load(name, split, &source)?;
             let contents = encode(name, &data, &first_of_each(&data, per_class(name, split)))?;
@@ -193,11 +128,12 @@ fn encode(name: DatasetName, data: &Dataset, indices: &[usize]) -> Result<Vec<Ve
     let ([channels, height, width], pixels) = (data.shape(), chosen.pixels()?);
     // Both have ten classes.
     let labels: Vec<u8> = chosen.labels().iter().map(|&label| label as u8).collect();
-    Ok(match name {
-        DatasetName::Mnist => {
+    Ok(match name.entry().format {
+        Format::Idx => {
             vec![idx::write_images(labels.len(), height, width, &pixels), idx::write_labels(&labels)]
         }
-        DatasetName::Cifar10 => {
+        // Of CIFAR's sets the one with a single label is inside.
+        Format::Cifar(_) => {
             let records = labels.iter().zip(pixels.chunks_exact(channels * height * width));
             vec![records.flat_map(|(label, image)| std::iter::once(label).chain(image)).copied().collect()]
         }
@@ -211,6 +147,11 @@ mod tests {
     #[test]
     fn the_subset_has_its_counts_and_is_balanced() {
         for &name in DatasetName::ALL {
+            if !name.has_subset() {
+                let error = Dataset::load(name, Split::Test, &Source::Embedded).unwrap_err().to_string();
+                assert!(error.contains(&format!("data fetch {name}")), "{error}");
+                continue;
+            }
             for split in [Split::Train, Split::Test] {
                 let data = Dataset::load(name, split, &Source::Embedded).unwrap();
                 assert_eq!(data.class_counts(), vec![per_class(name, split); 10], "{name} {split}");
@@ -226,13 +167,14 @@ mod tests {
 
     #[test]
     fn the_embedded_bytes_stay_under_ten_megabytes() {
-        let size: usize = MNIST.iter().chain(&CIFAR10).map(|file| file.bytes.len()).sum();
+        let files = DatasetName::ALL.iter().flat_map(|name| name.entry().embedded).flatten();
+        let size: usize = files.map(|file| file.bytes.len()).sum();
         assert!(size < 10_000_000, "{size}");
     }
 
     #[test]
     fn a_changed_byte_is_noticed() {
-        let good = &MNIST[3];
+        let good = &DatasetName::Mnist.entry().embedded[1][1];
         let mut contents = good.contents().unwrap();
         contents[100] ^= 1;
         let packed: &'static [u8] = Box::leak(gzip::pack(&contents).into_boxed_slice());

@@ -13,7 +13,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Text that names no data set.
-    #[error("data set {text:?} is unknown (one of: mnist, cifar10)")]
+    #[error(
+        "data set {text:?} is unknown (one of: {})",
+        DatasetName::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
     UnknownDataset {
         /// What was given.
         text: String,
@@ -276,6 +279,14 @@ pub enum Error {
     FixturesDiffer {
         /// The files that differ or are missing.
         files: Vec<String>,
+    },
+    /// A data set of which nothing is inside the program.
+    #[error(
+        "no images of {dataset} are inside the program: get them by `data fetch {dataset}`, and leave out --embedded"
+    )]
+    NoSubset {
+        /// The data set.
+        dataset: DatasetName,
     },
     /// Images of the subset that this program was compiled without.
     #[error(

@@ -6,28 +6,46 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::entry::DatasetEntry;
+use crate::published::{cifar10, mnist};
 use crate::{Error, Result};
 
-/// The data sets that ROBIN knows by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DatasetName {
-    /// Handwritten digits, 28 x 28 grey (LeCun et al. 1998).
-    Mnist,
-    /// Small photographs, 32 x 32 RGB (Krizhevsky 2009).
-    Cifar10,
+/// Each data set that is known by name, with its file in [`crate::published`].
+macro_rules! datasets {
+    ($($name:literal $variant:ident $module:ident,)+) => {
+        /// The data sets that ROBIN knows by name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum DatasetName {
+            $(
+                #[doc = concat!("`", $name, "`: see [`DatasetEntry::summary`].")]
+                #[serde(rename = $name)]
+                $variant,
+            )+
+        }
+
+        impl DatasetName {
+            /// Every data set.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// What is known of it.
+            pub fn entry(self) -> &'static DatasetEntry {
+                match self {
+                    $(Self::$variant => &$module::ENTRY,)+
+                }
+            }
+        }
+    };
+}
+
+datasets! {
+    "mnist" Mnist mnist,
+    "cifar10" Cifar10 cifar10,
 }
 
 impl DatasetName {
-    /// Every data set.
-    pub const ALL: &'static [Self] = &[Self::Mnist, Self::Cifar10];
-
     /// Image shape `[c, h, w]`.
     pub fn shape(self) -> [usize; 3] {
-        match self {
-            Self::Mnist => [1, 28, 28],
-            Self::Cifar10 => [3, 32, 32],
-        }
+        self.entry().shape
     }
 
     /// Number of classes.
@@ -37,29 +55,28 @@ impl DatasetName {
 
     /// What the classes are called, by label.
     pub fn class_names(self) -> &'static [&'static str] {
-        match self {
-            Self::Mnist => &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-            Self::Cifar10 => {
-                &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-            }
-        }
+        self.entry().class_names
+    }
+
+    /// Whether a part of it is inside the program.
+    pub fn has_subset(self) -> bool {
+        !self.entry().embedded[1].is_empty()
+    }
+
+    /// Whether its images are photographs: a mirror leaves them what they are, as it does not digits.
+    pub fn is_of_photographs(self) -> bool {
+        self.shape()[0] == 3
     }
 
     /// The folder of its files inside a data folder: `mnist`, `cifar-10-batches-bin`.
     pub fn folder(self, data_dir: &Path) -> PathBuf {
-        data_dir.join(match self {
-            Self::Mnist => "mnist",
-            Self::Cifar10 => "cifar-10-batches-bin",
-        })
+        data_dir.join(self.entry().folder)
     }
 }
 
 impl fmt::Display for DatasetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Mnist => "mnist",
-            Self::Cifar10 => "cifar10",
-        })
+        f.pad(self.entry().name)
     }
 }
 
@@ -67,7 +84,7 @@ impl FromStr for DatasetName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let known = Self::ALL.iter().copied().find(|name| name.to_string() == text);
+        let known = Self::ALL.iter().copied().find(|name| name.entry().name == text);
         known.ok_or_else(|| Error::UnknownDataset { text: text.to_owned() })
     }
 }
@@ -80,6 +97,16 @@ pub enum Split {
     Train,
     /// For evaluation, never for choosing anything.
     Test,
+}
+
+impl Split {
+    /// Where it stands in pairs: training first.
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Train => 0,
+            Self::Test => 1,
+        }
+    }
 }
 
 impl fmt::Display for Split {
@@ -100,6 +127,15 @@ mod tests {
         for &name in DatasetName::ALL {
             assert_eq!(name.to_string().parse::<DatasetName>().unwrap(), name);
             assert_eq!(serde_json::to_string(&name).unwrap(), format!("\"{name}\""));
+            let entry = name.entry();
+            let pixels: usize = entry.shape.iter().product();
+            for (files, examples) in entry.files.into_iter().zip(entry.examples) {
+                let bytes: u64 = files.iter().map(|file| file.size).sum();
+                // Labels and headers are a byte or two an example.
+                let others = bytes - (examples * pixels) as u64;
+                assert!((examples as u64..=2 * examples as u64 + 24).contains(&others), "{name}: {others}");
+                assert!(files.iter().all(|file| file.sha256.len() == 64), "{name}");
+            }
         }
         let message = "svhn".parse::<DatasetName>().unwrap_err().to_string();
         for &name in DatasetName::ALL {

@@ -1,6 +1,6 @@
 //! What is run: a network, built-in images, and the budget that the paper has for them.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use robin_core::{Budget, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
 use robin_experiments::threads::{pool, threads};
@@ -39,7 +39,7 @@ impl ModelUnderTest {
         let executor = options.device.device()?.executor();
         Ok(Self {
             data,
-            budget: paper_budget(name, Norm::L2),
+            budget: budget(name, Norm::L2)?,
             batch,
             threads,
             executor,
@@ -96,4 +96,9 @@ pub(super) fn dataset_of(model: &str) -> anyhow::Result<DatasetName> {
         }
     }
     Ok(DatasetName::Cifar10)
+}
+
+/// The paper's budget for a data set that it has.
+pub(super) fn budget(dataset: DatasetName, norm: Norm) -> anyhow::Result<Budget> {
+    paper_budget(dataset, norm).with_context(|| format!("the paper has no budget for {dataset}"))
 }

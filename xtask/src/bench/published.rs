@@ -10,7 +10,6 @@ use robin_attacks::{Config, Loss, Start, StepSize, autoattack};
 use robin_core::{Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Seed};
 use robin_data::{Dataset, LabelMap, Source, Split};
 use robin_evaluation::{AttackSetup, Evaluation, Ledger, Order, Which};
-use robin_experiments::paper_budget;
 use robin_experiments::threads::{pool, threads};
 use robin_nn::Parameters;
 use serde_json::{Value, json};
@@ -138,7 +137,7 @@ impl Case {
             classifier,
             parameters,
             data,
-            budget: paper_budget(name, arguments.norm),
+            budget: super::model_under_test::budget(name, arguments.norm)?,
             batch: arguments.batch,
             steps: arguments.steps,
             threads,

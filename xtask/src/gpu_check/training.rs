@@ -15,7 +15,7 @@ use super::networks::apart;
 use super::report::Finding;
 
 fn config(norm: Norm, dataset: DatasetName) -> Config {
-    let budget = paper_budget(dataset, norm);
+    let budget = paper_budget(dataset, norm).expect("the paper has these data sets");
     let (steps, step_size) = (10, StepSize::STANDARD);
     Config {
         method: Method::PgdAt { budget, steps, step_size, proportion: Proportion::All },

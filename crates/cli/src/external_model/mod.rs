@@ -46,7 +46,7 @@ pub(crate) struct ModelArguments {
 /// Which images, and how the work is done.
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArguments {
-    /// The data set: mnist, cifar10, or a path (folders of PNG or JPEG images, one per class; Parquet as Hugging
+    /// The data set: a name (mnist, cifar10...: see `list datasets`), or a path (folders of PNG or JPEG images, one per class; Parquet as Hugging
     /// Face has it; safetensors or npz with images and labels; npy; IDX pair; CIFAR-100 binary).
     #[arg(long, value_name = "NAME|PATH")]
     dataset: Choice,

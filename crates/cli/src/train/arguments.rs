@@ -30,7 +30,7 @@ use crate::device::DeviceArguments;
     Exit codes: 0 done, 1 a network failed, 2 wrong usage, 130 interrupted."
 )]
 pub struct Arguments {
-    /// mnist, cifar10, or the path of your own: folders of PNG or JPEG images, Parquet, safetensors, NumPy,
+    /// A name (mnist, cifar10...: see `list datasets`), or the path of your own: folders of PNG or JPEG images, Parquet, safetensors, NumPy,
     /// an IDX pair, or CIFAR-100's files.
     #[arg(long)]
     dataset: Choice,

@@ -42,8 +42,9 @@ use crate::{Dataset, DatasetName, Error, Result, Source, Split, cifar};
 ///
 /// Images are in memory, as 8 bits a value, up to a GiB of them. Larger sets stay in their files (plain IDX pairs,
 /// safetensors, `.npy`, trees), Parquet's images packed in a temporary one, and each image is read when it is asked for.
-/// [`Choice::load_prepared`] reads of trees and Parquet files only those images that are asked for. A path that names one file or one pair is taken for whichever split is asked for. Where no file says how many
-/// classes there are, it is one more than the largest label, in a folder that of the training images.
+/// [`Choice::load_prepared`] reads of trees and Parquet files only those images that are asked for. A path that names one
+/// file or one pair is taken for whichever split is asked for. Where no file says how many classes there are, it is one more
+/// than the largest label, in a folder that of the training images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// A data set with published checksums.
@@ -199,7 +200,8 @@ fn load(path: &Path, reading: &Reading<'_>) -> Result<Dataset> {
     };
     let Images { shape, pixels, labels, classes } = read(&found, &Reading { classes, ..*reading })?;
     let data = Dataset::of(&display_name(path), classes, split, shape, pixels, labels)?;
-    tracing::debug!(name = data.name(), %split, examples = data.len(), in_memory = data.is_in_memory(), "own data set loaded");
+    let in_memory = data.is_in_memory();
+    tracing::debug!(name = data.name(), %split, examples = data.len(), in_memory, "own data set loaded");
     Ok(data)
 }
 

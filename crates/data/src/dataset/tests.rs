@@ -99,6 +99,36 @@ fn the_hash_is_that_of_exactly_these_examples() {
     assert_ne!(reshaped.unwrap().sha256().unwrap(), data.sha256().unwrap());
 }
 
+/// Whatever has a name is read by its format: two images of each, the second of the last class.
+#[test]
+fn every_format_of_a_named_set_is_read() {
+    for &name in DatasetName::ALL {
+        let ([c, h, w], last) = (name.shape(), name.num_classes() as u8 - 1);
+        let pixels: Vec<u8> = (0..2 * c * h * w).map(|at| at as u8).collect();
+        let file = |contents: Vec<u8>| ("f".to_owned(), contents);
+        let record = |at: usize, label: &[u8]| [label, &pixels[at * c * h * w..][..c * h * w]].concat();
+        let files = match name.entry().format {
+            Format::Idx => {
+                vec![file(idx::write_images(2, h, w, &pixels)), file(idx::write_labels(&[0, last]))]
+            }
+            Format::Cifar(cifar::Records::Cifar10) => {
+                vec![file(record(0, &[0])), file(record(1, &[last]))]
+            }
+            // The coarse label, whatever it is, is passed over.
+            Format::Cifar(cifar::Records::Cifar100) => {
+                vec![file([record(0, &[19, 0]), record(1, &[3, last])].concat())]
+            }
+        };
+        let data = Dataset::from_files(name, Split::Test, files).unwrap();
+        assert_eq!(
+            (data.labels(), data.num_classes()),
+            (&[0, last.into()][..], name.num_classes()),
+            "{name}"
+        );
+        assert_eq!(data.pixels().unwrap()[..], pixels[..], "{name}");
+    }
+}
+
 #[test]
 fn a_folder_without_the_files_says_how_to_get_them() {
     let folder = tempfile::tempdir().unwrap();

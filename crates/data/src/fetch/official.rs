@@ -7,54 +7,29 @@ use robin_core::CancelToken;
 
 use super::store::{Metered, Store};
 use super::{FetchObserver, FileSource, archive};
-use crate::canonical::CanonicalFile;
+use crate::entry::{CanonicalFile, Host};
 use crate::{DatasetName, Error, Result, gzip};
 
 /// In the order in which they are tried.
 pub(super) fn sources(dataset: DatasetName) -> Vec<Box<dyn FileSource>> {
-    let layouts = match dataset {
-        DatasetName::Mnist => vec![
-            Layout::GzipFiles { base: "https://ossci-datasets.s3.amazonaws.com/mnist" },
-            Layout::GzipFiles { base: "https://storage.googleapis.com/cvdf-datasets/mnist" },
-        ],
-        DatasetName::Cifar10 => vec![Layout::TarGz {
-            url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-            folder: "cifar-10-batches-bin",
-        }],
-    };
-    layouts.into_iter().map(|layout| Box::new(Official { layout, open }) as Box<dyn FileSource>).collect()
-}
-
-/// How a host offers the files.
-pub(super) enum Layout {
-    /// `BASE/NAME.gz` for each file.
-    GzipFiles {
-        /// Folder's address, without a slash at the end.
-        base: &'static str,
-    },
-    /// One archive with all files in `folder`.
-    TarGz {
-        /// The archive's address.
-        url: &'static str,
-        /// The folder inside it.
-        folder: &'static str,
-    },
+    let official = |&host: &Host| Box::new(Official { host, open }) as Box<dyn FileSource>;
+    dataset.entry().hosts.iter().map(official).collect()
 }
 
 /// A response: its length, if the server tells, and its bytes.
 pub(super) type Download = (Option<u64>, Box<dyn Read>);
 
 pub(super) struct Official<F> {
-    pub(super) layout: Layout,
+    pub(super) host: Host,
     /// Starts the download of an address.
     pub(super) open: F,
 }
 
 impl<F: Fn(&str) -> Result<Download>> FileSource for Official<F> {
     fn name(&self) -> String {
-        match self.layout {
-            Layout::GzipFiles { base } => base.to_owned(),
-            Layout::TarGz { url, .. } => url.to_owned(),
+        match self.host {
+            Host::GzipFiles { base } => base.to_owned(),
+            Host::TarGz { url, .. } => url.to_owned(),
         }
     }
 
@@ -70,8 +45,8 @@ impl<F: Fn(&str) -> Result<Download>> FileSource for Official<F> {
             let (total, body) = (self.open)(url)?;
             take(&mut Metered::new(body, format!("downloading {url}"), total, observer, cancel))
         };
-        match self.layout {
-            Layout::GzipFiles { base } => {
+        match self.host {
+            Host::GzipFiles { base } => {
                 for file in wanted {
                     let url = format!("{base}/{}.gz", file.name);
                     download(&url, &mut |body| {
@@ -80,7 +55,7 @@ impl<F: Fn(&str) -> Result<Download>> FileSource for Official<F> {
                 }
                 Ok(())
             }
-            Layout::TarGz { url, folder } => {
+            Host::TarGz { url, folder } => {
                 let paths: Vec<String> =
                     wanted.iter().map(|file| format!("{folder}/{}", file.name)).collect();
                 download(url, &mut |body| {

@@ -6,9 +6,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::npm::{Contents, Npm};
-use super::official::{Download, Layout, Official};
+use super::npm::Npm;
+use super::official::{Download, Official};
 use super::*;
+use crate::entry::{Contents, Host};
 use crate::{cifar, gzip};
 use robin_files::checksum::sha256;
 
@@ -254,7 +255,7 @@ fn official_gzip_files_arrive_packed_or_already_unpacked() {
     let folder = tempfile::tempdir().unwrap();
     let (files, [one, two]) = two();
     let pages = vec![("base/one.gz".to_owned(), gzip::pack(&one)), ("base/two.gz".to_owned(), two)];
-    let source = Official { layout: Layout::GzipFiles { base: "base" }, open: web(pages) };
+    let source = Official { host: Host::GzipFiles { base: "base" }, open: web(pages) };
     struct Seen(Vec<(String, u64, Option<u64>)>);
     impl FetchObserver for Seen {
         fn progress(&mut self, doing: &str, done: u64, total: Option<u64>) {
@@ -275,8 +276,8 @@ fn an_official_archive_is_unpacked_and_a_missing_member_is_named() {
     let whole = archive_of(&[("f/readme", b"hello"), ("f/two", &two), ("f/one", &one)]);
     let partial = archive_of(&[("f/two", &two), ("other/one", &one)]);
     let source = |body: Vec<u8>| -> Box<dyn FileSource> {
-        let layout = Layout::TarGz { url: "u.tar.gz", folder: "f" };
-        Box::new(Official { layout, open: web(vec![("u.tar.gz".to_owned(), body)]) })
+        let layout = Host::TarGz { url: "u.tar.gz", folder: "f" };
+        Box::new(Official { host: layout, open: web(vec![("u.tar.gz".to_owned(), body)]) })
     };
     let folder = tempfile::tempdir().unwrap();
     let outcome = run(&[source(partial)], &files, folder.path(), &CancelToken::new());

@@ -58,16 +58,16 @@ impl Normalize {
         let plain = Numbers { mean: vec![0.0; channels], std: vec![1.0; channels] };
         match self {
             Self::None => Ok(plain),
-            Self::Dataset => match dataset {
-                Some(DatasetName::Cifar10) => {
-                    Ok(Numbers { mean: CIFAR10.0.to_vec(), std: CIFAR10.1.to_vec() })
-                }
-                // As networks trained here have it; the field has two customs, which the trial tells apart.
-                Some(DatasetName::Mnist) => Ok(plain),
+            Self::Dataset => match dataset.map(|name| name.entry().normalization) {
+                Some(Some((mean, std))) => Ok(Numbers { mean: mean.to_vec(), std: std.to_vec() }),
+                // As networks trained here have it; of digits the field has two customs, which the trial tells apart.
+                Some(None) => Ok(plain),
                 None => Err(Error::Unfit {
                     option: "--normalize",
                     given: "dataset".to_owned(),
-                    reason: "only mnist and cifar10 have usual numbers; allowed: none, MEAN,STD".to_owned(),
+                    reason:
+                        "only data sets that are known by name have usual numbers; allowed: none, MEAN,STD"
+                            .to_owned(),
                 }),
             },
             Self::Numbers(numbers) if numbers.len() == 2 => {

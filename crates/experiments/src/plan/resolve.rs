@@ -115,7 +115,7 @@ pub(super) fn resolve<'a>(
     };
     let epochs = smaller("epochs", shrink.epochs, recipe.epochs)?;
     // An embedded subset is smaller than the full set already, which is the paper's.
-    let [full_train, full_test] = full_size(row.dataset);
+    let [full_train, full_test] = row.dataset.entry().examples;
     let all_train = loader.load(row.dataset, Split::Train)?;
     let all_test = loader.load(row.dataset, Split::Test)?;
     let count = |asked: Option<usize>, data: &Dataset| Some(asked.unwrap_or(data.len()));
@@ -191,14 +191,6 @@ fn ran_by(classifier: &ClassifierSpec, row: &Row, ran: &Ran) -> Option<Ran> {
         Some(factor) => (ran.width as f64 * factor / step as f64).round().max(1.0) as usize * step,
     };
     Some(Ran { width, ..ran.clone() })
-}
-
-/// Published number of training and test images.
-fn full_size(dataset: DatasetName) -> [usize; 2] {
-    match dataset {
-        DatasetName::Mnist => [60_000, 10_000],
-        DatasetName::Cifar10 => [50_000, 10_000],
-    }
 }
 
 fn build(item: &str, row: &Row, model: &str, width: usize, data: &Dataset, outputs: usize) -> Result<Graph> {

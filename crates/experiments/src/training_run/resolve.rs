@@ -87,7 +87,10 @@ fn recipe(spec: &Spec, request: &Request) -> Result<Recipe> {
     let mut rows = spec.rows.iter();
     let row = match request.dataset.published() {
         Some(name) => {
-            let of_set = spec.rows.iter().filter(move |row| row.dataset == name);
+            // A set that the paper does not have is trained as the one that it has of such images.
+            let papers = if name.is_of_photographs() { DatasetName::Cifar10 } else { DatasetName::Mnist };
+            let like = if spec.rows.iter().any(|row| row.dataset == name) { name } else { papers };
+            let of_set = spec.rows.iter().filter(move |row| row.dataset == like);
             of_set.clone().find(|row| row.model == request.model).or_else(|| of_set.clone().next())
         }
         None => {
@@ -97,8 +100,7 @@ fn recipe(spec: &Spec, request: &Request) -> Result<Recipe> {
     };
     let reads = |row: &&Row| spec.readings[&request.recipe.to_string()].recipes.contains_key(&row.recipe);
     if for_photographs && row.as_ref().is_some_and(|row| !reads(row)) {
-        let allowed =
-            "paper, momentum or strong: this one is for photographs (cifar10, or images of your own)";
+        let allowed = "paper, momentum or strong: this one is for photographs (cifar10, cifar100, or images of your own)";
         return Err(option("--recipe", &request.recipe, allowed));
     }
     let recipe = row.and_then(|row| spec.recipes.get(&row.recipe));
@@ -169,15 +171,13 @@ fn arms(request: &Request, classes: usize) -> Result<Vec<Part>> {
 /// The budget that is trained for, and measured with.
 fn budget(request: &Request) -> Result<Budget> {
     let norm = request.overrides.norm.unwrap_or(Norm::L2);
-    let epsilon = match (request.overrides.epsilon, request.dataset.published()) {
-        (Some(epsilon), _) => epsilon,
-        (None, Some(dataset)) => paper_budget(dataset, norm).epsilon,
-        (None, None) => {
-            let allowed = "a radius like 8/255: the paper has none for images of your own";
-            return Err(option("--epsilon", &"not given", allowed));
-        }
-    };
-    Ok(Budget { norm, epsilon })
+    if let Some(epsilon) = request.overrides.epsilon {
+        return Ok(Budget { norm, epsilon });
+    }
+    request.dataset.published().and_then(|dataset| paper_budget(dataset, norm)).ok_or_else(|| {
+        let allowed = "a radius like 8/255: the paper has none for these images";
+        option("--epsilon", &"not given", allowed)
+    })
 }
 
 struct Settings<'a> {
@@ -264,7 +264,7 @@ impl Settings<'_> {
         let (request, over) = (self.request, &self.request.overrides);
         let strong = request.recipe == RecipeName::Strong;
         // Digits are not the same in a mirror.
-        let photographs = request.dataset.published() == Some(DatasetName::Cifar10);
+        let photographs = request.dataset.published().is_some_and(DatasetName::is_of_photographs);
         let usual = if part.arm { self.recipe.arm_sampling } else { self.recipe.sampling };
         let sampling = over.sampling.unwrap_or(usual);
         let epochs = over.epochs.unwrap_or(self.recipe.epochs);

@@ -1,0 +1,4 @@
+//! Data sets that are known by name, one file each. The list of them is in [`crate::name`].
+
+pub(crate) mod cifar10;
+pub(crate) mod mnist;
