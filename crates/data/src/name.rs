@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::DatasetEntry;
-use crate::published::{cifar10, mnist};
+use crate::published::{cifar10, cifar100, fashion_mnist, mnist};
 use crate::{Error, Result};
 
 /// Each data set that is known by name, with its file in [`crate::published`].
@@ -39,7 +39,9 @@ macro_rules! datasets {
 
 datasets! {
     "mnist" Mnist mnist,
+    "fashion-mnist" FashionMnist fashion_mnist,
     "cifar10" Cifar10 cifar10,
+    "cifar100" Cifar100 cifar100,
 }
 
 impl DatasetName {
