@@ -8,7 +8,7 @@ use robin_attacks::{ATTACKS, Config, Loss};
 use robin_core::{Attack, Budget, Strategy};
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregation, Error, Result, Stages, StrategyConfig, StrategyName};
+use crate::{Aggregation, Error, Networks, Result, Stages, StrategyConfig, StrategyName};
 
 /// Which scores are attacked: those that a strategy chooses, or those of a hierarchical classifier's stages. Written
 /// `softmax`, `top2+current`, `stage-1-2`.
@@ -69,8 +69,9 @@ impl AttackDescription {
     pub fn strategy(&self, aggregate: Option<Aggregation>, classes: usize) -> Result<Box<dyn Strategy>> {
         let Self { attack, loss, strategy } = *self;
         let refuse = |reason: String| Err(Error::Unfit { strategy: strategy.to_string(), reason });
-        match (strategy, aggregate) {
-            (StrategyChoice::Stages(stages), Some(Aggregation::Hierarchical(split))) => {
+        let about = aggregate.map(Aggregation::about);
+        match (strategy, about.map(|about| about.networks)) {
+            (StrategyChoice::Stages(stages), Some(Networks::Stages(split))) => {
                 if aims_at_the_border(&attack) {
                     return refuse(format!(
                         "attack {} aims at the border between classes, and a stage has only one of its own; allowed: \
@@ -86,8 +87,9 @@ impl AttackDescription {
                 "it attacks the stages of a hierarchical classifier (aggregate hierarchical:SPLIT), and this is none"
                     .to_owned(),
             ),
-            (StrategyChoice::Scores(config), None | Some(Aggregation::Ensemble))
-                if !matches!(config.name, StrategyName::Softmax | StrategyName::MarginT) =>
+            (StrategyChoice::Scores(config), _)
+                if !about.is_some_and(|about| about.arms)
+                    && !matches!(config.name, StrategyName::Softmax | StrategyName::MarginT) =>
             {
                 refuse("it attacks arms, and this classifier has none (allowed: softmax, margin-t)".to_owned())
             }

@@ -2,8 +2,17 @@
 
 use robin_core::Classifier;
 
+use crate::about::{About, Networks};
 use crate::combination::{Combination, Combined};
 use crate::{Error, Result};
+
+pub(crate) const ABOUT: About = About {
+    summary: "networks for the same classes, the mean of their logits decides",
+    networks: Networks::Members,
+    arms: false,
+    log_odds: false,
+    build: ensemble,
+};
 
 /// Scores are the networks' mean logits.
 struct Ensemble {
@@ -15,7 +24,7 @@ struct Ensemble {
 ///
 /// # Errors
 /// [`Error::Members`] without networks, or if their numbers of outputs differ or are below 2.
-pub(crate) fn ensemble(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
+fn ensemble(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
     let outputs: Vec<usize> = networks.iter().map(|network| network.num_classes()).collect();
     match outputs.first() {
         Some(&classes) if classes >= 2 && outputs.iter().all(|&found| found == classes) => {

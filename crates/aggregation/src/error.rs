@@ -3,7 +3,6 @@
 use robin_attacks::Loss;
 
 use crate::hierarchical::{SplitName, strategies::Stages};
-use crate::list::Aggregation;
 use crate::strategies::StrategyName;
 
 /// `Result` with this crate's [`Error`].
@@ -124,10 +123,12 @@ pub enum Error {
         text: String,
     },
     /// Text that names no aggregate.
-    #[error("aggregate {text:?} is unknown (one of: {})", Aggregation::listed())]
+    #[error("aggregate {text:?} is unknown (one of: {valid})")]
     Aggregation {
         /// What was given.
         text: String,
+        /// All names.
+        valid: String,
     },
     /// A device that failed while networks were joined on it.
     #[error(transparent)]

@@ -36,6 +36,7 @@
 //!
 //! Invariant: arms are seen through `robin_core::Classifier` only, so anything can be an arm.
 
+pub mod about;
 mod arms;
 mod combination;
 pub mod description;
@@ -49,6 +50,7 @@ mod one_vs_one;
 mod shared_trunk;
 pub mod strategies;
 
+pub use about::{About, Networks};
 pub use description::{AttackDescription, StrategyChoice};
 pub use error::{Error, Result};
 pub use hierarchical::{Split, SplitName, strategies::Stages};

@@ -2,8 +2,17 @@
 
 use robin_core::Classifier;
 
+use crate::about::{About, Networks};
 use crate::combination::{Combination, Combined, log_odds, log_odds_back};
 use crate::{Error, Result, arms};
+
+pub(crate) const ABOUT: About = About {
+    summary: "negative control: one-vs-all behind 5 sigmoid(5 s)",
+    networks: Networks::Arms,
+    arms: true,
+    log_odds: true,
+    build: merge_binary,
+};
 
 /// Scores `5 sigmoid(5 s)`, as the defence `mergebinary` of "selfstudy-adversarial-robustness" has them
 /// before its softmax. Decides like one-vs-all until its scores tie at 5 or 0, and has nearly no gradient
@@ -20,7 +29,7 @@ const SHARPNESS: f64 = 5.0;
 ///
 /// # Errors
 /// [`Error::TooFewArms`], [`Error::ArmOutputs`] or [`Error::MixedOutputs`].
-pub(crate) fn merge_binary(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
+fn merge_binary(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
     if networks.len() < 2 {
         return Err(Error::TooFewArms { arms: networks.len() });
     }

@@ -2,8 +2,17 @@
 
 use robin_core::{Classifier, scores::ranked};
 
+use crate::about::{About, Networks};
 use crate::combination::{Combination, Combined, log_odds, log_odds_back};
 use crate::{Error, Result, arms};
+
+pub(crate) const ABOUT: About = About {
+    summary: "a network per pair of classes, (0,1), (0,2)...; most votes win",
+    networks: Networks::Pairs,
+    arms: true,
+    log_odds: false,
+    build: one_vs_one,
+};
 
 /// One-vs-one (paper 7): for each pair a < b, in the order (0,1), (0,2), ..., (1,2), ..., a network with
 /// log-odds `s` for b over a. A class's score is the sum of the log-odds for it; the decision is the class
@@ -17,7 +26,7 @@ pub(crate) struct OneVsOne {
 /// # Errors
 /// [`Error::Pairs`] unless there are k (k - 1) / 2 of them for some k >= 2; [`Error::ArmOutputs`],
 /// [`Error::MixedOutputs`].
-pub(crate) fn one_vs_one(pairs: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
+fn one_vs_one(pairs: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
     let count = pairs.len();
     let classes = (2..).take_while(|k| k * (k - 1) / 2 <= count).last().unwrap_or(0);
     if classes < 2 || classes * (classes - 1) / 2 != count {

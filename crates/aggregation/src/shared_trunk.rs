@@ -2,8 +2,17 @@
 
 use robin_core::Classifier;
 
+use crate::about::{About, Networks};
 use crate::combination::{Combination, Combined};
 use crate::{Error, Result};
+
+pub(crate) const ABOUT: About = About {
+    summary: "one network with a head of one output per class",
+    networks: Networks::Trunk,
+    arms: true,
+    log_odds: true,
+    build: shared_trunk,
+};
 
 /// Output i is the log-odds of "is class i": trained like one-vs-all arms, computed once for all.
 struct SharedTrunk {
@@ -14,7 +23,7 @@ struct SharedTrunk {
 ///
 /// # Errors
 /// [`Error::Members`] unless there is exactly one network, with 2 outputs or more.
-pub(crate) fn shared_trunk(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
+fn shared_trunk(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
     match networks.first().map(|network| network.num_classes()) {
         Some(classes) if classes >= 2 && networks.len() == 1 => {
             Ok(Box::new(Combined { networks, combination: SharedTrunk { classes } }))

@@ -97,7 +97,12 @@ pub(crate) struct EmbeddedFile {
 /// A file of the subset, compiled in.
 macro_rules! embedded {
     ($path:literal, $size:expr, $sha256:literal) => {
-        embedded!($path, include_bytes!(concat!("../../subset/", $path)), $size, $sha256)
+        embedded!(
+            $path,
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/subset/", $path)),
+            $size,
+            $sha256
+        )
     };
     ($path:literal, $bytes:expr, $size:expr, $sha256:literal) => {
         EmbeddedFile { path: $path, bytes: $bytes, size: $size, sha256: $sha256 }

@@ -23,7 +23,7 @@ impl Compared {
     pub fn of(aggregation: Aggregation) -> Option<Self> {
         match aggregation {
             Aggregation::OneVsAll => Some(Self::Arms),
-            Aggregation::Ensemble => Some(Self::Networks),
+            members if members.takes_members() => Some(Self::Networks),
             _ => None,
         }
     }

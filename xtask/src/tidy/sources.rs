@@ -53,9 +53,11 @@ pub(super) fn without_module_docs(sources: &[Source<'_>]) -> Vec<String> {
     silent.map(|(path, _)| format!("{path} does not start with module documentation (`//! `)")).collect()
 }
 
-/// A library begins with what it is for and a program that runs, then comes the order to read it in.
+/// A library begins with what it is for and a program that runs, then comes the order to read it in. (The module for Python
+/// is none: its programs are Python's.)
 pub(super) fn without_example(sources: &[Source<'_>]) -> Vec<String> {
-    let libraries = sources.iter().filter(|(path, _)| path.ends_with("src/lib.rs"));
+    let libraries =
+        sources.iter().filter(|(path, _)| path.starts_with("crates/") && path.ends_with("src/lib.rs"));
     let silent = libraries.filter(|(_, text)| !opens_with_example(text));
     silent
         .map(|(path, _)| {

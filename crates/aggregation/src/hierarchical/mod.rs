@@ -7,9 +7,26 @@ mod tests;
 
 use robin_core::{Classifier, scores::ranked};
 
+use crate::about::{About, Networks};
 use crate::combination::{Combination, Combined, log_softmax, log_softmax_back};
 use crate::{Error, Result};
 pub use split::{Split, SplitName};
+
+pub(crate) const FIRST5_LAST5: About = About {
+    summary: "a coarse network, then a fine one for classes 0-4 and one for 5-9; routed",
+    networks: Networks::Stages(SplitName::First5Last5),
+    arms: true,
+    log_odds: false,
+    build: |networks| hierarchical(SplitName::First5Last5.split(), networks),
+};
+
+pub(crate) const ANIMALS_OBJECTS: About = About {
+    summary: "a coarse network, then a fine one for animals and one for objects; routed",
+    networks: Networks::Stages(SplitName::AnimalsObjects),
+    arms: true,
+    log_odds: false,
+    build: |networks| hierarchical(SplitName::AnimalsObjects.split(), networks),
+};
 
 /// The decision is hard routing (paper C): the coarse network's highest group, then that group's fine
 /// network's highest class. The scores `log p(group) + log p(class | group)` are for attacks on the whole;
@@ -26,7 +43,7 @@ pub(crate) struct Hierarchical {
 ///
 /// # Errors
 /// [`Error::Stages`] if their number or their numbers of outputs do not fit `split`.
-pub(crate) fn hierarchical(split: Split, networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
+fn hierarchical(split: Split, networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
     let found: Vec<usize> = networks.iter().map(|network| network.num_classes()).collect();
     let expected: Vec<usize> =
         std::iter::once(split.groups().len()).chain(split.groups().iter().map(Vec::len)).collect();

@@ -6,8 +6,17 @@ mod tests;
 use candle_core::Tensor;
 use robin_core::{Classifier, Columns, OnDevicePgd, Pass, Result as CoreResult, Scores};
 
+use crate::about::{About, Networks};
 use crate::combination::{Combination, Combined, log_odds, log_odds_back};
 use crate::{Error, Result};
+
+pub(crate) const ABOUT: About = About {
+    summary: "ROBIN: an arm per class in class order, the highest log-odds win",
+    networks: Networks::Arms,
+    arms: true,
+    log_odds: true,
+    build: |arms| Ok(Box::new(OneVsAll::new(arms)?)),
+};
 
 /// ROBIN: arm `i` was trained to tell class `i` from all others, its score is the log-odds
 /// `s_i = z_1 - z_0` (or its only output), and the prediction is the arm with the highest score (paper 4).

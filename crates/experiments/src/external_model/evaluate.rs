@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use robin_aggregation::{Aggregation, Combine, Stages, StrategyChoice, StrategyConfig, StrategyName};
+use robin_aggregation::{
+    About, Aggregation, Combine, Networks, Stages, StrategyChoice, StrategyConfig, StrategyName,
+};
 use robin_attacks::Loss;
 use robin_core::{Budget, Misclassified, Purpose, Seed};
 use robin_data::Dataset;
@@ -196,12 +198,11 @@ fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<AttackSetupRequest
         pgd(Loss::Margin, scores(StrategyName::Softmax)),
         pgd(Loss::Margin, scores(StrategyName::MarginT)),
     ];
-    match aggregate {
-        None | Some(Aggregation::Ensemble) => {}
-        Some(Aggregation::Hierarchical(_)) => {
+    match aggregate.map(Aggregation::about) {
+        Some(About { networks: Networks::Stages(_), .. }) => {
             suite.push(pgd(Loss::Ce, StrategyChoice::Stages(Stages::Both)));
         }
-        Some(_) => {
+        Some(About { arms: true, .. }) => {
             suite.push(pgd(Loss::Ce, scores(StrategyName::BestArm)));
             suite.push(pgd(Loss::Ce, scores(StrategyName::Top2)));
             suite.push(pgd(Loss::Margin, scores(StrategyName::Reweighted)));
@@ -209,6 +210,7 @@ fn suite(steps: usize, aggregate: Option<Aggregation>) -> Vec<AttackSetupRequest
                 StrategyConfig { combine: Combine::Normalised, ..StrategyName::AverageGradient.into() };
             suite.push(pgd(Loss::Margin, StrategyChoice::Scores(normalised)));
         }
+        _ => {}
     }
     suite.push(AttackSetupRequest::new(
         "random-noise",
@@ -330,10 +332,8 @@ fn battery(
         Some(text) => serde_json::from_str(&text).map_err(json)?,
         None => Vec::new(),
     };
-    let kind = match model.aggregate {
-        Some(Aggregation::OneVsAll | Aggregation::MergeBinary | Aggregation::SharedTrunk) => {
-            battery::Kind::Arms
-        }
+    let kind = match model.aggregate.map(Aggregation::about) {
+        Some(About { log_odds: true, .. }) => battery::Kind::Arms,
         _ => battery::Kind::Whole,
     };
     let settings = battery::Settings {

@@ -60,7 +60,7 @@ impl Wanted<'_> {
         self.check_each(&files)?;
         let whole = files.iter().all(|file| file.role.is_some());
         let places = self.places(files.len())?;
-        if self.aggregate == Some(Aggregation::Ensemble) {
+        if self.aggregate.is_some_and(Aggregation::takes_members) {
             self.check_members(&files, &places)?;
             // Their mean does not depend on their order, but its last bits might.
             files.sort_by_key(|file| file.role.as_ref().map(|role| (role.training.clone(), role.number)));
@@ -138,7 +138,7 @@ impl Wanted<'_> {
     fn places(&self, files: usize) -> Result<Vec<Place>> {
         let kind = self.aggregate.map_or(ClassifierKind::Single, ClassifierKind::Aggregate);
         // The negative control is made of the same arms.
-        let members = (self.aggregate == Some(Aggregation::Ensemble)).then_some(files.max(2));
+        let members = self.aggregate.is_some_and(Aggregation::takes_members).then_some(files.max(2));
         let parts = parts(kind, members, false, self.classes).map_err(|reason| Error::Unfit {
             option: "--aggregate",
             given: kind.to_string(),

@@ -1,6 +1,6 @@
 //! Which networks a classifier is made of.
 
-use robin_aggregation::{Aggregation, SplitName};
+use robin_aggregation::{Networks, SplitName};
 use robin_data::{Groups, LabelMap};
 use robin_training::Outputs;
 
@@ -68,18 +68,18 @@ pub(crate) fn parts(
         }
         ClassifierKind::Aggregate(aggregation) => aggregation,
     };
-    if aggregation != Aggregation::Ensemble && members.is_some() {
+    if !aggregation.takes_members() && members.is_some() {
         return Err(format!("members belongs to an ensemble, not to {aggregation}"));
     }
     let classes = classes as u32;
-    match aggregation {
-        Aggregation::OneVsAll | Aggregation::MergeBinary => Ok((0..classes)
+    match aggregation.about().networks {
+        Networks::Arms => Ok((0..classes)
             .map(|class| {
                 let labels = LabelMap::OneVsAll { class };
                 Part { arm: true, ..Part::new(format!("arm {class}"), labels, u64::from(class) + 1) }
             })
             .collect()),
-        Aggregation::OneVsOne => Ok((0..classes)
+        Networks::Pairs => Ok((0..classes)
             .flat_map(|a| (a + 1..classes).map(move |b| (a, b)))
             .map(|(a, b)| {
                 // The aggregate takes log-odds for b over a, and label 1 is the map's first class.
@@ -87,7 +87,7 @@ pub(crate) fn parts(
                 Part::new(format!("pair {a}-{b}"), labels, address::PAIRS + u64::from(a * classes + b))
             })
             .collect()),
-        Aggregation::Hierarchical(split) => {
+        Networks::Stages(split) => {
             let (groups, first) = match split {
                 SplitName::AnimalsObjects => (Groups::AnimalsObjects, address::STAGES),
                 SplitName::First5Last5 => (Groups::First5Last5, address::STAGES + 100),
@@ -99,7 +99,7 @@ pub(crate) fn parts(
             });
             Ok(std::iter::once(coarse).chain(fine).collect())
         }
-        Aggregation::Ensemble => match members {
+        Networks::Members => match members {
             Some(members) if (2..=MOST_MEMBERS).contains(&members) => Ok((0..members as u64)
                 .map(|member| {
                     // The first one is the network that stands alone elsewhere.
@@ -110,7 +110,7 @@ pub(crate) fn parts(
             Some(members) => Err(format!("an ensemble needs 2 to {MOST_MEMBERS} members, not {members}")),
             None => Err(format!("an ensemble needs members: 2 to {MOST_MEMBERS}")),
         },
-        Aggregation::SharedTrunk => {
+        Networks::Trunk => {
             let trunk = Part::new("shared trunk".to_owned(), LabelMap::Identity, address::SHARED_TRUNK);
             Ok(vec![Part { outputs: Outputs::OneVsAll, ..trunk }])
         }

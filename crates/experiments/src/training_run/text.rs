@@ -1,11 +1,10 @@
 //! Settings as they are written on the command line.
 
-use robin_aggregation::Aggregation;
+use robin_aggregation::{AGGREGATIONS, Aggregation, AggregationEntry};
 use robin_attacks::StepSize;
 use robin_core::Epsilon;
 use robin_training::Schedule;
 
-use crate::spec::ClassifierKind;
 use crate::spec::Normalize;
 use crate::training_run::TrainedKind;
 use crate::{Error, Result};
@@ -68,18 +67,22 @@ pub fn normalize(text: &str) -> Result<Option<Normalize>> {
 /// # Errors
 /// [`Error::Unknown`] with the valid names.
 pub fn classifier(text: &str) -> Result<TrainedKind> {
-    let valid = "multiclass, one-vs-all, one-vs-one, hierarchical:animals-objects, hierarchical:first5-last5, shared-trunk, \
-                 ensemble:N, other:COUNT[:ORDER]";
-    let refused = || unknown("classifier", text, valid);
+    let written = |entry: &AggregationEntry| match entry.aggregation.takes_members() {
+        true => format!("{}:N", entry.name),
+        false => entry.name.to_owned(),
+    };
+    let aggregates: Vec<String> = AGGREGATIONS.iter().map(written).collect();
+    let valid = format!("multiclass, {}, other:COUNT[:ORDER]", aggregates.join(", "));
+    let refused = || unknown("classifier", text, &valid);
     let number = |text: &str| text.parse::<usize>().map_err(|_| refused());
     match text.split(':').collect::<Vec<_>>()[..] {
         ["multiclass"] => Ok(TrainedKind::MULTICLASS),
-        ["ensemble", members] => {
-            let kind = ClassifierKind::Aggregate(Aggregation::Ensemble);
-            Ok(TrainedKind::Classifier { kind, members: Some(number(members)?) })
-        }
         ["other", count] => Ok(TrainedKind::Merged { count: number(count)?, order: 0 }),
         ["other", count, order] => Ok(TrainedKind::Merged { count: number(count)?, order: number(order)? }),
+        [name, members] if name.parse().is_ok_and(Aggregation::takes_members) => {
+            let kind = name.parse().map_err(|_| refused())?;
+            Ok(TrainedKind::Classifier { kind, members: Some(number(members)?) })
+        }
         _ => text.parse().map(TrainedKind::of).map_err(|_| refused()),
     }
 }

@@ -158,7 +158,7 @@ const RULES: &[Rule] = &[
     (|c| c.entry().is_some_and(|entry| !entry.norms.contains(&c.norm)), &["measures in", "not in"]),
     // Stages are those of a hierarchical classifier, and have no border but their own.
     (
-        |c| c.stages() && !matches!(c.aggregate, Some(Aggregation::Hierarchical(_))),
+        |c| c.stages() && !c.aggregate.is_some_and(|of| of.to_string().starts_with("hierarchical")),
         &["--strategy", "hierarchical:SPLIT), and this is none"],
     ),
     (|c| c.stages() && c.border(), &["--strategy", "aims at the border between classes"]),
@@ -169,7 +169,7 @@ const RULES: &[Rule] = &[
     ),
     // Arms are those of an aggregate of arms.
     (
-        |c| c.arms() && matches!(c.aggregate, None | Some(Aggregation::Ensemble)),
+        |c| c.arms() && !c.aggregate.is_some_and(|of| of.about().arms),
         &["--strategy", "attacks arms, and this classifier has none"],
     ),
     (
