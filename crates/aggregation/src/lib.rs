@@ -45,6 +45,7 @@ pub mod error;
 pub mod hierarchical;
 pub mod list;
 mod merge_binary;
+mod mixture;
 pub mod one_vs_all;
 mod one_vs_one;
 mod shared_trunk;

@@ -7,7 +7,9 @@ use robin_core::Classifier;
 use serde::{Deserialize, Serialize};
 
 use crate::about::{About, Networks};
-use crate::{Error, Result, ensemble, hierarchical, merge_binary, one_vs_all, one_vs_one, shared_trunk};
+use crate::{
+    Error, Result, ensemble, hierarchical, merge_binary, mixture, one_vs_all, one_vs_one, shared_trunk,
+};
 
 /// One aggregate of the list.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +48,7 @@ aggregates! {
     "hierarchical:animals-objects" AnimalsObjects hierarchical::ANIMALS_OBJECTS,
     "hierarchical:first5-last5" First5Last5 hierarchical::FIRST5_LAST5,
     "ensemble" Ensemble ensemble::ABOUT,
+    "mixture" Mixture mixture::ABOUT,
     "shared-trunk" SharedTrunk shared_trunk::ABOUT,
     "merge-binary" MergeBinary merge_binary::ABOUT,
 }
