@@ -16,8 +16,11 @@ pub struct About {
     /// Whether each of its scores is the log-odds of one question, so that it has a calibration of its own.
     pub log_odds: bool,
     /// Joins them, in the order that the summary says.
-    pub(crate) build: fn(Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>>,
+    pub(crate) build: Build,
 }
+
+/// Makes one classifier of several.
+pub(crate) type Build = fn(Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>>;
 
 /// The networks that an aggregate takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
