@@ -115,8 +115,9 @@ pub enum Error {
     /// A gradient that is not the scores'.
     #[error(
         "the classifier's gradient is not that of its scores: median disagreement {:.3} of {} probes at step {:e} \
-         (allowed {}), {} of {} images off by more than half; candle's own max_pool2d and softmax_last_dim do this. An attack would fail \
-         and look like robustness; --allow-bad-gradients attacks all the same and marks the result",
+         (allowed {}), {} of {} images off by more than half; candle's own max_pool2d and softmax_last_dim do this, and \
+         layers that round. An attack would fail and look like robustness; --allow-bad-gradients attacks all the same and \
+         marks the result",
         report.median_error, report.moved, report.step, report.tolerance, report.images_off, report.images
     )]
     BadGradient {
