@@ -30,7 +30,8 @@ pub enum StrategyChoice {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let budget = Budget { norm: Norm::Linf, epsilon: "8/255".parse()? };
-/// let fgsm = AttackDescription { attack: Config::Fgsm(robin_attacks::fgsm::Settings {}), loss: Loss::Ce, strategy: StrategyName::Top2.into() };
+/// let attack = Config::Fgsm(robin_attacks::fgsm::Settings {});
+/// let fgsm = AttackDescription { attack, loss: Loss::Ce, strategy: StrategyName::Top2.into() };
 /// let refused = fgsm.build(budget, None, 10).err().unwrap().to_string();
 /// assert!(refused.contains("this classifier has none"), "one network has no arms: {refused}");
 /// # Ok(())

@@ -32,7 +32,8 @@
 //! ```
 //!
 //! Reading order: [`one_vs_all`] (ROBIN itself), [`strategies`] (which of its scores an attack maximises),
-//! [`description`] (an attack and its strategy as data), [`list`] (every aggregate), then [`hierarchical`], the only other one with strategies of its own.
+//! [`description`] (an attack and its strategy as data), [`list`] (every aggregate), then [`hierarchical`], the only other
+//! one with strategies of its own.
 //!
 //! Invariant: arms are seen through `robin_core::Classifier` only, so anything can be an arm.
 

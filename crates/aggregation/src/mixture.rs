@@ -14,8 +14,8 @@ pub(crate) const ABOUT: About = About {
     build: mixture,
 };
 
-/// Scores are the logarithms of the networks' mean probabilities, as deep ensembles predict (Lakshminarayanan et al. 2017, equation
-/// 2.4): a network that is sure outweighs several that are not, which the mean of logits need not say.
+/// Scores are the logarithms of the networks' mean probabilities, as deep ensembles predict (Lakshminarayanan et al. 2017,
+/// section 2.4): a network counts by its probabilities, however large its logits are.
 struct Mixture {
     networks: usize,
     classes: usize,

@@ -19,8 +19,8 @@ pub struct DatasetEntry {
     pub folder: &'static str,
     /// Training and test files, in their order.
     pub files: [&'static [CanonicalFile]; 2],
-    /// Mean and deviation of each channel that are usually subtracted and divided by; none where networks are trained on images
-    /// as they are.
+    /// Mean and deviation of each channel that are usually subtracted and divided by; none where networks are trained on
+    /// images as they are.
     pub normalization: Option<([f32; 3], [f32; 3])>,
     pub(crate) format: Format,
     /// Who has its files, in the order in which they are asked.

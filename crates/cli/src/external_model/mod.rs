@@ -37,7 +37,7 @@ pub(crate) struct ModelArguments {
     /// How the network normalises images, where the file does not say: dataset, none, or MEAN,STD.
     #[arg(long, value_name = "HOW")]
     normalize: Option<Normalize>,
-    /// Joins several networks: one-vs-all, one-vs-one, hierarchical:SPLIT, ensemble, shared-trunk,
+    /// Joins several networks: one-vs-all, one-vs-one, hierarchical:SPLIT, ensemble, mixture, shared-trunk,
     /// merge-binary.
     #[arg(long, value_name = "NAME")]
     aggregate: Option<Aggregation>,
@@ -46,8 +46,8 @@ pub(crate) struct ModelArguments {
 /// Which images, and how the work is done.
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArguments {
-    /// The data set: a name (mnist, cifar10...: see `list datasets`), or a path (folders of PNG or JPEG images, one per class; Parquet as Hugging
-    /// Face has it; safetensors or npz with images and labels; npy; IDX pair; CIFAR-100 binary).
+    /// The data set: a name (mnist, cifar10...: see `list datasets`), or a path (folders of PNG or JPEG images, one per
+    /// class; Parquet as Hugging Face has it; safetensors or npz with images and labels; npy; IDX pair; CIFAR-100 binary).
     #[arg(long, value_name = "NAME|PATH")]
     dataset: Choice,
     /// The half of it: train or test.

@@ -30,8 +30,8 @@ use crate::device::DeviceArguments;
     Exit codes: 0 done, 1 a network failed, 2 wrong usage, 130 interrupted."
 )]
 pub struct Arguments {
-    /// A name (mnist, cifar10...: see `list datasets`), or the path of your own: folders of PNG or JPEG images, Parquet, safetensors, NumPy,
-    /// an IDX pair, or CIFAR-100's files.
+    /// A name (mnist, cifar10...: see `list datasets`), or the path of your own: folders of PNG or JPEG images, Parquet,
+    /// safetensors, NumPy, an IDX pair, or CIFAR-100's files.
     #[arg(long)]
     dataset: Choice,
     /// Folder of the full data sets [default: ROBIN_DATA, else the platform's cache folder].
@@ -63,8 +63,8 @@ pub struct Arguments {
     #[arg(long, value_parser = normalize, value_name = "NUMBERS")]
     normalize: Option<Normalization>,
     /// Which networks: multiclass; those of an aggregate (one-vs-all, one-vs-one, hierarchical:SPLIT, shared-trunk,
-    /// ensemble:N); other:COUNT or other:COUNT:ORDER, where only the first
-    /// COUNT - 1 classes of a class order stand alone.
+    /// ensemble:N, mixture:N); other:COUNT or other:COUNT:ORDER, where only the first COUNT - 1 classes of a class order
+    /// stand alone.
     #[arg(long, value_parser = text::classifier, default_value = "multiclass")]
     classifier: TrainedKind,
     /// Only the arms of these classes, separated by commas.
