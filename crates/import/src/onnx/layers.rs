@@ -394,6 +394,11 @@ impl<'a> Lowering<'a> {
         let [one, other] = &node.input[..] else {
             return Err(format!("{} inputs; allowed: two", node.input.len()));
         };
+        if operator == "Mul"
+            && let Some(flow) = self.silu(node)
+        {
+            return self.layer(node, &flow, |graph| graph.silu());
+        }
         let at = match (self.is_known(one), self.is_known(other)) {
             (false, true) => 0,
             (true, false) => 1,
@@ -404,12 +409,6 @@ impl<'a> Lowering<'a> {
                     return Err(format!("it adds {:?} and {:?}; allowed: equal shapes", a.shape, b.shape));
                 }
                 return self.layer(node, &a, |graph| graph.add(b.point));
-            }
-            (false, false)
-                if operator == "Mul"
-                    && let Some(flow) = self.silu(node) =>
-            {
-                return self.layer(node, &flow, |graph| graph.silu());
             }
             _ => return Err("no executor here runs it on two values that come from the images".to_owned()),
         };
