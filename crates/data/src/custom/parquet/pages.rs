@@ -38,15 +38,28 @@ pub(super) fn check(
         while at < end {
             let source = file.get_read(at).map_err(|error| error.to_string())?;
             let mut header = Header { source: BufReader::with_capacity(256, source), read: 0 };
-            let [unpacked, packed] = header.sizes()?;
+            let Sizes { unpacked, packed, dictionary } = header.sizes()?;
             let allowed = LARGEST.min(packed.saturating_mul(MOST_PACKED).saturating_add(1 << 10));
             if unpacked > allowed {
                 return Err(format!("a page of {packed} bytes that unpacks to {unpacked}"));
+            }
+            // Room is made for all of them, and each is a byte at least.
+            if dictionary > unpacked {
+                return Err(format!("a dictionary of {dictionary} values in {unpacked} bytes"));
             }
             at = at.saturating_add(header.read).saturating_add(packed);
         }
     }
     Ok(())
+}
+
+/// What a header says.
+struct Sizes {
+    /// Bytes of the page unpacked, and as it lies there.
+    unpacked: u64,
+    packed: u64,
+    /// Values of a dictionary; 0 of other pages.
+    dictionary: u64,
 }
 
 /// A header, of which so many bytes were read.
@@ -56,17 +69,26 @@ struct Header<R> {
 }
 
 impl<R: Read> Header<R> {
-    /// Bytes of the page unpacked, and as it lies there.
-    fn sizes(&mut self) -> Result<[u64; 2], String> {
-        let (mut sizes, mut id) = ([None, None], 0);
+    fn sizes(&mut self) -> Result<Sizes, String> {
+        let (mut sizes, mut dictionary, mut id) = ([None, None], Some(0), 0);
         while let Some(kind) = self.field(&mut id)? {
             match (id, kind) {
                 (2 | 3, 4..=6) => sizes[id as usize - 2] = u64::try_from(self.number()?).ok(),
+                // The structure of a dictionary begins with the number of its values.
+                (7, 12) => {
+                    let mut id = 0;
+                    while let Some(kind) = self.field(&mut id)? {
+                        match (id, kind) {
+                            (1, 4..=6) => dictionary = u64::try_from(self.number()?).ok(),
+                            _ => self.skip(kind, 1)?,
+                        }
+                    }
+                }
                 _ => self.skip(kind, 0)?,
             }
         }
-        match sizes {
-            [Some(unpacked), Some(packed)] => Ok([unpacked, packed]),
+        match (sizes, dictionary) {
+            ([Some(unpacked), Some(packed)], Some(dictionary)) => Ok(Sizes { unpacked, packed, dictionary }),
             _ => Err("a page without sizes".to_owned()),
         }
     }
@@ -145,5 +167,24 @@ impl<R: Read> Header<R> {
         let passed = passed.map_err(|error| error.to_string())?;
         self.read += passed;
         if passed == length { Ok(()) } else { Err("a header that ends early".to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of ten million damaged files: a dictionary that said 146 million values in a page of 100 bytes.
+    #[test]
+    fn a_dictionary_says_how_many_values_it_has() {
+        // Type 2, 100 bytes unpacked and packed, and a dictionary of 146,000,000 values in plain encoding.
+        let header = [
+            0x15, 0x04, 0x15, 0xC8, 0x01, 0x15, 0xC8, 0x01, 0x4C, 0x15, 0x80, 0xF6, 0x9D, 0x8B, 0x01, 0x15, 0x00,
+            0x00, 0x00,
+        ];
+        let mut read = Header { source: &header[..], read: 0 };
+        let Sizes { unpacked, packed, dictionary } = read.sizes().unwrap();
+        assert_eq!((unpacked, packed, dictionary), (100, 100, 146_000_000));
+        assert_eq!(read.read, header.len() as u64);
     }
 }
