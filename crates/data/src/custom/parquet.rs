@@ -6,7 +6,7 @@ mod pages;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::packed::{self, Packed};
 use super::picture::guarded;
-use super::{Images, Reading, count_classes};
+use super::{Images, MOST_CLASSES, Reading, count_classes};
 use crate::{Error, Result, Split};
 
 /// Names of the column of images, and of the one of labels.
@@ -65,12 +65,12 @@ pub(super) fn read(files: &[PathBuf], reading: &Reading<'_>) -> Result<Images> {
     let mut all = Labels::default();
     for path in files {
         let file = File::open(path).map_err(Error::io("open", path))?;
-        let length = file.metadata().map_err(Error::io("look at", path))?;
-        if !length.is_file() {
+        let metadata = file.metadata().map_err(Error::io("look at", path))?;
+        if !metadata.is_file() {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is no regular file");
             return Err(Error::io("read", path)(source));
         }
-        append(&path.display().to_string(), file, length.len(), reading.limit, &mut rows, &mut all)?;
+        append(&path.display().to_string(), file, metadata.len(), reading.limit, &mut rows, &mut all)?;
     }
     together(rows, all, reading)
 }
@@ -90,15 +90,16 @@ fn together(rows: Rows, all: Labels, reading: &Reading<'_>) -> Result<Images> {
         return Err(Error::Limit { asked: limit, available: rows.len() });
     }
     let classes = all.classes.or(reading.classes);
-    if let Some(at) =
-        all.labels.iter().position(|&label| classes.is_some_and(|classes| usize::from(label) >= classes))
-    {
-        let expected = format!("a label of 0 to {}", classes.unwrap_or_default().saturating_sub(1));
-        let (file, row) = rows.place(at);
-        return Err(fault(file, &format!("row {row}: {expected}"), all.labels[at].to_string()));
-    }
-    let classes = count_classes(&all.labels, classes);
-    let mut labels = all.labels;
+    let end = classes.unwrap_or(MOST_CLASSES);
+    let check = |(at, label): (usize, i64)| match u16::try_from(label) {
+        Ok(label) if usize::from(label) < end => Ok(label),
+        _ => {
+            let (file, row) = rows.place(at);
+            Err(fault(file, &format!("row {row}: a label of 0 to {}", end - 1), label.to_string()))
+        }
+    };
+    let mut labels: Vec<u16> = all.labels.into_iter().enumerate().map(check).collect::<Result<_>>()?;
+    let classes = count_classes(&labels, classes);
     labels.truncate(rows.len());
     if labels.is_empty() {
         let file = rows.files.first().map_or("", |(name, _)| name);
@@ -110,7 +111,8 @@ fn together(rows: Rows, all: Labels, reading: &Reading<'_>) -> Result<Images> {
 
 #[derive(Debug, Default)]
 struct Labels {
-    labels: Vec<u16>,
+    /// As they stand in the files.
+    labels: Vec<i64>,
     /// How many the first file's metadata names.
     classes: Option<usize>,
 }
@@ -125,9 +127,8 @@ fn append(
     all: &mut Labels,
 ) -> Result<()> {
     let damaged = |found: String| fault(name, "a Parquet file", found);
-    let file = std::sync::Arc::new(file);
-    let open =
-        || SerializedFileReader::new(Shared(std::sync::Arc::clone(&file))).map_err(|error| error.to_string());
+    let file = Arc::new(file);
+    let open = || SerializedFileReader::new(Shared(Arc::clone(&file))).map_err(|error| error.to_string());
     let reader = guarded(open).map_err(damaged)?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let columns: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
@@ -143,8 +144,8 @@ fn append(
     if all.classes.is_none() {
         all.classes = class_names(&reader, &columns[label]);
     }
-    rows.files.push((name.to_owned(), rows.len()));
     let first = all.labels.len();
+    rows.files.push((name.to_owned(), first));
     for group in 0..reader.num_row_groups() {
         let wanted = limit.map_or(usize::MAX, |limit| limit.saturating_sub(rows.len()));
         pages::check(&*file, reader.metadata().row_group(group), [image, label]).map_err(damaged)?;
@@ -158,12 +159,7 @@ fn append(
             let expected = format!("{} images in group {group}, as many as labels", labels.len());
             return Err(fault(name, &expected, found.to_string()));
         }
-        for label in labels {
-            let row = all.labels.len() - first;
-            let label = u16::try_from(label);
-            let expected = format!("row {row}: a label of 0 to 65535");
-            all.labels.push(label.map_err(|_| fault(name, &expected, "another number".to_owned()))?);
-        }
+        all.labels.extend(labels);
     }
     Ok(())
 }
@@ -175,7 +171,7 @@ fn class_names<R: ChunkReader + 'static>(reader: &SerializedFileReader<R>, label
     robin_files::json::check(text, MOST_ITEMS).ok()?;
     let value: Value = serde_json::from_str(text).ok()?;
     let names = value.pointer("/info/features")?.get(label)?.get("names")?.as_array()?;
-    Some(names.len()).filter(|count| (1..=super::MOST_CLASSES).contains(count))
+    Some(names.len()).filter(|count| (1..=MOST_CLASSES).contains(count))
 }
 
 fn column<R: ChunkReader + 'static>(
@@ -244,7 +240,7 @@ fn images(column: ColumnReader, wanted: usize, rows: &mut Rows) -> Result<usize,
 
 /// A file that several readers share.
 #[derive(Debug)]
-struct Shared<R>(std::sync::Arc<R>);
+struct Shared<R>(Arc<R>);
 
 impl<R: ChunkReader> parquet::file::reader::Length for Shared<R> {
     fn len(&self) -> u64 {

@@ -111,3 +111,45 @@ fn columns_that_are_missing_are_named() {
     let error = append("f", Bytes::from(bytes), length, None, &mut rows, &mut all).unwrap_err().to_string();
     assert!(error.contains("images (image, img)") && error.contains("columns [label, x]"), "{error}");
 }
+
+/// A file of rows with these labels, whose images are not looked at.
+fn labelled(labels: &[i64]) -> Bytes {
+    use parquet::data_type::{ByteArrayType, Int64Type};
+    let schema = "message m { REQUIRED BYTE_ARRAY image; REQUIRED INT64 label; }";
+    let schema = parquet::schema::parser::parse_message_type(schema).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer =
+        parquet::file::writer::SerializedFileWriter::new(&mut bytes, schema.into(), Default::default())
+            .unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let images = vec![ByteArray::from("no image"); labels.len()];
+    column.typed::<ByteArrayType>().write_batch(&images, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(labels, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    bytes.into()
+}
+
+/// Also where fewer images than labels were read.
+#[test]
+fn a_label_that_is_no_class_is_named_with_its_file_and_row() {
+    let preparation = Preparation::default();
+    for (classes, limit, label, said) in [
+        (None, None, -1, "row 1: a label of 0 to 65535, found -1"),
+        (None, Some(2), 65_536, "row 1: a label of 0 to 65535, found 65536"),
+        (Some(3), Some(2), 3, "row 1: a label of 0 to 2, found 3"),
+    ] {
+        let reading = Reading { classes, ..Reading::new(Split::Test, limit, &preparation) };
+        let (mut rows, mut all) = (Rows::new(0), Labels::default());
+        for (name, labels) in [("first", [0, 1, 2]), ("second", [0, label, 1])] {
+            let bytes = labelled(&labels);
+            append(name, bytes.clone(), bytes.len() as u64, limit, &mut rows, &mut all).unwrap();
+        }
+        let message = together(rows, all, &reading).unwrap_err().to_string();
+        assert!(message.contains("second") && message.contains(said), "{message}");
+    }
+}
