@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use robin_core::scores::ranked;
 use robin_core::{Classifier, Columns, Error as CoreError, Pass, Result as CoreResult, Scores, host};
 
+use crate::{Error, Result};
+
 /// How one example's scores come from its networks' outputs. In f64, rounded to f32 once, at the end.
 pub(crate) trait Combination: Send + Sync {
     /// Number of classes.
@@ -35,6 +37,18 @@ pub(crate) trait Combination: Send + Sync {
         let scores: Vec<f32> =
             (0..self.num_classes()).map(|class| self.score(class, outputs) as f32).collect();
         ranked(&scores)[0]
+    }
+}
+
+/// Number of classes of networks that all have the same.
+///
+/// # Errors
+/// [`Error::Members`] without networks, or if their numbers of outputs differ or are below 2.
+pub(crate) fn common_classes(networks: &[Box<dyn Classifier>]) -> Result<usize> {
+    let outputs: Vec<usize> = networks.iter().map(|network| network.num_classes()).collect();
+    match outputs.first() {
+        Some(&classes) if classes >= 2 && outputs.iter().all(|&found| found == classes) => Ok(classes),
+        _ => Err(Error::Members { outputs }),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use robin_core::Classifier;
 
+use crate::Result;
 use crate::about::{About, Networks};
-use crate::combination::{Combination, Combined};
-use crate::{Error, Result};
+use crate::combination::{Combination, Combined, common_classes};
 
 pub(crate) const ABOUT: About = About {
     summary: "networks for the same classes, the mean of their logits decides",
@@ -23,16 +23,10 @@ struct Ensemble {
 /// Aggregates networks with the same classes.
 ///
 /// # Errors
-/// [`Error::Members`] without networks, or if their numbers of outputs differ or are below 2.
+/// Those of [`common_classes`].
 fn ensemble(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
-    let outputs: Vec<usize> = networks.iter().map(|network| network.num_classes()).collect();
-    match outputs.first() {
-        Some(&classes) if classes >= 2 && outputs.iter().all(|&found| found == classes) => {
-            let combination = Ensemble { networks: networks.len(), classes };
-            Ok(Box::new(Combined { networks, combination }))
-        }
-        _ => Err(Error::Members { outputs }),
-    }
+    let combination = Ensemble { networks: networks.len(), classes: common_classes(&networks)? };
+    Ok(Box::new(Combined { networks, combination }))
 }
 
 impl Combination for Ensemble {

@@ -2,9 +2,9 @@
 
 use robin_core::Classifier;
 
+use crate::Result;
 use crate::about::{About, Networks};
-use crate::combination::{Combination, Combined, log_softmax, log_softmax_back};
-use crate::{Error, Result};
+use crate::combination::{Combination, Combined, common_classes, log_softmax, log_softmax_back};
 
 pub(crate) const ABOUT: About = About {
     summary: "networks for the same classes, the mean of their probabilities decides",
@@ -24,16 +24,10 @@ struct Mixture {
 /// Aggregates networks with the same classes.
 ///
 /// # Errors
-/// [`Error::Members`] without networks, or if their numbers of outputs differ or are below 2.
+/// Those of [`common_classes`].
 fn mixture(networks: Vec<Box<dyn Classifier>>) -> Result<Box<dyn Classifier>> {
-    let outputs: Vec<usize> = networks.iter().map(|network| network.num_classes()).collect();
-    match outputs.first() {
-        Some(&classes) if classes >= 2 && outputs.iter().all(|&found| found == classes) => {
-            let combination = Mixture { networks: networks.len(), classes };
-            Ok(Box::new(Combined { networks, combination }))
-        }
-        _ => Err(Error::Members { outputs }),
-    }
+    let combination = Mixture { networks: networks.len(), classes: common_classes(&networks)? };
+    Ok(Box::new(Combined { networks, combination }))
 }
 
 impl Mixture {
