@@ -13,7 +13,8 @@ class Found:
     """What attacks found, in the order of the images that they were given."""
 
     images: NDArray[float32]
-    """[n, c, h, w], within the budget; the clean image where nothing was to be done."""
+    """[n, c, h, w], within the budget: the adversarial image; where no attack found one, the best try of the last; the
+    clean image where it is misclassified as it is."""
     predictions: NDArray[uint32]
     clean_predictions: NDArray[uint32]
     broken: NDArray[bool_]

@@ -22,7 +22,8 @@ use run::{Job, Stage, stages};
 /// What attacks found, in the order of the images that they were given.
 #[pyclass(frozen, module = "robin")]
 struct Found {
-    /// float32 `[n, c, h, w]`, within the budget; the clean image where nothing was found or nothing was to be done.
+    /// float32 `[n, c, h, w]`, within the budget: the adversarial image; where no attack found one, the best try of the last;
+    /// the clean image where it is misclassified as it is.
     #[pyo3(get)]
     images: Py<PyArray4<f32>>,
     /// The class of each of `images`, `[n]`.
@@ -203,20 +204,15 @@ fn found(
     })
 }
 
-/// What NumPy makes of `value`: of such a kind and so many dimensions, as `kept`. A tensor of PyTorch's may be tracked, or on
-/// another device.
+/// What NumPy makes of `value`: of such a kind and so many dimensions, as `kept`.
 fn array<'py>(
     value: &Bound<'py, PyAny>,
     what: &str,
     (kinds, kept): (&str, &str),
     dimensions: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let value = match value.hasattr("detach")? {
-        true => value.call_method0("detach")?.call_method0("cpu")?,
-        false => value.clone(),
-    };
     let numpy = value.py().import("numpy")?;
-    let array = numpy.call_method1("asarray", (value,))?;
+    let array = numpy.call_method1("asarray", (detached(value)?,))?;
     let (kind, found): (String, usize) =
         (array.getattr("dtype")?.getattr("kind")?.extract()?, array.getattr("ndim")?.extract()?);
     if found != dimensions || !kinds.contains(&kind) {
@@ -225,6 +221,14 @@ fn array<'py>(
         return Err(PyTypeError::new_err(format!("{what} are {dtype} {shape}; expected {wanted}")));
     }
     numpy.call_method1("ascontiguousarray", (array, kept))
+}
+
+/// `value`; a tensor of PyTorch's untracked and on the host, as NumPy wants it.
+fn detached<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    match value.hasattr("detach")? {
+        true => value.call_method0("detach")?.call_method0("cpu"),
+        false => Ok(value.clone()),
+    }
 }
 
 /// An error and its causes, as Python's.

@@ -15,7 +15,7 @@ use robin_import::state_dict::StateDict;
 use robin_import::{Network, Normalization};
 use robin_nn::executor;
 
-use crate::refused;
+use crate::{detached, refused};
 
 /// One network, read and not yet understood.
 enum Source {
@@ -128,10 +128,7 @@ fn tensors_of(mapping: &Bound<'_, PyMapping>) -> PyResult<StateDict> {
     let mut tensors = BTreeMap::new();
     for item in mapping.items()? {
         let (name, value): (String, Bound<'_, PyAny>) = item.extract()?;
-        // A tensor that is tracked, or on another device, makes no array by itself.
-        let value =
-            if value.hasattr("detach")? { value.call_method0("detach")?.call_method0("cpu")? } else { value };
-        let array = numpy.call_method("ascontiguousarray", (value,), Some(&float))?;
+        let array = numpy.call_method("ascontiguousarray", (detached(&value)?,), Some(&float))?;
         let array: PyReadonlyArrayDyn<'_, f32> = array.extract()?;
         let tensor =
             Tensor { shape: array.shape().to_vec(), values: array.as_array().iter().copied().collect() };

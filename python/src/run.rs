@@ -144,12 +144,8 @@ impl Job {
                 let length = c * h * w;
                 for (at, &row) in rows.iter().enumerate() {
                     let Verdict { prediction, broken } = found.worst.verdicts[at];
-                    // What a later attack leaves standing keeps the image of an earlier one.
-                    if broken || done.broken_by[row].is_none() {
-                        done.predictions[row] = prediction;
-                        done.images[row * length..][..length]
-                            .copy_from_slice(&images[at * length..][..length]);
-                    }
+                    done.predictions[row] = prediction;
+                    done.images[row * length..][..length].copy_from_slice(&images[at * length..][..length]);
                     if broken {
                         done.broken[row] = true;
                         done.broken_by[row] = Some(stage.name.clone());
