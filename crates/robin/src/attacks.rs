@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`Pgd`] | `steps`, `step_size` (pixels), `restarts`, `start` |
 //! | [`Fgsm`] | |
+//! | [`MiFgsm`] | `steps`, `step_size` (pixels) |
 //! | [`Apgd`] | `steps`, `restarts` |
 //! | [`AutoAttack`] | a fixed bundle: none, no loss, no targets |
 //! | [`Square`] | `queries`, `restarts` |
@@ -14,7 +15,10 @@
 //! | [`Ddn`], [`Fmn`], [`Fab`] | `steps` |
 //! | [`RandomNoise`] | `queries` (draws) |
 
-use robin_attacks::{ATTACKS, StepSize, autoattack};
+use robin_attacks::{
+    ATTACKS, StepSize, apgd, autoattack, bundle, cw, cw_linf, ddn, fab, fmn, mi_fgsm, pgd, random_noise,
+    square,
+};
 use robin_core::{Budget, Norm, Seed};
 
 pub use robin_attacks::{Config, Start};
@@ -99,13 +103,14 @@ impl<'a> Attack<'a> {
     pub fn steps(self, count: usize) -> Self {
         self.set("steps", |config| {
             match config {
-                Config::Pgd(robin_attacks::pgd::Settings { steps, .. })
-                | Config::Apgd(robin_attacks::apgd::Settings { steps, .. })
-                | Config::Cw(robin_attacks::cw::Settings { steps, .. })
-                | Config::CwLinf(robin_attacks::cw_linf::Settings { steps, .. })
-                | Config::Ddn(robin_attacks::ddn::Settings { steps, .. })
-                | Config::Fmn(robin_attacks::fmn::Settings { steps, .. })
-                | Config::FabT(robin_attacks::fab::Settings { steps, .. }) => *steps = count,
+                Config::Pgd(pgd::Settings { steps, .. })
+                | Config::MiFgsm(mi_fgsm::Settings { steps, .. })
+                | Config::Apgd(apgd::Settings { steps, .. })
+                | Config::Cw(cw::Settings { steps, .. })
+                | Config::CwLinf(cw_linf::Settings { steps, .. })
+                | Config::Ddn(ddn::Settings { steps, .. })
+                | Config::Fmn(fmn::Settings { steps, .. })
+                | Config::FabT(fab::Settings { steps, .. }) => *steps = count,
                 _ => return false,
             }
             true
@@ -116,11 +121,12 @@ impl<'a> Attack<'a> {
     pub fn step_size(self, size: f64) -> Self {
         self.set("step_size", |config| {
             match config {
-                Config::Pgd(robin_attacks::pgd::Settings { step_size, .. }) => {
+                Config::Pgd(pgd::Settings { step_size, .. })
+                | Config::MiFgsm(mi_fgsm::Settings { step_size, .. }) => {
                     *step_size = StepSize::Absolute(size)
                 }
-                Config::Cw(robin_attacks::cw::Settings { step_size, .. })
-                | Config::CwLinf(robin_attacks::cw_linf::Settings { step_size, .. }) => *step_size = size,
+                Config::Cw(cw::Settings { step_size, .. })
+                | Config::CwLinf(cw_linf::Settings { step_size, .. }) => *step_size = size,
                 _ => return false,
             }
             true
@@ -131,9 +137,9 @@ impl<'a> Attack<'a> {
     pub fn restarts(self, count: usize) -> Self {
         self.set("restarts", |config| {
             match config {
-                Config::Pgd(robin_attacks::pgd::Settings { restarts, .. })
-                | Config::Apgd(robin_attacks::apgd::Settings { restarts, .. })
-                | Config::Square(robin_attacks::square::Settings { restarts, .. }) => *restarts = count,
+                Config::Pgd(pgd::Settings { restarts, .. })
+                | Config::Apgd(apgd::Settings { restarts, .. })
+                | Config::Square(square::Settings { restarts, .. }) => *restarts = count,
                 _ => return false,
             }
             true
@@ -144,7 +150,7 @@ impl<'a> Attack<'a> {
     pub fn start(self, at: Start) -> Self {
         self.set("start", |config| {
             match config {
-                Config::Pgd(robin_attacks::pgd::Settings { start, .. }) => *start = at,
+                Config::Pgd(pgd::Settings { start, .. }) => *start = at,
                 _ => return false,
             }
             true
@@ -155,10 +161,8 @@ impl<'a> Attack<'a> {
     pub fn queries(self, count: usize) -> Self {
         self.set("queries", |config| {
             match config {
-                Config::Square(robin_attacks::square::Settings { queries, .. }) => *queries = count,
-                Config::RandomNoise(robin_attacks::random_noise::Settings { candidates }) => {
-                    *candidates = count
-                }
+                Config::Square(square::Settings { queries, .. }) => *queries = count,
+                Config::RandomNoise(random_noise::Settings { candidates }) => *candidates = count,
                 _ => return false,
             }
             true
@@ -252,6 +256,7 @@ macro_rules! attack {
 
 attack!(Fgsm, "fgsm", "One step of length epsilon from the clean image (Goodfellow et al. 2015).", Linf linf, L2 l2);
 attack!(Pgd, "pgd", "Projected steps of steepest ascent (Madry et al. 2018), 10 of them.", Linf linf, L2 l2);
+attack!(MiFgsm, "mi-fgsm", "Steps along a sum of gradients that forgets (Dong et al. 2018), 10 of them.", Linf linf, L2 l2);
 attack!(Apgd, "apgd", "Projected ascent that chooses its own step size (Croce and Hein 2020), 100 steps.", Linf linf, L2 l2);
 attack!(Square, "square", "Random squares without gradients (Andriushchenko et al. 2020), 5,000 queries.", Linf linf, L2 l2);
 attack!(Fab, "fab-t", "The nearest image across the border, by planes (Croce and Hein 2020b), 9 targets.", Linf linf, L2 l2);
@@ -285,7 +290,7 @@ impl AutoAttack {
 
     fn within<'a>(budget: Budget) -> Attack<'a> {
         let stages = autoattack().into_iter().map(|stage| (stage.attack, stage.loss.into())).collect();
-        Attack::of(robin_attacks::bundle::AUTOATTACK, stages, budget)
+        Attack::of(bundle::AUTOATTACK, stages, budget)
     }
 }
 
@@ -299,19 +304,14 @@ mod tests {
         let step_size = StepSize::Absolute(0.25);
         assert_eq!(
             pgd.stages[0].0,
-            Config::Pgd(robin_attacks::pgd::Settings {
-                steps: 7,
-                restarts: 3,
-                step_size,
-                start: Start::Clean
-            })
+            Config::Pgd(pgd::Settings { steps: 7, restarts: 3, step_size, start: Start::Clean })
         );
         assert!(pgd.refused.is_none());
+        let momentum = MiFgsm::l2("0.5").unwrap().steps(7).step_size(0.25);
+        let expected = mi_fgsm::Settings { steps: 7, step_size, decay: 1.0 };
+        assert_eq!((momentum.stages[0].0, momentum.refused.is_none()), (Config::MiFgsm(expected), true));
         let square = Square::l2("0.5").unwrap().queries(9);
-        assert!(matches!(
-            square.stages[0].0,
-            Config::Square(robin_attacks::square::Settings { queries: 9, .. })
-        ));
+        assert!(matches!(square.stages[0].0, Config::Square(square::Settings { queries: 9, .. })));
     }
 
     #[test]

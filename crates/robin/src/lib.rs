@@ -53,8 +53,8 @@ pub use robin_evaluation::external_model::{GradientReport, GradientVerdict};
 pub use robin_evaluation::{Blind, CostTotals, Interval};
 
 pub use attacks::{
-    Apgd, Attack, AutoAttack, Config, Cw, CwLinf, Ddn, Fab, Fgsm, Fmn, Pgd, RandomNoise, Square, Start,
-    Targets,
+    Apgd, Attack, AutoAttack, Config, Cw, CwLinf, Ddn, Fab, Fgsm, Fmn, MiFgsm, Pgd, RandomNoise, Square,
+    Start, Targets,
 };
 pub use auditing::{Audit, audit};
 pub use error::{Error, Result};
