@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use robin_experiments::record::Kind;
-use robin_experiments::{Error, Observer, Plan, Progress, Watched, cost};
+use robin_experiments::record::{Kind, Record};
+use robin_experiments::{Error, Observer, Plan, Progress, TrainingStep, Watched, cost};
 use robin_report::table::duration;
 use robin_training::Warning;
 
@@ -32,8 +32,8 @@ impl Said {
     }
 }
 
-fn unsaved(cell: &Watched<'_>, error: &robin_training::Error) -> String {
-    format!("warning: {}: no checkpoint was written: {error}", cell.label)
+fn unsaved(cell: &Watched<'_>, error: &dyn std::error::Error) -> String {
+    format!("warning: {}: not yet on disk: {error}", cell.label)
 }
 
 /// How much of all work each cell is, and how much of it is done.
@@ -68,21 +68,19 @@ impl Share {
 fn fraction(progress: &Progress) -> f64 {
     let ratio = |done: usize, of: usize| done as f64 / of.max(1) as f64;
     match *progress {
-        Progress::Step { epoch, epochs, step, steps, .. } => {
-            (epoch.saturating_sub(1) as f64 + ratio(step, steps)) / epochs.max(1) as f64
-        }
-        Progress::Epoch { epoch, epochs, .. } => ratio(epoch, epochs),
+        Progress::Step(TrainingStep { fraction, .. }) => fraction,
+        Progress::Epoch { row, last } => last.map_or(ratio(row.epoch, row.epochs), |now| now.fraction),
         Progress::Examples { done, total, .. } => ratio(done, total),
     }
 }
 
 fn words(progress: &Progress) -> String {
     match *progress {
-        Progress::Step { epoch, epochs, step, steps, loss } => {
+        Progress::Step(TrainingStep { epoch, epochs, step, steps, loss, .. }) => {
             format!("epoch {epoch}/{epochs} step {step}/{steps} loss {loss:.4}")
         }
-        Progress::Epoch { epoch, epochs, loss, accuracy } => {
-            format!("epoch {epoch}/{epochs} loss {loss:.4} accuracy {accuracy:.3}")
+        Progress::Epoch { row, .. } => {
+            format!("epoch {}/{} loss {:.4} accuracy {:.3}", row.epoch, row.epochs, row.loss, row.accuracy)
         }
         Progress::Examples { done, total, broken } => format!("{done}/{total} examples, {broken} broken"),
     }
@@ -148,7 +146,7 @@ impl Observer for Bars {
         }
     }
 
-    fn finished(&self, cell: &Watched<'_>, _seconds: f64) {
+    fn finished(&self, cell: &Watched<'_>, _: &Record, _: f64) {
         self.set(cell, 1.0);
         self.end(cell);
     }
@@ -159,7 +157,7 @@ impl Observer for Bars {
         }
     }
 
-    fn unsaved(&self, cell: &Watched<'_>, error: &robin_training::Error) {
+    fn unsaved(&self, cell: &Watched<'_>, error: &dyn std::error::Error) {
         say!("{}", unsaved(cell, error));
     }
 
@@ -195,7 +193,7 @@ impl Observer for Lines {
         }
     }
 
-    fn finished(&self, cell: &Watched<'_>, seconds: f64) {
+    fn finished(&self, cell: &Watched<'_>, _: &Record, seconds: f64) {
         let done = 100.0 * self.share.set(cell.index, 1.0);
         let kind = match cell.kind {
             Kind::Network => "trained",
@@ -211,7 +209,7 @@ impl Observer for Lines {
         }
     }
 
-    fn unsaved(&self, cell: &Watched<'_>, error: &robin_training::Error) {
+    fn unsaved(&self, cell: &Watched<'_>, error: &dyn std::error::Error) {
         say!("{}", unsaved(cell, error));
     }
 

@@ -78,6 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         threads: arguments.threads,
         jobs: arguments.jobs,
         batch_size: arguments.batch,
+        checkpoint_every: Options::CHECKPOINT_EVERY,
         cancel: &cancel,
         save,
         observer: &observer,

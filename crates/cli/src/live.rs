@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use robin_experiments::logs::EpochRow;
+use robin_experiments::record::Record;
 use robin_experiments::{Error, Observer, Profile, Progress, Watched, out};
 use robin_report::LiveNetwork;
 
@@ -58,17 +60,15 @@ impl Drop for LiveReport<'_> {
 }
 
 impl Observer for LiveReport<'_> {
-    fn begin(&self, total: usize, missing: &[usize]) {
-        self.inner.begin(total, missing);
-    }
-
-    fn started(&self, cell: &Watched<'_>) {
-        self.inner.started(cell);
+    fn inner(&self) -> Option<&dyn Observer> {
+        Some(self.inner)
     }
 
     fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
         self.inner.progress(cell, progress);
-        let Progress::Epoch { epoch, epochs, loss, accuracy } = *progress else { return };
+        let Progress::Epoch { row: EpochRow { epoch, epochs, loss, accuracy, .. }, .. } = *progress else {
+            return;
+        };
         self.change(|running| {
             let network = running.entry(cell.index).or_insert_with(|| LiveNetwork {
                 label: cell.label.to_owned(),
@@ -84,17 +84,9 @@ impl Observer for LiveReport<'_> {
         });
     }
 
-    fn warned(&self, cell: &Watched<'_>, warning: &robin_training::Warning) {
-        self.inner.warned(cell, warning);
-    }
-
-    fn unsaved(&self, cell: &Watched<'_>, error: &robin_training::Error) {
-        self.inner.unsaved(cell, error);
-    }
-
-    fn finished(&self, cell: &Watched<'_>, seconds: f64) {
+    fn finished(&self, cell: &Watched<'_>, record: &Record, seconds: f64) {
         self.end(cell);
-        self.inner.finished(cell, seconds);
+        self.inner.finished(cell, record, seconds);
     }
 
     fn failed(&self, cell: &Watched<'_>, error: &Error) {
@@ -114,9 +106,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let told = LiveReport::new(&(), folder.path(), Profile::Smoke);
         let cell = Watched { index: 3, kind: Kind::Network, label: "an arm" };
+        let report = robin_training::EpochReport {
+            epoch: 1,
+            epochs: 5,
+            learning_rate: 0.1,
+            perturbed: 0,
+            loss: 2.0,
+            accuracy: 0.25,
+            validation: None,
+        };
         assert!(running(folder.path(), Profile::Smoke).is_empty());
         for (epoch, loss) in [(1, 2.0), (2, 1.5)] {
-            told.progress(&cell, &Progress::Epoch { epoch, epochs: 5, loss, accuracy: 0.25 });
+            let row = EpochRow { epoch, loss, ..EpochRow::new(&report) };
+            told.progress(&cell, &Progress::Epoch { row, last: None });
         }
         let found = running(folder.path(), Profile::Smoke);
         let [network] = &found[..] else { panic!("{found:?}") };
@@ -124,7 +126,7 @@ mod tests {
             (network.label.as_str(), network.epochs, network.losses.as_slice()),
             ("an arm", 5, &[2.0, 1.5][..])
         );
-        told.finished(&cell, 1.0);
+        told.failed(&cell, &Error::Cancelled);
         assert!(running(folder.path(), Profile::Smoke).is_empty());
         drop(told);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -247,32 +247,13 @@ pub enum Error {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// Balanced sampling of labels that are not binary.
-    #[error("balanced sampling needs labels 0 and 1, example {index} has {label}")]
-    NotBinary {
-        /// Position among the labels.
-        index: usize,
+    /// Balanced sampling of a label that nobody has.
+    #[error("balanced sampling needs an example of every label, none of the {examples} has label {label}")]
+    MissingLabel {
         /// The label.
-        label: u32,
-    },
-    /// Balanced sampling without positives.
-    #[error("balanced sampling needs at least one positive (label 1) among the {examples} examples")]
-    NoPositives {
+        label: usize,
         /// How many examples there are.
         examples: usize,
-    },
-    /// Balanced sampling with too few negatives.
-    #[error(
-        "an epoch of {batches} balanced batches needs {needed} negatives (label 0) without repeats, \
-         there are {available}"
-    )]
-    TooFewNegatives {
-        /// Batches in the epoch.
-        batches: usize,
-        /// How many negatives they need.
-        needed: usize,
-        /// How many there are.
-        available: usize,
     },
     /// Generated files differ from the committed ones.
     #[error("fixtures are out of date: {}; run `cargo xtask fixtures`", files.join(", "))]

@@ -106,7 +106,7 @@ pub fn record(bytes: &[u8]) {
     for kind in [Kind::Network, Kind::Evaluation] {
         if let Ok(record) = Record::from_text(text, Path::new("f"), kind, &key) {
             let _ = record.result::<Robust>("robust_examples");
-            let _ = crate::run::verdicts(&record);
+            let _ = crate::cell::evaluation::verdicts(&record);
             record.to_text();
         }
     }

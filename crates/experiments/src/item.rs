@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::engine::present;
 use crate::plan::{Plan, PlannedItem};
-use crate::schedule::present;
 use crate::spec::FigureShape;
 use crate::store::Store;
 use crate::{Environment, Figure, Outcome, Result, Table, study};
@@ -92,7 +92,8 @@ pub fn collect(plan: &Plan, folder: &Path, environment: &Environment) -> Result<
 /// # Errors
 /// [`crate::Error::Damaged`] for the first record that is not what was written.
 pub fn stored(plan: &Plan, folder: &Path) -> Result<Outcome> {
-    let records = present(plan, &Store::new(folder))?.records;
+    let store = Store::new(folder);
+    let records = present(&plan.cells, |cell| store.load(cell.kind(), &cell.key))?.records;
     Ok(Outcome { records, failures: Vec::new(), cancelled: false, computed: 0 })
 }
 

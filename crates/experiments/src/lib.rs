@@ -20,8 +20,8 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`schedule`] (which cell when),
-//! [`run`] (one cell: load, train, attack, aggregate, measure), [`record`], [`mod@role`] and [`store`] (what is kept),
+//! Reading order: [`spec`] (what is written), [`plan`] (everything resolved), [`cell`] (what one cell does:
+//! train, aggregate, attack, measure), [`engine`] (which cell when), [`record`], [`mod@role`] and [`store`] (what is kept),
 //! [`table`], [`figure`], [`gallery`] and [`claims`] (the outcome); apart from these [`external_model`] (networks that somebody else trained)
 //! and [`cluster`] (a plan on many machines).
 //!
@@ -32,10 +32,12 @@
 pub mod alignment;
 mod budgets;
 mod caveats;
+pub mod cell;
 pub mod claims;
 pub mod cluster;
 pub mod cost;
 pub mod device;
+pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod export;
@@ -53,9 +55,9 @@ pub mod plan;
 pub mod preview;
 pub mod profile;
 pub mod record;
+pub mod reproduce;
 pub mod role;
-pub mod run;
-pub mod schedule;
+mod shelf;
 pub mod spec;
 pub mod store;
 pub mod study;
@@ -66,17 +68,18 @@ pub mod training_run;
 pub use budgets::paper_budget;
 pub use claims::{ClaimVerdict, Verdict};
 pub use device::{Arithmetic, Device};
+pub use engine::{Options, Outcome};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use figure::Figure;
 pub use gallery::Gallery;
 pub use item::{Item, collect, stored, was_asked_for};
-pub use observer::{Observer, Progress, Watched};
+pub use observer::{Observer, Progress, TrainingStep, Watched};
 pub use plan::{Plan, Request};
 pub use preview::{ItemPreview, Preview, State};
 pub use profile::Profile;
+pub use reproduce::reproduce;
 pub use role::Role;
-pub use schedule::{Options, Outcome, reproduce};
 pub use spec::{COMMON, ITEMS, Spec};
 pub use store::Writer;
 pub use table::{Table, TableCell};

@@ -1,42 +1,75 @@
 //! Telling whoever watches what happens; nothing here decides a number.
 
-use crate::record::Kind;
+use robin_training::{Continued, Warning};
+
+use crate::Error;
+use crate::logs::EpochRow;
+use crate::record::{Kind, Record};
 
 /// Watches a run. Called from several threads; what it does is paid for by the run.
+///
+/// Who only adds to what another does says which one in [`Observer::inner`], and writes down no more than what differs.
 pub trait Observer: Send + Sync {
+    /// Who is told whatever this one does not listen to.
+    fn inner(&self) -> Option<&dyn Observer> {
+        None
+    }
+
     /// Before the first cell: how many there are, and the positions of those that will be run.
     fn begin(&self, total: usize, missing: &[usize]) {
-        let _ = (total, missing);
+        if let Some(inner) = self.inner() {
+            inner.begin(total, missing);
+        }
     }
 
     /// A cell starts.
     fn started(&self, cell: &Watched<'_>) {
-        let _ = cell;
+        if let Some(inner) = self.inner() {
+            inner.started(cell);
+        }
+    }
+
+    /// A cell's training begins, or goes on from a checkpoint.
+    fn continued(&self, cell: &Watched<'_>, continued: &Continued) {
+        if let Some(inner) = self.inner() {
+            inner.continued(cell, continued);
+        }
     }
 
     /// A cell gets on.
     fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
-        let _ = (cell, progress);
+        if let Some(inner) = self.inner() {
+            inner.progress(cell, progress);
+        }
     }
 
     /// A cell's training is not as it should be. It goes on.
-    fn warned(&self, cell: &Watched<'_>, warning: &robin_training::Warning) {
-        let _ = (cell, warning);
+    fn warned(&self, cell: &Watched<'_>, warning: &Warning) {
+        if let Some(inner) = self.inner() {
+            inner.warned(cell, warning);
+        }
     }
 
-    /// A checkpoint of a cell's training could not be written. It goes on.
-    fn unsaved(&self, cell: &Watched<'_>, error: &robin_training::Error) {
-        let _ = (cell, error);
+    /// A checkpoint of a cell's training, or a line of its logs, could not be written. It goes on, and writes it later if it
+    /// can.
+    fn unsaved(&self, cell: &Watched<'_>, error: &dyn std::error::Error) {
+        if let Some(inner) = self.inner() {
+            inner.unsaved(cell, error);
+        }
     }
 
     /// A cell is done, and its record is on disk.
-    fn finished(&self, cell: &Watched<'_>, seconds: f64) {
-        let _ = (cell, seconds);
+    fn finished(&self, cell: &Watched<'_>, record: &Record, seconds: f64) {
+        if let Some(inner) = self.inner() {
+            inner.finished(cell, record, seconds);
+        }
     }
 
     /// A cell has failed; the others go on.
-    fn failed(&self, cell: &Watched<'_>, error: &crate::Error) {
-        let _ = (cell, error);
+    fn failed(&self, cell: &Watched<'_>, error: &Error) {
+        if let Some(inner) = self.inner() {
+            inner.failed(cell, error);
+        }
     }
 }
 
@@ -54,32 +87,17 @@ pub struct Watched<'a> {
     pub label: &'a str,
 }
 
-/// How far a cell is. Epochs and steps count from 1.
+/// How far a cell is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
-    /// Within an epoch.
-    Step {
-        /// This epoch.
-        epoch: usize,
-        /// How many there will be.
-        epochs: usize,
-        /// This step of it.
-        step: usize,
-        /// Steps of an epoch.
-        steps: usize,
-        /// Mean loss of the step's batch.
-        loss: f64,
-    },
+    /// Within an epoch of a training.
+    Step(TrainingStep),
     /// At the end of an epoch.
     Epoch {
-        /// This epoch.
-        epoch: usize,
-        /// How many there will be.
-        epochs: usize,
-        /// Mean loss over the epoch's batches.
-        loss: f64,
-        /// Accuracy on the epoch's mixed batches.
-        accuracy: f64,
+        /// What it came to.
+        row: EpochRow,
+        /// Its last step; `None` if the training went on after that.
+        last: Option<TrainingStep>,
     },
     /// Within an evaluation.
     Examples {
@@ -90,4 +108,25 @@ pub enum Progress {
         /// Misclassified so far.
         broken: usize,
     },
+}
+
+/// How far a training is. Epochs and steps count from 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingStep {
+    /// This epoch.
+    pub epoch: usize,
+    /// How many there will be.
+    pub epochs: usize,
+    /// This step of it.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+    /// Mean loss of the step's batch.
+    pub loss: f64,
+    /// Training images per second in this epoch.
+    pub images_per_second: f64,
+    /// Share of the training's work that is done.
+    pub fraction: f64,
+    /// Estimate of the seconds until it is all done.
+    pub seconds_left: f64,
 }

@@ -15,22 +15,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use robin_aggregation::StrategyChoice;
-use robin_core::{Budget, Epsilon, Seed};
-use robin_data::{Dataset, LabelMap};
-use robin_nn::{Graph, Parameters};
+use robin_core::Epsilon;
 use serde::Serialize;
-use serde_json::Value;
 
 pub(crate) use networks::{MOST_ORDERS, Part, class_count, parts};
 pub(crate) use settings::{NetworkIdentity, check_normalize, network_settings};
-use study::{PlannedStudy, StudyWork};
+use study::PlannedStudy;
 
-use crate::key::Key;
-use crate::record::Kind;
-use crate::spec::{
-    AttackSpec, ClassifierKind, ClassifierSpec, Column, FigureSpec, Layout, Normalize, Row, Spec, StageSpec,
-    TransferAim,
-};
+use crate::cell::Cell;
+use crate::spec::{ClassifierSpec, Column, FigureSpec, Layout, Row, Spec};
 use crate::{Device, Profile, Result};
 
 /// What the user asks for.
@@ -141,125 +134,6 @@ pub struct Ran {
     pub test_images: usize,
     /// Passes over the training images.
     pub epochs: usize,
-}
-
-/// One trained network or one evaluation.
-#[derive(Debug)]
-pub struct Cell {
-    /// Short, for people.
-    pub label: String,
-    /// The first item that asked for it.
-    pub item: String,
-    /// Hash of the settings.
-    pub key: Key,
-    /// Everything that decides the results, as JSON: a plan of a cluster has many cells, and a tree of values takes several
-    /// times the room.
-    pub(crate) settings: Box<str>,
-    /// Positions in [`Plan::cells`] of what must be there first.
-    pub needs: Vec<usize>,
-    /// What is to be done.
-    pub work: Work,
-}
-
-impl Cell {
-    /// Everything that decides the results.
-    pub fn settings(&self) -> Value {
-        serde_json::from_str(&self.settings).expect("the plan wrote it as JSON")
-    }
-
-    /// Network or evaluation.
-    pub fn kind(&self) -> Kind {
-        match self.work {
-            Work::Network(_) => Kind::Network,
-            Work::Evaluation(_) | Work::Study(_) => Kind::Evaluation,
-        }
-    }
-}
-
-/// What a cell does.
-#[derive(Debug)]
-pub enum Work {
-    /// Train.
-    Network(Box<NetworkWork>),
-    /// Evaluate.
-    Evaluation(Box<EvaluationWork>),
-    /// Measure what a figure shows and no table does.
-    Study(Box<StudyWork>),
-}
-
-/// A network to be trained.
-#[derive(Debug)]
-pub struct NetworkWork {
-    /// The architecture.
-    pub graph: Graph,
-    /// What its first layer does to the images; `None` = nothing.
-    pub normalize: Option<Normalize>,
-    /// Training images.
-    pub data: Dataset,
-    /// What it tells apart.
-    pub labels: LabelMap,
-    /// All training settings.
-    pub config: robin_training::Config,
-    /// Of initialisation, batches and training attacks.
-    pub seed: Seed,
-    /// The first training images, for the accuracy on the training set.
-    pub measured: Dataset,
-    /// The attack on them, with the training budget; `None` for a network that is trained without attacks, which is the
-    /// same network whatever budgets others are trained for.
-    pub attack: Option<(AttackSpec, Budget)>,
-}
-
-impl NetworkWork {
-    /// The network's parameters before training.
-    pub fn parameters(&self) -> Parameters {
-        let mut parameters = Parameters::initialise(&self.graph, self.seed);
-        if let Some(normalize) = &self.normalize {
-            normalize.fill(&mut parameters);
-        }
-        parameters
-    }
-}
-
-/// A classifier to be evaluated.
-#[derive(Debug)]
-pub struct EvaluationWork {
-    /// How its networks, the first ones that the cell needs, become one classifier.
-    pub kind: ClassifierKind,
-    /// How many they are.
-    pub networks: usize,
-    /// Test images.
-    pub data: Dataset,
-    /// `None` = clean accuracy.
-    pub attack: Option<PlannedAttack>,
-    /// Of random starts.
-    pub seed: Seed,
-}
-
-/// An attack with everything that it needs.
-#[derive(Debug, Clone)]
-pub struct PlannedAttack {
-    /// Base attack and loss.
-    pub spec: AttackSpec,
-    /// Further ones, each on the examples that those before have left standing.
-    pub then: Vec<StageSpec>,
-    /// How far.
-    pub budget: Budget,
-    /// What it is aimed at.
-    pub at: AttackedAt,
-}
-
-/// What an attack is aimed at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttackedAt {
-    /// The classifier itself, by a strategy.
-    Itself(StrategyChoice),
-    /// Another one, made of the other networks that the cell needs.
-    Surrogate {
-        /// How they become a classifier.
-        kind: ClassifierKind,
-        /// Where it is led.
-        aim: TransferAim,
-    },
 }
 
 /// A result's place in its item.

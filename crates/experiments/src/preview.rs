@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::engine::present;
 use crate::record::Kind;
-use crate::schedule::present;
 use crate::store::Store;
 use crate::{Plan, Result, cost};
 
@@ -60,7 +60,7 @@ impl Preview {
     pub fn new(plan: &Plan, folder: &Path, threads: Option<usize>) -> Result<Self> {
         let threads = crate::threads::threads(threads)?;
         let store = Store::new(folder);
-        let found = present(plan, &store)?;
+        let found = present(&plan.cells, |cell| store.load(cell.kind(), &cell.key))?;
         let known: BTreeSet<(String, String, String)> = [Kind::Network, Kind::Evaluation]
             .into_iter()
             .flat_map(|kind| store.readable(kind))
@@ -103,7 +103,7 @@ impl Preview {
             to_run: found.missing.len(),
             seconds: each.keys().map(seconds).fold(0.0, std::ops::Add::add),
             threads,
-            bytes: cost::bytes(plan, &found.missing, threads),
+            bytes: cost::bytes(&plan.cells, &found.missing, threads),
         })
     }
 }

@@ -8,26 +8,22 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use robin_training::Checkpointing;
+
+use crate::cell::{Cell, Weights};
 use crate::key::Key;
 use crate::out::{Out, check_shared, check_targets, write, write_shared};
 use crate::record::{Kind, Record};
 use crate::role::{Epoch, weights_sha256, with_role};
+use crate::shelf::{Shelf, Start};
 use crate::{Error, Result};
 
 /// Read access to a result folder, which need not exist.
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
-}
-
-/// A trained network's weights, as the bytes of safetensors files without a role.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weights {
-    /// What the network's evaluations load.
-    pub chosen: Vec<u8>,
-    /// Those after the last epoch, where held-out images chose among the epochs.
-    pub last: Option<Vec<u8>>,
 }
 
 /// The right to write into a result folder, until dropped.
@@ -286,6 +282,28 @@ impl Writer {
             Some(_) => write(path, bytes),
             None => write_shared(path, bytes),
         }
+    }
+}
+
+impl Shelf for Writer {
+    type Begun = ();
+
+    fn weights(&self, cell: &Cell, sha256: &str) -> Result<Vec<u8>> {
+        self.store.load_weights(&cell.key, sha256)
+    }
+
+    fn begin(&self, cell: &Cell) -> Result<Start<()>> {
+        let checkpoint = self.store.checkpoint_path(&cell.key);
+        Ok(Start::Here { begun: (), checkpoint, logs: None })
+    }
+
+    fn save(&self, _: &Cell, (): &(), record: &Record, weights: Option<&Weights>) -> Result<()> {
+        self.save(record, weights)
+    }
+
+    fn release(&self, cell: &Cell, (): &()) -> Result<()> {
+        let checkpoints = Checkpointing::new(self.store.checkpoint_path(&cell.key), Duration::ZERO);
+        checkpoints.remove().map_err(Error::work("removing the checkpoint"))
     }
 }
 

@@ -18,8 +18,8 @@ use number::cell;
 pub(crate) use number::{At, Found, accuracy, broken_by_any, mean};
 pub(crate) use shown::places;
 
-use crate::plan::{Plan, PlannedItem, PlannedRow, Ran, Work};
-use crate::run::verdicts;
+use crate::cell::evaluation::verdicts;
+use crate::plan::{Plan, PlannedItem, PlannedRow, Ran};
 use crate::spec::Layout;
 use crate::{Environment, Outcome, Profile, Result};
 
@@ -215,10 +215,8 @@ pub(crate) fn found(plan: &Plan, item: &PlannedItem, outcome: &Outcome) -> Resul
     let mut results = Vec::new();
     for &(place, index) in &item.places {
         if let Some(record) = outcome.records.get(&index) {
-            let attack = match &plan.cells[index].work {
-                Work::Evaluation(work) => work.attack.as_ref().map(|planned| planned.spec.attack),
-                Work::Network(_) | Work::Study(_) => None,
-            };
+            let evaluation = plan.cells[index].work.evaluation();
+            let attack = evaluation.and_then(|work| work.attack.as_ref()).map(|planned| planned.spec.attack);
             let (broken, zero_gradients) = verdicts(record)?;
             let key = record.key.to_string();
             results.push(Found { place, attack, broken, zero_gradients, key });

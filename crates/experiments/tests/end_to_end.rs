@@ -91,6 +91,7 @@ fn run_plan(
         threads: Some(threads),
         jobs: Some(jobs),
         batch_size,
+        checkpoint_every: Options::CHECKPOINT_EVERY,
         cancel,
         save: SaveToken::new(),
         observer,
@@ -120,7 +121,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 struct StopAfter<'a>(AtomicUsize, &'a CancelToken);
 
 impl Observer for StopAfter<'_> {
-    fn finished(&self, _: &Watched<'_>, _: f64) {
+    fn finished(&self, _: &Watched<'_>, _: &Record, _: f64) {
         if self.0.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.1.cancel();
         }
@@ -236,6 +237,7 @@ fn damage_is_found(folder: &Path) {
             threads: None,
             jobs: Some(1),
             batch_size: 24,
+            checkpoint_every: Options::CHECKPOINT_EVERY,
             cancel: &never,
             save: SaveToken::new(),
             observer: &(),
@@ -293,6 +295,7 @@ fn task(
         threads: Some(1),
         jobs: None,
         batch_size: 7,
+        checkpoint_every: Options::CHECKPOINT_EVERY,
         cancel: &cancel,
         save: SaveToken::new(),
         observer,

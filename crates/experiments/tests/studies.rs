@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use robin_core::CancelToken;
+use robin_experiments::cell::one_class;
 use robin_experiments::figure::{Figure, Shape, Side};
-use robin_experiments::plan::Work;
-use robin_experiments::study::{StudyPart, StudyWork, figures, one_class};
+use robin_experiments::record::Kind;
+use robin_experiments::study::{StudyPart, figures};
 use robin_experiments::{Environment, Options, Outcome, Plan, Profile, Request, Spec, reproduce};
 use robin_training::SaveToken;
 
@@ -50,6 +51,7 @@ fn run(plan: &Plan, folder: &Path, (threads, batch_size): (usize, usize)) -> Out
         threads: Some(threads),
         jobs: None,
         batch_size,
+        checkpoint_every: Options::CHECKPOINT_EVERY,
         cancel: &CancelToken::new(),
         save: SaveToken::new(),
         observer: &(),
@@ -68,7 +70,7 @@ fn drawn(plan: &Plan, outcome: &Outcome) -> Vec<Figure> {
 fn figures_3_and_4_share_their_networks_and_draw_what_was_counted() {
     let specs = [spec("figure-3", &[TINY]), spec("figure-4", &[TINY])];
     let plan = plan(&specs, Some("mnist/cnn2/l2-halved"));
-    let networks = plan.cells.iter().filter(|cell| matches!(cell.work, Work::Network(_))).count();
+    let networks = plan.cells.iter().filter(|cell| cell.kind() == Kind::Network).count();
     // Three numbers of classes under two orders; the same again without attacks.
     assert_eq!(networks, 2 * 3 * 2);
     let folder = tempfile::tempdir().unwrap();
@@ -156,7 +158,7 @@ fn figure_6_measures_arms_and_an_ensemble_with_their_control() {
     }
     assert_eq!(figure.notes.iter().filter(|note| note.contains("before training: mean")).count(), 2);
     // Ten arms and five networks, each trained once.
-    let networks = plan.cells.iter().filter(|cell| matches!(cell.work, Work::Network(_))).count();
+    let networks = plan.cells.iter().filter(|cell| cell.kind() == Kind::Network).count();
     assert_eq!(networks, 15);
 }
 
@@ -168,9 +170,8 @@ fn figure_2_needs_no_network_and_no_row() {
         ("grid = 100", "grid = 10"),
     ];
     let plan = plan(&[spec("figure-2", &small)], None);
-    assert!(
-        matches!(&plan.cells[..], [cell] if matches!(&cell.work, Work::Study(work) if matches!(**work, StudyWork::Toy(_))))
-    );
+    let [cell] = &plan.cells[..] else { panic!("{} cells", plan.cells.len()) };
+    assert_eq!((&cell.settings()["kind"], cell.needs.len()), (&"toy".into(), 0));
     let folder = tempfile::tempdir().unwrap();
     let figures = drawn(&plan, &run(&plan, folder.path(), (2, 256)));
     assert_eq!(figures[0].panels.len(), 3);
@@ -187,7 +188,7 @@ fn figure_2_needs_no_network_and_no_row() {
 fn keys_follow_what_decides_a_result_and_specs_that_make_no_sense_are_named() {
     let keys = |spec: Spec| -> BTreeSet<String> {
         let plan = plan(&[spec], Some("mnist/cnn2/l2-halved"));
-        let studies = plan.cells.iter().filter(|cell| matches!(cell.work, Work::Study(_)));
+        let studies = plan.cells.iter().filter(|cell| cell.kind() == Kind::Evaluation);
         studies.map(|cell| cell.key.to_string()).collect()
     };
     let usual = keys(spec("figure-3", &[]));

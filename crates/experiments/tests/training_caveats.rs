@@ -66,7 +66,7 @@ fn a_prefix_that_lacks_classes_is_doubted_and_a_draw_is_in_the_settings() {
 
     let drawn = Request { sample: Some(3), ..prefix.clone() };
     assert_eq!(said(&drawn), [""; 0]);
-    let settings = |request: &Request| TrainingRun::new(request).unwrap().arms.remove(0).settings;
+    let settings = |request: &Request| TrainingRun::new(request).unwrap().cells[0].settings();
     assert_eq!(settings(&drawn)["data"]["sample"], 3);
     assert!(settings(&prefix)["data"].get("sample").is_none(), "keys of runs without it stay");
     assert_eq!(settings(&drawn), settings(&drawn));
@@ -88,7 +88,7 @@ fn a_prefix_that_lacks_classes_is_doubted_and_a_draw_is_in_the_settings() {
 fn an_arm_without_positives_has_nothing_to_learn() {
     let folder = tempfile::tempdir().unwrap();
     let arms = request(sorted(folder.path(), 60), TrainedKind::ONE_VS_ALL);
-    assert_eq!(TrainingRun::new(&arms).unwrap().arms.len(), 10);
+    assert_eq!(TrainingRun::new(&arms).unwrap().cells.len(), 10);
     let prefix = Request { train_images: Some(300), ..arms.clone() };
     for sampling in [robin_data::Sampling::Plain, robin_data::Sampling::Balanced] {
         let mut prefix = prefix.clone();
@@ -99,8 +99,8 @@ fn an_arm_without_positives_has_nothing_to_learn() {
         }
     }
     let there = Request { arms: Some(vec![0, 1, 2, 3, 4]), ..prefix.clone() };
-    assert_eq!(TrainingRun::new(&there).unwrap().arms.len(), 5);
-    assert_eq!(TrainingRun::new(&Request { sample: Some(1), ..prefix.clone() }).unwrap().arms.len(), 10);
+    assert_eq!(TrainingRun::new(&there).unwrap().cells.len(), 5);
+    assert_eq!(TrainingRun::new(&Request { sample: Some(1), ..prefix.clone() }).unwrap().cells.len(), 10);
     let pairs = Request { classifier: text::classifier("one-vs-one").unwrap(), ..prefix };
     assert!(refusal(&pairs).contains("pair 0-5 of one-vs-one has nothing to learn"));
 }
@@ -110,7 +110,9 @@ fn a_number_of_classes_can_be_said_and_one_is_too_few() {
     let folder = tempfile::tempdir().unwrap();
     let nine = write(folder.path(), (0..90).map(|at| at % 9).collect());
     let as_labelled = request(nine, TrainedKind::MULTICLASS);
-    let outputs = |request: &Request| TrainingRun::new(request).unwrap().arms[0].work.graph.num_outputs();
+    let outputs = |request: &Request| {
+        TrainingRun::new(request).unwrap().cells[0].settings()["model"]["outputs"].as_u64().unwrap()
+    };
     assert_eq!(outputs(&as_labelled), 9);
     let ten = Request { classes: Some(10), ..as_labelled.clone() };
     assert_eq!((outputs(&ten), said(&ten)), (10, vec!["no image of the whole set is of class 9".to_owned()]));

@@ -84,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         threads: arguments.threads,
         jobs: None,
         batch_size: facts.batch,
+        checkpoint_every: Options::CHECKPOINT_EVERY,
         cancel: &signal.cancel,
         // Every signal here saves and stops.
         save: SaveToken::new(),

@@ -5,7 +5,8 @@ mod progress;
 mod warnings;
 
 use anyhow::{Context, bail};
-use robin_experiments::training_run::{Options, Outcome, TrainingRun, Watch, execute};
+use robin_experiments::training_run::{TrainingRun, execute};
+use robin_experiments::{Observer, Options, Outcome};
 use serde_json::json;
 
 pub use arguments::Arguments;
@@ -26,21 +27,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     run.warnings.iter().for_each(|warning| say!("WARNING: {warning}"));
     let (cancel, save) = (interrupt::token()?, interrupt::save_token()?);
     let environment = environment();
-    let watch: Box<dyn Watch> = match is_watched() {
-        true => Box::new(Bars::new(&run)),
-        false => Box::new(Lines::new(&run)),
+    let observer: Box<dyn Observer> = match is_watched() {
+        true => Box::new(Bars::new()),
+        false => Box::new(Lines),
     };
     let options = Options {
         threads: arguments.threads,
         jobs: arguments.jobs,
+        batch_size: Options::BATCH,
         checkpoint_every: arguments.checkpoint_every()?,
         cancel: &cancel,
         save,
-        watch: watch.as_ref(),
+        observer: observer.as_ref(),
         environment: &environment,
     };
     let outcome = execute(&run, &arguments.out, &options)?;
-    drop(watch);
+    drop(observer);
     if outcome.cancelled {
         return Err(Interrupted.into());
     }
@@ -58,7 +60,7 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
         let networks: Vec<_> = outcome
             .records
             .iter()
-            .map(|(&place, record)| json!({ "name": run.arms[place].name, "key": record.key, "results": record.results }))
+            .map(|(&place, record)| json!({ "name": run.cells[place].label, "key": record.key, "results": record.results }))
             .collect();
         let failures: Vec<_> = outcome
             .failures
@@ -79,7 +81,7 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
         let (results, set) = (&record.results, &record.results["training_set"]);
         let mut line = format!(
             "{}: training set clean {}, attacked {} (n = {})",
-            run.arms[place].name,
+            run.cells[place].label,
             share(&set["clean"]["accuracy"]),
             share(&set["worst"]["accuracy"]),
             set["clean"]["n"]
@@ -88,8 +90,9 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
             let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
             line += &format!(", none of them of label {}: this says nothing about it", labels.join(", "));
         }
-        if let Some(epoch) = results["best"]["epoch"].as_u64() {
-            let held_out = &results["best"]["validation"];
+        if let Some(epoch) = results["best_epoch"].as_u64() {
+            let found = results["epochs"].as_array().into_iter().flatten().find(|of| of["epoch"] == epoch);
+            let held_out = found.map_or(&serde_json::Value::Null, |of| &of["validation"]);
             line += &format!(
                 "; best epoch {epoch}, held out clean {}, attacked {}",
                 share(&held_out["clean_accuracy"]),
@@ -98,8 +101,8 @@ fn print(run: &TrainingRun, outcome: &Outcome, arguments: &Arguments) -> anyhow:
         }
         answer!("{line}")?;
     }
-    let kept = outcome.records.len() - outcome.trained;
-    say!("{} trained now, {kept} kept; all in {}", outcome.trained, arguments.out.display());
+    let kept = outcome.records.len() - outcome.computed;
+    say!("{} trained now, {kept} kept; all in {}", outcome.computed, arguments.out.display());
     Ok(())
 }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use robin_experiments::Error;
 use robin_experiments::logs::EpochRow;
 use robin_experiments::record::Record;
-use robin_experiments::training_run::{Progress, TrainingRun, Watch};
+use robin_experiments::{Error, Observer, Progress, TrainingStep, Watched};
 use robin_report::table::duration;
 use robin_training::{Continued, Warning};
 
@@ -18,12 +17,8 @@ use crate::terminal::{bars, say};
 /// Resolution of a bar.
 const UNITS: f64 = 1_000.0;
 
-fn names(run: &TrainingRun) -> Vec<String> {
-    run.arms.iter().map(|arm| arm.name.clone()).collect()
-}
-
-fn beginning(run: &TrainingRun, missing: &[usize]) -> String {
-    format!("{} of {} networks to train", missing.len(), run.arms.len())
+fn beginning(total: usize, missing: &[usize]) -> String {
+    format!("{} of {total} networks to train", missing.len())
 }
 
 fn place(continued: &Continued) -> Option<String> {
@@ -47,13 +42,16 @@ fn accuracies(row: &EpochRow) -> String {
     text
 }
 
-fn pace(progress: &Progress) -> String {
-    format!("{:.0} images/s, {} left", progress.images_per_second, duration(progress.seconds_left))
+fn pace(now: &TrainingStep) -> String {
+    format!("{:.0} images/s, {} left", now.images_per_second, duration(now.seconds_left))
+}
+
+fn tell(cell: &Watched<'_>, text: &str) {
+    say!("{}: {text}", cell.label);
 }
 
 /// A bar for each running network.
 pub(super) struct Bars {
-    names: Vec<String>,
     bars: MultiProgress,
     running: Mutex<BTreeMap<usize, Running>>,
 }
@@ -65,117 +63,109 @@ struct Running {
 }
 
 impl Bars {
-    pub(super) fn new(run: &TrainingRun) -> Self {
-        Self { names: names(run), bars: bars(), running: Mutex::default() }
+    pub(super) fn new() -> Self {
+        Self { bars: bars(), running: Mutex::default() }
     }
 
-    fn with(&self, arm: usize, change: impl FnOnce(&mut Running)) {
-        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&arm) {
+    fn with(&self, cell: &Watched<'_>, change: impl FnOnce(&mut Running)) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = running.get_mut(&cell.index) {
             change(running);
         }
     }
 
-    fn say(&self, arm: usize, text: &str) {
-        say!("{}: {text}", self.names[arm]);
-    }
-
-    fn end(&self, arm: usize) {
-        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&arm) {
+    fn end(&self, cell: &Watched<'_>) {
+        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&cell.index)
+        {
             running.bar.finish_and_clear();
         }
     }
 }
 
-impl Watch for Bars {
-    fn begin(&self, run: &TrainingRun, missing: &[usize]) {
-        say!("{}", beginning(run, missing));
+impl Observer for Bars {
+    fn begin(&self, total: usize, missing: &[usize]) {
+        say!("{}", beginning(total, missing));
     }
 
-    fn started(&self, arm: usize, continued: &Continued) {
+    fn continued(&self, cell: &Watched<'_>, continued: &Continued) {
         if let Some(text) = place(continued) {
-            self.say(arm, &text);
+            tell(cell, &text);
         }
         let bar = self.bars.add(ProgressBar::new(UNITS as u64));
         let style = ProgressStyle::with_template("{prefix:>10} {bar:20} {percent:>3}% {msg}");
         bar.set_style(style.expect("the template is a constant"));
-        bar.set_prefix(self.names[arm].clone());
+        bar.set_prefix(cell.label.to_owned());
         let running = Running { bar, accuracies: String::new() };
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(arm, running);
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(cell.index, running);
     }
 
-    fn step(&self, arm: usize, progress: &Progress) {
-        self.with(arm, |Running { bar, accuracies }| {
-            let Progress { epoch, epochs, step, steps, loss, fraction, .. } = *progress;
-            bar.set_position((fraction * UNITS) as u64);
-            let now = format!("epoch {epoch}/{epochs} step {step}/{steps} loss {loss:.4}");
-            let before = if accuracies.is_empty() { String::new() } else { format!(" (last {accuracies})") };
-            bar.set_message(format!("{now}, {}{before}", pace(progress)));
+    fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
+        self.with(cell, |Running { bar, accuracies: before }| match progress {
+            Progress::Step(now) => {
+                let TrainingStep { epoch, epochs, step, steps, loss, fraction, .. } = *now;
+                bar.set_position((fraction * UNITS) as u64);
+                let last = if before.is_empty() { String::new() } else { format!(" (last {before})") };
+                let at = format!("epoch {epoch}/{epochs} step {step}/{steps} loss {loss:.4}");
+                bar.set_message(format!("{at}, {}{last}", pace(now)));
+            }
+            Progress::Epoch { row, .. } => *before = accuracies(row),
+            Progress::Examples { .. } => {}
         });
     }
 
-    fn epoch(&self, arm: usize, row: &EpochRow, _progress: Option<&Progress>) {
-        self.with(arm, |running| running.accuracies = accuracies(row));
+    fn warned(&self, cell: &Watched<'_>, warning: &Warning) {
+        tell(cell, &format!("warning: {}", words(warning)));
     }
 
-    fn warning(&self, arm: usize, warning: &Warning) {
-        self.say(arm, &format!("warning: {}", words(warning)));
+    fn unsaved(&self, cell: &Watched<'_>, error: &dyn std::error::Error) {
+        tell(cell, &format!("warning: {}", chain(error)));
     }
 
-    fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {
-        self.say(arm, &format!("warning: {}", chain(error)));
+    fn finished(&self, cell: &Watched<'_>, _: &Record, _: f64) {
+        self.end(cell);
+        tell(cell, "done");
     }
 
-    fn finished(&self, arm: usize, _record: &Record) {
-        self.end(arm);
-        self.say(arm, "done");
-    }
-
-    fn failed(&self, arm: usize, error: &Error) {
-        self.end(arm);
-        self.say(arm, &format!("failed: {}", error.chain()));
+    fn failed(&self, cell: &Watched<'_>, error: &Error) {
+        self.end(cell);
+        tell(cell, &format!("failed: {}", error.chain()));
     }
 }
 
 /// A line for each epoch of each network.
-pub(super) struct Lines {
-    names: Vec<String>,
-}
+pub(super) struct Lines;
 
-impl Lines {
-    pub(super) fn new(run: &TrainingRun) -> Self {
-        Self { names: names(run) }
-    }
-}
-
-impl Watch for Lines {
-    fn begin(&self, run: &TrainingRun, missing: &[usize]) {
-        say!("{}", beginning(run, missing));
+impl Observer for Lines {
+    fn begin(&self, total: usize, missing: &[usize]) {
+        say!("{}", beginning(total, missing));
     }
 
-    fn started(&self, arm: usize, continued: &Continued) {
+    fn continued(&self, cell: &Watched<'_>, continued: &Continued) {
         if let Some(text) = place(continued) {
-            say!("{}: {text}", self.names[arm]);
+            tell(cell, &text);
         }
     }
 
-    fn epoch(&self, arm: usize, row: &EpochRow, progress: Option<&Progress>) {
-        let pace = progress.map_or(String::new(), |progress| format!(", {}", pace(progress)));
-        say!("{}: {}{pace}", self.names[arm], accuracies(row));
+    fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
+        if let Progress::Epoch { row, last } = progress {
+            let pace = last.map_or(String::new(), |now| format!(", {}", pace(&now)));
+            tell(cell, &format!("{}{pace}", accuracies(row)));
+        }
     }
 
-    fn warning(&self, arm: usize, warning: &Warning) {
-        say!("{}: warning: {}", self.names[arm], words(warning));
+    fn warned(&self, cell: &Watched<'_>, warning: &Warning) {
+        tell(cell, &format!("warning: {}", words(warning)));
     }
 
-    fn unsaved(&self, arm: usize, error: &dyn std::error::Error) {
-        say!("{}: warning: {}", self.names[arm], chain(error));
+    fn unsaved(&self, cell: &Watched<'_>, error: &dyn std::error::Error) {
+        tell(cell, &format!("warning: {}", chain(error)));
     }
 
-    fn finished(&self, arm: usize, _record: &Record) {
-        say!("{}: done", self.names[arm]);
+    fn finished(&self, cell: &Watched<'_>, _: &Record, _: f64) {
+        tell(cell, "done");
     }
 
-    fn failed(&self, arm: usize, error: &Error) {
-        say!("{}: failed: {}", self.names[arm], error.chain());
+    fn failed(&self, cell: &Watched<'_>, error: &Error) {
+        tell(cell, &format!("failed: {}", error.chain()));
     }
 }

@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::asked::{Budgets, Select};
 use super::contrast::{CleanAccuracy, Observed, Quantity, Side, Term, Who};
 use crate::alignment::Compared as Whose;
+use crate::cell::one_class::CLASS;
+use crate::cell::{distances, one_class};
 use crate::plan::{Plan, PlannedItem, PlannedRow};
 use crate::record::{Kind, Record};
-use crate::study::one_class::CLASS;
-use crate::study::{StudyPart, StudyPlace, distances, one_class};
+use crate::study::{StudyPart, StudyPlace};
 use crate::table::{At, Found, accuracy, broken_by_any, found, mean, places};
 use crate::{Error, Outcome, Result};
 

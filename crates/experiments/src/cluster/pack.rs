@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Plan, Work};
+use crate::plan::Plan;
 use crate::record::Kind;
 
 /// A cell to be run.
@@ -50,10 +50,7 @@ pub struct Array {
 
 /// The cells of `plan` that `core_seconds` has estimates for, in seconds of one core.
 pub fn jobs(plan: &Plan, core_seconds: &BTreeMap<usize, f64>) -> Vec<Job> {
-    let family = |index: usize| match &plan.cells[index].work {
-        Work::Network(work) => Some(work.graph.name()),
-        Work::Evaluation(_) | Work::Study(_) => None,
-    };
+    let family = |index: usize| plan.cells[index].work.network().map(|work| work.graph.name());
     let of = |(&index, &seconds): (&usize, &f64)| {
         let cell = &plan.cells[index];
         let needed = || cell.needs.iter().find_map(|&need| family(need));

@@ -5,15 +5,18 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::claim::Claims;
+use super::claim::{Claim, Claims};
+use crate::cell::{Cell, Weights};
+use crate::engine::{Engine, Options, Present};
 use crate::key::Key;
 use crate::observer::Watched;
 use crate::plan::Plan;
-use crate::record::Kind;
-use crate::schedule::{Options, run_claimed};
-use crate::store::Store;
+use crate::record::{Kind, Record};
+use crate::reproduce::provenance;
+use crate::shelf::{Shelf, Start};
+use crate::store::{Store, Writer};
 use crate::threads::{jobs, threads};
-use crate::{Error, Observer, Progress, Result, cost};
+use crate::{Error, Observer, Result, cost};
 
 /// How often a task looks whether its cells are still its own.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -78,12 +81,17 @@ pub fn run_cells(
         }
     }
     let jobs = jobs(options.jobs, threads(options.threads)?)?;
-    let writer = store.clone().open_shared(cost::bytes(plan, &missing, jobs))?;
+    let writer = store.clone().open_shared(cost::bytes(&plan.cells, &missing, jobs))?;
     let noting = Noting { inner: options.observer, plan, claims: &claims };
     let options = Options { observer: &noting, save: options.save.clone(), ..*options };
-    let outcome = watched(&claims, &options, || {
-        run_claimed(plan, (records, missing.clone()), &writer, &claims, &options)
-    })?;
+    let engine = Engine {
+        cells: &plan.cells,
+        executor: plan.device.executor(),
+        provenance: provenance(plan),
+        shelf: &Claimed { writer: &writer, claims: &claims },
+        options: &options,
+    };
+    let outcome = watched(&claims, &options, || engine.run(Present { records, missing: missing.clone() }))?;
     for (place, error) in &failures {
         claims.note_failure(&plan.cells[*place].key, &chain(error))?;
     }
@@ -122,6 +130,46 @@ fn watched<T: Send>(claims: &Claims, options: &Options<'_>, work: impl FnOnce() 
     })
 }
 
+/// The folder of a cluster: each cell is written by who has claimed it.
+struct Claimed<'a> {
+    writer: &'a Writer,
+    claims: &'a Claims,
+}
+
+impl Shelf for Claimed<'_> {
+    type Begun = Claim;
+
+    const SHARED: bool = true;
+
+    fn weights(&self, cell: &Cell, sha256: &str) -> Result<Vec<u8>> {
+        self.writer.store().load_weights(&cell.key, sha256)
+    }
+
+    fn begin(&self, cell: &Cell) -> Result<Start<Claim>> {
+        let store = self.writer.store();
+        let Some(claim) = self.claims.take(cell.kind(), &cell.key, &cell.label)? else {
+            let record = store.load(cell.kind(), &cell.key)?;
+            return record
+                .map(Start::Elsewhere)
+                .ok_or_else(|| Error::Vanished { folder: store.folder().to_owned() });
+        };
+        let checkpoint = match cell.kind() {
+            Kind::Network => self.claims.checkpoint(&claim)?,
+            Kind::Evaluation => store.checkpoint_path(&cell.key),
+        };
+        Ok(Start::Here { begun: claim, checkpoint, logs: None })
+    }
+
+    fn save(&self, _: &Cell, claim: &Claim, record: &Record, weights: Option<&Weights>) -> Result<()> {
+        self.claims.finish(claim)?;
+        self.writer.save(record, weights)
+    }
+
+    fn release(&self, _: &Cell, claim: &Claim) -> Result<()> {
+        self.claims.release(claim)
+    }
+}
+
 /// Keeps the reasons of failures beside the results, where `status` finds them.
 struct Noting<'a> {
     inner: &'a dyn Observer,
@@ -130,20 +178,8 @@ struct Noting<'a> {
 }
 
 impl Observer for Noting<'_> {
-    fn begin(&self, total: usize, missing: &[usize]) {
-        self.inner.begin(total, missing);
-    }
-
-    fn started(&self, cell: &Watched<'_>) {
-        self.inner.started(cell);
-    }
-
-    fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
-        self.inner.progress(cell, progress);
-    }
-
-    fn finished(&self, cell: &Watched<'_>, seconds: f64) {
-        self.inner.finished(cell, seconds);
+    fn inner(&self) -> Option<&dyn Observer> {
+        Some(self.inner)
     }
 
     fn failed(&self, cell: &Watched<'_>, error: &Error) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cell::amount::steps;
 use crate::plan::Request;
 use crate::{Profile, Spec};
 
@@ -18,7 +19,7 @@ fn plan() -> Plan {
 
 fn amount_of(plan: &Plan, label: &str) -> Amount {
     let cell = plan.cells.iter().find(|cell| cell.label == label).unwrap();
-    amount(&cell.work, cell.needs.len().max(1) as f64)
+    amount(cell)
 }
 
 #[test]

@@ -8,8 +8,7 @@ use robin_core::occupancy::Occupancy;
 use robin_core::{Batch, Columns, ExampleId, Scores};
 use robin_nn::Executor;
 
-use super::Amount;
-use crate::plan::NetworkWork;
+use crate::cell::{Amount, NetworkWork};
 use crate::{Error, Result};
 
 /// Examples of a timed batch: enough for every kernel to be at its speed, few enough for wide networks.

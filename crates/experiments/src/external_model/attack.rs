@@ -23,8 +23,8 @@ use super::{
     AttackSetupRequest, Event, Images, ImagesRequest, ModelRequest, ModelUnderTest, ObserverAdapter,
     RunOptions,
 };
+use crate::cell::to_json;
 use crate::plan::settings::numerics;
-use crate::run::to_json;
 use crate::{Error, Result, caveats};
 
 /// What is to be done.

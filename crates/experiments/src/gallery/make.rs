@@ -5,12 +5,13 @@ use robin_core::{Batch, CancelToken, Classifier, Columns, ExampleId, Misclassifi
 
 use super::pictures::{pictures, rows_of, sizes};
 use super::{Gallery, GalleryEntry, GalleryExample};
-use crate::plan::{AttackedAt, EvaluationWork, Place, Plan, PlannedAttack, PlannedItem, Work};
-use crate::record::Kind;
-use crate::run::{Context, aggregate, verdicts, weights_sha256};
+use crate::cell::evaluation::{AttackedAt, PlannedAttack, verdicts};
+use crate::cell::network::weights_sha256;
+use crate::cell::{EvaluationWork, TrainedNetwork, aggregate};
+use crate::plan::{Place, Plan, PlannedItem};
 use crate::spec::ClassifierKind;
 use crate::store::Store;
-use crate::{Error, Outcome, Result, Watched};
+use crate::{Error, Outcome, Result};
 
 /// Test images that are looked through for those that are shown.
 const LOOKED_THROUGH: usize = 100;
@@ -99,7 +100,7 @@ impl<'a> Source<'a> {
     fn load(&self, row: usize, column: &str, kind: ClassifierKind) -> Result<Option<ModelUnderTest<'a>>> {
         let Self { plan, item, outcome, store } = *self;
         let found = item.places.iter().find_map(|&(place, index)| {
-            let Work::Evaluation(work) = &plan.cells[index].work else { return None };
+            let work = plan.cells[index].work.evaluation()?;
             let wanted = place.row == row
                 && item.columns[place.column].name == column
                 && item.seeds.first() == Some(&place.seed)
@@ -112,26 +113,18 @@ impl<'a> Source<'a> {
         let needs = &plan.cells[index].needs[..work.networks];
         let mut networks = Vec::new();
         for need in needs {
-            let (Work::Network(network), Some(record)) = (&plan.cells[*need].work, outcome.records.get(need))
+            let (Some(work), Some(record)) = (plan.cells[*need].work.network(), outcome.records.get(need))
             else {
                 return Ok(None);
             };
             if !store.weights_path(&record.key).is_file() {
                 return Ok(None);
             }
-            let bytes = store.load_weights(&record.key, weights_sha256(record)?)?;
-            networks.push((&network.graph, bytes));
+            let weights = store.load_weights(&record.key, weights_sha256(record)?)?;
+            networks.push(TrainedNetwork { work, weights });
         }
-        let cancel = CancelToken::default();
-        let watched = Watched { index, kind: Kind::Evaluation, label: &plan.cells[index].label };
-        let context = Context {
-            executor: plan.device.executor(),
-            batch_size: LOOKED_THROUGH,
-            cancel: &cancel,
-            observer: &(),
-            watched: &watched,
-        };
-        let model = aggregate(work.kind, &networks, &context)?;
+        let label = &plan.cells[index].label;
+        let model = aggregate(work.kind, &networks, plan.device.executor(), label)?;
         let records = needs.iter().map(|need| plan.cells[*need].key.to_string()).collect();
         Ok(Some(ModelUnderTest { place, work, attack, model, records }))
     }

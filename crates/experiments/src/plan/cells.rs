@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use robin_core::{Budget, Purpose, Seed};
-use robin_data::{Dataset, Sampling};
+use robin_data::Dataset;
 use robin_training::{Config, Method};
 use serde_json::{Value, json};
 
@@ -12,10 +12,9 @@ use super::chosen::{all_rows, check_attack_images, check_seeds, chosen_rows, hin
 use super::networks::{Part, parts};
 use super::resolve::{Loader, Resolved, resolve};
 use super::settings::{NetworkIdentity, check_normalize, data, json, network_settings, numerics};
-use super::{
-    AttackedAt, Cell, EvaluationWork, NetworkWork, Place, Plan, PlannedAttack, PlannedItem, Ran, Request,
-    Work,
-};
+use super::{Place, Plan, PlannedItem, Ran, Request};
+use crate::cell::evaluation::{AttackedAt, PlannedAttack};
+use crate::cell::{Cell, EvaluationWork, NetworkWork, Work};
 use crate::key::Key;
 use crate::spec::{AttackSpec, ClassifierKind, DataPlace, Row, Spec, StageSpec, Transfer};
 use crate::{Error, Result};
@@ -198,13 +197,6 @@ impl Builder<'_> {
             let reason = format!("batch_size {} exceeds the {} images", config.batch_size, data.len());
             return Err(fault(spec, &recipe, &reason));
         }
-        if sampling == Sampling::Balanced && outputs != 2 {
-            return Err(fault(
-                spec,
-                &recipe,
-                &format!("balanced sampling needs 2 classes, there are {outputs}"),
-            ));
-        }
         let normalize = row.recipe.normalize.clone();
         if let Some(normalize) = &normalize {
             check_normalize(normalize, row.train.shape()[0])
@@ -214,7 +206,7 @@ impl Builder<'_> {
         let work = NetworkWork { graph, normalize, data, labels, config, seed, measured, attack };
         let identity = NetworkIdentity { model: &ran.model, width: ran.width, root, address };
         let settings = network_settings(&work, &identity, self.request.device)?;
-        Ok(self.add(spec, label, settings, Vec::new(), Work::Network(Box::new(work))))
+        Ok(self.add(spec, label, settings, Vec::new(), work))
     }
 
     /// One cell for a clean column; for an attack one per test budget and strategy.
@@ -368,7 +360,7 @@ impl Builder<'_> {
         let seed = Seed::new(place.seed).derive(Purpose::Evaluation, 0);
         let work = EvaluationWork { kind, networks: networks.len(), data: test, attack, seed };
         let needs = networks.into_iter().chain(surrogates).collect();
-        let index = self.add(item.spec, label, settings, needs, Work::Evaluation(Box::new(work)));
+        let index = self.add(item.spec, label, settings, needs, work);
         item.places.push((place, index));
         Ok(())
     }
@@ -379,16 +371,13 @@ impl Builder<'_> {
         label: String,
         settings: Value,
         needs: Vec<usize>,
-        work: Work,
+        work: impl Work + 'static,
     ) -> usize {
-        let key = Key::of(&settings);
-        if let Some(&index) = self.known.get(&key) {
-            return index;
-        }
-        self.known.insert(key.clone(), self.cells.len());
-        let settings = settings.to_string().into_boxed_str();
-        self.cells.push(Cell { label, item: spec.item.clone(), key, settings, needs, work });
-        self.cells.len() - 1
+        let cell = Cell::new(&spec.item, label, &settings, needs, work);
+        *self.known.entry(cell.key.clone()).or_insert_with(|| {
+            self.cells.push(cell);
+            self.cells.len() - 1
+        })
     }
 }
 

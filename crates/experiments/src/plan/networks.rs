@@ -16,7 +16,7 @@ pub(crate) struct Part {
     /// Its number under the root seed: networks that differ never begin with the same weights, and those that
     /// are the same in two classifiers are trained once.
     pub(crate) address: u64,
-    /// Whether it is an arm of one class against all others, with the batches of such arms.
+    /// Whether its batches are those that the recipe has for arms of one class against all others.
     pub(crate) arm: bool,
     /// What its outputs are to the loss.
     pub(crate) outputs: Outputs,

@@ -3,7 +3,7 @@
 use robin_data::Dataset;
 use serde_json::{Value, json};
 
-use super::NetworkWork;
+use crate::cell::NetworkWork;
 use crate::spec::Normalize;
 use crate::{Device, Error, Result};
 

@@ -5,21 +5,21 @@ use robin_core::{Budget, Epsilon, Norm, Purpose, Seed};
 use robin_data::{Dataset, Sampling, class_order};
 use serde_json::{Value, json};
 
+use super::Ran;
 use super::cells::{Builder, Item};
 use super::check::fault;
 use super::check_normalize;
-use super::networks::{class_count, parts};
+use super::networks::{Part, class_count, parts};
 use super::resolve::Resolved;
 use super::settings::{data, json, numerics};
-use super::study::{
-    CLASS, CoherenceWork, DistancesWork, OneClassWork, PlannedStudy, StudyPart, StudyPlace, StudyWork,
-    ToyWork,
-};
-use super::{Ran, Work};
+use super::study::{PlannedStudy, StudyPart, StudyPlace};
 use crate::alignment::Compared;
+use crate::cell::coherence::CoherenceWork;
+use crate::cell::distances::DistancesWork;
+use crate::cell::one_class::{CLASS, OneClassWork};
+use crate::cell::toy::{self, ToyWork};
 use crate::key::Key;
 use crate::spec::{AttackSpec, ClassifierKind, Recipe, Spec, StudySpec, ToySpec};
-use crate::study::toy;
 use crate::{Error, Result};
 
 /// One row of an item under one seed.
@@ -70,14 +70,16 @@ impl Builder<'_> {
         at: At<'_, '_>,
         places: &mut Vec<(StudyPlace, usize)>,
     ) -> Result<()> {
-        let StudySpec::ClassCount { counts, orders, attack, standard, .. } = study else { return Ok(()) };
+        let StudySpec::ClassCount { counts, orders, balanced, attack, standard, .. } = study else {
+            return Ok(());
+        };
         let spec = item.spec;
         let (named, images) = self.named(item, at.row, attack)?;
         if !matches!(named.loss, Loss::Ce | Loss::Margin) {
             return Err(fault(spec, "[study]", &format!("loss {}, allowed: ce, margin", named.loss)));
         }
         for (order, &count) in (0..*orders).flat_map(|order| counts.iter().map(move |count| (order, count))) {
-            let (network, label, test) = self.model(spec, at, None, count, order)?;
+            let (network, label, test) = self.model(spec, at, None, (count, order, *balanced))?;
             let test = test.take(images.min(test.len())).map_err(|error| fault(spec, attack, &error))?;
             if test.labels().iter().all(|&label| u32::from(label) != CLASS) {
                 let reason = format!("none of the {} test images is of class 1 in order {order}", test.len());
@@ -95,7 +97,7 @@ impl Builder<'_> {
                 places.push((StudyPlace { row: at.number, seed: at.seed, part }, cell));
             }
             if let Some(recipe) = standard.get(&at.row.planned.row.recipe) {
-                let (network, label, test) = self.model(spec, at, Some(recipe), count, order)?;
+                let (network, label, test) = self.model(spec, at, Some(recipe), (count, order, *balanced))?;
                 let test = test.take(images.min(test.len())).map_err(|error| fault(spec, attack, &error))?;
                 let clean = Epsilon::new(0.0).map_err(|error| fault(spec, "[study]", &error))?;
                 let part = StudyPart::OneClass { count, order, standard: true, test: clean };
@@ -125,9 +127,9 @@ impl Builder<'_> {
         let own = json!({ "judge": { "one-class": CLASS }, "attacked": attacked });
         let settings = self.settings("one-class", &[network], &test, at.seed, own)?;
         let seed = evaluation_seed(at.seed);
-        let work = StudyWork::OneClass(OneClassWork { data: test, attack, seed });
+        let work = OneClassWork { data: test, attack, seed };
         let label = format!("{label} asked at {epsilon}");
-        Ok(self.add(spec, label, settings, vec![network], Work::Study(Box::new(work))))
+        Ok(self.add(spec, label, settings, vec![network], work))
     }
 
     fn distances(
@@ -137,7 +139,9 @@ impl Builder<'_> {
         at: At<'_, '_>,
         places: &mut Vec<(StudyPlace, usize)>,
     ) -> Result<()> {
-        let StudySpec::Distances { counts, orders, attacks: names, .. } = study else { return Ok(()) };
+        let StudySpec::Distances { counts, orders, balanced, attacks: names, .. } = study else {
+            return Ok(());
+        };
         let spec = item.spec;
         let (mut attacks, mut images) = (Vec::new(), usize::MAX);
         let norm = at.row.planned.row.norm;
@@ -155,7 +159,7 @@ impl Builder<'_> {
             return Err(fault(spec, "[study]", &"no attack"));
         }
         for (order, &count) in (0..*orders).flat_map(|order| counts.iter().map(move |count| (order, count))) {
-            let (network, label, test) = self.model(spec, at, None, count, order)?;
+            let (network, label, test) = self.model(spec, at, None, (count, order, *balanced))?;
             // The same images for all attacks: each example's distance is the smallest of all.
             let test = test.take(images.min(test.len())).map_err(|error| fault(spec, "[study]", &error))?;
             let own = json!({
@@ -165,15 +169,15 @@ impl Builder<'_> {
                 "norm": json("norm", &norm)?,
             });
             let settings = self.settings("distances", &[network], &test, at.seed, own)?;
-            let work = StudyWork::Distances(DistancesWork {
+            let work = DistancesWork {
                 data: test,
                 attacks: attacks.clone(),
                 loss: Loss::Margin,
                 norm,
                 seed: evaluation_seed(at.seed),
-            });
+            };
             let label = format!("{label} distances");
-            let cell = self.add(spec, label, settings, vec![network], Work::Study(Box::new(work)));
+            let cell = self.add(spec, label, settings, vec![network], work);
             let part = StudyPart::Distances { count, order };
             places.push((StudyPlace { row: at.number, seed: at.seed, part }, cell));
         }
@@ -208,9 +212,9 @@ impl Builder<'_> {
             let test = at.row.test.clone();
             let own = json!({ "compared": json("what is compared", &compared)?, "bins": bins });
             let settings = self.settings("coherence", &networks, &test, at.seed, own)?;
-            let work = StudyWork::Coherence(CoherenceWork { compared, data: test, bins });
+            let work = CoherenceWork { compared, data: test, bins };
             let label = format!("{row} {name} coherence seed {}", at.seed);
-            let cell = self.add(spec, label, settings, networks, Work::Study(Box::new(work)));
+            let cell = self.add(spec, label, settings, networks, work);
             let part = StudyPart::Coherence(compared);
             places.push((StudyPlace { row: at.number, seed: at.seed, part }, cell));
         }
@@ -268,7 +272,6 @@ impl Builder<'_> {
             attack,
             seed: Seed::new(root),
         };
-        let work = Work::Study(Box::new(StudyWork::Toy(Box::new(work))));
         Ok(self.add(spec, format!("points in the plane seed {root}"), settings, Vec::new(), work))
     }
 
@@ -279,11 +282,11 @@ impl Builder<'_> {
         spec: &Spec,
         At { row, seed, .. }: At<'_, '_>,
         instead: Option<&String>,
-        count: usize,
-        order: usize,
+        (count, order, balanced): (usize, usize, bool),
     ) -> Result<(usize, String, Dataset)> {
         let classes = row.train.num_classes();
         let part = class_count(count, order, class_order(classes, Seed::new(seed), order as u64));
+        let part = Part { arm: balanced && count < classes, ..part };
         let test = row.test.relabelled(&part.labels);
         let test = test.map_err(|error| fault(spec, "[study]", &error))?;
         let name = instead.map_or(String::new(), |name| format!(" {name}"));

@@ -1,80 +1,9 @@
-//! Studies as they are planned: what each cell does, and where its result belongs. How it is done stands in
-//! [`crate::study`].
+//! Studies as they are planned: where the result of each cell belongs. What is drawn of them stands in [`crate::study`].
 
-use robin_attacks::Loss;
-use robin_core::{Budget, Epsilon, Norm, Seed};
-use robin_data::Dataset;
+use robin_core::Epsilon;
 
 use crate::alignment::Compared;
-use crate::spec::{AttackSpec, Normalize, StudySpec, ToySpec};
-
-/// What a cell of a study does.
-#[derive(Debug)]
-pub enum StudyWork {
-    /// Section 3's task, clean or attacked.
-    OneClass(OneClassWork),
-    /// Distances to the border.
-    Distances(DistancesWork),
-    /// Agreement of gradients.
-    Coherence(CoherenceWork),
-    /// Points in the plane, training included.
-    Toy(Box<ToyWork>),
-}
-
-/// The class that is asked for: the first one of the class order, as [`robin_data::LabelMap::Other`] numbers it.
-pub const CLASS: u32 = 0;
-
-/// A `MODEL[j]` asked whether images are of class [`CLASS`].
-#[derive(Debug)]
-pub struct OneClassWork {
-    /// Test images with the network's labels.
-    pub data: Dataset,
-    /// The attack; `None` = clean.
-    pub attack: Option<(AttackSpec, Budget)>,
-    /// Of random starts.
-    pub seed: Seed,
-}
-
-/// How far is each image from another answer?
-#[derive(Debug)]
-pub struct DistancesWork {
-    /// Test images with the network's labels.
-    pub data: Dataset,
-    /// Each looks for the smallest perturbation.
-    pub attacks: Vec<robin_attacks::Config>,
-    /// What they raise.
-    pub loss: Loss,
-    /// How distance is measured.
-    pub norm: Norm,
-    /// Of what attacks draw.
-    pub seed: Seed,
-}
-
-/// Do the networks' gradients agree?
-#[derive(Debug)]
-pub struct CoherenceWork {
-    /// Whose.
-    pub compared: Compared,
-    /// Test images.
-    pub data: Dataset,
-    /// Bins of the histogram.
-    pub bins: usize,
-}
-
-/// Everything that decides the drawing.
-#[derive(Debug)]
-pub struct ToyWork {
-    /// Points, networks and attack.
-    pub spec: ToySpec,
-    /// Of both networks.
-    pub config: robin_training::Config,
-    /// What their first layer does.
-    pub normalize: Option<Normalize>,
-    /// The attack that [`ToySpec::attack`] names.
-    pub attack: AttackSpec,
-    /// Of points, weights, training and attack.
-    pub seed: Seed,
-}
+use crate::spec::StudySpec;
 
 /// A study of an item, and where its results are.
 #[derive(Debug, Clone)]

@@ -17,6 +17,9 @@ pub enum StudySpec {
         counts: Vec<usize>,
         /// Random orders of the classes.
         orders: usize,
+        /// Whether networks that put classes together have balanced batches, as the recipe has for arms.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        balanced: bool,
         /// Name of the attack. At budget 0 nothing is attacked.
         attack: String,
         /// For a row's recipe another one, by name, whose networks are measured clean.
@@ -40,6 +43,9 @@ pub enum StudySpec {
         counts: Vec<usize>,
         /// As above; their images are pooled.
         orders: usize,
+        /// As above.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        balanced: bool,
         /// Names of attacks that look for the smallest perturbation; the smallest of all counts.
         attacks: Vec<String>,
         /// Bins of the histogram.
@@ -111,7 +117,7 @@ pub struct Cluster {
     pub deviation: f64,
 }
 
-/// What a profile does less of.
+/// What a profile does less of, or otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyShrink {
@@ -121,6 +127,9 @@ pub struct StudyShrink {
     /// Fewer class orders.
     #[serde(default)]
     pub orders: Option<usize>,
+    /// Balanced batches where the study has others.
+    #[serde(default)]
+    pub balanced: bool,
 }
 
 /// Most orders of the classes in one study, each with a network of its own.
@@ -151,16 +160,16 @@ impl StudySpec {
     pub(crate) fn shrunk(&self, profile: Profile) -> Result<(Self, Vec<String>), String> {
         self.check()?;
         let mut study = self.clone();
-        let (counts, orders, shrink) = match &mut study {
-            Self::ClassCount { counts, orders, smoke, quick, night, .. }
-            | Self::Distances { counts, orders, smoke, quick, night, .. } => {
+        let (counts, orders, balanced, shrink) = match &mut study {
+            Self::ClassCount { counts, orders, balanced, smoke, quick, night, .. }
+            | Self::Distances { counts, orders, balanced, smoke, quick, night, .. } => {
                 let shrink = match profile {
                     Profile::Smoke => smoke.clone(),
                     Profile::Quick => quick.clone(),
                     Profile::Night => night.clone(),
                     Profile::Paper => StudyShrink::default(),
                 };
-                (counts, orders, shrink)
+                (counts, orders, balanced, shrink)
             }
             Self::Coherence { .. } | Self::Toy(_) => return Ok((study, Vec::new())),
         };
@@ -182,6 +191,13 @@ impl StudySpec {
                 said.push(format!("class orders {fewer} (paper: {orders})"));
             }
             *orders = fewer;
+        }
+        if shrink.balanced && !*balanced {
+            said.push(
+                "networks that put classes together have balanced batches, as the recipe has for arms (paper: not said)"
+                    .to_owned(),
+            );
+            *balanced = true;
         }
         Ok((study, said))
     }

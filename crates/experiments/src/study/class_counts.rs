@@ -1,7 +1,8 @@
 //! Figures 3 and 4: section 3's task over test budgets, and over numbers of classes.
 
+use super::StudyPart;
 use super::drawing::{Drawing, Found, named};
-use super::{StudyPart, one_class};
+use crate::cell::one_class;
 use crate::figure::{Axis, Figure, LineStyle, Panel, Point, Series, Shape, Side, Source};
 use crate::spec::{self, StudySpec};
 use crate::{Error, Result};

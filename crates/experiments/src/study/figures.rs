@@ -3,8 +3,9 @@
 use robin_coherence::Summary;
 
 use super::drawing::{Drawing, Found, named};
-use super::{StudyPart, class_counts, coherence, distances, toy};
+use super::{StudyPart, class_counts};
 use crate::alignment::Compared;
+use crate::cell::{coherence, distances, toy};
 use crate::figure::{Apart, Axis, Bins, Figure, Panel, Shape};
 use crate::plan::PlannedItem;
 use crate::spec::StudySpec;

@@ -6,8 +6,8 @@ use robin_evaluation::{gap, mcnemar, verdict};
 use serde::Serialize;
 
 use super::number::{At, Found, accuracy, broken_by_any, mean};
+use crate::cell::evaluation::Broken;
 use crate::plan::{Place, PlannedItem};
-use crate::run::Broken;
 use crate::spec::{Column, PrintedOverlap};
 use crate::{Error, Result};
 

@@ -7,8 +7,8 @@ use robin_core::Epsilon;
 use robin_evaluation::wilson;
 
 use super::{RanCell, SeedResult, TableCell};
+use crate::cell::evaluation::Broken;
 use crate::plan::{Place, PlannedItem};
-use crate::run::Broken;
 
 /// One evaluation's verdicts.
 pub(crate) struct Found {

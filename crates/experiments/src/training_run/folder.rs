@@ -6,15 +6,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde_json::json;
+use robin_training::Checkpointing;
+use serde_json::{Value, json};
 
-use super::{Arm, TrainingRun};
-use crate::key::Key;
+use super::TrainingRun;
+use crate::cell::{self, Cell};
+use crate::logs::{self, Logs};
 use crate::out::{Out, anything, check_targets, write};
 use crate::record::{Kind, Record};
 use crate::role::{Epoch, weights_sha256, with_role};
-use crate::{Error, Result, logs};
+use crate::shelf::{Shelf, Start};
+use crate::{Error, Result};
 
 const FORMAT: &str = "robin-training-run/1";
 
@@ -52,7 +56,7 @@ impl Folder {
             asked,
         })?;
         let logs = folder.out.folder("logs")?;
-        for Arm { name, .. } in &run.arms {
+        for Cell { label: name, .. } in &run.cells {
             folder.out.folder(Path::new("logs").join(name))?;
             let files = [
                 folder.record(name),
@@ -66,25 +70,22 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The record of `arm` if it is finished.
+    /// The record of `cell` if it is finished. What a run that was killed behind it has left is removed, and logs that could not
+    /// be written are made whole.
     ///
     /// # Errors
     /// [`Error::Damaged`] if the record, or the weights beside it, are not what was written.
-    pub fn finished(&self, arm: &Arm) -> Result<Option<Record>> {
-        let path = self.record(&arm.name);
+    pub(crate) fn finished(&self, cell: &Cell) -> Result<Option<Record>> {
+        let name = &cell.label;
+        let path = self.record(name);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(&path, "read")(error)),
         };
-        let record = Record::from_text(&text, &path, Kind::Network, &Key::of(&arm.settings))?;
-        let promised = [
-            (Weights::Last, &record.results["weights_sha256"]),
-            (Weights::Best, &record.results["best"]["weights_sha256"]),
-        ];
-        for (which, expected) in promised {
-            let Some(expected) = expected.as_str() else { continue };
-            let weights = self.weights(&arm.name, which);
+        let record = Record::from_text(&text, &path, Kind::Network, &cell.key)?;
+        for (which, expected) in promised(&record) {
+            let weights = self.weights(name, which);
             let found = match fs::read(&weights) {
                 Ok(bytes) => weights_sha256(&bytes),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => "no such file".to_owned(),
@@ -95,23 +96,14 @@ impl Folder {
                 return Err(Error::Damaged { path, what, expected: expected.to_owned(), found });
             }
         }
+        self.remove_checkpoints(name)?;
+        Logs::mend(&self.logs(), name, &record.result::<Vec<_>>("epochs")?)?;
         Ok(Some(record))
     }
 
-    /// Writes an arm's weights, each with its role, then the record that says that it is finished.
-    ///
-    /// # Errors
-    /// [`Error::Io`] naming the file; [`Error::Work`] for bytes that are no weights.
-    pub fn save(&self, name: &str, record: &Record, weights: &[(Weights, Vec<u8>)]) -> Result<()> {
-        for (which, bytes) in weights {
-            let epoch = match which {
-                Weights::Last => Epoch::Last,
-                Weights::Best => Epoch::Best,
-            };
-            let bytes = with_role(bytes, &record.settings, epoch)?;
-            write(&self.weights(name, *which), &bytes)?;
-        }
-        write(&self.record(name), record.to_text().as_bytes())
+    fn remove_checkpoints(&self, name: &str) -> Result<()> {
+        let checkpoints = Checkpointing::new(self.checkpoint(name), Duration::ZERO);
+        checkpoints.remove().map_err(Error::work("removing the checkpoints"))
     }
 
     /// Where an arm's weights are, or will be.
@@ -134,5 +126,57 @@ impl Folder {
 
     fn record(&self, name: &str) -> PathBuf {
         self.out.path().join(format!("{name}.json"))
+    }
+}
+
+/// The SHA-256s that a finished network's record promises of its files.
+fn promised(record: &Record) -> Vec<(Weights, &str)> {
+    fn sha256(of: &Value) -> Option<&str> {
+        of["weights_sha256"].as_str()
+    }
+    let results = &record.results;
+    let (chosen, best, last) = (sha256(results), sha256(&results["best"]), sha256(&results["last"]));
+    let files = match (best, last) {
+        // As it was written before records of trainings and of tables said the same.
+        (Some(best), _) => [(Weights::Last, chosen), (Weights::Best, Some(best))],
+        (None, Some(last)) => [(Weights::Last, Some(last)), (Weights::Best, chosen)],
+        (None, None) => [(Weights::Last, chosen), (Weights::Best, None)],
+    };
+    files.into_iter().filter_map(|(which, sha256)| Some((which, sha256?))).collect()
+}
+
+impl Shelf for Folder {
+    type Begun = ();
+
+    fn weights(&self, cell: &Cell, _sha256: &str) -> Result<Vec<u8>> {
+        unreachable!("no network of a training needs another, such as {}", cell.label)
+    }
+
+    fn begin(&self, cell: &Cell) -> Result<Start<()>> {
+        let (checkpoint, logs) = (self.checkpoint(&cell.label), Some(self.logs()));
+        Ok(Start::Here { begun: (), checkpoint, logs })
+    }
+
+    /// Writes the weights, each with its role, then the record that says that the network is finished.
+    fn save(&self, cell: &Cell, (): &(), record: &Record, weights: Option<&cell::Weights>) -> Result<()> {
+        let name = &cell.label;
+        if let Some(cell::Weights { chosen, last }) = weights {
+            let files = match last {
+                Some(last) => vec![(Weights::Last, last), (Weights::Best, chosen)],
+                None => vec![(Weights::Last, chosen)],
+            };
+            for (which, bytes) in files {
+                let epoch = match which {
+                    Weights::Last => Epoch::Last,
+                    Weights::Best => Epoch::Best,
+                };
+                write(&self.weights(name, which), &with_role(bytes, &record.settings, epoch)?)?;
+            }
+        }
+        write(&self.record(name), record.to_text().as_bytes())
+    }
+
+    fn release(&self, cell: &Cell, (): &()) -> Result<()> {
+        self.remove_checkpoints(&cell.label)
     }
 }

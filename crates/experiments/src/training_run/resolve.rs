@@ -1,15 +1,16 @@
 //! From a request to everything that decides the result; every mistake is found here.
 
 use robin_core::{Budget, Norm, Purpose, Seed};
-use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, class_order};
+use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, class_order};
 use robin_training::{AttackStart, Config, Method, Outputs, Proportion, Validation, WeightAveraging};
 use serde_json::{Value, json};
 
+use super::TrainingRun;
 use super::request::{MethodName, Overrides, RecipeName, Request};
-use super::{Arm, TrainingRun};
+use crate::cell::{Cell, NetworkWork};
 use crate::external_model::images::chosen;
 use crate::plan::{
-    MOST_ORDERS, NetworkIdentity, NetworkWork, Part, check_normalize, class_count, network_settings, parts,
+    MOST_ORDERS, NetworkIdentity, Part, check_normalize, class_count, network_settings, parts,
 };
 use crate::role::what;
 use crate::spec::{Normalize, Recipe, Row, Spec};
@@ -46,16 +47,16 @@ impl TrainingRun {
         let arms = arms(request, data.num_classes())?;
         let budget = budget(request)?;
         let settings = Settings { spec: &spec, recipe: &recipe, request, budget };
-        let arms = arms.into_iter().map(|part| settings.arm(&data, part)).collect::<Result<Vec<_>>>()?;
-        let (notes, warnings) = said(request, &arms, (&data, &whole), budget);
-        Ok(Self { settings: shared(request, &arms[0]), arms, device: request.device, notes, warnings })
+        let cells = arms.into_iter().map(|part| settings.cell(&data, part)).collect::<Result<Vec<_>>>()?;
+        let (notes, warnings) = said(request, &cells, (&data, &whole), budget);
+        Ok(Self { settings: shared(request, &cells[0]), cells, device: request.device, notes, warnings })
     }
 }
 
 /// What was decided for the user, and what is doubtful.
 fn said(
     request: &Request,
-    arms: &[Arm],
+    cells: &[Cell],
     (data, whole): (&Dataset, &Dataset),
     budget: Budget,
 ) -> (Vec<String>, Vec<String>) {
@@ -64,7 +65,8 @@ fn said(
         Some(_) => "--normalize",
         None => "the recipe's",
     };
-    let notes = vec![match &arms[0].work.normalize {
+    let works: Vec<&NetworkWork> = cells.iter().filter_map(|cell| cell.work.network()).collect();
+    let notes = vec![match &works[0].normalize {
         Some(Normalize { mean, std }) => {
             format!("images are normalised with mean {mean:?}, std {std:?} ({from})")
         }
@@ -72,7 +74,7 @@ fn said(
     }];
     let mut warnings: Vec<String> = caveats::images(data, Some(whole), published).collect();
     warnings.extend(caveats::budget(budget, data.shape()));
-    for Arm { work, .. } in arms {
+    for work in works {
         let what = "images that networks are measured on after training";
         let caveat = caveats::part(&work.measured, &work.data, what, published);
         // The same for all arms.
@@ -188,7 +190,7 @@ struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    fn arm(&self, data: &Dataset, part: Part) -> Result<Arm> {
+    fn cell(&self, data: &Dataset, part: Part) -> Result<Cell> {
         let (request, over) = (self.request, &self.request.overrides);
         let Part { label, labels, address, .. } = &part;
         // Some networks learn from some classes only.
@@ -256,7 +258,7 @@ impl Settings<'_> {
         if let Some(seed) = request.sample {
             settings["data"]["sample"] = json!(seed);
         }
-        Ok(Arm { name, settings, work })
+        Ok(Cell::new("train", name, &settings, Vec::new(), work))
     }
 
     /// The training settings of one network.
@@ -363,9 +365,6 @@ impl Settings<'_> {
             let allowed = format!("1 to {trained_on}, the images that are trained on");
             return Err(option("--batch", &config.batch_size, allowed));
         }
-        if config.sampling == Sampling::Balanced && outputs != 2 {
-            return Err(option("--sampling", &"balanced", format!("plain: there are {outputs} classes")));
-        }
         let [_, height, width] = data.shape();
         config
             .augmentation()
@@ -430,8 +429,8 @@ fn flag(field: &'static str) -> &'static str {
 }
 
 /// What all networks of the run have in common: the settings of one of them without its class.
-fn shared(request: &Request, arm: &Arm) -> Value {
-    let mut settings = arm.settings.clone();
+fn shared(request: &Request, cell: &Cell) -> Value {
+    let mut settings = cell.settings();
     if let Some(fields) = settings.as_object_mut() {
         fields.shift_remove("labels");
     }

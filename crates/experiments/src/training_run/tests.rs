@@ -6,15 +6,15 @@ use std::time::Duration;
 use robin_core::CancelToken;
 use robin_data::{Choice, DatasetName, LabelMap, Source, Split};
 use robin_training::{Checkpointing, Continued, SaveToken};
+use serde_json::Value;
 
 use super::*;
+use crate::cell::{Computed, Context, NetworkWork, Weights};
 use crate::logs::EpochRow;
 use crate::record::Kind;
 use crate::role::{Epoch, Role, weights_sha256};
-use crate::run::Context;
-use crate::store::Weights;
 use crate::training_run::request::TrainedKind;
-use crate::{Environment, Error, Result, Watched};
+use crate::{Environment, Error, Observer, Options, Outcome, Progress, Result, Watched};
 
 /// Two epochs of a narrow network on few digits.
 fn request(classifier: TrainedKind) -> Request {
@@ -48,19 +48,29 @@ fn run(request: &Request) -> TrainingRun {
     TrainingRun::new(request).unwrap()
 }
 
-/// Runs `run` on two threads; `watch` may cancel.
-fn executed(run: &TrainingRun, folder: &Path, watch: &dyn Watch, cancel: &CancelToken) -> Result<Outcome> {
+/// Runs `run` on two threads; `observer` may cancel.
+fn executed(
+    run: &TrainingRun,
+    folder: &Path,
+    observer: &dyn Observer,
+    cancel: &CancelToken,
+) -> Result<Outcome> {
     let environment = Environment::detect(None);
     let options = Options {
         threads: Some(2),
         jobs: None,
+        batch_size: Options::BATCH,
         checkpoint_every: Duration::ZERO,
         cancel,
         save: SaveToken::new(),
-        watch,
+        observer,
         environment: &environment,
     };
     execute(run, folder, &options)
+}
+
+fn network(run: &TrainingRun, place: usize) -> &NetworkWork {
+    run.cells[place].work.network().unwrap()
 }
 
 fn weights(folder: &Path, names: &[&str]) -> Vec<Vec<u8>> {
@@ -77,13 +87,18 @@ struct Counter {
     failed: Mutex<Vec<(usize, String)>>,
 }
 
-impl Watch for Counter {
-    fn started(&self, _arm: usize, continued: &Continued) {
+impl Observer for Counter {
+    fn continued(&self, _: &Watched<'_>, continued: &Continued) {
         self.continued.lock().unwrap().push(continued.clone());
     }
 
-    fn step(&self, _arm: usize, progress: &Progress) {
-        assert!((0.0..=1.0).contains(&progress.fraction) && progress.seconds_left >= 0.0, "{progress:?}");
+    fn progress(&self, cell: &Watched<'_>, progress: &Progress) {
+        let now = match progress {
+            Progress::Step(now) => now,
+            Progress::Epoch { row, .. } => return self.rows.lock().unwrap().push((cell.index, *row)),
+            Progress::Examples { .. } => return,
+        };
+        assert!((0.0..=1.0).contains(&now.fraction) && now.seconds_left >= 0.0, "{now:?}");
         let steps = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some((after, token)) = &self.cancel_after
             && steps == *after
@@ -92,12 +107,8 @@ impl Watch for Counter {
         }
     }
 
-    fn epoch(&self, arm: usize, row: &EpochRow, _progress: Option<&Progress>) {
-        self.rows.lock().unwrap().push((arm, *row));
-    }
-
-    fn failed(&self, arm: usize, error: &Error) {
-        self.failed.lock().unwrap().push((arm, error.to_string()));
+    fn failed(&self, cell: &Watched<'_>, error: &Error) {
+        self.failed.lock().unwrap().push((cell.index, error.to_string()));
     }
 }
 
@@ -106,7 +117,7 @@ fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
     let run = run(&request(TrainedKind::MULTICLASS));
     let (straight, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let outcome = executed(&run, straight.path(), &(), &CancelToken::new()).unwrap();
-    assert_eq!((outcome.trained, outcome.failures.len(), outcome.cancelled), (1, 0, false));
+    assert_eq!((outcome.computed, outcome.failures.len(), outcome.cancelled), (1, 0, false));
 
     let mut stops = 0;
     loop {
@@ -143,7 +154,7 @@ fn a_training_that_is_stopped_again_and_again_ends_with_the_same_files() {
     std::fs::write(&lines, first).unwrap();
     std::fs::write(stopped.path().join("multiclass.previous.ckpt"), "left").unwrap();
     let outcome = executed(&run, stopped.path(), &Counter::default(), &CancelToken::new()).unwrap();
-    assert_eq!((outcome.trained, outcome.records.len()), (0, 1));
+    assert_eq!((outcome.computed, outcome.records.len()), (0, 1));
     let again = std::fs::read_to_string(&lines).unwrap();
     assert!(again.starts_with(first) && again.lines().count() == 2, "{again}");
     assert!(!stopped.path().join("multiclass.previous.ckpt").exists());
@@ -155,15 +166,20 @@ fn a_table_keeps_the_same_best_and_last_weights() {
     let folder = tempfile::tempdir().unwrap();
     executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
     let watched = Watched { index: 0, kind: Kind::Network, label: "multiclass" };
-    let context = Context {
-        executor: run.device.executor(),
-        batch_size: 32,
-        cancel: &CancelToken::new(),
-        observer: &(),
-        watched: &watched,
+    let trained = |run: &TrainingRun, checkpoint: &str| -> (Value, Weights) {
+        let context = Context {
+            executor: run.device.executor(),
+            batch_size: 32,
+            cancel: &CancelToken::new(),
+            observer: &(),
+            watched: &watched,
+            checkpointing: Checkpointing::new(folder.path().join(checkpoint), Duration::from_secs(3600)),
+            logs: None,
+        };
+        let Computed { results, weights, .. } = run.cells[0].work.run(&[], &context).unwrap();
+        (results, weights.unwrap())
     };
-    let checkpointing = Checkpointing::new(folder.path().join("table.ckpt"), Duration::from_secs(3600));
-    let (results, weights) = crate::run::train(&run.arms[0].work, checkpointing, &context).unwrap();
+    let (results, weights) = trained(&run, "table.ckpt");
     let kept = |file| std::fs::read(folder.path().join(file)).unwrap();
     let (best, last) = (kept("multiclass.best.safetensors"), kept("multiclass.safetensors"));
     assert_eq!(results["weights_sha256"], weights_sha256(&best));
@@ -180,13 +196,11 @@ fn a_table_keeps_the_same_best_and_last_weights() {
         std::fs::write(folder.path().join(format!("{name}.safetensors")), plain(file)).unwrap();
     }
     let outcome = executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
-    assert_eq!((outcome.trained, outcome.records.len()), (0, 1), "an old folder is finished");
+    assert_eq!((outcome.computed, outcome.records.len()), (0, 1), "an old folder is finished");
 
     let mut without = request(TrainedKind::MULTICLASS);
     without.overrides.validation = Some(0);
-    let checkpointing = Checkpointing::new(folder.path().join("without.ckpt"), Duration::from_secs(3600));
-    let run = TrainingRun::new(&without).unwrap();
-    let (results, weights) = crate::run::train(&run.arms[0].work, checkpointing, &context).unwrap();
+    let (results, weights) = trained(&TrainingRun::new(&without).unwrap(), "without.ckpt");
     assert_eq!((weights.last, results.get("last")), (None, None), "one network, kept once");
 }
 
@@ -195,9 +209,9 @@ fn a_shared_trunk_is_one_network_with_the_arms_questions() {
     let mut request = request(text::classifier("shared-trunk").unwrap());
     request.overrides.epochs = Some(4);
     let run = run(&request);
-    assert_eq!(run.arms.iter().map(|arm| arm.name.as_str()).collect::<Vec<_>>(), ["shared-trunk"]);
-    assert_eq!(run.arms[0].settings["training"]["outputs"], "one-vs-all");
-    assert_eq!(run.arms[0].work.graph.num_outputs(), 10);
+    assert_eq!(run.cells.iter().map(|cell| cell.label.as_str()).collect::<Vec<_>>(), ["shared-trunk"]);
+    assert_eq!(run.cells[0].settings()["training"]["outputs"], "one-vs-all");
+    assert_eq!(network(&run, 0).graph.num_outputs(), 10);
     let folder = tempfile::tempdir().unwrap();
     let outcome = executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
     let losses: Vec<f64> = outcome.records.values().next().unwrap().results["epochs"]
@@ -234,15 +248,15 @@ fn networks_of_every_aggregate_can_be_trained() {
         let mut request = request(text::classifier(classifier).unwrap());
         (request.overrides.validation, request.overrides.batch_size) = (None, Some(8));
         let run = run(&request);
-        assert_eq!((run.arms.len(), run.arms[0].name.as_str()), (count, first), "{classifier}");
-        for arm in &run.arms {
-            let work = &arm.work;
-            assert!(work.labels.apply_all(work.data.labels()).is_ok(), "{classifier} {}", arm.name);
+        assert_eq!((run.cells.len(), run.cells[0].label.as_str()), (count, first), "{classifier}");
+        for (place, cell) in run.cells.iter().enumerate() {
+            let work = network(&run, place);
+            assert!(work.labels.apply_all(work.data.labels()).is_ok(), "{classifier} {}", cell.label);
             assert_eq!(work.graph.num_outputs(), work.labels.num_classes(10));
         }
-        assert_eq!(run.arms[0].work.graph.num_outputs(), outputs, "{classifier}");
+        assert_eq!(network(&run, 0).graph.num_outputs(), outputs, "{classifier}");
         if classifier == "one-vs-one" {
-            assert!(run.arms[0].work.data.labels().iter().all(|&label| label < 2));
+            assert!(network(&run, 0).data.labels().iter().all(|&label| label < 2));
         }
     }
     let refused = |classifier: &str| match text::classifier(classifier) {
@@ -261,7 +275,7 @@ fn arms_do_not_depend_on_what_is_trained_beside_them() {
     let (both, one) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let watch = Counter::default();
     let outcome = executed(&run(&request), both.path(), &watch, &CancelToken::new()).unwrap();
-    assert_eq!(outcome.trained, 2);
+    assert_eq!(outcome.computed, 2);
     let mut rows: Vec<(usize, usize)> =
         watch.rows.lock().unwrap().iter().map(|(arm, row)| (*arm, row.epoch)).collect();
     rows.sort_unstable();
@@ -273,7 +287,7 @@ fn arms_do_not_depend_on_what_is_trained_beside_them() {
     // Another arm into the same folder: its own is kept.
     request.arms = Some(vec![2, 7]);
     let outcome = executed(&run(&request), one.path(), &(), &CancelToken::new()).unwrap();
-    assert_eq!((outcome.trained, outcome.records.len()), (1, 2));
+    assert_eq!((outcome.computed, outcome.records.len()), (1, 2));
     assert_eq!(weights(both.path(), &["arm-2"]), weights(one.path(), &["arm-2"]));
 }
 
@@ -300,19 +314,19 @@ fn an_arm_that_fails_does_not_stop_the_others() {
     assert!(error.chain().contains("arm-1.ckpt: cannot write: is a directory"), "{error}");
     std::fs::remove_dir(&checkpoint).unwrap();
     let outcome = executed(&run(&request), folder.path(), &(), &CancelToken::new()).unwrap();
-    assert_eq!((outcome.trained, outcome.records.len()), (1, 2));
+    assert_eq!((outcome.computed, outcome.records.len()), (1, 2));
 }
 
 /// Takes the folder away, then asks for a stop.
 struct Gone<'a>(&'a Path, CancelToken, AtomicUsize);
 
-impl Watch for Gone<'_> {
-    fn step(&self, _arm: usize, _progress: &Progress) {
+impl Observer for Gone<'_> {
+    fn progress(&self, _: &Watched<'_>, _: &Progress) {
         let _ = std::fs::remove_dir_all(self.0);
         self.1.cancel();
     }
 
-    fn unsaved(&self, _arm: usize, error: &dyn std::error::Error) {
+    fn unsaved(&self, _: &Watched<'_>, error: &dyn std::error::Error) {
         assert!(error.to_string().contains("multiclass.ckpt: cannot write the checkpoint"), "{error}");
         self.2.fetch_add(1, Ordering::Relaxed);
     }
@@ -396,10 +410,6 @@ fn every_mistake_is_found_before_any_work_and_says_what_is_allowed() {
         (over(&|o| o.weight_averaging = Some(1.5)), "--weight-averaging is 1.5"),
         (over(&|o| o.lambda = Some(6.0)), "--lambda is 6, allowed is nothing with method pgd-at"),
         (over(&|o| (o.method, o.lambda) = (Some(MethodName::Trades), Some(-1.0))), "--lambda is -1"),
-        (
-            over(&|o| o.sampling = Some(robin_data::Sampling::Balanced)),
-            "--sampling is balanced, allowed is plain: there are 10 classes",
-        ),
         (
             over(&|o| (o.padding, o.crop_padding) = (Some(robin_data::Padding::Reflect), Some(28))),
             "allowed is 0 to 27",

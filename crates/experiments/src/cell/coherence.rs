@@ -2,25 +2,39 @@
 
 use robin_coherence::Summary;
 use robin_core::Classifier;
-use serde_json::{Value, json};
+use robin_data::Dataset;
+use serde_json::json;
 
-use crate::alignment::measure;
-use crate::plan::NetworkWork;
-use crate::plan::study::CoherenceWork;
+use super::amount::Amount;
+use super::measure::{classifier, to_json};
+use super::{Computed, Context, TrainedNetwork, Work};
+use crate::alignment::{Compared, measure};
 use crate::record::Record;
-use crate::run::{Context, classifier, to_json};
 use crate::{Error, Progress, Result};
 
-impl CoherenceWork {
+/// Do the networks' gradients agree?
+#[derive(Debug)]
+pub struct CoherenceWork {
+    /// Whose.
+    pub compared: Compared,
+    /// Test images.
+    pub data: Dataset,
+    /// Bins of the histogram.
+    pub bins: usize,
+}
+
+impl Work for CoherenceWork {
     /// Every example's coherence with the trained networks, and summaries with these and the untrained ones.
-    pub(crate) fn run(&self, networks: &[(&NetworkWork, Vec<u8>)], context: &Context<'_>) -> Result<Value> {
+    fn run(&self, networks: &[TrainedNetwork<'_>], context: &Context<'_>) -> Result<Computed> {
+        let _span = tracing::info_span!("study", cell = context.watched.label).entered();
+        let label = context.watched.label;
         let trained: Vec<Box<dyn Classifier>> = networks
             .iter()
-            .map(|(work, weights)| classifier(&work.graph, weights, context))
+            .map(|TrainedNetwork { work, weights }| classifier(&work.graph, weights, context.executor, label))
             .collect::<Result<_>>()?;
         let untrained: Vec<Box<dyn Classifier>> = networks
             .iter()
-            .map(|(work, _)| {
+            .map(|TrainedNetwork { work, .. }| {
                 let fresh = context.executor.classifier(&work.graph, &work.parameters());
                 fresh.map_err(Error::work("preparing the untrained network"))
             })
@@ -37,11 +51,17 @@ impl CoherenceWork {
         };
         let (trained, untrained) = (of(trained)?, of(untrained)?);
         let cosines: Vec<Option<f64>> = trained.iter().map(|example| example.coherence.value()).collect();
-        Ok(json!({
+        let results = json!({
             "trained": to_json("coherence", &Summary::of(&trained, self.bins))?,
             "untrained": to_json("coherence", &Summary::of(&untrained, self.bins))?,
             "cosines": cosines,
-        }))
+        });
+        Ok(results.into())
+    }
+
+    fn amount(&self, networks: f64) -> Amount {
+        // The trained networks and the same before training.
+        Amount::attack(2.0 * self.data.len() as f64 * networks)
     }
 }
 

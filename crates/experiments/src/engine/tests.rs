@@ -1,8 +1,11 @@
 use serde_json::json;
 
+use std::path::Path;
+
+use super::board::Board;
 use super::*;
 use crate::plan::Request;
-use crate::{Profile, Spec};
+use crate::{Plan, Profile, Spec};
 
 fn plan() -> Plan {
     let request = Request {
@@ -41,7 +44,7 @@ fn position(plan: &Plan, label: &str) -> usize {
 fn a_failed_network_takes_along_what_needs_it_and_nothing_else() {
     let plan = plan();
     let all: BTreeSet<usize> = (0..plan.cells.len()).collect();
-    let board = Board::new(&plan, BTreeMap::new(), all);
+    let board = Board::new(&plan.cells, BTreeMap::new(), all);
     let failing = position(&plan, "mnist/cnn2/l2 robin arm 3 seed 0");
     let never = CancelToken::new();
     let mut order = Vec::new();
@@ -73,7 +76,7 @@ fn an_evaluation_waits_for_all_of_its_networks() {
     let clean = position(&plan, "mnist/cnn2/l2 robin clean seed 0");
     let (first, rest) = plan.cells[clean].needs.split_first().unwrap();
     let there = rest.iter().map(|&need| (need, record(&plan, need))).collect();
-    let board = Board::new(&plan, there, [*first, clean].into());
+    let board = Board::new(&plan.cells, there, [*first, clean].into());
     let never = CancelToken::new();
     assert_eq!(board.take(&never), Some(*first));
     std::thread::scope(|scope| {
@@ -88,7 +91,7 @@ fn what_was_computed_counts_although_it_could_not_be_saved() {
     let plan = plan();
     let clean = position(&plan, "mnist/cnn2/l2 robin clean seed 0");
     let needs: BTreeSet<usize> = plan.cells[clean].needs.iter().copied().collect();
-    let board = Board::new(&plan, BTreeMap::new(), needs.iter().copied().chain([clean]).collect());
+    let board = Board::new(&plan.cells, BTreeMap::new(), needs.iter().copied().chain([clean]).collect());
     let never = CancelToken::new();
     let mut taken = 0;
     while let Some(index) = board.take(&never) {
@@ -105,7 +108,7 @@ fn what_was_computed_counts_although_it_could_not_be_saved() {
 #[test]
 fn nothing_is_taken_after_a_stop() {
     let plan = plan();
-    let board = Board::new(&plan, BTreeMap::new(), [0, 1].into());
+    let board = Board::new(&plan.cells, BTreeMap::new(), [0, 1].into());
     let cancel = CancelToken::new();
     assert_eq!(board.take(&cancel), Some(0));
     cancel.cancel();

@@ -12,7 +12,7 @@ mod tests;
 use candle_core::{Device, Tensor};
 use robin_attacks::{Loss, MinimalAttack};
 use robin_core::{
-    CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, OneClass, Purpose, Strategy,
+    CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, OneClass, Purpose, Seed, Strategy,
     SuccessCriterion, Target, host,
 };
 use robin_data::{Dataset, LabelMap, Split};
@@ -20,14 +20,29 @@ use robin_evaluation::OneClassStrategy;
 use robin_nn::{Executor, Parameters};
 use robin_training::Silent;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::amount::Amount;
+use super::measure::{OwnLoss, to_json};
+use super::{Computed, Context, TrainedNetwork, Work};
 use crate::figure::{Arrow, Dot, Regions};
-use crate::plan::study::ToyWork;
 use crate::record::Record;
-use crate::run::{Context, OwnLoss, to_json};
-use crate::spec::{AttackSpec, ToySpec};
+use crate::spec::{AttackSpec, Normalize, ToySpec};
 use crate::{Error, Result};
+
+/// Everything that decides the drawing.
+#[derive(Debug)]
+pub struct ToyWork {
+    /// Points, networks and attack.
+    pub spec: ToySpec,
+    /// Of both networks.
+    pub config: robin_training::Config,
+    /// What their first layer does.
+    pub normalize: Option<Normalize>,
+    /// The attack that [`ToySpec::attack`] names.
+    pub attack: AttackSpec,
+    /// Of points, weights, training and attack.
+    pub seed: Seed,
+}
 
 /// One of the three drawings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,11 +62,20 @@ pub struct ToyPanel {
     pub censored: usize,
 }
 
-impl ToyWork {
-    pub(crate) fn run(&self, context: &Context<'_>) -> Result<Value> {
-        to_json("the toy's panels", &self.panels(context.executor, context.cancel)?)
+impl Work for ToyWork {
+    fn run(&self, _networks: &[TrainedNetwork<'_>], context: &Context<'_>) -> Result<Computed> {
+        let _span = tracing::info_span!("study", cell = context.watched.label).entered();
+        let panels = self.panels(context.executor, context.cancel)?;
+        to_json("the toy's panels", &panels).map(Computed::from)
     }
 
+    /// It has no network of the list, and is seconds.
+    fn amount(&self, _networks: f64) -> Amount {
+        Amount::default()
+    }
+}
+
+impl ToyWork {
     /// The three panels.
     ///
     /// # Errors

@@ -1,21 +1,35 @@
 //! Section 3's task on one network.
 
-use robin_core::OneClass;
+use robin_core::{Budget, OneClass, Seed};
 use robin_data::Dataset;
 use robin_evaluation::{Clean, Evaluation, OneClassAccuracy, OneClassStrategy, Robust};
-use robin_nn::Graph;
-use serde_json::Value;
 
-pub use crate::plan::study::CLASS;
-use crate::plan::study::OneClassWork;
+use super::amount::{Amount, FORWARD, steps};
+use super::measure::{Watcher, evaluated, first, to_json};
+use super::{Computed, Context, TrainedNetwork, Work};
 use crate::record::Record;
-use crate::run::{Context, Watcher, classifier, evaluated, to_json};
+use crate::spec::AttackSpec;
 use crate::{Error, Result};
 
-impl OneClassWork {
+/// The class that is asked for: the first one of the class order, as [`robin_data::LabelMap::Other`] numbers it.
+pub const CLASS: u32 = 0;
+
+/// A `MODEL[j]` asked whether images are of class [`CLASS`].
+#[derive(Debug)]
+pub struct OneClassWork {
+    /// Test images with the network's labels.
+    pub data: Dataset,
+    /// The attack; `None` = clean.
+    pub attack: Option<(AttackSpec, Budget)>,
+    /// Of random starts.
+    pub seed: Seed,
+}
+
+impl Work for OneClassWork {
     /// Accuracies over all images and over both groups alike, and every example's result.
-    pub(crate) fn run(&self, (graph, weights): (&Graph, &[u8]), context: &Context<'_>) -> Result<Value> {
-        let model = classifier(graph, weights, context)?;
+    fn run(&self, networks: &[TrainedNetwork<'_>], context: &Context<'_>) -> Result<Computed> {
+        let _span = tracing::info_span!("study", cell = context.watched.label).entered();
+        let model = first(networks, context)?;
         let criterion = OneClass { class: CLASS };
         let mut watcher = Watcher(context);
         let mut options = context.options(&mut watcher);
@@ -34,7 +48,12 @@ impl OneClassWork {
         let mut results = evaluated(&clean, robust.as_ref())?;
         let broken = robust.as_ref().map_or(&clean.broken, |robust| &robust.worst.broken);
         results["one_class"] = to_json("accuracies", &accuracy(broken, &self.data)?)?;
-        Ok(results)
+        Ok(results.into())
+    }
+
+    fn amount(&self, _networks: f64) -> Amount {
+        let attack = self.attack.as_ref().map_or(0.0, |(attack, _)| steps(&attack.attack) + 3.0 * FORWARD);
+        Amount::attack(self.data.len() as f64 * (FORWARD + attack))
     }
 }
 
