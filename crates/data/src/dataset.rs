@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::canonical;
 use crate::entry::Format;
 use crate::pixels::Pixels;
-use crate::{DatasetName, Error, LabelMap, Result, Split, cifar, embedded, idx};
+use crate::{DatasetName, Error, LabelMap, Result, Split, cifar, embedded, idx, matlab};
 use robin_files::checksum::hex;
 
 /// One split of a data set: u8 images `[n, c, h, w]` and labels `[n]`, in file order. Immutable; a clone
@@ -152,6 +152,10 @@ impl Dataset {
                     cifar::append(&file, &bytes, records, &mut pixels, &mut labels)?;
                 }
                 (pixels, labels)
+            }
+            Format::Matlab => {
+                let [(file, bytes)] = <[_; 1]>::try_from(files).expect("there is one file per split");
+                matlab::digits(&file, &bytes)?
             }
         };
         Self::from_parts(name, split, name.shape(), pixels, labels)

@@ -132,8 +132,8 @@ fn encode(name: DatasetName, data: &Dataset, indices: &[usize]) -> Result<Vec<Ve
         Format::Idx => {
             vec![idx::write_images(labels.len(), height, width, &pixels), idx::write_labels(&labels)]
         }
-        // Of CIFAR's sets the one with a single label is inside.
-        Format::Cifar(_) => {
+        // Of all others the one with a single label is inside.
+        Format::Cifar(_) | Format::Matlab => {
             let records = labels.iter().zip(pixels.chunks_exact(channels * height * width));
             vec![records.flat_map(|(label, image)| std::iter::once(label).chain(image)).copied().collect()]
         }

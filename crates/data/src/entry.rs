@@ -22,6 +22,8 @@ pub struct DatasetEntry {
     /// Mean and deviation of each channel that are usually subtracted and divided by; none where networks are trained on
     /// images as they are.
     pub normalization: Option<([f32; 3], [f32; 3])>,
+    /// Whether a mirror leaves its images what they are, as it does not digits.
+    pub may_be_mirrored: bool,
     pub(crate) format: Format,
     /// Who has its files, in the order in which they are asked.
     pub(crate) hosts: &'static [Host],
@@ -33,7 +35,7 @@ pub struct DatasetEntry {
     pub(crate) per_class: [usize; 2],
 }
 
-/// One published file, uncompressed.
+/// One published file, as it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CanonicalFile {
     /// File name, without folder.
@@ -50,6 +52,8 @@ pub(crate) enum Format {
     /// A file of images and one of labels for each split.
     Idx,
     Cifar(Records),
+    /// A file with the variables `X` and `y` for each split.
+    Matlab,
 }
 
 /// How a host offers the files.
@@ -57,6 +61,8 @@ pub(crate) enum Format {
 pub(crate) enum Host {
     /// `BASE/NAME.gz` for each file; no slash at the end.
     GzipFiles { base: &'static str },
+    /// `BASE/NAME` for each file; no slash at the end.
+    Files { base: &'static str },
     /// One archive with all files in `folder`.
     TarGz { url: &'static str, folder: &'static str },
 }

@@ -10,7 +10,7 @@ use std::io::Write;
 use flate2::{Compression, Crc, write::GzEncoder};
 
 use crate::idx::{self, HEADER};
-use crate::{LabelMap, cifar, custom, fetch, gzip};
+use crate::{LabelMap, cifar, custom, fetch, gzip, matlab};
 
 pub fn idx_images(bytes: &[u8]) {
     let _ = idx::declared_images("f", &bytes[..bytes.len().min(HEADER as usize)]);
@@ -57,6 +57,11 @@ pub fn npy(bytes: &[u8]) {
 /// An archive of such arrays.
 pub fn npz(bytes: &[u8]) {
     custom::fuzz_npz(bytes);
+}
+
+/// SVHN's file.
+pub fn matlab(bytes: &[u8]) {
+    let _ = matlab::digits("f", bytes);
 }
 
 /// A Parquet file.

@@ -44,6 +44,7 @@ mod gzip;
 mod idx;
 pub mod inspect;
 pub mod labels;
+mod matlab;
 pub mod name;
 mod pixels;
 mod published;

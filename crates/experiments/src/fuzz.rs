@@ -36,6 +36,7 @@ pub static TARGETS: &[Target] = &[
     ("archive-packed", robin_data::fuzz::archive_packed),
     ("npy", robin_data::fuzz::npy),
     ("npz", robin_data::fuzz::npz),
+    ("matlab", robin_data::fuzz::matlab),
     ("parquet", robin_data::fuzz::parquet),
     ("picture", robin_data::fuzz::picture),
     ("onnx", robin_import::fuzz::onnx),

@@ -47,6 +47,7 @@ targets! {
     archive_packed: "archive-packed", vec![corpus::tar()];
     npy: "npy", corpus::npy();
     npz: "npz", vec![corpus::npz()];
+    matlab: "matlab", vec![corpus::matlab()];
     parquet: "parquet", corpus::parquet();
     picture: "picture", vec![corpus::png(), corpus::jpeg()];
     onnx: "onnx", vec![corpus::imported("tiny.onnx")];

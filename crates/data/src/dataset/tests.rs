@@ -3,7 +3,7 @@ use std::fs;
 use robin_core::host;
 
 use super::*;
-use crate::gzip;
+use crate::{gzip, matlab};
 
 /// Two MNIST-shaped examples with recognisable pixels.
 fn mnist_files() -> (Vec<u8>, Vec<u8>) {
@@ -118,6 +118,7 @@ fn every_format_of_a_named_set_is_read() {
             Format::Cifar(cifar::Records::Cifar100) => {
                 vec![file([record(0, &[19, 0]), record(1, &[3, last])].concat())]
             }
+            Format::Matlab => vec![file(matlab::tests::written(&pixels, &[0, last]))],
         };
         let data = Dataset::from_files(name, Split::Test, files).unwrap();
         assert_eq!(

@@ -28,7 +28,7 @@ pub(super) struct Official<F> {
 impl<F: Fn(&str) -> Result<Download>> FileSource for Official<F> {
     fn name(&self) -> String {
         match self.host {
-            Host::GzipFiles { base } => base.to_owned(),
+            Host::GzipFiles { base } | Host::Files { base } => base.to_owned(),
             Host::TarGz { url, .. } => url.to_owned(),
         }
     }
@@ -52,6 +52,13 @@ impl<F: Fn(&str) -> Result<Download>> FileSource for Official<F> {
                     download(&url, &mut |body| {
                         store.put(file, &url, &mut gunzipped(&url, body, file.size)?)
                     })?;
+                }
+                Ok(())
+            }
+            Host::Files { base } => {
+                for file in wanted {
+                    let url = format!("{base}/{}", file.name);
+                    download(&url, &mut |body| store.put(file, &url, body))?;
                 }
                 Ok(())
             }

@@ -271,6 +271,17 @@ fn official_gzip_files_arrive_packed_or_already_unpacked() {
 }
 
 #[test]
+fn official_files_arrive_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, [one, two]) = two();
+    let pages = vec![("base/one".to_owned(), one), ("base/two".to_owned(), two)];
+    let source: [Box<dyn FileSource>; 1] =
+        [Box::new(Official { host: Host::Files { base: "base" }, open: web(pages) })];
+    run(&source, &files, folder.path(), &CancelToken::new()).unwrap();
+    assert_eq!(names(folder.path()), ["one", "two"]);
+}
+
+#[test]
 fn an_official_archive_is_unpacked_and_a_missing_member_is_named() {
     let (files, [one, two]) = two();
     let whole = archive_of(&[("f/readme", b"hello"), ("f/two", &two), ("f/one", &one)]);

@@ -12,6 +12,7 @@ pub(crate) const ENTRY: DatasetEntry = DatasetEntry {
     folder: "cifar-10-batches-bin",
     files: [FILES.split_at(5).0, FILES.split_at(5).1],
     normalization: Some(([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])),
+    may_be_mirrored: true,
     format: Format::Cifar(Records::Cifar10),
     hosts: &[Host::TarGz {
         url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",

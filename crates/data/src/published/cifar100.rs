@@ -127,6 +127,7 @@ pub(crate) const ENTRY: DatasetEntry = DatasetEntry {
         }],
     ],
     normalization: Some(([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762])),
+    may_be_mirrored: true,
     format: Format::Cifar(Records::Cifar100),
     hosts: &[Host::TarGz {
         url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",

@@ -25,6 +25,7 @@ pub(crate) const ENTRY: DatasetEntry = DatasetEntry {
     folder: "fashion-mnist",
     files: [FILES.split_at(2).0, FILES.split_at(2).1],
     normalization: None,
+    may_be_mirrored: true,
     format: Format::Idx,
     hosts: &[
         Host::GzipFiles { base: "https://fashion-mnist.s3.eu-central-1.amazonaws.com" },

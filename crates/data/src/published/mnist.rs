@@ -11,6 +11,7 @@ pub(crate) const ENTRY: DatasetEntry = DatasetEntry {
     folder: "mnist",
     files: [FILES.split_at(2).0, FILES.split_at(2).1],
     normalization: None,
+    may_be_mirrored: false,
     format: Format::Idx,
     hosts: &[
         Host::GzipFiles { base: "https://ossci-datasets.s3.amazonaws.com/mnist" },

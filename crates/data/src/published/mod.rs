@@ -4,3 +4,4 @@ pub(crate) mod cifar10;
 pub(crate) mod cifar100;
 pub(crate) mod fashion_mnist;
 pub(crate) mod mnist;
+pub(crate) mod svhn;

@@ -265,7 +265,6 @@ impl Settings<'_> {
     fn config(&self, data: &Dataset, part: &Part) -> Result<Config> {
         let (request, over) = (self.request, &self.request.overrides);
         let strong = request.recipe == RecipeName::Strong;
-        // Digits are not the same in a mirror.
         let photographs = request.dataset.published().is_some_and(DatasetName::is_of_photographs);
         let usual = if part.arm { self.recipe.arm_sampling } else { self.recipe.sampling };
         let sampling = over.sampling.unwrap_or(usual);
@@ -283,7 +282,8 @@ impl Settings<'_> {
         config.crop_padding = over.crop_padding.unwrap_or(config.crop_padding);
         let modern = strong && photographs;
         config.padding = over.padding.unwrap_or(if modern { Padding::Reflect } else { config.padding });
-        config.flip = over.flip.unwrap_or(if modern { Flip::Horizontal } else { config.flip });
+        let usual = if modern { Flip::Horizontal } else { config.flip };
+        config.flip = over.flip.unwrap_or(flip(request.dataset.published(), usual));
         if let Some(schedule) = &over.schedule {
             config.schedule = schedule.clone();
         }
@@ -425,6 +425,14 @@ fn flag(field: &'static str) -> &'static str {
         "weight_averaging.decay" => "--weight-averaging",
         "validation.images" => "--validation",
         other => other,
+    }
+}
+
+/// The recipe's flip, where the images are what they were in a mirror.
+pub(super) fn flip(dataset: Option<DatasetName>, usual: Flip) -> Flip {
+    match dataset.is_none_or(DatasetName::may_be_mirrored) {
+        true => usual,
+        false => Flip::None,
     }
 }
 

@@ -458,6 +458,19 @@ fn recipes_are_the_papers_and_what_is_said_goes_before_them() {
 }
 
 #[test]
+fn digits_are_not_shown_in_a_mirror() {
+    use robin_data::Flip;
+    for (dataset, expected) in [
+        (Some(DatasetName::Cifar100), Flip::Horizontal),
+        (Some(DatasetName::Svhn), Flip::None),
+        (Some(DatasetName::Mnist), Flip::None),
+        (None, Flip::Horizontal),
+    ] {
+        assert_eq!(super::resolve::flip(dataset, Flip::Horizontal), expected, "{dataset:?}");
+    }
+}
+
+#[test]
 fn recipes_for_photographs_are_those_of_cifar10() {
     let mut request = request(TrainedKind::MULTICLASS);
     request.overrides = Overrides { epochs: Some(1), ..Overrides::default() };

@@ -65,6 +65,11 @@ pub(crate) fn png() -> Vec<u8> {
     bytes
 }
 
+/// SVHN's format, by scipy.
+pub(crate) fn matlab() -> Vec<u8> {
+    std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../data/src/matlab/two.mat")).unwrap()
+}
+
 /// Data sets as other programs write them.
 pub(crate) fn parquet() -> Vec<Vec<u8>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/src/custom/parquet");
