@@ -26,6 +26,12 @@
 //! [`robin_nn::Executor`] and not this crate, and without it misses one device. Its numbers are counted by
 //! [`robin_nn::NUMERICS`], which every record's key has: a change here that can move a number raises that.
 
+#[cfg(feature = "candle-cuda")]
+compile_error!(
+    "the features `cuda` and `candle-cuda` do not go into one build: candle links NVIDIA's libraries when it is built, our own \
+     executor loads them when it is asked for, and both by one crate, `cudarc`, which can do either"
+);
+
 pub mod executor;
 pub mod kernels;
 
