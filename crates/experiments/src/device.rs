@@ -56,9 +56,10 @@ impl Device {
         }
     }
 
+    /// Our own kernels on a GPU: the one place that opens one.
     #[cfg(feature = "cuda")]
     fn cuda(ordinal: usize, arithmetic: Arithmetic<'_>) -> Result<Self> {
-        use robin_kernels::cuda::{Precision, Selection};
+        use robin_cuda::{Cuda, Precision, Selection};
 
         let precision = arithmetic.precision.unwrap_or(Precision::F32.name());
         let precision: Precision = precision.parse().map_err(|_| Error::Option {
@@ -67,8 +68,9 @@ impl Device {
             allowed: "f32, tf32 or bf16".to_owned(),
         })?;
         let selection = if arithmetic.repeatable { Selection::Repeatable } else { Selection::Fastest };
-        let executor = robin_nn::cuda::Cuda::open(ordinal, precision, selection).map_err(|error| {
-            Error::Device { device: format!("cuda:{ordinal}"), reason: error.to_string() }
+        let executor = Cuda::open(ordinal, precision, selection).map_err(|error| Error::Device {
+            device: format!("cuda:{ordinal}"),
+            reason: error.to_string(),
         })?;
         // A device is there until the program ends.
         Ok(Self { executor: Box::leak(Box::new(executor)), ordinal: Some(ordinal) })

@@ -28,8 +28,6 @@ pub mod avg_pool2d;
 pub mod batch_norm;
 pub mod bias_gradient;
 pub mod conv2d;
-#[cfg(feature = "cuda")]
-pub mod cuda;
 pub mod epilogue;
 pub mod flatten;
 pub mod isa;

@@ -71,10 +71,9 @@ pub enum Error {
     /// A training step on a device without a data set.
     #[error("no data set was put on the device")]
     NoData,
-    /// A device failed.
-    #[cfg(feature = "cuda")]
+    /// A device failed: in the words of the crate that its executor comes from.
     #[error(transparent)]
-    Device(#[from] robin_kernels::cuda::Error),
+    Device(Box<dyn std::error::Error + Send + Sync>),
     /// A name that no executor has.
     #[error("executor {name:?} is unknown (one of: {})", valid.join(", "))]
     UnknownExecutor {

@@ -102,7 +102,7 @@ pub enum Layer {
     Relu,
     /// `x / (1 + exp(-x))`. Of the executors, `candle` alone runs it.
     Silu,
-    /// Each value to an integer. Its gradient is 0, as PyTorch's is. `cuda` does not run it.
+    /// Each value to an integer. Its gradient is 0, as PyTorch's is.
     Round(Rounding),
     /// Max pooling.
     MaxPool2d(max_pool2d::Geometry),
@@ -138,22 +138,6 @@ impl Layer {
             Self::Add => "add",
             Self::Flatten(_) => "flatten",
         }
-    }
-
-    /// Whether there are kernels of ours for it, here and on a GPU.
-    pub(crate) fn has_kernels(&self) -> bool {
-        matches!(
-            self,
-            Self::Normalize { .. }
-                | Self::Conv2d { .. }
-                | Self::BatchNorm2d { .. }
-                | Self::Linear { .. }
-                | Self::Relu
-                | Self::MaxPool2d(_)
-                | Self::AvgPool2d(_)
-                | Self::Add
-                | Self::Flatten(_)
-        )
     }
 }
 

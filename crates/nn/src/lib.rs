@@ -19,14 +19,12 @@
 //!
 //! Reading order: [`graph`] (an architecture), [`parameters`] (its numbers), [`mod@note`] (what a weight file says of its network), [`network`] (what training
 //! owns), [`executor`](mod@executor) (a way to run a graph), [`list`] (all of them), then [`mod@candle`] (candle's layers, the judge) and [`cpu`]
-//! (our kernels); `cuda` is built with the feature of that name.
+//! (our kernels). Executors of other crates implement [`Executor`] too: `robin-cuda`'s runs graphs on a GPU.
 //!
 //! Invariant: a graph names layers, never a kernel or a memory layout; an executor runs a graph or refuses it by the layer's name, and `candle` runs every one.
 
 pub mod candle;
 pub mod cpu;
-#[cfg(feature = "cuda")]
-pub mod cuda;
 pub mod device_resident;
 pub mod error;
 pub mod executor;

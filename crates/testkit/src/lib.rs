@@ -1,5 +1,5 @@
 //! For tests only: golden files, tolerances, gradient checks, toy classifiers with known answers, parsers
-//! under changed files.
+//! under changed files, graphs that executors must agree on.
 //!
 //! ```
 //! use robin_core::{Classifier, Seed};
@@ -18,6 +18,8 @@ pub mod close;
 pub mod fuzz;
 pub mod golden;
 pub mod gradcheck;
+#[cfg(feature = "graphs")]
+pub mod graphs;
 pub mod toy;
 
 pub use close::{Difference, assert_close, difference};

@@ -8,8 +8,8 @@ use robin_core::{
     Attack, Batch, Budget, CancelToken, Classifier, Columns, ExampleId, Misclassified, Norm, Objective,
     PgdRun, Seed, Target, host,
 };
+use robin_cuda::Precision;
 use robin_data::{Dataset, DatasetName, LabelMap, Source, Split};
-use robin_kernels::cuda::Precision;
 use robin_nn::{Executor, Parameters};
 
 use super::model_under_test::ModelUnderTest;

@@ -1,7 +1,7 @@
 //! What happens when there is no room.
 
 use anyhow::bail;
-use robin_kernels::cuda::Error;
+use robin_cuda::kernels::Error;
 
 use super::model_under_test::ModelUnderTest;
 use super::report::Finding;

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use robin_cuda::kernels::host::Host;
+use robin_cuda::{Cuda, Precision, Selection};
 use robin_experiments::Error;
-use robin_kernels::cuda::host::Host;
-use robin_kernels::cuda::{Precision, Selection};
-use robin_nn::cuda::Cuda;
 
 /// Bytes of a rehearsal's device.
 const HOST_MEMORY: usize = 8 << 30;

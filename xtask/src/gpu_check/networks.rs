@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use robin_core::{Columns, Purpose, Scores, Seed, host};
-use robin_kernels::cuda::Precision;
+use robin_cuda::Precision;
 use robin_models::MODELS;
 use robin_nn::{Executor, Graph, Parameters, executor};
 

@@ -1,9 +1,9 @@
 //! Random numbers and the batches made of them.
 
 use robin_core::{Batch, Budget, ExampleId, Norm, Purpose, Seed, host};
+use robin_cuda::kernels::attack::{Ball, start};
+use robin_cuda::kernels::batches::{Cut, Images, Outside};
 use robin_data::{Augmentation, Dataset, DatasetName, Flip, LabelMap, Padding, Source, Split};
-use robin_kernels::cuda::attack::{Ball, start};
-use robin_kernels::cuda::batches::{Cut, Images, Outside};
 
 use super::model_under_test::ModelUnderTest;
 use super::report::Finding;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use robin_kernels::cuda::Precision;
+use robin_cuda::Precision;
 use serde_json::{Value, json};
 
 const MODELS: [&str; 4] = ["cnn2", "myrtle", "resnet18", "resnet50"];

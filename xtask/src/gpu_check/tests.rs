@@ -4,7 +4,7 @@ use super::{attacks, checks, memory, networks, random, training};
 /// What a GPU will be asked, on this processor: the checks themselves are right.
 #[test]
 fn a_rehearsal_passes() {
-    if robin_kernels::cuda::host::compiler().is_none() {
+    if robin_cuda::kernels::host::compiler().is_none() {
         crate::terminal::say!("not tested: no C++ compiler on this machine");
         return;
     }

@@ -2,9 +2,9 @@
 
 use robin_attacks::StepSize;
 use robin_core::{CancelToken, Norm, Seed};
+use robin_cuda::Precision;
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, Sampling, Source, Split};
 use robin_experiments::paper_budget;
-use robin_kernels::cuda::Precision;
 use robin_nn::{Executor, Graph, Parameters, executor};
 use robin_training::{
     AttackMode, AttackStart, Config, Method, Outputs, Proportion, Schedule, Silent, Summary, train,

@@ -89,6 +89,11 @@ pub(super) fn faults(packages: &[Package]) -> Vec<String> {
             if to == "robin-experiments" && !EDGE.contains(&from.as_str()) {
                 faults.push(format!("{from} must not depend on {to}: only {} may", EDGE[1..].join(", ")));
             }
+            if to == "robin-cuda" && !["robin-experiments", "xtask"].contains(&from.as_str()) {
+                faults.push(format!(
+                    "{from} must not depend on {to}: experiments opens it, and all others know an `Executor`"
+                ));
+            }
             if to == "robin-cli" && from != "xtask" {
                 faults.push(format!(
                     "{from} must not depend on {to}: it is a program, only xtask has its commands too"
@@ -162,6 +167,7 @@ mod tests {
             ("robin-attacks", "toml"),
             ("robin-nn", "robin-testkit"),
             ("robin-report", "robin-cli"),
+            ("robin-training", "robin-cuda"),
         ] {
             let found = faults_of(from, to, None);
             assert!(matches!(&found[..], [one] if one.contains(from) && one.contains(to)), "{found:?}");
@@ -176,6 +182,7 @@ mod tests {
             ("robin-models", "robin-nn"),
             ("robin-nn", "robin-kernels"),
             ("robin-experiments", "robin-models"),
+            ("robin-experiments", "robin-cuda"),
             ("robin-experiments", "toml"),
             ("robin-report", "robin-experiments"),
             ("robin-cli", "robin-report"),

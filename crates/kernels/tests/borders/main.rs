@@ -3,8 +3,6 @@
 //!
 //! `cargo test --release -p robin-ml-kernels --test borders`. With `ROBIN_BORDERS_MARGIN=0` slices have no canaries but borders
 //! that a memory checker sees: `scripts/memory-check.sh`. `PROPTEST_CASES` says how many draws each function gets.
-//!
-//! The CUDA functions are not here: their border is the device's, and `cuda.rs` has them.
 
 mod convolutions;
 mod draw;
@@ -126,7 +124,7 @@ fn no_public_function_goes_without_a_case() {
     );
 }
 
-/// Collects `module::Type::function` of every `pub fn` below `folder`, the CUDA ones left out.
+/// Collects `module::Type::function` of every `pub fn` below `folder`.
 fn public_functions(folder: &Path, module: &str, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -134,9 +132,7 @@ fn public_functions(folder: &Path, module: &str, found: &mut BTreeSet<String>) {
         let inner =
             if ["lib", "mod"].contains(&name) { module.to_owned() } else { format!("{module}{name}::") };
         if path.is_dir() {
-            if name != "cuda" {
-                public_functions(&path, &inner, found);
-            }
+            public_functions(&path, &inner, found);
             continue;
         }
         let mut owner = String::new();
