@@ -17,9 +17,9 @@ class Found:
     clean image where it is misclassified as it is."""
     predictions: NDArray[uint32]
     clean_predictions: NDArray[uint32]
-    broken: NDArray[bool_]
-    """Whether an image's class is not its label; one that is misclassified clean is broken as it is."""
-    broken_by: list[str | None]
+    misclassified: NDArray[bool_]
+    """Whether an image's class is not its label; one that is misclassified clean counts as it is."""
+    misclassified_by: list[str | None]
     """The attack that broke each image: "clean" without one, None where it withstands all."""
     accuracy: float
     """Share of images that withstand every attack."""

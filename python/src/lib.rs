@@ -32,12 +32,12 @@ struct Found {
     /// The class of each clean image, `[n]`.
     #[pyo3(get)]
     clean_predictions: Py<PyArray1<u32>>,
-    /// Whether its class is not its label, `[n]`; an image that is misclassified clean is broken as it is.
+    /// Whether its class is not its label, `[n]`; an image that is misclassified clean counts as it is.
     #[pyo3(get)]
-    broken: Py<PyArray1<bool>>,
+    misclassified: Py<PyArray1<bool>>,
     /// The attack that broke each image: `clean` without one, nothing where it withstands all.
     #[pyo3(get)]
-    broken_by: Vec<Option<String>>,
+    misclassified_by: Vec<Option<String>>,
     /// Share of images that withstand every attack.
     #[pyo3(get)]
     accuracy: f64,
@@ -59,7 +59,7 @@ impl Found {
         format!(
             "{:.1}% of {} images withstand it (95% interval {:.1}% to {:.1}%); {:.1}% are right without an attack",
             100.0 * self.accuracy,
-            self.broken_by.len(),
+            self.misclassified_by.len(),
             100.0 * low,
             100.0 * high,
             100.0 * self.clean_accuracy
@@ -104,7 +104,7 @@ fn attack(
     found(py, request, images, labels, (norm, epsilon), stages, (seed, batch_size, threads))
 }
 
-/// Runs several attacks, each on what those before have left standing: `accuracy` is what withstands all of them.
+/// Runs several attacks, each on what those before have failed on: `accuracy` is what withstands all of them.
 ///
 /// `attacks` are names of `robin.attacks()`, each with its usual settings; the other arguments are those of `attack`.
 #[pyfunction]
@@ -189,17 +189,17 @@ fn found(
     };
     let done = run::on_threads(py, threads, job)?;
     let images = done.images.into_pyarray(py).reshape(shape)?.unbind();
-    let range = interval(&done.broken);
-    let clean: Vec<bool> = done.broken_by.iter().map(|by| by.as_deref() == Some(run::CLEAN)).collect();
+    let range = interval(&done.misclassified);
+    let clean: Vec<bool> = done.misclassified_by.iter().map(|by| by.as_deref() == Some(run::CLEAN)).collect();
     Ok(Found {
-        accuracy: accuracy(&done.broken),
+        accuracy: accuracy(&done.misclassified),
         interval: (range.low, range.high),
         clean_accuracy: accuracy(&clean),
         images,
         predictions: done.predictions.into_pyarray(py).unbind(),
         clean_predictions: done.clean_predictions.into_pyarray(py).unbind(),
-        broken: done.broken.into_pyarray(py).unbind(),
-        broken_by: done.broken_by,
+        misclassified: done.misclassified.into_pyarray(py).unbind(),
+        misclassified_by: done.misclassified_by,
         warnings: done.warnings,
     })
 }

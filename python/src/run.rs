@@ -1,4 +1,4 @@
-//! Attacks, one after another, each on what those before have left standing.
+//! Attacks, one after another, each on what those before have failed on.
 
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ pub(crate) struct Done {
     pub(crate) images: Vec<f32>,
     pub(crate) predictions: Vec<u32>,
     pub(crate) clean_predictions: Vec<u32>,
-    pub(crate) broken: Vec<bool>,
-    pub(crate) broken_by: Vec<Option<String>>,
+    pub(crate) misclassified: Vec<bool>,
+    pub(crate) misclassified_by: Vec<Option<String>>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -114,21 +114,21 @@ impl Job {
             let part = batch.select(rows).map_err(refused)?;
             clean_predictions.extend(model.predict(&part.images).map_err(refused)?);
         }
-        let broken: Vec<bool> =
+        let misclassified: Vec<bool> =
             clean_predictions.iter().zip(&batch.labels).map(|(said, label)| said != label).collect();
         let mut done = Done {
             predictions: clean_predictions.clone(),
-            broken_by: broken.iter().map(|broken| broken.then(|| CLEAN.to_owned())).collect(),
+            misclassified_by: misclassified.iter().map(|misclassified| misclassified.then(|| CLEAN.to_owned())).collect(),
             clean_predictions,
-            broken,
+            misclassified,
             images: self.images.clone(),
             warnings: Vec::new(),
         };
         let target = Target { model: model.as_ref(), criterion: &Misclassified, cancel };
         for (stage, (attack, strategy)) in built {
             let mut cost = CostTotals::default();
-            let standing: Vec<usize> = (0..n).filter(|&row| !done.broken[row]).collect();
-            for rows in standing.chunks(self.batch_size) {
+            let correct: Vec<usize> = (0..n).filter(|&row| !done.misclassified[row]).collect();
+            for rows in correct.chunks(self.batch_size) {
                 let part = batch.select(rows).map_err(refused)?;
                 let clean = model.scores(&part.images, &Columns::All).map_err(refused)?;
                 let objectives = strategy.prepare(&clean, &part).map_err(refused)?;
@@ -143,12 +143,12 @@ impl Job {
                 let images: Vec<f32> = robin_core::host::to_vec(&found.worst.images).map_err(refused)?;
                 let length = c * h * w;
                 for (at, &row) in rows.iter().enumerate() {
-                    let Verdict { prediction, broken } = found.worst.verdicts[at];
+                    let Verdict { prediction, misclassified } = found.worst.verdicts[at];
                     done.predictions[row] = prediction;
                     done.images[row * length..][..length].copy_from_slice(&images[at * length..][..length]);
-                    if broken {
-                        done.broken[row] = true;
-                        done.broken_by[row] = Some(stage.name.clone());
+                    if misclassified {
+                        done.misclassified[row] = true;
+                        done.misclassified_by[row] = Some(stage.name.clone());
                     }
                 }
             }

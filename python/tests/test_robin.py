@@ -45,9 +45,9 @@ class Attacks(unittest.TestCase):
         self.assertLessEqual(np.abs(found.images - IMAGES).max(), 0.2 + 1e-6)
         self.assertTrue((found.images >= 0).all() and (found.images <= 1).all())
         np.testing.assert_array_equal(logits(self.net, found.images).argmax(1), found.predictions)
-        np.testing.assert_array_equal(found.broken, found.predictions != self.labels)
-        self.assertEqual(found.accuracy, 1 - found.broken.mean())
-        self.assertGreater(found.broken.sum(), 3)
+        np.testing.assert_array_equal(found.misclassified, found.predictions != self.labels)
+        self.assertEqual(found.accuracy, 1 - found.misclassified.mean())
+        self.assertGreater(found.misclassified.sum(), 3)
         self.assertEqual(found.clean_accuracy, 1)
         self.assertIn("withstand it", repr(found))
 
@@ -68,11 +68,11 @@ class Attacks(unittest.TestCase):
         wrong = self.labels.copy()
         wrong[0] = (wrong[0] + 1) % 4
         found = robin.evaluate(self.net, "mlp", IMAGES, wrong, epsilon=0.15, attacks=["fgsm", "pgd", "square"])
-        self.assertEqual(found.broken_by[0], "clean")
+        self.assertEqual(found.misclassified_by[0], "clean")
         self.assertEqual(found.clean_accuracy, 11 / 12)
-        self.assertEqual([by is not None for by in found.broken_by], found.broken.tolist())
+        self.assertEqual([by is not None for by in found.misclassified_by], found.misclassified.tolist())
         single = robin.attack(self.net, "mlp", IMAGES, wrong, epsilon=0.15, attack="fgsm")
-        self.assertTrue((found.broken >= single.broken).all())
+        self.assertTrue((found.misclassified >= single.misclassified).all())
 
     def test_arms_are_joined(self):
         arms = [mlp(seed, classes=2) for seed in range(3)]
@@ -81,7 +81,7 @@ class Attacks(unittest.TestCase):
         for strategy in ["softmax", "best-arm", "top2"]:
             found = robin.attack(arms, "mlp", IMAGES, labels, aggregate="one-vs-all", strategy=strategy, epsilon=0.2)
             self.assertEqual(found.clean_accuracy, 1)
-            self.assertGreater(found.broken.sum(), 0)
+            self.assertGreater(found.misclassified.sum(), 0)
 
     def test_onnx_is_read(self):
         images = RNG.random((4, 3, 48, 48), dtype=np.float32)

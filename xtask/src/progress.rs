@@ -82,7 +82,9 @@ fn words(progress: &Progress) -> String {
         Progress::Epoch { row, .. } => {
             format!("epoch {}/{} loss {:.4} accuracy {:.3}", row.epoch, row.epochs, row.loss, row.accuracy)
         }
-        Progress::Examples { done, total, broken } => format!("{done}/{total} examples, {broken} broken"),
+        Progress::Examples { done, total, misclassified } => {
+            format!("{done}/{total} examples, {misclassified} misclassified")
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) const ABOUT: About = About {
 
 /// One-vs-one (paper 7): for each pair a < b, in the order (0,1), (0,2), ..., (1,2), ..., a network with
 /// log-odds `s` for b over a. A class's score is the sum of the log-odds for it; the decision is the class
-/// with most votes, ties broken by that sum (then the lower class).
+/// with most votes, ties misclassified by that sum (then the lower class).
 pub(crate) struct OneVsOne {
     classes: usize,
 }

@@ -51,10 +51,10 @@ fn main() -> Result<()> {
                 let mut ours = Vec::new();
                 // As many runs as theirs.
                 for seed in (FIRST_SEED..).take(theirs.len()) {
-                    let [worst, _] = subject.broken(stage.attack, budget, stage.loss, n, seed)?;
-                    ours.push(standing(&worst));
+                    let [worst, _] = subject.misclassified(stage.attack, budget, stage.loss, n, seed)?;
+                    ours.push(correct(&worst));
                 }
-                let theirs: Vec<f64> = theirs.iter().map(|broken| standing(broken)).collect();
+                let theirs: Vec<f64> = theirs.iter().map(|misclassified| correct(misclassified)).collect();
                 accuracies(name, prefix.trim_end_matches('.'), n, &ours, &theirs);
             }
         }
@@ -77,12 +77,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What is broken in each of the others' runs, by the seeds that there are.
+/// What is misclassified in each of the others' runs, by the seeds that there are.
 fn theirs(subject: &ModelUnderTest, prefix: &str) -> Vec<Vec<bool>> {
     let seeds = subject.numbers.under(prefix);
     let run = |seed: &String| subject.numbers.integers(&format!("{prefix}{seed}"));
     let runs = seeds.iter().filter(|seed| seed.parse::<u64>().is_ok()).map(run);
-    runs.map(|broken| broken.iter().map(|&broken| broken == 1).collect()).collect()
+    runs.map(|misclassified| misclassified.iter().map(|&misclassified| misclassified == 1).collect())
+        .collect()
 }
 
 /// PGD-20. The others' returns its last iterate.
@@ -97,24 +98,25 @@ fn pgd(subject: &ModelUnderTest, norm: Norm) -> Result<()> {
         })
     };
     let clean = subject.numbers.integers(&format!("torchattacks.pgd.{norm}.clean"));
-    let clean: Vec<bool> = clean.iter().map(|&broken| broken == 1).collect();
+    let clean: Vec<bool> = clean.iter().map(|&misclassified| misclassified == 1).collect();
     let n = clean.len();
-    let [_, last] = subject.broken(config(Start::Clean), budget, Loss::Ce, n, FIRST_SEED)?;
+    let [_, last] = subject.misclassified(config(Start::Clean), budget, Loss::Ce, n, FIRST_SEED)?;
     let what = format!("torchattacks.pgd.{norm}, from the clean image, last iterate");
-    accuracies(subject.name, &what, n, &[standing(&last)], &[standing(&clean)]);
+    accuracies(subject.name, &what, n, &[correct(&last)], &[correct(&clean)]);
     let own = (format!("torchattacks.pgd.{norm}."), Start::UniformDistance, "random start");
     let ball =
         (format!("torchattacks.pgd-in-ball.{norm}."), Start::UniformInBall, "start uniform in the ball");
     for (prefix, start, name) in [ball, own] {
-        let theirs: Vec<f64> = theirs(subject, &prefix).iter().map(|broken| standing(broken)).collect();
+        let theirs: Vec<f64> =
+            theirs(subject, &prefix).iter().map(|misclassified| correct(misclassified)).collect();
         if theirs.is_empty() {
             continue;
         }
         let (mut worst, mut last) = (Vec::new(), Vec::new());
         for seed in (FIRST_SEED..).take(PGD_SEEDS as usize) {
-            let [ours_worst, ours_last] = subject.broken(config(start), budget, Loss::Ce, n, seed)?;
-            worst.push(standing(&ours_worst));
-            last.push(standing(&ours_last));
+            let [ours_worst, ours_last] = subject.misclassified(config(start), budget, Loss::Ce, n, seed)?;
+            worst.push(correct(&ours_worst));
+            last.push(correct(&ours_last));
         }
         for (iterate, ours) in [("last", &last), ("worst", &worst)] {
             let what = format!("torchattacks.pgd.{norm}, {name}, {iterate} iterate");
@@ -173,8 +175,8 @@ fn distances(name: &str, what: &str, ours: &[f64], theirs: &[f64]) {
     );
 }
 
-fn standing(broken: &[bool]) -> f64 {
-    broken.iter().filter(|broken| !**broken).count() as f64 / broken.len() as f64
+fn correct(misclassified: &[bool]) -> f64 {
+    misclassified.iter().filter(|misclassified| !**misclassified).count() as f64 / misclassified.len() as f64
 }
 
 fn range(values: &[f64]) -> String {

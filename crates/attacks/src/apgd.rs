@@ -16,7 +16,7 @@ use crate::step::step_image;
 /// and closer, an example whose objective rose in too few steps, or not at all since the last checkpoint though
 /// its step size was kept, goes back to its best point with half the step size.
 ///
-/// The start is random on the border of the ball. The judge sees every point, and the first broken one ends
+/// The start is random on the border of the ball. The judge sees every point, and the first misclassified one ends
 /// the run: it is `worst` and `last` then. The objective decides which attack of the family this is: `apgd-ce`
 /// with `ce`, `apgd-dlr` with `dlr`, `apgd-t` with `dlr-t:9`.
 ///
@@ -108,7 +108,7 @@ impl Apgd {
             step: 0,
             step_size: 2.0 * self.budget.epsilon.get(),
             pace: Pace::new(self.steps),
-            broken: false,
+            misclassified: false,
         }
     }
 }
@@ -126,7 +126,7 @@ struct Run {
     step: usize,
     step_size: f64,
     pace: Pace,
-    broken: bool,
+    misclassified: bool,
 }
 
 #[derive(Clone)]
@@ -140,15 +140,15 @@ struct Point {
 impl Search for Run {
     fn point(&self) -> Option<&[f32]> {
         let seen_all = self.last.is_some() && self.step == self.settings.steps;
-        (!self.broken && !seen_all).then_some(&self.image)
+        (!self.misclassified && !seen_all).then_some(&self.image)
     }
 
     fn observe(&mut self, seen: &Seen<'_>) {
         let first = self.last.is_none();
         let rose = self.last.is_some_and(|(before, _)| seen.value > before);
         self.last = Some((seen.value, seen.verdict));
-        if seen.verdict.broken {
-            self.broken = true;
+        if seen.verdict.misclassified {
+            self.misclassified = true;
             return;
         }
         if first || seen.value > self.best.value {
@@ -200,7 +200,7 @@ impl Run {
 
 impl Climb for Run {
     fn worst(&self) -> Proposal<'_> {
-        match (self.broken, self.best.verdict) {
+        match (self.misclassified, self.best.verdict) {
             (false, Some(verdict)) => Proposal { image: &self.best.image, verdict, value: self.best.value },
             _ => self.last(),
         }

@@ -1,4 +1,4 @@
-//! Attacks in stages, each on the examples that the stages before have left standing.
+//! Attacks in stages, each on the examples that the stages before have failed on.
 
 use crate::{Config, Loss, Reach, apgd, fab, square};
 

@@ -193,7 +193,7 @@ impl Search for Run {
         let value = f64::from(seen.value);
         let image = self.variable.image();
         let mut distance = Norm::L2.distance(self.nearest.clean(), image);
-        if seen.verdict.broken && (confidence <= 0.0 || value >= confidence) {
+        if seen.verdict.misclassified && (confidence <= 0.0 || value >= confidence) {
             distance = self.nearest.offer(image, seen.verdict);
             self.succeeded = true;
         }

@@ -152,7 +152,7 @@ impl Search for Run {
     fn observe(&mut self, seen: &Seen<'_>) {
         let image = self.variable.image().to_vec();
         let distance = self.nearest.offer(&image, seen.verdict);
-        if seen.verdict.broken && distance < self.best {
+        if seen.verdict.misclassified && distance < self.best {
             self.best = distance;
             self.succeeded = true;
         }

@@ -136,7 +136,7 @@ impl Search for Run {
         let step = LAST_STEP + (1.0 - LAST_STEP) * (1.0 + libm::cos(phase)) / 2.0;
         add_scaled(&mut delta, step / length, &direction);
         let rate = self.settings.radius_rate;
-        self.radius *= if seen.verdict.broken { 1.0 - rate } else { 1.0 + rate };
+        self.radius *= if seen.verdict.misclassified { 1.0 - rate } else { 1.0 + rate };
         self.radius = self.radius.min(self.farthest);
         let size = l2(&delta);
         let scale = if size > 0.0 { self.radius / size } else { 0.0 };

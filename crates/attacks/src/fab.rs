@@ -112,7 +112,7 @@ impl Search for Run {
 
     fn observe(&mut self, seen: &Seen<'_>) {
         self.nearest.offer(&self.image, seen.verdict);
-        if self.stepped && seen.verdict.broken {
+        if self.stepped && seen.verdict.misclassified {
             self.stepped = false;
             let clean = self.nearest.clean();
             for (x, &c) in self.image.iter_mut().zip(clean) {

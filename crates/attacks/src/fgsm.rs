@@ -10,7 +10,7 @@ use crate::{Loss, Pgd, Start};
 /// sign for linf, along the gradient for l2. Draws nothing at random.
 ///
 /// `last` is the published attack. `worst` also has the clean image among its candidates, which is never
-/// broken, so both have the same verdicts when there is one objective.
+/// misclassified, so both have the same verdicts when there is one objective.
 #[derive(Debug, Clone, Copy)]
 pub struct Fgsm {
     /// What the step may not exceed, and its length.

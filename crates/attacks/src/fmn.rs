@@ -128,7 +128,7 @@ impl Search for Run {
         let between = |first: f64, last: f64| last + (first - last) * cosine;
         let rate = between(first_rate, last_rate);
         let gradient = widen(seen.gradient);
-        if seen.verdict.broken {
+        if seen.verdict.misclassified {
             self.best = self.best.min(distance);
             self.radius = (self.radius * (1.0 - rate)).min(self.best);
         } else if self.best.is_finite() {

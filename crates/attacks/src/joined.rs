@@ -7,8 +7,8 @@ use crate::images::Images;
 
 /// What is kept of the runs so far.
 ///
-/// For `worst` and `last` alike: the first broken image wins; while there is none, the one with the highest
-/// objective, the first on a tie. An example is *open* until its `last` is broken. Since the final point is
+/// For `worst` and `last` alike: the first misclassified image wins; while there is none, the one with the highest
+/// objective, the first on a tie. An example is *open* until its `last` is misclassified. Since the final point is
 /// among those judged for `worst`, both verdicts are decided then, and no later run could change them: so
 /// dropping closed examples is a saving that no result depends on.
 pub(crate) struct Joined {
@@ -38,12 +38,12 @@ impl Joined {
     }
 
     pub(crate) fn is_open(&self, row: usize) -> bool {
-        !self.last.is_broken(row)
+        !self.last.is_misclassified(row)
     }
 
     pub(crate) fn offer(&mut self, row: usize, worst: &Proposal<'_>, last: &Proposal<'_>) {
         debug_assert!(
-            worst.verdict.broken || !last.verdict.broken,
+            worst.verdict.misclassified || !last.verdict.misclassified,
             "the final point is a candidate for worst"
         );
         self.worst.offer(row, worst);
@@ -68,15 +68,15 @@ struct Kept {
 }
 
 impl Kept {
-    fn is_broken(&self, row: usize) -> bool {
-        self.verdicts[row].is_some_and(|(verdict, _)| verdict.broken)
+    fn is_misclassified(&self, row: usize) -> bool {
+        self.verdicts[row].is_some_and(|(verdict, _)| verdict.misclassified)
     }
 
     fn offer(&mut self, row: usize, proposal: &Proposal<'_>) {
         let better = match self.verdicts[row] {
             None => true,
-            Some((kept, _)) if kept.broken => false,
-            Some((_, value)) => proposal.verdict.broken || proposal.value > value,
+            Some((kept, _)) if kept.misclassified => false,
+            Some((_, value)) => proposal.verdict.misclassified || proposal.value > value,
         };
         if better {
             self.images.row_mut(row).copy_from_slice(proposal.image);

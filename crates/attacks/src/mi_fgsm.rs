@@ -14,7 +14,7 @@ use crate::step::step_image;
 /// 6; theirs divides by the l1 norm, which is the mean size times a number that no step depends on). Made for images that
 /// mislead other networks than the one that is attacked: what it forgets slowly are the directions that gradients share.
 ///
-/// It begins at the clean image and draws nothing at random. The judge sees every point, and the first broken one ends
+/// It begins at the clean image and draws nothing at random. The judge sees every point, and the first misclassified one ends
 /// the run; `last` is the final point, which is what the authors' program returns where none is.
 #[derive(Debug, Clone, Copy)]
 pub struct MiFgsm {
@@ -111,16 +111,16 @@ impl Run {
 
 impl Search for Run {
     fn point(&self) -> Option<&[f32]> {
-        let broken = self.last.is_some_and(|(_, verdict)| verdict.broken);
+        let misclassified = self.last.is_some_and(|(_, verdict)| verdict.misclassified);
         let seen_all = self.last.is_some() && self.step == self.settings.steps;
-        (!broken && !seen_all).then_some(&self.image)
+        (!misclassified && !seen_all).then_some(&self.image)
     }
 
     fn observe(&mut self, seen: &Seen<'_>) {
-        if self.best.as_ref().is_none_or(|(_, value, _)| seen.value > *value) || seen.verdict.broken {
+        if self.best.as_ref().is_none_or(|(_, value, _)| seen.value > *value) || seen.verdict.misclassified {
             self.best = Some((self.image.clone(), seen.value, seen.verdict));
         }
-        let done = seen.verdict.broken || self.step == self.settings.steps;
+        let done = seen.verdict.misclassified || self.step == self.settings.steps;
         self.last = Some((seen.value, seen.verdict));
         if !done {
             self.advance(seen.gradient);

@@ -16,7 +16,7 @@ pub trait MinimalAttack: Send + Sync {
     fn norm(&self) -> Norm;
 
     /// The nearest adversarial images found, over all `objectives`. Adversarial is what the judge calls
-    /// broken; an example that is broken when clean has distance 0.
+    /// misclassified; an example that is misclassified when clean has distance 0.
     ///
     /// `enough`: an example is done once its distance is at most this. `None` looks for the smallest.
     ///
@@ -63,7 +63,7 @@ pub struct Smallest {
     pub cost: Vec<Cost>,
 }
 
-/// A minimal attack under a budget: an example is broken exactly if the smallest adversarial perturbation
+/// A minimal attack under a budget: an example is misclassified exactly if the smallest adversarial perturbation
 /// found is at most epsilon, and then that image is returned; otherwise the clean image is. There is no path,
 /// so `last` is `worst`. An example is done once it is within the budget.
 #[derive(Debug, Clone, Copy)]
@@ -129,10 +129,10 @@ pub(crate) struct Nearest {
 }
 
 impl Nearest {
-    /// Remembers `image` if it is broken and nearer than what was known; returns its distance.
+    /// Remembers `image` if it is misclassified and nearer than what was known; returns its distance.
     pub(crate) fn offer(&mut self, image: &[f32], verdict: Verdict) -> f64 {
         let distance = self.norm.distance(&self.clean, image);
-        if verdict.broken && distance < self.distance {
+        if verdict.misclassified && distance < self.distance {
             self.distance = distance;
             self.image.copy_from_slice(image);
             self.verdict = Some(verdict);

@@ -20,9 +20,9 @@ use crate::{Loss, Start};
 /// linf steps along the sign of the gradient, l2 along the gradient over its own length; an exactly zero
 /// gradient makes no step and is counted. `worst` is the iterate with the highest objective among the start,
 /// every step and the final point; the whole classifier judges the start, that iterate and the final point,
-/// and the example is broken if any of the three is. `last` is the final point alone.
+/// and the example is misclassified if any of the three is. `last` is the final point alone.
 ///
-/// Restarts and several objectives are joined per example: broken by one is broken, for `worst` and for
+/// Restarts and several objectives are joined per example: misclassified by one of them is enough, for `worst` and for
 /// `last`. Every objective of a restart begins at the same point.
 #[derive(Debug, Clone, Copy)]
 pub struct Pgd {
@@ -359,11 +359,11 @@ impl Run {
         let value = self.best.values[at];
         let best = Proposal { image: self.best.images.row(at), verdict: best_verdict, value };
         let start = Proposal { image: start, verdict: start_verdict, value };
-        let worst = if best.verdict.broken {
+        let worst = if best.verdict.misclassified {
             best
-        } else if last.verdict.broken {
+        } else if last.verdict.misclassified {
             last
-        } else if start.verdict.broken {
+        } else if start.verdict.misclassified {
             start
         } else {
             best

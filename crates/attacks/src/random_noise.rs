@@ -11,11 +11,11 @@ use crate::joined::{Joined, Proposal};
 use crate::settings::{self, Check};
 use crate::start::{at_corner, in_ball, on_sphere};
 
-/// Random perturbations: an example is broken if any candidate is. A gradient attack that finds less than
+/// Random perturbations: an example is misclassified if any candidate is. A gradient attack that finds less than
 /// this does not work.
 ///
 /// linf: candidates are uniform in the ball and random corners of it, in turn; l2: uniform on the sphere; all
-/// clipped to the box. Objectives are not looked at. There is no path, so `last` is `worst`: the first broken
+/// clipped to the box. Objectives are not looked at. There is no path, so `last` is `worst`: the first misclassified
 /// candidate, otherwise the first candidate.
 #[derive(Debug, Clone, Copy)]
 pub struct RandomNoise {

@@ -152,7 +152,7 @@ fn decide(target: &Target<'_>, columns: &Columns, scores: &Scores, labels: &[u32
     let predictions = target.model.decide(scores).ok()?;
     let verdicts = predictions.into_iter().zip(labels).map(|(prediction, &label)| Verdict {
         prediction,
-        broken: target.criterion.broken(prediction, label),
+        misclassified: target.criterion.misclassified(prediction, label),
     });
     Some(verdicts.collect())
 }
@@ -165,9 +165,9 @@ pub(crate) fn shape(batch: &Batch) -> Result<[usize; 3]> {
     }
 }
 
-/// A search within a budget, for one objective. Its first broken image ends it.
+/// A search within a budget, for one objective. Its first misclassified image ends it.
 pub(crate) trait Climb: Search {
-    /// The image with the highest objective, or the broken one: what the tables show.
+    /// The image with the highest objective, or the misclassified one: what the tables show.
     fn worst(&self) -> Proposal<'_>;
     /// The final point.
     fn last(&self) -> Proposal<'_>;
@@ -182,7 +182,7 @@ pub(crate) struct Beginning<'a> {
     pub(crate) restart: usize,
 }
 
-/// Climbs once for each restart and objective, joined per example: broken by one is broken.
+/// Climbs once for each restart and objective, joined per example: misclassified by one of them is enough.
 pub(crate) fn climb<C: Climb>(
     attack: &'static str,
     restarts: usize,

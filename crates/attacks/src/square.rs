@@ -15,7 +15,7 @@ mod proposals;
 
 /// Changes a random square of the image and keeps the change if the objective rises (Andriushchenko et al. 2020,
 /// algorithms 1 to 3; constants of AutoAttack's program, whose schedule is not stretched to the number of
-/// queries). Asks for scores only. The first broken image ends the run.
+/// queries). Asks for scores only. The first misclassified image ends the run.
 ///
 /// linf: every pixel of a square goes to the same side of the ball, per channel; begins with vertical stripes.
 /// l2: the perturbation's mass moves between two squares; begins with a grid of bumps.
@@ -160,7 +160,7 @@ struct Run {
 impl Search for Run {
     fn point(&self) -> Option<&[f32]> {
         let Some((_, verdict)) = self.kept else { return Some(&self.trial) };
-        (!verdict.broken && self.query < self.settings.queries).then_some(&self.trial)
+        (!verdict.misclassified && self.query < self.settings.queries).then_some(&self.trial)
     }
 
     fn observe(&mut self, seen: &Seen<'_>) {
@@ -168,7 +168,7 @@ impl Search for Run {
             None => self.kept = Some((seen.value, seen.verdict)),
             Some((value, _)) => {
                 self.query += 1;
-                if seen.value > value || seen.verdict.broken {
+                if seen.value > value || seen.verdict.misclassified {
                     self.image.copy_from_slice(&self.trial);
                     self.kept = Some((seen.value, seen.verdict));
                 }

@@ -63,7 +63,7 @@ pub fn transfer(
             vec![Box::new(TargetedCrossEntropy::new(targets.clone().unwrap_or_default()))]
         }
     };
-    let target = Target { model: surrogate, criterion: &NeverBroken, cancel };
+    let target = Target { model: surrogate, criterion: &NeverMisclassified, cancel };
     let found = attack.perturb(&target, &objectives, batch, seed)?;
     attack.budget().verify(&batch.images, &found.last.images)?;
     let images = found.last.images;
@@ -87,10 +87,10 @@ fn runner_up(scores: &Scores) -> Result<Vec<u32>> {
 }
 
 /// Keeps an attack going to its last step.
-struct NeverBroken;
+struct NeverMisclassified;
 
-impl SuccessCriterion for NeverBroken {
-    fn broken(&self, _prediction: u32, _label: u32) -> bool {
+impl SuccessCriterion for NeverMisclassified {
+    fn misclassified(&self, _prediction: u32, _label: u32) -> bool {
         false
     }
 }

@@ -8,7 +8,7 @@ use robin_core::{
     Objective, ObjectiveValues, Scores, Seed, SuccessCriterion, Target, host,
 };
 use robin_testkit::{Cut, Linear};
-use toys::{Counting, NeverBroken, Next, RaiseColumn, Wavy};
+use toys::{Counting, NeverMisclassified, Next, RaiseColumn, Wavy};
 
 const SHAPE: [usize; 3] = [1, 3, 4];
 const SEED: Seed = Seed::new(11);
@@ -66,7 +66,7 @@ fn every_attack_keeps_budget_and_box_and_tells_the_truth() {
                 assert_eq!(target.verdicts(&iterate.images, &batch.labels).unwrap(), iterate.verdicts);
             }
             for (worst, last) in found.worst.verdicts.iter().zip(&found.last.verdicts) {
-                assert!(worst.broken || !last.broken, "{} {budget}", entry.name);
+                assert!(worst.misclassified || !last.misclassified, "{} {budget}", entry.name);
             }
         }
     }
@@ -80,7 +80,7 @@ fn epsilon_0_returns_the_clean_images_bit_for_bit() {
         let found = perturb(entry.brief, budget, &model, entry.loss, &batch);
         for iterate in [found.worst, found.last] {
             assert_eq!(values(&iterate.images), values(&batch.images), "{} {budget}", entry.name);
-            assert!(iterate.verdicts.iter().all(|verdict| !verdict.broken));
+            assert!(iterate.verdicts.iter().all(|verdict| !verdict.misclassified));
         }
     }
 }
@@ -89,11 +89,11 @@ fn epsilon_0_returns_the_clean_images_bit_for_bit() {
 fn results_depend_on_neither_batch_size_nor_order() {
     let model = Wavy::seeded(4, 12, SEED);
     let batch = toys::batch(&model, SHAPE, 8);
-    let mut some_broken = false;
+    let mut some_misclassified = false;
     for (entry, budget) in listed(&["0.08"]) {
         let attack = |batch: &Batch| perturb(entry.brief, budget, &model, entry.loss, batch);
         let whole = attack(&batch);
-        some_broken |= whole.worst.verdicts.iter().any(|verdict| verdict.broken);
+        some_misclassified |= whole.worst.verdicts.iter().any(|verdict| verdict.misclassified);
         for rows in [vec![7, 6, 5, 4, 3, 2, 1, 0], vec![2, 5], vec![4]] {
             let part = attack(&batch.select(&rows).unwrap());
             for (part, whole) in [(&part.worst, &whole.worst), (&part.last, &whole.last)] {
@@ -106,7 +106,7 @@ fn results_depend_on_neither_batch_size_nor_order() {
             assert_eq!(part.cost, expected);
         }
     }
-    assert!(some_broken, "a test in which nothing breaks sees no example drop out");
+    assert!(some_misclassified, "a test in which nothing breaks sees no example drop out");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn apgd_reaches_the_optimum_of_a_linear_model_and_its_objective_never_falls_with
                 });
                 let attack = config.build(budget).unwrap();
                 let objectives = prepare(loss, &model, &batch);
-                let found = perturb_as(&*attack, &model, &NeverBroken, &objectives, &batch);
+                let found = perturb_as(&*attack, &model, &NeverMisclassified, &objectives, &batch);
                 let images = values(&found.worst.images);
                 let margins = images.chunks_exact(12).zip(&batch.labels).map(|(x, &y)| model.margin(x, y));
                 let now: Vec<f64> = margins.collect();
@@ -267,7 +267,7 @@ fn square_breaks_what_has_no_gradient() {
         let clean = values(&batch.images);
         for (row, clean) in clean.chunks_exact(12).enumerate() {
             let possible = model.0.worst_margin(clean, batch.labels[row], budget) > 0.5;
-            assert!(!possible || found.worst.verdicts[row].broken, "{budget} {row}");
+            assert!(!possible || found.worst.verdicts[row].misclassified, "{budget} {row}");
         }
         assert!(found.cost.iter().all(|cost| cost.backward == 0));
     }
@@ -282,9 +282,9 @@ fn more_steps_of_one_size_never_lower_the_best_objective() {
             let objective = loss.against(batch.labels.clone());
             let best = |steps| {
                 let pgd = Pgd { steps, ..pgd(budget, 4) };
-                // Where nothing is broken, the returned image is the best iterate.
+                // Where nothing is misclassified, the returned image is the best iterate.
                 let objectives = [objective.select(&[0, 1, 2, 3, 4, 5])];
-                let found = perturb_as(&pgd, &model, &NeverBroken, &objectives, &batch);
+                let found = perturb_as(&pgd, &model, &NeverMisclassified, &objectives, &batch);
                 let scores = |images| model.scores(images, &objective.columns()).unwrap();
                 let last = objective.evaluate(&scores(&found.last.images)).unwrap().values;
                 (objective.evaluate(&scores(&found.worst.images)).unwrap().values, last)
@@ -327,10 +327,10 @@ fn several_objectives_are_joined_per_example() {
             .collect();
         let mut kinds = [0; 3];
         for row in 0..batch.len() {
-            let worst = apart.iter().any(|found| found.worst.verdicts[row].broken);
-            let last = apart.iter().any(|found| found.last.verdicts[row].broken);
-            assert_eq!(joined.worst.verdicts[row].broken, worst, "{budget} {row}");
-            assert_eq!(joined.last.verdicts[row].broken, last, "{budget} {row}");
+            let worst = apart.iter().any(|found| found.worst.verdicts[row].misclassified);
+            let last = apart.iter().any(|found| found.last.verdicts[row].misclassified);
+            assert_eq!(joined.worst.verdicts[row].misclassified, worst, "{budget} {row}");
+            assert_eq!(joined.last.verdicts[row].misclassified, last, "{budget} {row}");
             kinds[usize::from(worst) + usize::from(last)] += 1;
         }
         assert!(kinds.iter().all(|&count| count > 0), "{budget}: every kind of verdict is needed, {kinds:?}");
@@ -369,8 +369,8 @@ fn more_restarts_and_candidates_only_break_more() {
                 [(&few.worst, &many.worst), (&few.last, &many.last)].map(|(f, m)| (&f.verdicts, &m.verdicts))
             {
                 for (few, many) in few.iter().zip(many) {
-                    assert!(many.broken || !few.broken);
-                    gained += usize::from(many.broken && !few.broken);
+                    assert!(many.misclassified || !few.misclassified);
+                    gained += usize::from(many.misclassified && !few.misclassified);
                 }
             }
             assert!(gained > 0, "{budget}: the further runs do nothing");
@@ -389,7 +389,7 @@ fn the_training_attack_is_the_final_point_and_nothing_more() {
         let climbed = pgd.ascend(&model, &*objective, &batch, SEED, &CancelToken::new()).unwrap();
         assert_eq!((model.forward(), model.backward()), (5 * 7, 5 * 7));
         let objectives = [Loss::Ce.against(batch.labels.clone())];
-        let found = perturb_as(&pgd, &inner, &NeverBroken, &objectives, &batch);
+        let found = perturb_as(&pgd, &inner, &NeverMisclassified, &objectives, &batch);
         assert_eq!(values(&climbed), values(&found.last.images));
         let other_seed = Seed::new(12);
         let other = pgd.ascend(&inner, &*objective, &batch, other_seed, &CancelToken::new()).unwrap();

@@ -122,8 +122,8 @@ fn distances_are_those_of_the_images_and_the_judge_agrees() {
             let images = host::to_vec(&found.images).unwrap();
             for (row, (image, clean)) in images.chunks_exact(12).zip(clean.chunks_exact(12)).enumerate() {
                 assert!(image.iter().all(|x| (0.0..=1.0).contains(x)));
-                assert_eq!(found.verdicts[row].broken, found.distances[row].is_finite());
-                if found.verdicts[row].broken {
+                assert_eq!(found.verdicts[row].misclassified, found.distances[row].is_finite());
+                if found.verdicts[row].misclassified {
                     assert_eq!(found.distances[row], norm.distance(clean, image));
                 } else {
                     assert_eq!(image, clean);
@@ -147,7 +147,7 @@ fn an_example_that_is_wrong_when_clean_is_at_distance_0_and_costs_one_look() {
 }
 
 #[test]
-fn under_a_budget_broken_is_what_has_a_small_enough_distance() {
+fn under_a_budget_misclassified_is_what_has_a_small_enough_distance() {
     let model = Wavy::seeded(4, 12, SEED);
     let batch = toys::batch(&model, SHAPE, 12);
     for entry in ATTACKS {
@@ -165,7 +165,12 @@ fn under_a_budget_broken_is_what_has_a_small_enough_distance() {
             let found = attack.perturb(&target, &objectives, &batch, SEED).unwrap();
             budget.verify(&batch.images, &found.worst.images).unwrap();
             for (row, distance) in distances.iter().enumerate() {
-                assert_eq!(found.worst.verdicts[row].broken, *distance <= epsilon, "{} {row}", entry.name);
+                assert_eq!(
+                    found.worst.verdicts[row].misclassified,
+                    *distance <= epsilon,
+                    "{} {row}",
+                    entry.name
+                );
             }
         }
     }

@@ -61,13 +61,16 @@ fn apgd_breaks_what_the_authors_program_breaks() {
             let norm = budget.norm;
             let theirs = [2, 3, 4]
                 .map(|seed| subject.numbers.integers(&format!("pyautoattack.apgd-ce.{norm}.{seed}")));
-            let [ours, _] = subject.broken(apgd.example, budget, apgd.loss, n, 4).unwrap();
+            let [ours, _] = subject.misclassified(apgd.example, budget, apgd.loss, n, 4).unwrap();
             let unanimous = |at: &usize| theirs.iter().all(|run| run[*at] == theirs[0][*at]);
             let agreed: Vec<usize> = (0..n).filter(unanimous).collect();
             assert!(agreed.len() + 5 >= n, "{name} {norm}: its runs agree on {} only", agreed.len());
             let differing = agreed.iter().filter(|&&at| ours[at] != (theirs[0][at] == 1)).count();
-            let broken = ours.iter().filter(|broken| **broken).count();
-            assert!((5..n - 5).contains(&broken), "{name} {norm}: {broken} broken say little");
+            let misclassified = ours.iter().filter(|misclassified| **misclassified).count();
+            assert!(
+                (5..n - 5).contains(&misclassified),
+                "{name} {norm}: {misclassified} misclassified say little"
+            );
             assert!(differing <= 1, "{name} {norm}: {differing} verdicts differ");
         }
     }

@@ -62,7 +62,7 @@ pub(crate) fn entries(what: What) -> anyhow::Result<Vec<(String, String)>> {
         What::Attacks => {
             let stages: Vec<&str> = autoattack().iter().map(|stage| stage.name).collect();
             let bundle = format!(
-                "{} in turn, each on what the ones before have left standing; from {AUTOATTACK_LEAST_CLASSES} classes on",
+                "{} in turn, each on what the ones before have failed on; from {AUTOATTACK_LEAST_CLASSES} classes on",
                 stages.join(", ")
             );
             let alone = ATTACKS.iter().map(|entry| {

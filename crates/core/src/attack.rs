@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use crate::{Batch, Budget, CancelToken, Classifier, Objective, Result, Scores, Seed};
 
-/// Who is attacked, who decides whether an example is broken, and who may stop the work.
+/// Who is attacked, who decides whether an example is misclassified, and who may stop the work.
 pub struct Target<'a> {
     /// The classifier as a whole, also when an objective looks at one arm only.
     pub model: &'a dyn Classifier,
@@ -27,7 +27,7 @@ impl Target<'_> {
             .zip(labels)
             .map(|(prediction, &label)| Verdict {
                 prediction,
-                broken: self.criterion.broken(prediction, label),
+                misclassified: self.criterion.misclassified(prediction, label),
             })
             .collect())
     }
@@ -38,27 +38,27 @@ impl Target<'_> {
 pub struct Verdict {
     /// The classifier's decision.
     pub prediction: u32,
-    /// Whether this counts as broken.
-    pub broken: bool,
+    /// Whether this counts as misclassified.
+    pub misclassified: bool,
 }
 
-/// Decides from the decision of the whole classifier whether an example is broken.
+/// Decides from the decision of the whole classifier whether an example is misclassified.
 pub trait SuccessCriterion: Send + Sync {
-    /// Whether `prediction` for an example of class `label` counts as broken.
-    fn broken(&self, prediction: u32, label: u32) -> bool;
+    /// Whether `prediction` for an example of class `label` counts as misclassified.
+    fn misclassified(&self, prediction: u32, label: u32) -> bool;
 }
 
-/// Broken is what is not predicted as its label: the untargeted judge of every table.
+/// Misclassified is what is not predicted as its label: the untargeted judge of every table.
 #[derive(Debug, Clone, Copy)]
 pub struct Misclassified;
 
 impl SuccessCriterion for Misclassified {
-    fn broken(&self, prediction: u32, label: u32) -> bool {
+    fn misclassified(&self, prediction: u32, label: u32) -> bool {
         prediction != label
     }
 }
 
-/// Section 3's judge, for classifiers of many classes that are asked one question: is this of class `class`? Broken is
+/// Section 3's judge, for classifiers of many classes that are asked one question: is this of class `class`? Misclassified is
 /// what gets the wrong answer; confusions among the other classes are no errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OneClass {
@@ -67,13 +67,13 @@ pub struct OneClass {
 }
 
 impl SuccessCriterion for OneClass {
-    fn broken(&self, prediction: u32, label: u32) -> bool {
+    fn misclassified(&self, prediction: u32, label: u32) -> bool {
         (prediction == self.class) != (label == self.class)
     }
 }
 
 /// Turns an aggregate's clean scores and the labels into objectives. Several objectives are joined per
-/// example: broken by one is broken.
+/// example: misclassified by one of them is enough.
 pub trait Strategy: Send + Sync {
     /// Objectives for this batch; `clean` holds all columns.
     ///

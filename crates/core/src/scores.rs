@@ -92,7 +92,7 @@ mod tests {
     fn arg_max_takes_the_first_of_a_tie_and_refuses_nan() {
         let scores = Scores::from_vec(vec![1.0, 2.0, 2.0, -1.0, -3.0, -2.0], 2, 3).unwrap();
         assert_eq!(scores.arg_max().unwrap(), [1, 0]);
-        let broken = Scores::from_vec(vec![1.0, 2.0, f32::NAN, 0.0], 2, 2).unwrap();
-        assert!(matches!(broken.arg_max(), Err(Error::NotFinite { example: 1, .. })));
+        let misclassified = Scores::from_vec(vec![1.0, 2.0, f32::NAN, 0.0], 2, 2).unwrap();
+        assert!(matches!(misclassified.arg_max(), Err(Error::NotFinite { example: 1, .. })));
     }
 }

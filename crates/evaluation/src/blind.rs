@@ -11,7 +11,7 @@ use crate::{CostTotals, Explained};
 pub const EXPLAINED: Explained = Explained {
     name: "attack-blind",
     means: "5% or more of the input gradients that an attack took were exactly zero. It made no step there, and what it \
-            leaves standing is not robust by its word.",
+            leaves correct is not robust by its word.",
     todo: "Attack with loss margin or dlr, which do not vanish where cross-entropy does; if those vanish too, with \
            square, which needs no gradient. Believe the union only.",
 };
@@ -42,7 +42,7 @@ impl fmt::Display for Blind {
         write!(
             f,
             "{zero_gradients} of {gradients} input gradients ({:.1}%) are exactly zero: there the attack was blind, and what \
-             it leaves standing is not robust by its word; ",
+             it leaves correct is not robust by its word; ",
             100.0 * *zero_gradients as f64 / (*gradients).max(1) as f64
         )?;
         match loss {

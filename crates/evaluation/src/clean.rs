@@ -12,9 +12,9 @@ use crate::{Error, Evaluation, Outcome, Result, compact};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, try_from = "Parts")]
 pub struct Clean {
-    /// Whether the judge calls it broken without any attack, `[n]`.
-    #[serde(with = "compact::bits")]
-    pub broken: Vec<bool>,
+    /// Whether the judge calls it misclassified without any attack, `[n]`.
+    #[serde(rename = "broken", with = "compact::bits")]
+    pub misclassified: Vec<bool>,
     /// The classifier's decision, `[n]`.
     #[serde(with = "compact::classes")]
     pub predictions: Vec<u32>,
@@ -24,8 +24,8 @@ pub struct Clean {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parts {
-    #[serde(with = "compact::bits")]
-    broken: Vec<bool>,
+    #[serde(rename = "broken", with = "compact::bits")]
+    misclassified: Vec<bool>,
     #[serde(with = "compact::classes")]
     predictions: Vec<u32>,
 }
@@ -33,35 +33,35 @@ struct Parts {
 impl TryFrom<Parts> for Clean {
     type Error = Error;
 
-    fn try_from(Parts { broken, predictions }: Parts) -> Result<Self> {
-        match (predictions.len(), broken.len()) {
+    fn try_from(Parts { misclassified, predictions }: Parts) -> Result<Self> {
+        match (predictions.len(), misclassified.len()) {
             (found, expected) if found != expected => {
                 Err(Error::Examples { what: "predictions", found, expected })
             }
-            _ => Ok(Self { broken, predictions }),
+            _ => Ok(Self { misclassified, predictions }),
         }
     }
 }
 
 impl Clean {
-    /// Clean accuracy: the share of examples that are not broken.
+    /// Clean accuracy: the share of examples that are not misclassified.
     pub fn accuracy(&self) -> f64 {
-        accuracy(&self.broken)
+        accuracy(&self.misclassified)
     }
 
     /// Wilson's 95% interval of the accuracy.
     pub fn interval(&self) -> Interval {
-        interval(&self.broken)
+        interval(&self.misclassified)
     }
 
     /// Number of examples.
     pub fn len(&self) -> usize {
-        self.broken.len()
+        self.misclassified.len()
     }
 
     /// Whether there is no example.
     pub fn is_empty(&self) -> bool {
-        self.broken.is_empty()
+        self.misclassified.is_empty()
     }
 
     /// The examples that are right when clean, ascending: those that an attack meets. Refused is a result of other
@@ -74,13 +74,13 @@ impl Clean {
         if found != expected || self.len() != self.predictions.len() {
             return Err(Error::Examples { what: "the clean result", found, expected });
         }
-        Ok((0..expected as u32).filter(|&index| !self.broken[index as usize]).collect())
+        Ok((0..expected as u32).filter(|&index| !self.misclassified[index as usize]).collect())
     }
 
     /// What an attack has done before it begins: nothing.
     pub(crate) fn untouched(&self) -> Outcome {
         let sizes = vec![0.0; self.len()];
-        Outcome { broken: self.broken.clone(), predictions: self.predictions.clone(), sizes }
+        Outcome { misclassified: self.misclassified.clone(), predictions: self.predictions.clone(), sizes }
     }
 }
 
@@ -96,19 +96,19 @@ impl Evaluation<'_> {
         }
         let cancel: &CancelToken = options.cancel;
         let target = Target { model, criterion, cancel };
-        let mut clean = Clean { broken: Vec::new(), predictions: Vec::new() };
-        let mut broken = 0;
+        let mut clean = Clean { misclassified: Vec::new(), predictions: Vec::new() };
+        let mut misclassified = 0;
         let examples: Vec<u32> = (0..data.len() as u32).collect();
         for examples in batches(options.batch_size, &examples)? {
             cancel.check()?;
             let ids: Vec<ExampleId> = examples.iter().map(|&index| ExampleId::first(index)).collect();
             let batch = data.batch(&ids, &LabelMap::Identity)?;
             for verdict in target.verdicts(&batch.images, &batch.labels)? {
-                clean.broken.push(verdict.broken);
+                clean.misclassified.push(verdict.misclassified);
                 clean.predictions.push(verdict.prediction);
-                broken += usize::from(verdict.broken);
+                misclassified += usize::from(verdict.misclassified);
             }
-            options.observer.progress(&Progress { done: clean.len(), of: data.len(), broken });
+            options.observer.progress(&Progress { done: clean.len(), of: data.len(), misclassified });
         }
         Ok(clean)
     }

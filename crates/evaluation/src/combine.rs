@@ -24,16 +24,16 @@ pub fn paper(attacks: &[&Outcome]) -> Result<Lowest> {
     Ok(Lowest { attack, accuracy })
 }
 
-/// The worst case of each example: broken if any attack breaks it, `[n]`. Its [`accuracy`] is our headline.
+/// The worst case of each example: misclassified if any attack breaks it, `[n]`. Its [`accuracy`] is our headline.
 ///
 /// # Errors
 /// As [`paper`].
 pub fn union(attacks: &[&Outcome]) -> Result<Vec<bool>> {
     let n = check(attacks)?;
-    let broken: Vec<bool> =
-        (0..n).map(|example| attacks.iter().any(|outcome| outcome.broken[example])).collect();
-    debug_assert!(attacks.iter().all(|outcome| accuracy(&broken) <= outcome.accuracy()));
-    Ok(broken)
+    let misclassified: Vec<bool> =
+        (0..n).map(|example| attacks.iter().any(|outcome| outcome.misclassified[example])).collect();
+    debug_assert!(attacks.iter().all(|outcome| accuracy(&misclassified) <= outcome.accuracy()));
+    Ok(misclassified)
 }
 
 /// The common number of examples.
@@ -52,9 +52,9 @@ fn check(attacks: &[&Outcome]) -> Result<usize> {
 mod tests {
     use super::*;
 
-    fn outcome(broken: &[bool]) -> Outcome {
-        let n = broken.len();
-        Outcome { broken: broken.to_vec(), predictions: vec![0; n], sizes: vec![0.0; n] }
+    fn outcome(misclassified: &[bool]) -> Outcome {
+        let n = misclassified.len();
+        Outcome { misclassified: misclassified.to_vec(), predictions: vec![0; n], sizes: vec![0.0; n] }
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Evaluation<'_> {
                 let sizes = sizes(anywhere, &batch.images, &found.images)?;
                 for ((id, verdict), size) in batch.ids.iter().zip(&found.verdicts).zip(sizes) {
                     let best = &mut nearest[id.index as usize];
-                    if verdict.broken && best.is_none_or(|(distance, _)| size < distance) {
+                    if verdict.misclassified && best.is_none_or(|(distance, _)| size < distance) {
                         *best = Some((size, number));
                     }
                 }
@@ -111,12 +111,12 @@ impl Evaluation<'_> {
                 }
             }
             done += batch.len();
-            let broken = clean_errors + nearest.iter().flatten().count();
-            options.observer.progress(&Progress { done, of: data.len(), broken });
+            let misclassified = clean_errors + nearest.iter().flatten().count();
+            options.observer.progress(&Progress { done, of: data.len(), misclassified });
         }
         let count = |number: usize| nearest.iter().flatten().filter(|(_, by)| *by == number).count();
         let found_by: Vec<usize> = (0..attacks.len()).map(count).collect();
-        let of = |example: usize| match clean.broken[example] {
+        let of = |example: usize| match clean.misclassified[example] {
             true => Some(0.0),
             false => nearest[example].map(|(distance, _)| distance),
         };
@@ -225,13 +225,13 @@ mod tests {
     struct Mild;
 
     impl SuccessCriterion for Mild {
-        fn broken(&self, _: u32, _: u32) -> bool {
+        fn misclassified(&self, _: u32, _: u32) -> bool {
             false
         }
     }
 
     #[test]
-    fn what_is_never_broken_is_censored_and_in_no_mean() {
+    fn what_is_never_misclassified_is_censored_and_in_no_mean() {
         let found = measured(&[ddn()], &Mild, 3);
         assert_eq!((found.censored, found.clean_errors, found.mean()), (5, 0, None));
         assert!(found.distances.iter().all(Option::is_none));

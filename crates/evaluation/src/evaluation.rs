@@ -3,7 +3,7 @@
 use robin_core::{Classifier, Seed, SuccessCriterion};
 use robin_data::Dataset;
 
-/// What is evaluated, and by what rule: a classifier on some examples, where a criterion says what is broken.
+/// What is evaluated, and by what rule: a classifier on some examples, where a criterion says what is misclassified.
 ///
 /// The measurements are its methods, each in its own file: [`Evaluation::clean`], [`Evaluation::robust`],
 /// [`Evaluation::distances`] and [`Evaluation::transferred`]; [`crate::Ledger`] keeps the runs of several attacks.
@@ -11,7 +11,7 @@ use robin_data::Dataset;
 pub struct Evaluation<'a> {
     /// The classifier.
     pub model: &'a dyn Classifier,
-    /// Says of a decision and a label whether the example is broken.
+    /// Says of a decision and a label whether the example is misclassified.
     pub criterion: &'a dyn SuccessCriterion,
     /// The examples, with their true classes.
     pub data: &'a Dataset,

@@ -4,12 +4,12 @@
 //! use robin_evaluation::{Outcome, accuracy, interval, union};
 //!
 //! # fn main() -> robin_evaluation::Result<()> {
-//! let outcome = |broken: [bool; 4]| Outcome { broken: broken.to_vec(), predictions: vec![0; 4], sizes: vec![0.1; 4] };
+//! let outcome = |misclassified: [bool; 4]| Outcome { misclassified: misclassified.to_vec(), predictions: vec![0; 4], sizes: vec![0.1; 4] };
 //! let (first, second) = (outcome([true, false, false, false]), outcome([false, true, false, false]));
-//! let broken = union(&[&first, &second])?;
-//! let known = interval(&broken);
-//! println!("robust accuracy {:.2}, 95% interval {:.2} to {:.2}", accuracy(&broken), known.low, known.high);
-//! assert_eq!(accuracy(&broken), 0.5);
+//! let misclassified = union(&[&first, &second])?;
+//! let known = interval(&misclassified);
+//! println!("robust accuracy {:.2}, 95% interval {:.2} to {:.2}", accuracy(&misclassified), known.low, known.high);
+//! assert_eq!(accuracy(&misclassified), 0.5);
 //! # Ok(())
 //! # }
 //! ```

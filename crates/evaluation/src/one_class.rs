@@ -45,26 +45,30 @@ pub struct OneClassAccuracy {
 }
 
 impl OneClassAccuracy {
-    /// Of verdicts `broken` `[n]` on examples with `labels` `[n]`.
+    /// Of verdicts `misclassified` `[n]` on examples with `labels` `[n]`.
     ///
     /// # Errors
     /// [`Error::Examples`] if the lengths differ, [`Error::Empty`] if a group has no example.
-    pub fn of(broken: &[bool], labels: &[u16], class: u32) -> Result<Self> {
-        if broken.len() != labels.len() {
-            return Err(Error::Examples { what: "labels", found: labels.len(), expected: broken.len() });
+    pub fn of(misclassified: &[bool], labels: &[u16], class: u32) -> Result<Self> {
+        if misclassified.len() != labels.len() {
+            return Err(Error::Examples {
+                what: "labels",
+                found: labels.len(),
+                expected: misclassified.len(),
+            });
         }
-        let (mut n, mut standing) = ([0_usize; 2], [0_usize; 2]);
-        for (&broken, &label) in broken.iter().zip(labels) {
+        let (mut n, mut correct) = ([0_usize; 2], [0_usize; 2]);
+        for (&misclassified, &label) in misclassified.iter().zip(labels) {
             let group = usize::from(u32::from(label) != class);
             n[group] += 1;
-            standing[group] += usize::from(!broken);
+            correct[group] += usize::from(!misclassified);
         }
         if n.contains(&0) {
             return Err(Error::Empty);
         }
-        let share = |group: usize| standing[group] as f64 / n[group] as f64;
+        let share = |group: usize| correct[group] as f64 / n[group] as f64;
         Ok(Self {
-            all: (standing[0] + standing[1]) as f64 / broken.len() as f64,
+            all: (correct[0] + correct[1]) as f64 / misclassified.len() as f64,
             balanced: f64::midpoint(share(0), share(1)),
             n,
         })
@@ -83,13 +87,13 @@ mod tests {
 
     #[test]
     fn both_accuracies_are_counted_by_group() {
-        let broken = [true, false, false, false, true];
-        let found = OneClassAccuracy::of(&broken, &[3, 3, 0, 1, 2], 3).unwrap();
+        let misclassified = [true, false, false, false, true];
+        let found = OneClassAccuracy::of(&misclassified, &[3, 3, 0, 1, 2], 3).unwrap();
         assert_eq!(found.n, [2, 3]);
         assert_abs_diff_eq!(found.all, 0.6, epsilon = 1e-15);
         assert_abs_diff_eq!(found.balanced, 0.5 * (0.5 + 2.0 / 3.0), epsilon = 1e-15);
-        assert!(matches!(OneClassAccuracy::of(&broken, &[0; 5], 3), Err(Error::Empty)));
-        assert!(matches!(OneClassAccuracy::of(&broken, &[0; 4], 0), Err(Error::Examples { .. })));
+        assert!(matches!(OneClassAccuracy::of(&misclassified, &[0; 5], 3), Err(Error::Empty)));
+        assert!(matches!(OneClassAccuracy::of(&misclassified, &[0; 4], 0), Err(Error::Examples { .. })));
     }
 
     /// Three classes along one pixel, with borders at 0.4 (0 and 1) and 0.6 (1 and 2).
@@ -99,7 +103,7 @@ mod tests {
 
     /// The border between classes 1 and 2 is no border of the question whether an example is of class 0.
     #[test]
-    fn only_the_borders_of_the_class_count_and_clean_errors_are_broken() {
+    fn only_the_borders_of_the_class_count_and_clean_errors_are_misclassified() {
         let (model, criterion) = (line(), OneClass { class: 0 });
         // Pixels 0.5 (1, and one labelled 2: a confusion that is no error), 0.3 (0), 0.2 (0), 0.3 labelled 1: wrong.
         let (pixels, labels) = (vec![128, 128, 77, 51, 77], vec![1, 2, 0, 0, 1]);
@@ -108,8 +112,8 @@ mod tests {
         let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
         let evaluation = Evaluation { model: &model, criterion: &criterion, data: &data, seed: Seed::new(0) };
         let clean = evaluation.clean(&mut options).unwrap();
-        assert_eq!(clean.broken, [false, false, false, false, true]);
-        let broken = |epsilon: &str, loss| {
+        assert_eq!(clean.misclassified, [false, false, false, false, true]);
+        let misclassified = |epsilon: &str, loss| {
             let config = robin_attacks::Config::Pgd(robin_attacks::pgd::Settings {
                 steps: 5,
                 restarts: 1,
@@ -121,12 +125,12 @@ mod tests {
             let attack = config.build(budget).unwrap();
             let strategy = OneClassStrategy { class: 0, loss };
             let mut options = Options { batch_size: 2, cancel: &cancel, observer: &mut () };
-            evaluation.robust(&clean, attack.as_ref(), &strategy, &mut options).unwrap().worst.broken
+            evaluation.robust(&clean, attack.as_ref(), &strategy, &mut options).unwrap().worst.misclassified
         };
         for loss in [Loss::Ce, Loss::Margin] {
             // 0.5 is 0.1 from both borders: far enough from the only one that counts.
-            assert_eq!(broken("0.095", loss), [false, false, false, false, true], "{loss}");
-            assert_eq!(broken("0.105", loss), [true, true, true, false, true], "{loss}");
+            assert_eq!(misclassified("0.095", loss), [false, false, false, false, true], "{loss}");
+            assert_eq!(misclassified("0.105", loss), [true, true, true, false, true], "{loss}");
         }
     }
 

@@ -40,6 +40,6 @@ pub struct Progress {
     pub done: usize,
     /// Examples in all.
     pub of: usize,
-    /// Examples broken so far, those misclassified clean included.
-    pub broken: usize,
+    /// Examples misclassified so far, those misclassified clean included.
+    pub misclassified: usize,
 }

@@ -19,13 +19,14 @@ pub struct Robust {
 }
 
 impl Robust {
-    /// Adds a further attack on the examples that this one has left standing: `next` took what was broken here as wrong
+    /// Adds a further attack on the examples that this one has failed on: `next` took what was misclassified here as wrong
     /// when clean.
     pub fn join(&mut self, next: &Robust) {
-        let standing: Vec<bool> = self.worst.broken.iter().map(|broken| !broken).collect();
+        let correct: Vec<bool> =
+            self.worst.misclassified.iter().map(|misclassified| !misclassified).collect();
         for (mine, other) in [(&mut self.worst, &next.worst), (&mut self.last, &next.last)] {
-            for example in (0..standing.len()).filter(|&example| standing[example]) {
-                mine.broken[example] = other.broken[example];
+            for example in (0..correct.len()).filter(|&example| correct[example]) {
+                mine.misclassified[example] = other.misclassified[example];
                 mine.predictions[example] = other.predictions[example];
                 mine.sizes[example] = other.sizes[example];
             }
@@ -34,14 +35,14 @@ impl Robust {
     }
 }
 
-/// Verdicts per example, in the data set's order. An example misclassified clean is broken, with its clean
+/// Verdicts per example, in the data set's order. An example misclassified clean counts, with its clean
 /// prediction and size 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, try_from = "Parts")]
 pub struct Outcome {
-    /// Whether the judge called it broken, `[n]`.
-    #[serde(with = "compact::bits")]
-    pub broken: Vec<bool>,
+    /// Whether the judge called it misclassified, `[n]`.
+    #[serde(rename = "broken", with = "compact::bits")]
+    pub misclassified: Vec<bool>,
     /// The classifier's decision on the perturbed image, `[n]`.
     #[serde(with = "compact::classes")]
     pub predictions: Vec<u32>,
@@ -54,8 +55,8 @@ pub struct Outcome {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parts {
-    #[serde(with = "compact::bits")]
-    broken: Vec<bool>,
+    #[serde(rename = "broken", with = "compact::bits")]
+    misclassified: Vec<bool>,
     #[serde(with = "compact::classes")]
     predictions: Vec<u32>,
     #[serde(with = "compact::sizes")]
@@ -65,36 +66,36 @@ struct Parts {
 impl TryFrom<Parts> for Outcome {
     type Error = Error;
 
-    fn try_from(Parts { broken, predictions, sizes }: Parts) -> Result<Self> {
-        let expected = broken.len();
+    fn try_from(Parts { misclassified, predictions, sizes }: Parts) -> Result<Self> {
+        let expected = misclassified.len();
         for (what, found) in [("predictions", predictions.len()), ("sizes", sizes.len())] {
             if found != expected {
                 return Err(Error::Examples { what, found, expected });
             }
         }
-        Ok(Self { broken, predictions, sizes })
+        Ok(Self { misclassified, predictions, sizes })
     }
 }
 
 impl Outcome {
-    /// Robust accuracy: the share of examples that are not broken.
+    /// Robust accuracy: the share of examples that are not misclassified.
     pub fn accuracy(&self) -> f64 {
-        accuracy(&self.broken)
+        accuracy(&self.misclassified)
     }
 
     /// Wilson's 95% interval of the accuracy.
     pub fn interval(&self) -> Interval {
-        interval(&self.broken)
+        interval(&self.misclassified)
     }
 
     /// Number of examples.
     pub fn len(&self) -> usize {
-        self.broken.len()
+        self.misclassified.len()
     }
 
     /// Whether there is no example.
     pub fn is_empty(&self) -> bool {
-        self.broken.is_empty()
+        self.misclassified.is_empty()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{Clean, CostTotals, Error, Evaluation, Outcome, Result, Robust};
 const DOUBTFUL_ZERO_GRADIENTS: f64 = 0.01;
 
 impl Evaluation<'_> {
-    /// Attacks every example that is right when clean; one that is not counts as broken under every attack and is
+    /// Attacks every example that is right when clean; one that is not counts as misclassified under every attack and is
     /// left alone. `clean` is [`Evaluation::clean`]'s answer.
     ///
     /// Every perturbed image is checked against the attack's budget. An example's result depends on the seed and
@@ -50,21 +50,21 @@ impl Evaluation<'_> {
         let attacked = clean.attackable(self.data.len())?;
         let untouched = clean.untouched();
         let mut robust = Robust { worst: untouched.clone(), last: untouched, cost: CostTotals::default() };
-        let mut broken = self.data.len() - attacked.len();
+        let mut misclassified = self.data.len() - attacked.len();
         self.attack_each(attack, strategy, &attacked, options, |batch, found, cost| {
             record(&mut robust.worst, attack.budget(), batch, &found.worst)?;
             record(&mut robust.last, attack.budget(), batch, &found.last)?;
             for cost in cost {
                 robust.cost.add(cost);
             }
-            broken += found.worst.verdicts.iter().filter(|verdict| verdict.broken).count();
-            Ok(broken)
+            misclassified += found.worst.verdicts.iter().filter(|verdict| verdict.misclassified).count();
+            Ok(misclassified)
         })?;
         Ok(robust)
     }
 
     /// Attacks the examples at `examples` batch by batch, and hands over what was found; each image has been
-    /// checked against the budget. `found` answers how many examples of all are broken by now, for the observer.
+    /// checked against the budget. `found` answers how many examples of all are misclassified by now, for the observer.
     /// An example's result depends on the seed and its place in the data set alone.
     pub(crate) fn attack_each(
         &self,
@@ -94,9 +94,9 @@ impl Evaluation<'_> {
                 .iter()
                 .map(|cost| CostTotals::of(cost, clean_forward, per_gradient))
                 .collect();
-            let broken = found(&batch, &adversarial, &cost)?;
+            let misclassified = found(&batch, &adversarial, &cost)?;
             done += batch.len();
-            options.observer.progress(&Progress { done, of: data.len(), broken });
+            options.observer.progress(&Progress { done, of: data.len(), misclassified });
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ fn record(outcome: &mut Outcome, budget: Budget, batch: &Batch, iterate: &Iterat
     let sizes = sizes(budget, &batch.images, &iterate.images)?;
     for ((id, verdict), size) in batch.ids.iter().zip(&iterate.verdicts).zip(sizes) {
         let example = id.index as usize;
-        outcome.broken[example] = verdict.broken;
+        outcome.misclassified[example] = verdict.misclassified;
         outcome.predictions[example] = verdict.prediction;
         outcome.sizes[example] = size;
     }

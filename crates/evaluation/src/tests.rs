@@ -80,15 +80,15 @@ fn every_example_is_counted_by_the_rules() {
     let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 3 };
     let clean = run.evaluation().clean(&mut options).unwrap();
     assert_eq!(clean.predictions, [0, 0, 0, 1, 1, 1, 0, 1]);
-    assert_eq!(clean.broken, [false, false, false, false, false, false, true, true]);
+    assert_eq!(clean.misclassified, [false, false, false, false, false, false, true, true]);
     assert_eq!(clean.accuracy(), 0.75);
     assert_eq!(clean.interval(), wilson(6, 8));
 
     let found = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
-    // Broken clean, or within 0.1 of the threshold.
-    let broken = [false, false, true, true, false, false, true, true];
+    // Misclassified clean, or within 0.1 of the threshold.
+    let misclassified = [false, false, true, true, false, false, true, true];
     for outcome in [&found.worst, &found.last] {
-        assert_eq!(outcome.broken, broken);
+        assert_eq!(outcome.misclassified, misclassified);
         assert_eq!(outcome.predictions, [0, 0, 1, 0, 1, 1, 0, 1]);
         assert_eq!(outcome.accuracy(), 0.5);
         assert_eq!(outcome.interval(), wilson(4, 8));
@@ -102,14 +102,14 @@ fn every_example_is_counted_by_the_rules() {
     let cost = CostTotals { attacked: 6, forward: 6 * 9, backward: 30, gradients: 30, zero_gradients: 0 };
     assert_eq!(found.cost, cost);
     let nothing = run.robust(&*pgd("0"), StrategyName::Softmax).unwrap();
-    assert_eq!((nothing.worst.broken, nothing.worst.sizes), (clean.broken, vec![0.0; 8]));
+    assert_eq!((nothing.worst.misclassified, nothing.worst.sizes), (clean.misclassified, vec![0.0; 8]));
 }
 
 /// Predicts class 1 for nothing but class 1: confusing an example of class 0 with class 0 is no success.
 struct OnlyOnes;
 
 impl SuccessCriterion for OnlyOnes {
-    fn broken(&self, prediction: u32, label: u32) -> bool {
+    fn misclassified(&self, prediction: u32, label: u32) -> bool {
         label == 1 && prediction != 1
     }
 }
@@ -119,7 +119,7 @@ fn the_judge_decides_and_nothing_else() {
     let (model, data) = (threshold(), eight());
     let run = Run { model: &model, criterion: &OnlyOnes, data: &data, batch_size: 8 };
     let found = run.robust(&*pgd("0.1"), StrategyName::Softmax).unwrap();
-    assert_eq!(found.worst.broken, [false, false, false, true, false, false, true, false]);
+    assert_eq!(found.worst.misclassified, [false, false, false, true, false, false, true, false]);
 }
 
 #[test]
@@ -129,13 +129,16 @@ fn a_further_attack_meets_what_is_left_and_moves_nothing_else() {
     let run = Run { model: &model, criterion: &Misclassified, data: &data, batch_size: 3 };
     // Within 0.04 of the threshold is example 2 alone, within 0.1 also example 3.
     let mut found = run.robust(&*pgd("0.04"), StrategyName::Softmax).unwrap();
-    let so_far = Clean { broken: found.worst.broken.clone(), predictions: found.worst.predictions.clone() };
+    let so_far = Clean {
+        misclassified: found.worst.misclassified.clone(),
+        predictions: found.worst.predictions.clone(),
+    };
     let mut options = Options { batch_size: 3, cancel: &cancel, observer: &mut () };
     let strategy = StrategyName::Softmax.build(Loss::Ce).unwrap();
     let next = run.evaluation().robust(&so_far, &*pgd("0.1"), &*strategy, &mut options).unwrap();
     assert_eq!(next.cost.attacked, 5);
     found.join(&next);
-    assert_eq!(found.worst.broken, [false, false, true, true, false, false, true, true]);
+    assert_eq!(found.worst.misclassified, [false, false, true, true, false, false, true, true]);
     assert_eq!(found.worst.predictions, [0, 0, 1, 0, 1, 1, 0, 1]);
     assert_eq!(found.cost.attacked, 6 + 5);
     for (at, expected) in [0.1, 0.1, 0.04, 0.1, 0.1, 0.1, 0.0, 0.0].into_iter().enumerate() {
@@ -161,13 +164,16 @@ fn transferred_images_are_judged_by_the_other_classifier_once() {
     assert_eq!(found.robust.worst, found.robust.last);
     assert_eq!(found.robust.cost.attacked, 6);
     assert_eq!(transfer(&judged, Aim::Away(Loss::Ce), 1), found, "the batch size is seen");
-    // Two classes: the second-highest is the wrong one, so what is broken is hit.
+    // Two classes: the second-highest is the wrong one, so what is misclassified is hit.
     let targeted = transfer(&judged, Aim::RunnerUp, 3);
-    assert_eq!((targeted.robust.worst.broken.clone(), targeted.hits), (own.last.broken.clone(), Some(2)));
+    assert_eq!(
+        (targeted.robust.worst.misclassified.clone(), targeted.hits),
+        (own.last.misclassified.clone(), Some(2))
+    );
     // From one that looks at the other pixel only, nothing that matters moves.
     let blind = Linear::new(vec![0.0, -1.0, 0.0, 1.0], vec![0.5, -0.5], [1, 1, 2]);
     let found = transfer(&blind, Aim::Away(Loss::Ce), 3);
-    assert_eq!(found.robust.worst.broken, [false, false, false, false, false, false, true, true]);
+    assert_eq!(found.robust.worst.misclassified, [false, false, false, false, false, false, true, true]);
 }
 
 fn random(n: u32) -> Dataset {
@@ -254,7 +260,7 @@ impl Attack for Liar {
         // Towards the middle, so that the box is kept; only images brighter than 0.8 move.
         let bright = batch.images.ge(0.8_f32)?.to_dtype(candle_core::DType::F32)?;
         let images = (&batch.images - (bright * self.by)?)?;
-        let verdicts = vec![Verdict { prediction: 9, broken: true }; self.verdicts.min(batch.len())];
+        let verdicts = vec![Verdict { prediction: 9, misclassified: true }; self.verdicts.min(batch.len())];
         let iterate = Iterate { images, verdicts };
         let cost = vec![Cost::default(); batch.len()];
         Ok(Adversarial { worst: iterate.clone(), last: iterate, cost })
@@ -307,8 +313,8 @@ fn the_observer_hears_every_batch_and_cancelling_stops() {
     let cancel = CancelToken::new();
     let mut listener = Listener { heard: Vec::new(), stop_after: 9, cancel: &cancel };
     run.observed(&*pgd("0.1"), StrategyName::Softmax, &mut listener, &cancel).unwrap();
-    let heard: Vec<_> = listener.heard.iter().map(|p| (p.done, p.of, p.broken)).collect();
-    // Clean, then attacked: the two broken clean are decided before.
+    let heard: Vec<_> = listener.heard.iter().map(|p| (p.done, p.of, p.misclassified)).collect();
+    // Clean, then attacked: the two misclassified clean are decided before.
     assert_eq!(heard, [(4, 8, 0), (8, 8, 2), (6, 8, 4), (8, 8, 4)]);
     for stop_after in [1, 3] {
         let cancel = CancelToken::new();

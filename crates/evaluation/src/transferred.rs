@@ -19,7 +19,7 @@ pub struct Transferred {
 
 impl Evaluation<'_> {
     /// Shows the classifier every example that it has right when clean, after `attack` on `surrogate`
-    /// ([`robin_attacks::transfer()`]); one that it has wrong counts as broken and is left alone. Broken is what is
+    /// ([`robin_attacks::transfer()`]); one that it has wrong is left alone. Misclassified is what is
     /// misclassified, whatever the criterion says. `clean` is [`Evaluation::clean`]'s answer.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Evaluation<'_> {
         let mut cost = CostTotals::default();
         let mut hits: Option<u64> = None;
         let mut done = data.len() - attacked.len();
-        let mut broken = done;
+        let mut misclassified = done;
         let networks = surrogate.networks(&Columns::All);
         for examples in batches(options.batch_size, &attacked)? {
             options.cancel.check()?;
@@ -49,7 +49,7 @@ impl Evaluation<'_> {
             let sizes = sizes(attack.budget(), &batch.images, &found.images)?;
             for (at, id) in batch.ids.iter().enumerate() {
                 let example = id.index as usize;
-                outcome.broken[example] = !found.robust[at];
+                outcome.misclassified[example] = !found.robust[at];
                 outcome.predictions[example] = found.predictions[at];
                 outcome.sizes[example] = sizes[at];
                 cost.add(&CostTotals::of(&found.cost[at], networks, networks));
@@ -58,8 +58,8 @@ impl Evaluation<'_> {
                 *hits.get_or_insert(0) += hit.iter().filter(|hit| **hit).count() as u64;
             }
             done += batch.len();
-            broken += found.robust.iter().filter(|robust| !**robust).count();
-            options.observer.progress(&Progress { done, of: data.len(), broken });
+            misclassified += found.robust.iter().filter(|robust| !**robust).count();
+            options.observer.progress(&Progress { done, of: data.len(), misclassified });
         }
         Ok(Transferred { robust: Robust { worst: outcome.clone(), last: outcome, cost }, hits })
     }

@@ -86,7 +86,7 @@ impl Witnesses {
         let length = self.shape.iter().product::<usize>();
         for (row, verdict) in found.verdicts.iter().enumerate() {
             let id = batch.ids[row].index;
-            if verdict.broken && !self.ids.contains(&id) {
+            if verdict.misclassified && !self.ids.contains(&id) {
                 self.ids.push(id);
                 self.labels.push(batch.labels[row]);
                 self.predictions.push(verdict.prediction);

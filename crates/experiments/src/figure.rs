@@ -245,7 +245,8 @@ pub struct Arrow {
     /// The perturbed example.
     pub to: [f64; 2],
     /// Whether the decision that counts is wrong there.
-    pub broken: bool,
+    #[serde(rename = "broken")]
+    pub misclassified: bool,
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ fn overlaps(table: &Table) -> Vec<Value> {
     let value = |overlap: &crate::table::Overlap| {
         let [first, second] = &overlap.strategies;
         let share = overlap.inside()?;
-        let own = (overlap.broken[0] - overlap.clean_errors) as f64;
+        let own = (overlap.misclassified[0] - overlap.clean_errors) as f64;
         Some(Value {
             name: format!("{first} inside {second}"),
             row: overlap.row.clone(),

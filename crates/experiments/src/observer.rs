@@ -106,7 +106,7 @@ pub enum Progress {
         /// How many there are.
         total: usize,
         /// Misclassified so far.
-        broken: usize,
+        misclassified: usize,
     },
 }
 

@@ -94,7 +94,7 @@ pub struct PlannedItem {
     pub figures: Vec<FigureSpec>,
     /// Classifiers whose difference is judged.
     pub compare: Vec<[String; 2]>,
-    /// Strategies whose broken examples are compared.
+    /// Strategies whose misclassified examples are compared.
     pub overlaps: Vec<[StrategyChoice; 2]>,
     /// What is measured beyond tables.
     pub study: Option<PlannedStudy>,

@@ -76,7 +76,7 @@ pub struct Spec {
     pub figures: Vec<FigureSpec>,
     /// Classifiers whose difference is judged: the second one's against the first one's.
     pub compare: Vec<[String; 2]>,
-    /// Strategies whose broken examples are compared, the first one's with the second one's.
+    /// Strategies whose misclassified examples are compared, the first one's with the second one's.
     pub overlaps: Vec<[StrategyChoice; 2]>,
     /// What is measured beyond tables.
     pub study: Option<StudySpec>,
@@ -292,7 +292,7 @@ impl AttackSpec {
     }
 }
 
-/// One attack of several in a row, made on what those before have left standing.
+/// One attack of several in a row, made on what those before have failed on.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageSpec {
@@ -301,7 +301,7 @@ pub struct StageSpec {
     /// The loss.
     pub loss: Loss,
     /// In place of the column's strategy, and only for classifiers that are attacked with it. So one column tries every
-    /// strategy, each on what the others have not broken, for little more than the cost of one.
+    /// strategy, each on what the others have not misclassified, for little more than the cost of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyChoice>,
 }
@@ -331,7 +331,7 @@ pub struct NamedAttack {
     /// Only the first so many test images, for attacks that would take weeks.
     #[serde(default)]
     pub images: Option<usize>,
-    /// Further attacks, each on the examples that those before have left standing.
+    /// Further attacks, each on the examples that those before have failed on.
     #[serde(default)]
     pub then: Vec<StageSpec>,
 }

@@ -15,7 +15,7 @@ use caveats::caveats;
 pub use compared::{Comparison, Overlap};
 use compared::{comparisons, overlaps};
 use number::cell;
-pub(crate) use number::{At, Found, accuracy, broken_by_any, mean};
+pub(crate) use number::{At, Found, accuracy, mean, misclassified_by_any};
 pub(crate) use shown::places;
 
 use crate::cell::evaluation::verdicts;
@@ -217,9 +217,9 @@ pub(crate) fn found(plan: &Plan, item: &PlannedItem, outcome: &Outcome) -> Resul
         if let Some(record) = outcome.records.get(&index) {
             let evaluation = plan.cells[index].work.evaluation();
             let attack = evaluation.and_then(|work| work.attack.as_ref()).map(|planned| planned.spec.attack);
-            let (broken, zero_gradients) = verdicts(record)?;
+            let (misclassified, zero_gradients) = verdicts(record)?;
             let key = record.key.to_string();
-            results.push(Found { place, attack, broken, zero_gradients, key });
+            results.push(Found { place, attack, misclassified, zero_gradients, key });
         }
     }
     Ok(results)

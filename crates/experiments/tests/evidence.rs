@@ -67,15 +67,16 @@ fn said(cell: &Value) -> Vec<f64> {
 
 /// The share of images that withstand every one of `records` that has them, and how many images there are.
 fn union(records: &[&Record]) -> (f64, usize) {
-    let broken = |record: &&Record| {
+    let misclassified = |record: &&Record| {
         let robust: Robust = serde_json::from_value(record.results["robust_examples"].clone()).unwrap();
-        robust.worst.broken
+        robust.worst.misclassified
     };
-    let broken: Vec<Vec<bool>> = records.iter().map(broken).collect();
-    let n = broken.iter().map(Vec::len).max().unwrap();
-    let standing =
-        (0..n).filter(|&image| broken.iter().all(|broken| broken.get(image) != Some(&true))).count();
-    (standing as f64 / n as f64, n)
+    let misclassified: Vec<Vec<bool>> = records.iter().map(misclassified).collect();
+    let n = misclassified.iter().map(Vec::len).max().unwrap();
+    let correct = (0..n)
+        .filter(|&image| misclassified.iter().all(|misclassified| misclassified.get(image) != Some(&true)))
+        .count();
+    (correct as f64 / n as f64, n)
 }
 
 #[test]

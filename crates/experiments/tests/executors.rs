@@ -84,10 +84,12 @@ fn measure(executor: &dyn Executor, graph: &Graph, parameters: &Parameters) -> (
 fn robust_accuracy_is_the_same_within_one_example() {
     let graph = robin_models::build("cnn2", Some(4), [1, 28, 28], 10).unwrap();
     let parameters = checkpoint(&graph);
-    let standing = |broken: &[bool]| broken.iter().filter(|broken| !**broken).count();
+    let correct =
+        |misclassified: &[bool]| misclassified.iter().filter(|misclassified| !**misclassified).count();
     let counts = EXECUTORS.iter().map(|executor| {
         let (clean, robust) = measure(*executor, &graph, &parameters);
-        [&clean.broken, &robust.worst.broken, &robust.last.broken].map(|broken| standing(broken))
+        [&clean.misclassified, &robust.worst.misclassified, &robust.last.misclassified]
+            .map(|misclassified| correct(misclassified))
     });
     let counts: Vec<[usize; 3]> = counts.collect();
     let [clean, worst, last] = counts[0];

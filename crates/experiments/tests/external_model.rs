@@ -148,11 +148,11 @@ fn what_an_attack_finds_is_saved_and_holds() {
     let folder = place.path("found").join("linf-50-255");
     let file = folder.join("adversarial.safetensors");
     let checked = quiet(|run| verify(&file, &model, &images(40), run)).unwrap();
-    let broken = found
+    let misclassified = found
         .examples
         .iter()
         .filter(|e| e.clean_prediction == e.label && e.adversarial_prediction != e.label);
-    assert!(checked.holds() && checked.n == broken.count() && checked.n > 0, "{checked:?}");
+    assert!(checked.holds() && checked.n == misclassified.count() && checked.n > 0, "{checked:?}");
     let pictures = std::fs::read_dir(&folder).unwrap().filter(|entry| {
         entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "png"))
     });
@@ -219,18 +219,18 @@ fn autoattack_is_one_choice_of_four_stages_each_on_what_stands() {
             (expected.iter().map(String::as_str).collect(), "autoattack")
         );
         let n = report.n as f64;
-        let mut standing = report.clean_accuracy;
+        let mut correct = report.clean_accuracy;
         for stage in &report.stages {
-            assert_eq!(stage.attacked as f64, (standing * n).round(), "{stage:?}");
-            assert!(stage.robust_accuracy <= standing, "{stage:?}");
-            standing = stage.robust_accuracy;
+            assert_eq!(stage.attacked as f64, (correct * n).round(), "{stage:?}");
+            assert!(stage.robust_accuracy <= correct, "{stage:?}");
+            correct = stage.robust_accuracy;
         }
-        assert_eq!(report.robust_accuracy.unwrap(), standing);
-        assert!(standing < report.clean_accuracy);
+        assert_eq!(report.robust_accuracy.unwrap(), correct);
+        assert!(correct < report.clean_accuracy);
         let total: u64 = report.stages.iter().map(|stage| stage.forward).sum();
         assert_eq!(report.forward, total);
         let right = report.examples.iter().filter(|e| e.adversarial_prediction == e.label).count();
-        assert_eq!(right as f64, (standing * n).round());
+        assert_eq!(right as f64, (correct * n).round());
         assert!(report.examples.iter().all(|e| e.size <= 50.0 / 255.0 + 1e-6));
     }
 }

@@ -177,11 +177,14 @@ fn recounted(report: &AttackReport, target: Option<u32>) {
         assert_eq!(own["robust"], json!(count(&|e| mine(e) && robust(e))));
     }
     for (at, stage) in json["stages"].as_array().into_iter().flatten().enumerate() {
-        let broken_before =
+        let misclassified_before =
             |e: &Value, limit: usize| e["stage"].as_u64().is_some_and(|s| (s as usize) < limit);
-        let attacked = count(&|e| e["attacked"] == json!(true) && !broken_before(e, at));
+        let attacked = count(&|e| e["attacked"] == json!(true) && !misclassified_before(e, at));
         assert_eq!(number(stage, "attacked"), attacked as f64);
-        assert_eq!(number(stage, "robust_accuracy"), share(&|e| right(e) && !broken_before(e, at + 1)));
+        assert_eq!(
+            number(stage, "robust_accuracy"),
+            share(&|e| right(e) && !misclassified_before(e, at + 1))
+        );
     }
     for name in ["forward", "backward", "gradients", "zero_gradients"] {
         let stages = json["stages"].as_array().map(|stages| stages.iter().map(|s| number(s, name)).sum());
@@ -189,7 +192,7 @@ fn recounted(report: &AttackReport, target: Option<u32>) {
     }
 }
 
-/// The saved images are exactly those that count as broken, or as hits, with the predictions that are reported.
+/// The saved images are exactly those that count as misclassified, or as hits, with the predictions that are reported.
 fn saved(report: &AttackReport, request: &AttackRequest) {
     let folder = format!("{} {}", report.norm, report.epsilon).replace(['/', ' '], "-");
     let file = request.out.as_ref().unwrap().join(folder).join("adversarial.safetensors");
@@ -197,9 +200,10 @@ fn saved(report: &AttackReport, request: &AttackRequest) {
     let mut saved: Vec<_> =
         found.ids.iter().zip(&found.predictions).map(|(&id, &prediction)| (id, prediction)).collect();
     saved.sort_unstable();
-    let broken = |e: &&robin_experiments::external_model::Example| e.hit.unwrap_or(e.attacked && !e.robust);
+    let misclassified =
+        |e: &&robin_experiments::external_model::Example| e.hit.unwrap_or(e.attacked && !e.robust);
     let said: Vec<_> =
-        report.examples.iter().filter(broken).map(|e| (e.id, e.adversarial_prediction)).collect();
+        report.examples.iter().filter(misclassified).map(|e| (e.id, e.adversarial_prediction)).collect();
     assert_eq!(saved, said);
     let checked = quiet(|run| verify(&file, &request.model, &request.images, run));
     assert!(checked.holds() && checked.n == said.len(), "{checked:?}");
@@ -337,7 +341,9 @@ fn every_number_of_an_evaluation_is_counted_from_its_ledger() {
     let text = std::fs::read_to_string(place.path("evaluation").join("ledger.json")).unwrap();
     let ledger = Ledger::from_json(&text).unwrap();
     let n = ledger.len();
-    let share = |broken: &dyn Fn(usize) -> bool| (0..n).filter(|&at| !broken(at)).count() as f64 / n as f64;
+    let share = |misclassified: &dyn Fn(usize) -> bool| {
+        (0..n).filter(|&at| !misclassified(at)).count() as f64 / n as f64
+    };
     let wrong = |at: usize| ledger.clean.predictions[at] != ledger.labels[at];
     let misled = |run: &robin_evaluation::Run, at: usize| run.outcome.predictions[at] != ledger.labels[at];
     assert_eq!((summary.n, summary.clean_accuracy), (n, share(&wrong)));

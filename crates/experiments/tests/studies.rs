@@ -105,13 +105,19 @@ fn figures_3_and_4_share_their_networks_and_draw_what_was_counted() {
     assert_eq!(lines[1].name, "4 classes");
     assert_abs_diff_eq!(lines[1].points[0].y, accuracies.iter().sum::<f64>() / 2.0, epsilon = 1e-12);
 
-    // Clean errors stay broken under every attack, in every record.
+    // Clean errors stay misclassified under every attack, in every record.
     for (place, cell) in &study.places {
         let (clean, robust) = one_class::examples(&outcome.records[cell]).unwrap();
         let StudyPart::OneClass { test, .. } = place.part else { unreachable!() };
         assert_eq!(robust.is_some(), test.get() > 0.0);
         if let Some(robust) = robust {
-            assert!(clean.broken.iter().zip(&robust.worst.broken).all(|(clean, worst)| !clean || *worst));
+            assert!(
+                clean
+                    .misclassified
+                    .iter()
+                    .zip(&robust.worst.misclassified)
+                    .all(|(clean, worst)| !clean || *worst)
+            );
         }
     }
 }

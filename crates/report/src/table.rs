@@ -84,8 +84,8 @@ fn overlaps(table: &Table) -> Grid {
             format!("{} {}", found.attack, found.epsilon),
             found.n.to_string(),
             found.clean_errors.to_string(),
-            format!("{first} {}", of(found.broken[0], found.n)),
-            format!("{second} {}", of(found.broken[1], found.n)),
+            format!("{first} {}", of(found.misclassified[0], found.n)),
+            format!("{second} {}", of(found.misclassified[1], found.n)),
             of(found.both, found.n),
             found.inside().map_or_else(|| "-".to_owned(), number),
             found.published.as_ref().map_or_else(|| "-".to_owned(), printed),
@@ -96,7 +96,7 @@ fn overlaps(table: &Table) -> Grid {
 }
 
 /// What the paper prints of an overlap, clean errors included.
-pub(crate) fn printed(PrintedOverlap { n, broken: [first, second], both }: &PrintedOverlap) -> String {
+pub(crate) fn printed(PrintedOverlap { n, misclassified: [first, second], both }: &PrintedOverlap) -> String {
     let [first, second, both] = [*first, *second, *both].map(|count| of(count, *n));
     format!("{first} and {second}, both {both}, of {n}")
 }

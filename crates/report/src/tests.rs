@@ -174,9 +174,9 @@ fn counts_of_several_seeds_stand_beside_printed_ones_by_their_shares() {
         strategies: ["best-arm", "softmax"].map(str::to_owned),
         n: 3000,
         clean_errors: 30,
-        broken: [600, 660],
+        misclassified: [600, 660],
         both: 597,
-        published: Some(PrintedOverlap { n: 10_000, broken: [3263, 3641], both: 3259 }),
+        published: Some(PrintedOverlap { n: 10_000, misclassified: [3263, 3641], both: 3259 }),
         records: Vec::new(),
     };
     let text = markdown(&Table { overlaps: vec![overlap], ..table(Profile::Paper, 3) });

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let found = robin::attack(&network, &images, &labels, attack)?;
     println!("clean accuracy {:.2}, under attack {:.2}", found.clean_accuracy(), found.accuracy());
-    for row in (0..100).filter(|&row| found.broken[row] && !found.clean_broken[row]).take(3) {
+    for row in (0..100).filter(|&row| found.misclassified[row] && !found.clean_misclassified[row]).take(3) {
         let (was, is) = (found.clean_predictions[row], found.predictions[row]);
         println!("image {row}: {was} became {is}, no pixel moved by more than {:.4}", found.sizes[row]);
     }

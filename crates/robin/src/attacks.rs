@@ -33,7 +33,7 @@ const BATCH: usize = 128;
 pub struct Attack<'a> {
     pub(crate) name: String,
     pub(crate) budget: Budget,
-    /// Each meets what those before have left standing.
+    /// Each meets what those before have failed on.
     pub(crate) stages: Vec<(Config, Loss)>,
     pub(crate) seed: Seed,
     pub(crate) targets: Option<Targets>,
@@ -133,7 +133,7 @@ impl<'a> Attack<'a> {
         })
     }
 
-    /// Number of runs from other random points; an image is broken if one of them breaks it.
+    /// Number of runs from other random points; an image is misclassified if one of them breaks it.
     pub fn restarts(self, count: usize) -> Self {
         self.set("restarts", |config| {
             match config {
@@ -184,7 +184,7 @@ impl<'a> Attack<'a> {
         self
     }
 
-    /// Leads images to a class, one for all or one for each; broken is then what is predicted as that.
+    /// Leads images to a class, one for all or one for each; misclassified is then what is predicted as that.
     pub fn targeted(mut self, targets: impl Into<Targets>) -> Self {
         match self.stages.len() {
             1 => self.targets = Some(targets.into()),

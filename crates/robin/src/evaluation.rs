@@ -23,7 +23,7 @@ pub struct Evaluation {
     /// Wilson's 95% interval of it: chance in the choice of images, not in that of attacks.
     pub interval: Interval,
     /// Whether any attack breaks it, or nothing was needed to, `[n]`.
-    pub broken: Vec<bool>,
+    pub misclassified: Vec<bool>,
     /// Each attack by its name, in the order in which they were given.
     pub attacks: Vec<(String, Found)>,
 }
@@ -36,7 +36,7 @@ impl Evaluation {
     }
 }
 
-/// Runs each of `attacks` on every image, and joins them: an image is broken if one attack breaks it.
+/// Runs each of `attacks` on every image, and joins them: an image is misclassified if one attack breaks it.
 ///
 /// ```
 /// use robin::{Pgd, Square, candle::{Device, Tensor}};
@@ -94,15 +94,15 @@ pub(crate) fn evaluate_input<M: Module + ?Sized>(
         found.push((name, run(module, input, attack)?));
     }
     let outcomes: Vec<Outcome> = found.iter().map(|(_, found)| outcome(found)).collect();
-    let broken = union(&outcomes.iter().collect::<Vec<_>>())?;
-    let clean = &found[0].1.clean_broken;
+    let misclassified = union(&outcomes.iter().collect::<Vec<_>>())?;
+    let clean = &found[0].1.clean_misclassified;
     Ok(Evaluation {
         budget,
         clean_accuracy: accuracy(clean),
         clean_interval: interval(clean),
-        accuracy: accuracy(&broken),
-        interval: interval(&broken),
-        broken,
+        accuracy: accuracy(&misclassified),
+        interval: interval(&misclassified),
+        misclassified,
         attacks: found,
     })
 }
@@ -110,7 +110,7 @@ pub(crate) fn evaluate_input<M: Module + ?Sized>(
 /// As `robin_evaluation` joins them.
 fn outcome(found: &Found) -> Outcome {
     Outcome {
-        broken: found.broken.clone(),
+        misclassified: found.misclassified.clone(),
         predictions: found.predictions.clone(),
         sizes: found.sizes.iter().map(|&size| size as f32).collect(),
     }

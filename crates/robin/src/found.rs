@@ -15,12 +15,12 @@ pub struct Found {
     pub budget: Budget,
     /// The module's class of each clean image, `[n]`.
     pub clean_predictions: Vec<u32>,
-    /// Whether it is broken without any attack: not its label, or with targets its target already, `[n]`.
-    pub clean_broken: Vec<bool>,
+    /// Whether it is misclassified without any attack: not its label, or with targets its target already, `[n]`.
+    pub clean_misclassified: Vec<bool>,
     /// The module's class of each image in `images`, `[n]`.
     pub predictions: Vec<u32>,
     /// Whether it is not the label, or with targets is the target, `[n]`.
-    pub broken: Vec<bool>,
+    pub misclassified: Vec<bool>,
     /// Size of the perturbation in the budget's norm, in pixels, `[n]`.
     pub sizes: Vec<f64>,
     /// Passes and gradients that it took, of all images.
@@ -32,19 +32,19 @@ pub struct Found {
 }
 
 impl Found {
-    /// Share of images that are not broken: robust accuracy, by this attack.
+    /// Share of images that are not misclassified: robust accuracy, by this attack.
     pub fn accuracy(&self) -> f64 {
-        accuracy(&self.broken)
+        accuracy(&self.misclassified)
     }
 
     /// Wilson's 95% interval of [`Found::accuracy`].
     pub fn interval(&self) -> Interval {
-        interval(&self.broken)
+        interval(&self.misclassified)
     }
 
-    /// Share of images that are not broken without an attack.
+    /// Share of images that are not misclassified without an attack.
     pub fn clean_accuracy(&self) -> f64 {
-        accuracy(&self.clean_broken)
+        accuracy(&self.clean_misclassified)
     }
 
     /// Writes down what the attack has cost, maximising `loss` (`None`: a closure).

@@ -15,7 +15,7 @@ use crate::{Attack, Found, Result};
 
 /// Attacks every image that `module` classifies as its label (with targets: not yet as its target), and returns the best
 /// that was found. `images` `[n, c, h, w]`, f32 in `[0, 1]`, on any device; `labels` `[n]`, integers. An image that is
-/// misclassified clean is broken as it is.
+/// misclassified clean is misclassified as it is.
 ///
 /// The result of an image depends on its place among the images, the seed and the settings.
 ///
@@ -26,7 +26,7 @@ use crate::{Attack, Found, Result};
 /// let images = Tensor::new(&[[[[0.5_f32, 0.51]]], [[[0.9, 0.1]]]], &Device::Cpu)?;
 /// let labels = Tensor::new(&[1_u32, 0], &Device::Cpu)?;
 /// let found = robin::attack(&|x: &Tensor| x.flatten_from(1), &images, &labels, Fgsm::linf("8/255")?)?;
-/// assert_eq!(found.broken, [true, false]);
+/// assert_eq!(found.misclassified, [true, false]);
 /// assert!(found.sizes.iter().all(|size| *size <= 8.0 / 255.0 + 1e-7));
 /// # Ok(())
 /// # }
@@ -58,11 +58,11 @@ pub(crate) fn run<M: Module + ?Sized>(module: &M, input: &Input, mut attack: Att
     serve(module, &shape, hear.as_deref_mut(), |served| work.run(served, &stages))
 }
 
-/// Broken is what is predicted as its target, which stands where its label does.
+/// Misclassified is what is predicted as its target, which stands where its label does.
 struct Reached;
 
 impl SuccessCriterion for Reached {
-    fn broken(&self, prediction: u32, label: u32) -> bool {
+    fn misclassified(&self, prediction: u32, label: u32) -> bool {
         prediction == label
     }
 }
@@ -83,18 +83,18 @@ impl Work<'_> {
         let clean = self.input.clean.arg_max()?;
         // What the judge compares predictions with.
         let judged = self.targets.as_ref().unwrap_or(&self.input.labels);
-        let clean_broken: Vec<bool> = clean
+        let clean_misclassified: Vec<bool> = clean
             .iter()
             .zip(judged)
-            .map(|(&prediction, &label)| criterion.broken(prediction, label))
+            .map(|(&prediction, &label)| criterion.misclassified(prediction, label))
             .collect();
         let mut found = Found {
             images: self.input.images.clone(),
             budget: self.budget,
             clean_predictions: clean.clone(),
-            clean_broken: clean_broken.clone(),
+            clean_misclassified: clean_misclassified.clone(),
             predictions: clean,
-            broken: clean_broken,
+            misclassified: clean_misclassified,
             sizes: vec![0.0; self.input.len()],
             cost: CostTotals::default(),
             zero_gradient_share: None,
@@ -102,14 +102,14 @@ impl Work<'_> {
         };
         let batch = Batch::new(self.input.images.clone(), judged.clone(), self.input.ids())?;
         let target = Target { model: served, criterion, cancel: &CancelToken::new() };
-        let attacked = found.broken.iter().filter(|broken| !**broken).count() as u64;
+        let attacked = found.misclassified.iter().filter(|misclassified| !**misclassified).count() as u64;
         // Every image has been looked at once.
         let forward = self.input.len() as u64;
         let mut cost = CostTotals { attacked, forward, ..CostTotals::default() };
         for (config, loss) in stages {
             let base = build(config, self.budget)?;
-            let standing: Vec<usize> = (0..batch.len()).filter(|&row| !found.broken[row]).collect();
-            for rows in standing.chunks(checked(self.batch_size)?) {
+            let correct: Vec<usize> = (0..batch.len()).filter(|&row| !found.misclassified[row]).collect();
+            for rows in correct.chunks(checked(self.batch_size)?) {
                 let part = batch.select(rows)?;
                 let clean = Scores::new(host::select(self.input.clean.tensor(), rows)?)?;
                 let at = |classes: &Vec<u32>| -> Vec<u32> { rows.iter().map(|&row| classes[row]).collect() };
@@ -135,7 +135,7 @@ impl Work<'_> {
         for (at, &row) in rows.iter().enumerate() {
             choice[row] = n + at;
             found.predictions[row] = made.verdicts[at].prediction;
-            found.broken[row] = made.verdicts[at].broken;
+            found.misclassified[row] = made.verdicts[at].misclassified;
             found.sizes[row] = sizes[at];
         }
         found.images = ball::pick(&[&found.images, &images], &choice)?;

@@ -31,7 +31,7 @@ fn budgets() -> [Budget; 2] {
         .map(|(norm, epsilon)| Budget { norm, epsilon: epsilon.parse().unwrap() })
 }
 
-/// The attack by the attacks' crate alone, on the images that are right when clean: images, broken, zero gradients.
+/// The attack by the attacks' crate alone, on the images that are right when clean: images, misclassified, zero gradients.
 fn directly(
     config: Config,
     budget: Budget,
@@ -51,17 +51,20 @@ fn directly(
     let target = Target { model: &model, criterion: &Misclassified, cancel: &CancelToken::new() };
     let objectives = loss.prepare(&clean, &batch.labels).unwrap();
     let found = config.build(budget).unwrap().perturb(&target, &objectives, &batch, Seed::new(5)).unwrap();
-    let mut broken = vec![true; n];
-    right.iter().zip(&found.worst.verdicts).for_each(|(&row, verdict)| broken[row] = verdict.broken);
+    let mut misclassified = vec![true; n];
+    right
+        .iter()
+        .zip(&found.worst.verdicts)
+        .for_each(|(&row, verdict)| misclassified[row] = verdict.misclassified);
     let moved = host::replace(images, &right, &found.worst.images).unwrap();
-    (host::to_vec(&moved).unwrap(), broken)
+    (host::to_vec(&moved).unwrap(), misclassified)
 }
 
 #[test]
 fn every_attack_returns_what_the_attacks_crate_returns_bit_for_bit() {
     let (images, labels) = images(12);
     let tensor = Tensor::from_slice(&labels, labels.len(), &Device::Cpu).unwrap();
-    let mut broken = 0;
+    let mut misclassified = 0;
     let pgd = |steps, restarts, start| {
         Config::Pgd(robin_attacks::pgd::Settings { steps, restarts, step_size: StepSize::STANDARD, start })
     };
@@ -73,12 +76,13 @@ fn every_attack_returns_what_the_attacks_crate_returns_bit_for_bit() {
             let (expected, flags) = directly(config, budget, loss, &images, &labels);
             let attack = Attack::new(config, budget).loss(loss).seed(5);
             let found = robin::attack(&network(), &images, &tensor, attack).unwrap();
-            assert_eq!(found.broken, flags, "{config:?} {budget}");
+            assert_eq!(found.misclassified, flags, "{config:?} {budget}");
             assert!(host::to_vec(&found.images).unwrap() == expected, "{config:?} {budget}: other images");
-            broken += (0..12).filter(|&row| found.broken[row] && !found.clean_broken[row]).count();
+            misclassified +=
+                (0..12).filter(|&row| found.misclassified[row] && !found.clean_misclassified[row]).count();
         }
     }
-    assert!(broken > 24, "a test in which nothing breaks compares little");
+    assert!(misclassified > 24, "a test in which nothing breaks compares little");
 }
 
 #[test]
@@ -86,7 +90,8 @@ fn a_closure_is_the_module_and_batches_change_nothing() {
     let (images, labels) = images(11);
     let labels = Tensor::from_slice(&labels, 11, &Device::Cpu).unwrap();
     let attack = |size| Pgd::linf("0.04").unwrap().batch_size(size);
-    let values = |found: Found| (host::to_vec(&found.images).unwrap(), found.predictions, found.broken);
+    let values =
+        |found: Found| (host::to_vec(&found.images).unwrap(), found.predictions, found.misclassified);
     let module = robin::attack(&network(), &images, &labels, attack(128)).unwrap();
     let sequential = toys::sequential();
     let boxed = robin::attack(&sequential, &images, &labels, attack(128)).unwrap();
@@ -114,13 +119,17 @@ fn results_tell_the_truth() {
         assert_eq!(found.predictions, predict(&found.images));
         assert_eq!(found.clean_predictions, predict(&images));
         for (row, &label) in labels.iter().enumerate() {
-            assert_eq!(found.broken[row], found.predictions[row] != label);
-            assert_eq!(found.sizes[row] == 0.0, found.clean_broken[row], "what is right when clean is moved");
+            assert_eq!(found.misclassified[row], found.predictions[row] != label);
+            assert_eq!(
+                found.sizes[row] == 0.0,
+                found.clean_misclassified[row],
+                "what is right when clean is moved"
+            );
         }
         assert!(found.accuracy() < found.clean_accuracy() && found.clean_accuracy() < 1.0, "{budget}");
         assert_eq!(
             found.cost.gradients,
-            8 * found.clean_broken.iter().filter(|broken| !**broken).count() as u64
+            8 * found.clean_misclassified.iter().filter(|misclassified| !**misclassified).count() as u64
         );
     }
 }
@@ -143,7 +152,7 @@ fn gradients_through_the_facade_are_finite_differences() {
     // One short l2 step from the clean image goes along the gradient.
     let attack = Pgd::l2("1").unwrap().steps(1).step_size(0.01).start(Start::Clean).loss(Loss::custom(loss));
     let found = robin::attack(&network(), &images, &tensor, attack).unwrap();
-    assert!(!found.broken[0] && !found.clean_broken[0], "the step is short");
+    assert!(!found.misclassified[0] && !found.clean_misclassified[0], "the step is short");
     let clean = host::to_vec(&images).unwrap();
     let moved = host::to_vec(&found.images).unwrap();
     let step: Vec<f64> = moved.iter().zip(&clean).map(|(to, from)| f64::from(to - from) / 0.01).collect();
@@ -177,7 +186,7 @@ fn a_custom_loss_that_is_a_listed_one_finds_the_same() {
     for attack in [|| Pgd::linf("0.04").unwrap(), || Pgd::l2("0.3").unwrap()] {
         let listed = robin::attack(&network(), &images, &labels, attack().loss(Loss::Margin)).unwrap();
         let own = robin::attack(&network(), &images, &labels, attack().loss(Loss::custom(margin))).unwrap();
-        assert_eq!(own.broken, listed.broken);
+        assert_eq!(own.misclassified, listed.misclassified);
         assert!(host::to_vec(&own.images).unwrap() == host::to_vec(&listed.images).unwrap());
     }
 }
@@ -192,7 +201,7 @@ fn a_callback_hears_every_step_in_order() {
         .steps(6)
         .on_step(|step| heard.push((step.number, step.objective.clone())));
     let found = robin::attack(&network(), &images, &labels, attack).unwrap();
-    let attacked = found.clean_broken.iter().filter(|broken| !**broken).count();
+    let attacked = found.clean_misclassified.iter().filter(|misclassified| !**misclassified).count();
     // Six steps, and the final point.
     assert_eq!(heard.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (0..7).collect::<Vec<_>>());
     assert!(heard.iter().all(|(_, objective)| objective.len() == attacked));
@@ -209,9 +218,13 @@ fn targets_are_reached_or_not() {
         let attack = Pgd::linf("0.3").unwrap().steps(20).loss(loss).targeted(targets.clone());
         let found = robin::attack(&network(), &images, &labels, attack).unwrap();
         for (row, target) in targets.iter().enumerate() {
-            assert_eq!(found.broken[row], found.predictions[row] == *target);
+            assert_eq!(found.misclassified[row], found.predictions[row] == *target);
         }
-        assert!(found.broken.iter().filter(|broken| **broken).count() > 8, "{:?}", found.broken);
+        assert!(
+            found.misclassified.iter().filter(|misclassified| **misclassified).count() > 8,
+            "{:?}",
+            found.misclassified
+        );
     }
 }
 

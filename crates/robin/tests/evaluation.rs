@@ -32,8 +32,8 @@ fn the_union_is_never_above_any_attack() {
         let share = one.zero_gradient_share;
         assert_eq!(share.is_none(), ["square", "random-noise"].contains(&name.as_str()), "{name}: {share:?}");
     }
-    let any = |row: usize| found.attacks.iter().any(|(_, one)| one.broken[row]);
-    assert_eq!(found.broken, (0..24).map(any).collect::<Vec<_>>());
+    let any = |row: usize| found.attacks.iter().any(|(_, one)| one.misclassified[row]);
+    assert_eq!(found.misclassified, (0..24).map(any).collect::<Vec<_>>());
     assert!(found.interval.low < found.accuracy && found.accuracy < found.interval.high);
     assert_eq!(found.warnings().count(), 0);
 }

@@ -68,7 +68,7 @@ pub struct ValidationReport {
     /// Share classified correctly when clean: the mean over the classes that the network is trained on, so that a
     /// one-vs-all arm gets nothing for always saying no.
     pub clean_accuracy: f64,
-    /// The same after the attack; what is wrong when clean counts as broken.
+    /// The same after the attack; what is wrong when clean counts as misclassified.
     pub robust_accuracy: f64,
     /// For comparison, the share of this epoch's perturbed training examples that were classified correctly at the
     /// time; none if there were none.

@@ -74,7 +74,7 @@ pub(crate) fn measure(
         let perturbed = pgd.ascend(model, &objective, &batch, seed, cancel)?;
         budget.verify(&batch.images, &perturbed)?;
         let attacked = model.scores(&perturbed, &Columns::All)?.arg_max()?;
-        // Wrong when clean is broken, whatever the attack made of it.
+        // Wrong when clean is misclassified, whatever the attack made of it.
         let worst: Vec<u32> = (0..batch.len())
             .map(|row| if predictions[row] == batch.labels[row] { attacked[row] } else { predictions[row] })
             .collect();

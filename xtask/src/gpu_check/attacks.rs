@@ -39,7 +39,7 @@ pub(super) fn agree(subject: &ModelUnderTest) -> anyhow::Result<Vec<Finding>> {
     for (precision, cuda) in subject.executors() {
         let arm = |seed| cuda.classifier(&graph, &Parameters::initialise(&graph, Seed::new(seed)));
         let model = OneVsAll::new((0..ARMS).map(arm).collect::<Result<_, _>>()?)?;
-        // Nothing is broken before it is attacked.
+        // Nothing is misclassified before it is attacked.
         let batch = Batch { labels: model.predict(&batch.images)?, ..batch.clone() };
         let clean = model.scores(&batch.images, &Columns::All)?;
         for strategy in [StrategyName::Softmax, StrategyName::BestArm, StrategyName::Top2] {

@@ -97,13 +97,13 @@ fn both_stages_break_what_either_breaks() {
     let clean = model.scores(&batch.images, &Columns::All).unwrap();
     let budget = Budget { norm: Norm::Linf, epsilon: "0.03".parse().unwrap() };
     let attack = Pgd { budget, steps: 5, step_size: 0.015, restarts: 1, start: Start::UniformInBall };
-    let broken = |stages: Stages| {
+    let misclassified = |stages: Stages| {
         let target = Target { model: model.as_ref(), criterion: &Misclassified, cancel: &CancelToken::new() };
         let objectives = stages.build(Loss::Margin, &five()).prepare(&clean, &batch).unwrap();
         let found = attack.perturb(&target, &objectives, &batch, Seed::new(2)).unwrap();
-        found.worst.verdicts.iter().map(|verdict| verdict.broken).collect::<Vec<_>>()
+        found.worst.verdicts.iter().map(|verdict| verdict.misclassified).collect::<Vec<_>>()
     };
-    let [first, second, both] = [Stages::First, Stages::Second, Stages::Both].map(broken);
+    let [first, second, both] = [Stages::First, Stages::Second, Stages::Both].map(misclassified);
     let either: Vec<bool> = first.iter().zip(&second).map(|(a, b)| a | b).collect();
     assert_eq!(both, either);
     assert!(first != second && both.contains(&false), "{first:?} {second:?}");

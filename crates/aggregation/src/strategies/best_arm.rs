@@ -6,7 +6,7 @@ use robin_core::{Batch, Columns, Objective, Result, Scores, Strategy};
 use super::arm_loss::ArmLoss;
 use super::check;
 
-/// One attack per arm: the j-th maximises `b_j(1[y = j])`, at the cost of one arm per step. An example is broken
+/// One attack per arm: the j-th maximises `b_j(1[y = j])`, at the cost of one arm per step. An example is misclassified
 /// if any of the results misleads the aggregate (paper 4.2, BEST ARM).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BestArm {

@@ -11,7 +11,7 @@ use super::check;
 /// image.
 ///
 /// Arms that were trained apart have scales of their own, and a sum of their losses follows whichever is
-/// larger; TOP 2 fixes w at 1/2. Here several weights are tried, and an example is broken if any of them
+/// larger; TOP 2 fixes w at 1/2. Here several weights are tried, and an example is misclassified if any of them
 /// breaks it. Two arms run per example.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reweighted {

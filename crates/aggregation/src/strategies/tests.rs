@@ -227,8 +227,8 @@ fn best_arm_breaks_what_any_of_its_attacks_breaks() {
             .collect();
         let mut kinds = [0, 0];
         for row in 0..batch.len() {
-            let any = apart.iter().any(|found| found.worst.verdicts[row].broken);
-            assert_eq!(joined.worst.verdicts[row].broken, any, "{norm} {row}");
+            let any = apart.iter().any(|found| found.worst.verdicts[row].misclassified);
+            assert_eq!(joined.worst.verdicts[row].misclassified, any, "{norm} {row}");
             kinds[usize::from(any)] += 1;
         }
         assert!(kinds[0] > 0 && kinds[1] > 0, "{norm}: both verdicts are needed, {kinds:?}");
@@ -387,11 +387,12 @@ fn highest_arm_breaks_nothing_that_best_arm_does_not() {
     for (norm, epsilon) in [(Norm::L2, "0.15"), (Norm::Linf, "0.05")] {
         for loss in [Loss::Ce, Loss::Margin] {
             let attack = pgd(budget(norm, epsilon));
-            let broken = |name| {
+            let misclassified = |name| {
                 let found = perturb(&attack, &model, &prepare(name, loss, &model, &batch), &batch);
-                found.worst.verdicts.iter().map(|verdict| verdict.broken).collect::<Vec<_>>()
+                found.worst.verdicts.iter().map(|verdict| verdict.misclassified).collect::<Vec<_>>()
             };
-            let (highest, best) = (broken(StrategyName::HighestArm), broken(StrategyName::BestArm));
+            let (highest, best) =
+                (misclassified(StrategyName::HighestArm), misclassified(StrategyName::BestArm));
             assert!(highest.iter().zip(&best).all(|(highest, best)| *best || !highest), "{norm} {loss}");
             assert!(highest.contains(&true) && highest.contains(&false), "{norm} {loss}: {highest:?}");
         }
@@ -410,7 +411,7 @@ fn margin_t_finds_the_closed_form_worst_case() {
     for (row, &label) in batch.labels.iter().enumerate() {
         let image = &clean[row * PIXELS..(row + 1) * PIXELS];
         let breakable = whole.worst_margin(image, label, budget) > 1e-5;
-        assert_eq!(found.worst.verdicts[row].broken, breakable, "example {row}");
+        assert_eq!(found.worst.verdicts[row].misclassified, breakable, "example {row}");
         both[usize::from(breakable)] = true;
     }
     assert_eq!(both, [true; 2], "both verdicts are needed");

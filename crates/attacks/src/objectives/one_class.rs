@@ -112,7 +112,7 @@ mod tests {
 
     /// Also of confusions among the others, which are right answers.
     #[test]
-    fn the_margin_is_positive_exactly_where_the_judge_says_broken() {
+    fn the_margin_is_positive_exactly_where_the_criterion_says_misclassified() {
         let rows: [&[f32]; 4] = [&[2.0, 1.0, -1.0], &[-3.0, -1.0, -2.0], &[0.0, -0.5, 4.0], &[1.0, 3.0, 2.5]];
         for class in 0..3 {
             for label in 0..3 {
@@ -120,7 +120,11 @@ mod tests {
                 let (values, _) = evaluate(&OneClassMargin::new(class, vec![label; 4]), &rows);
                 for (row, value) in rows.iter().zip(values) {
                     let prediction = (0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32;
-                    assert_eq!(value > 0.0, criterion.broken(prediction, label), "{class} {label} {row:?}");
+                    assert_eq!(
+                        value > 0.0,
+                        criterion.misclassified(prediction, label),
+                        "{class} {label} {row:?}"
+                    );
                 }
             }
         }

@@ -103,8 +103,8 @@ impl ModelUnderTest {
     }
 
     /// Which of the first `n` images an attack with this loss of all scores breaks: by the best that it found,
-    /// and by its final point. What is misclassified when clean is broken.
-    pub(crate) fn broken(
+    /// and by its final point. What is misclassified when clean counts as well.
+    pub(crate) fn misclassified(
         &self,
         config: robin_attacks::Config,
         budget: Budget,
@@ -122,9 +122,12 @@ impl ModelUnderTest {
         let found = attack.perturb(&target, &objectives, &batch, Seed::new(seed))?;
         budget.verify(&batch.images, &found.worst.images)?;
         Ok([found.worst, found.last].map(|iterate| {
-            let mut broken = vec![true; n];
-            right.iter().zip(&iterate.verdicts).for_each(|(&row, verdict)| broken[row] = verdict.broken);
-            broken
+            let mut misclassified = vec![true; n];
+            right
+                .iter()
+                .zip(&iterate.verdicts)
+                .for_each(|(&row, verdict)| misclassified[row] = verdict.misclassified);
+            misclassified
         }))
     }
 

@@ -54,20 +54,20 @@ pub(crate) fn batch(model: &dyn Classifier, [c, h, w]: [usize; 3], n: usize) -> 
     Batch::new(images, labels, ids).unwrap()
 }
 
-/// Nothing counts as broken.
-pub(crate) struct NeverBroken;
+/// Nothing counts as misclassified.
+pub(crate) struct NeverMisclassified;
 
-impl SuccessCriterion for NeverBroken {
-    fn broken(&self, _prediction: u32, _label: u32) -> bool {
+impl SuccessCriterion for NeverMisclassified {
+    fn misclassified(&self, _prediction: u32, _label: u32) -> bool {
         false
     }
 }
 
-/// Broken is what is predicted as the class after its own, of four: only few attacks get there and stay.
+/// Misclassified is what is predicted as the class after its own, of four: only few attacks get there and stay.
 pub(crate) struct Next;
 
 impl SuccessCriterion for Next {
-    fn broken(&self, prediction: u32, label: u32) -> bool {
+    fn misclassified(&self, prediction: u32, label: u32) -> bool {
         prediction == (label + 1) % 4
     }
 }

@@ -35,7 +35,7 @@ pub struct Arguments {
     device: DeviceArguments,
     #[command(flatten)]
     images: ImagesArguments,
-    /// The base attack, or autoattack: four of them, each on the images that the ones before have left standing.
+    /// The base attack, or autoattack: four of them, each on the images that the ones before have failed on.
     #[arg(long, value_name = "NAME", default_value = "pgd")]
     attack: String,
     /// What it maximises: ce, margin, dlr, margin-t:T or dlr-t:T [default: the attack's own: ce of pgd, margin of cw...].
@@ -58,7 +58,7 @@ pub struct Arguments {
     /// Length of a step in pixels, like 2/255 [default: 2.5 epsilon / steps].
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true)]
     step_size: Option<Epsilon>,
-    /// Runs from different starts; broken by one is broken.
+    /// Runs from different starts; misclassified by one of them is enough.
     #[arg(long, value_name = "N")]
     restarts: Option<usize>,
     /// Any setting of the attack by its name in specs, as JSON.

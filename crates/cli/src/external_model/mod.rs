@@ -144,7 +144,7 @@ fn on_event(event: &Event<'_>) {
     match event {
         Event::Begins(what) | Event::Note(what) => say!("{what}"),
         Event::Progress(progress) => {
-            say!("  {} of {}, {} broken", progress.done, progress.of, progress.broken);
+            say!("  {} of {}, {} misclassified", progress.done, progress.of, progress.misclassified);
         }
         Event::Warning(what) => say!("WARNING: {what}"),
     }

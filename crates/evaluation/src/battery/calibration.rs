@@ -57,15 +57,16 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let strategy = StrategyName::Softmax.build(Loss::Margin)?;
     let found = evaluation.quietly(&recalibrated, attack.as_ref(), strategy.as_ref(), &mut options)?;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let half =
-        |broken: &[bool]| crate::accuracy(&broken.iter().copied().skip(1).step_by(2).collect::<Vec<_>>());
-    let plain = half(&context.base()?.worst.broken);
-    let refitted = half(&found.worst.broken);
+    let half = |misclassified: &[bool]| {
+        crate::accuracy(&misclassified.iter().copied().skip(1).step_by(2).collect::<Vec<_>>())
+    };
+    let plain = half(&context.base()?.worst.misclassified);
+    let refitted = half(&found.worst.misclassified);
     let numbers = [
         number("calibration error", mean(&before)),
         number("calibration error, refitted", mean(&after)),
-        number("clean", half(&context.clean.broken)),
-        number("clean, refitted", half(&recalibrated.broken)),
+        number("clean", half(&context.clean.misclassified)),
+        number("clean, refitted", half(&recalibrated.misclassified)),
         number("robust", plain),
         number("robust, refitted", refitted),
     ];

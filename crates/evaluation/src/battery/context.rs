@@ -195,7 +195,7 @@ impl<'a> EvaluationContext<'a> {
     /// The examples that are right when clean; `limit` from all over them, if there are more.
     pub(super) fn right(&self, limit: usize) -> Result<Batch> {
         let right: Vec<u32> =
-            (0..self.images() as u32).filter(|&at| !self.clean.broken[at as usize]).collect();
+            (0..self.images() as u32).filter(|&at| !self.clean.misclassified[at as usize]).collect();
         let mut chosen = scattered(right.len(), limit, self.seed);
         chosen.sort_unstable();
         let ids: Vec<ExampleId> = chosen.iter().map(|&at| ExampleId::first(right[at as usize])).collect();

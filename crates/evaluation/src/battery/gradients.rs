@@ -16,7 +16,7 @@ pub(super) const EXPLAINED: Explained = Explained {
     name: "gradients-vanish",
     means: "The gradients that attacks follow are exactly zero or rounded away on many images: saturated \
             scores, rounded inputs, or a loss that is flat where the model is sure. Attacks are blind there, \
-            and what they leave standing is not robust by their word.",
+            and what they leave correct is not robust by their word.",
     todo: "Attack with loss margin or dlr, which do not saturate, and with square, which needs no gradient. \
             Divide scores by a constant if they are huge; attack the model without rounding or thresholds, or \
             through an approximation of them.",
@@ -42,7 +42,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     }
     let softmax = StrategyName::Softmax.into();
     let mut numbers = Vec::new();
-    let (mut worst, mut broken) = (0.0_f64, 0);
+    let (mut worst, mut misclassified) = (0.0_f64, 0);
     let mut vanished = Largest { share: 0.0, of: String::new() };
     let started = context.perturb(pgd(1, 1), Loss::Margin, softmax, &batch)?.last.images;
     let ended = context.perturb(pgd(20, 1), Loss::Margin, softmax, &batch)?.last.images;
@@ -51,7 +51,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
         let zero = |norm: f64| norm == 0.0;
         let worst_column = columns.iter().map(|norms| share(norms, zero)).fold(0.0, f64::max);
         let mut sorted = columns.concat();
-        broken += sorted.iter().filter(|norm| !norm.is_finite()).count();
+        misclassified += sorted.iter().filter(|norm| !norm.is_finite()).count();
         let zero = share(&sorted, zero);
         worst = worst.max(zero);
         sorted.sort_by(f64::total_cmp);
@@ -80,7 +80,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
             losses.push(("ce of arms".to_owned(), arms(&columns, &scores, &batch.labels)));
         }
         for (loss, norms) in losses {
-            broken += norms.iter().filter(|norm| !norm.is_finite()).count();
+            misclassified += norms.iter().filter(|norm| !norm.is_finite()).count();
             let share = share(&norms, |norm| norm < VANISHED);
             numbers.push((format!("{place}: vanished, {loss}"), share));
             if share > vanished.share {
@@ -88,9 +88,9 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
             }
         }
     }
-    numbers.push(number("not finite", broken as f64));
+    numbers.push(number("not finite", misclassified as f64));
     let status = match vanished.share {
-        _ if worst >= ALLOWED || broken > 0 => Status::Fail,
+        _ if worst >= ALLOWED || misclassified > 0 => Status::Fail,
         share if share >= BLIND => Status::Fail,
         share if share >= ALLOWED => Status::Warn,
         _ => Status::Pass,

@@ -41,16 +41,16 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     };
     let (early, late) = (made(STEPS - LAST)?, made(STEPS)?);
     let silent = late.worst.verdicts.iter().zip(&late.last.verdicts);
-    let silent = silent.filter(|(worst, last)| worst.broken && !last.broken).count();
+    let silent = silent.filter(|(worst, last)| worst.misclassified && !last.misclassified).count();
     let objective = Loss::Margin.against(batch.labels.clone());
     let value = |images| -> Result<Vec<f32>> {
         Ok(objective.evaluate(&context.model.scores(images, &Columns::All)?)?.values)
     };
     let [clean, early, late_values] =
         [value(&batch.images)?, value(&early.worst.images)?, value(&late.worst.images)?];
-    // What is broken has stopped being optimised.
+    // What is misclassified has stopped being optimised.
     let (mut added, mut whole) = (0.0, 0.0);
-    for at in (0..batch.len()).filter(|&at| !late.worst.verdicts[at].broken) {
+    for at in (0..batch.len()).filter(|&at| !late.worst.verdicts[at].misclassified) {
         added += f64::from(late_values[at] - early[at]).max(0.0);
         whole += f64::from(late_values[at] - clean[at]).max(0.0);
     }

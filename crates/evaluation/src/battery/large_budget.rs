@@ -25,12 +25,13 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
         Norm::L2 => "10",
     };
     let budget = Budget { norm: context.budget.norm, epsilon: epsilon.parse()? };
-    let mut broken = vec![false; context.images()];
+    let mut misclassified = vec![false; context.images()];
     for loss in [Loss::Margin, Loss::Ce] {
-        let found = context.attack(pgd(40, 1), budget, loss, StrategyName::Softmax.into())?.worst.broken;
-        broken.iter_mut().zip(found).for_each(|(any, found)| *any |= found);
+        let found =
+            context.attack(pgd(40, 1), budget, loss, StrategyName::Softmax.into())?.worst.misclassified;
+        misclassified.iter_mut().zip(found).for_each(|(any, found)| *any |= found);
     }
-    let accuracy = crate::accuracy(&broken);
+    let accuracy = crate::accuracy(&misclassified);
     let status = if accuracy <= ALLOWED { Status::Pass } else { Status::Fail };
     let note = format!("accuracy at {budget} is {accuracy:.3}, allowed {ALLOWED}");
     Ok(Answer::new(status, [number("accuracy", accuracy), number("n", context.images() as f64)], note))

@@ -9,7 +9,7 @@ use crate::{Explained, Result};
 
 pub(super) const EXPLAINED: Explained = Explained {
     name: "noise-beats-gradients",
-    means: "Random perturbations break images that gradient attacks leave standing, so gradients are masked \
+    means: "Random perturbations break images that gradient attacks leave correct, so gradients are masked \
             and do not lead downhill.",
     todo: "Believe the union only, not the gradient attacks. Find what masks the gradient (rounding, \
             saturation, randomness) and attack without it.",
@@ -19,7 +19,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let candidates = context.choose(200, 10_000);
     let config = Config::RandomNoise(robin_attacks::random_noise::Settings { candidates });
     let noise = context.attack(config, context.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
-    let missed = only_in(&noise.broken, &context.base()?.worst.broken);
+    let missed = only_in(&noise.misclassified, &context.base()?.worst.misclassified);
     let status = if missed == 0 { Status::Pass } else { Status::Fail };
     let numbers = [
         number("samples", candidates as f64),

@@ -11,7 +11,7 @@ use crate::{Result, cw_is_weak};
 
 pub(super) const EXPLAINED: Explained = Explained {
     name: "other-attacks-stronger",
-    means: "PGD with cross-entropy, by itself, leaves clearly more standing than all attacks together, so its \
+    means: "PGD with cross-entropy, by itself, leaves clearly more correct than all attacks together, so its \
             number alone says too much. The same is said where CW is weaker than PGD.",
     todo: "Report the union and not PGD's accuracy; add --attack autoattack.",
 };
@@ -28,16 +28,16 @@ const SLOW: &[&str] = &["cw", "cw-linf"];
 pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let softmax = StrategyName::Softmax.into();
     let paper = context.attack(pgd(20, 1), context.budget, Loss::Ce, softmax)?.worst;
-    let mut union = paper.broken.clone();
+    let mut union = paper.misclassified.clone();
     let mut numbers = vec![number("pgd ce", paper.accuracy())];
     let mut strongest_cw: Option<f64> = None;
-    let mut join = |name: String, broken: &[bool]| {
-        union.iter_mut().zip(broken).for_each(|(any, found)| *any |= found);
-        numbers.push((name, crate::accuracy(broken)));
+    let mut join = |name: String, misclassified: &[bool]| {
+        union.iter_mut().zip(misclassified).for_each(|(any, found)| *any |= found);
+        numbers.push((name, crate::accuracy(misclassified)));
     };
-    join("pgd margin".to_owned(), &context.base()?.worst.broken);
+    join("pgd margin".to_owned(), &context.base()?.worst.misclassified);
     let targeted = context.attack(pgd(20, 1), context.budget, Loss::Margin, StrategyName::MarginT.into())?;
-    join("pgd margin-t".to_owned(), &targeted.worst.broken);
+    join("pgd margin-t".to_owned(), &targeted.worst.misclassified);
     for entry in ATTACKS {
         let slow = context.scope == Scope::Subset && SLOW.contains(&entry.name);
         // Some attacks exist for one norm only.
@@ -48,7 +48,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
         if is_cw(&entry.example) {
             strongest_cw = Some(strongest_cw.unwrap_or(1.0).min(found.accuracy()));
         }
-        join(format!("{} margin", entry.name), &found.broken);
+        join(format!("{} margin", entry.name), &found.misclassified);
     }
     let strongest_pgd = paper.accuracy().min(context.base()?.worst.accuracy());
     let weak_cw = strongest_cw.and_then(|cw| cw_is_weak(cw, strongest_pgd));

@@ -11,7 +11,7 @@ use crate::{Explained, Result};
 
 pub(super) const EXPLAINED: Explained = Explained {
     name: "queries-beat-gradients",
-    means: "Square, which only asks for scores, breaks images that gradient attacks leave standing: gradients \
+    means: "Square, which only asks for scores, breaks images that gradient attacks leave correct: gradients \
             are masked or shattered.",
     todo: "Believe the union only, and add --attack square or autoattack to every evaluation of this model. \
             Find what masks the gradient and attack without it. One image of few is a warning: take more \
@@ -28,7 +28,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
         return Ok(Answer::new(Status::Skipped, [], "this build has no attack `square`"));
     };
     let found = context.attack(config, context.budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
-    let missed = only_in(&found.broken, &context.base()?.worst.broken);
+    let missed = only_in(&found.misclassified, &context.base()?.worst.misclassified);
     let gain = missed as f64 / context.images() as f64;
     let status = match gain {
         gain if gain <= ALLOWED => Status::Pass,

@@ -1,4 +1,4 @@
-//! T18: what was broken is written to a file, read again, and checked by code that knows no attack.
+//! T18: what was misclassified is written to a file, read again, and checked by code that knows no attack.
 
 use robin_aggregation::StrategyName;
 use robin_attacks::Loss;

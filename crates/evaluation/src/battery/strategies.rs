@@ -9,7 +9,7 @@ use crate::{Explained, Result};
 
 pub(super) const EXPLAINED: Explained = Explained {
     name: "other-strategies-stronger",
-    means: "The strategies that papers report leave more standing than all strategies together. If even the \
+    means: "The strategies that papers report leave more correct than all strategies together. If even the \
             union is not above chance, the classifier is not robust at all.",
     todo: "Report the union. At chance or below: do not call this model robust at this budget.",
 };
@@ -39,7 +39,7 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let (mut lowest, mut numbers) = (1.0_f64, Vec::new());
     for (config, loss) in configs {
         let found = context.attack(pgd(10, 1), context.budget, loss, config)?.worst;
-        union.iter_mut().zip(&found.broken).for_each(|(any, found)| *any |= found);
+        union.iter_mut().zip(&found.misclassified).for_each(|(any, found)| *any |= found);
         if loss == Loss::Ce && paper.contains(&config.name) {
             lowest = lowest.min(found.accuracy());
         }

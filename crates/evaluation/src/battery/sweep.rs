@@ -19,21 +19,21 @@ pub(super) const EXPLAINED: Explained = Explained {
 
 const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
-/// An example counts as broken from the first radius on that breaks it; `lost` counts those that the attack
+/// An example counts as misclassified from the first radius on that breaks it; `lost` counts those that the attack
 /// at a larger radius alone would have missed.
 pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let mut numbers = vec![number("accuracy at 0", context.clean.accuracy())];
-    let mut before = context.clean.broken.clone();
+    let mut before = context.clean.misclassified.clone();
     let (mut lost, mut rises) = (0, 0);
     let mut accuracy = context.clean.accuracy();
     for factor in FACTORS {
         let budget = context.scaled(factor)?;
         let found = context.attack(pgd(20, 1), budget, Loss::Margin, StrategyName::Softmax.into())?.worst;
-        lost += only_in(&before, &found.broken);
+        lost += only_in(&before, &found.misclassified);
         rises += usize::from(found.accuracy() > accuracy);
         accuracy = found.accuracy();
         numbers.push(number(&format!("accuracy at {factor} epsilon"), accuracy));
-        before = before.iter().zip(&found.broken).map(|(a, b)| *a || *b).collect();
+        before = before.iter().zip(&found.misclassified).map(|(a, b)| *a || *b).collect();
     }
     numbers.push(number("lost", lost as f64));
     let status = match (rises, lost) {

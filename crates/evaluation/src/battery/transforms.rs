@@ -39,8 +39,10 @@ pub(super) fn run(context: &EvaluationContext<'_>) -> Result<Answer> {
     let logits = on(context.model)?;
     let probabilities = on(&Transformed { inner: context.model, map: Softmax, decides })?;
     let squashed = on(&Transformed { inner: context.model, map: SigmoidSoftmax, decides })?;
-    let either: Vec<bool> = scores.broken.iter().zip(&logits.broken).map(|(a, b)| *a || *b).collect();
-    let missed = only_in(&probabilities.broken, &either).max(only_in(&squashed.broken, &either));
+    let either: Vec<bool> =
+        scores.misclassified.iter().zip(&logits.misclassified).map(|(a, b)| *a || *b).collect();
+    let missed =
+        only_in(&probabilities.misclassified, &either).max(only_in(&squashed.misclassified, &either));
     let numbers = [
         number("scores, margin", scores.accuracy()),
         number("scores, cross-entropy", logits.accuracy()),

@@ -81,8 +81,8 @@ impl Linear {
             })
         };
         let pixels = data.pixels()?;
-        let standing = pixels.chunks_exact(length).zip(data.labels()).filter(|one| stands(*one)).count();
-        Ok(standing as f64 / data.len() as f64)
+        let correct = pixels.chunks_exact(length).zip(data.labels()).filter(|one| stands(*one)).count();
+        Ok(correct as f64 / data.len() as f64)
     }
 }
 

@@ -50,10 +50,10 @@ pub struct Run {
     pub config: Option<Config>,
     /// Number of the restart, from 0.
     pub restart: u32,
-    /// Whether it met only what earlier runs had left standing.
+    /// Whether it met only what earlier runs had failed on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub staged: bool,
-    /// The examples that were attacked; the others were broken before.
+    /// The examples that were attacked; the others were misclassified before.
     #[serde(with = "compact::bits")]
     pub attacked: Vec<bool>,
     /// Verdicts by the best that the attack found; of an example that was not attacked, as it stood before.

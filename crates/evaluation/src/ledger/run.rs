@@ -46,12 +46,12 @@ impl Which {
     }
 }
 
-/// Which examples a run attacks. What is misclassified clean is broken and never attacked.
+/// Which examples a run attacks. What is misclassified clean counts, and is never attacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// All of them, so that attacks can be compared.
     Each,
-    /// Those that no earlier run with a budget of this size has broken: attacks in stages, for the union
+    /// Those that no earlier run with a budget of this size has misclassified: attacks in stages, for the union
     /// alone.
     Standing,
 }
@@ -83,10 +83,10 @@ impl Ledger {
         let budget = setup.attack.budget();
         let before = match order {
             Order::Each => self.clean.untouched(),
-            Order::Standing => self.standing(budget),
+            Order::Standing => self.correct(budget),
         };
         let n = self.len();
-        let examples: Vec<u32> = (0..n as u32).filter(|&at| !before.broken[at as usize]).collect();
+        let examples: Vec<u32> = (0..n as u32).filter(|&at| !before.misclassified[at as usize]).collect();
         let mut run = Run {
             attack: setup.name.to_owned(),
             strategy: setup.strategy_name.to_owned(),
@@ -94,8 +94,8 @@ impl Ledger {
             budget,
             config: setup.config,
             restart,
-            staged: order == Order::Standing && before.broken != self.clean.broken,
-            attacked: before.broken.iter().map(|broken| !broken).collect(),
+            staged: order == Order::Standing && before.misclassified != self.clean.misclassified,
+            attacked: before.misclassified.iter().map(|misclassified| !misclassified).collect(),
             outcome: before,
             forward: vec![0; n],
             backward: vec![0; n],
@@ -110,7 +110,7 @@ impl Ledger {
             let rows = batch.ids.iter().zip(&iterate.verdicts).zip(sizes).zip(costs);
             for (((id, verdict), size), cost) in rows {
                 let at = id.index as usize;
-                run.outcome.broken[at] = verdict.broken;
+                run.outcome.misclassified[at] = verdict.misclassified;
                 run.outcome.predictions[at] = verdict.prediction;
                 run.outcome.sizes[at] = size;
                 run.forward[at] = count(cost.forward);
@@ -121,19 +121,19 @@ impl Ledger {
             if let Some(witnesses) = witnesses.as_deref_mut() {
                 witnesses.add(batch, iterate, budget)?;
             }
-            Ok(run.outcome.broken.iter().filter(|broken| **broken).count())
+            Ok(run.outcome.misclassified.iter().filter(|misclassified| **misclassified).count())
         })?;
         self.runs.push(run);
         Ok(self.runs.last().expect("one was just added"))
     }
 
     /// Each example as the runs within `budget` have left it: the first that broke it counts.
-    fn standing(&self, budget: robin_core::Budget) -> Outcome {
+    fn correct(&self, budget: robin_core::Budget) -> Outcome {
         let mut outcome = self.clean.untouched();
         for run in self.runs.iter().filter(|run| run.within(budget)) {
             for at in 0..self.len() {
-                if !outcome.broken[at] && run.outcome.broken[at] {
-                    outcome.broken[at] = true;
+                if !outcome.misclassified[at] && run.outcome.misclassified[at] {
+                    outcome.misclassified[at] = true;
                     outcome.predictions[at] = run.outcome.predictions[at];
                     outcome.sizes[at] = run.outcome.sizes[at];
                 }

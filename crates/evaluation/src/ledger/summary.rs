@@ -41,7 +41,7 @@ pub struct AttackSummary {
     pub interval: Interval,
     /// Number of runs.
     pub restarts: usize,
-    /// Whether it met only what attacks before it had left standing; the accuracy is then that of all of them.
+    /// Whether it met only what attacks before it had failed on; the accuracy is then that of all of them.
     pub staged: bool,
     /// Mean size of the perturbations that broke an example, in pixels; `None` if none did.
     pub mean_size: Option<f64>,
@@ -73,7 +73,7 @@ impl Ledger {
             .collect();
         let lowest =
             attacks.iter().map(|attack| attack.accuracy).min_by(f64::total_cmp).ok_or(Error::Empty)?;
-        let union = self.broken(&runs);
+        let union = self.misclassified(&runs);
         Ok(Summary {
             n: self.len(),
             clean_accuracy: self.clean.accuracy(),
@@ -88,29 +88,30 @@ impl Ledger {
 
     /// What any run within `budget` breaks, or the clean image, `[n]`.
     pub fn union(&self, budget: Budget) -> Vec<bool> {
-        self.broken(&self.runs.iter().filter(|run| run.within(budget)).collect::<Vec<_>>())
+        self.misclassified(&self.runs.iter().filter(|run| run.within(budget)).collect::<Vec<_>>())
     }
 
-    fn broken(&self, runs: &[&Run]) -> Vec<bool> {
-        let any = |at: usize| self.clean.broken[at] || runs.iter().any(|run| run.outcome.broken[at]);
+    fn misclassified(&self, runs: &[&Run]) -> Vec<bool> {
+        let any =
+            |at: usize| self.clean.misclassified[at] || runs.iter().any(|run| run.outcome.misclassified[at]);
         (0..self.len()).map(any).collect()
     }
 
     fn attack_summary<'a>(&self, name: &str, runs: impl Iterator<Item = &'a Run>) -> AttackSummary {
         let runs: Vec<&Run> = runs.collect();
-        let broken = self.broken(&runs);
+        let misclassified = self.misclassified(&runs);
         let mut cost = CostTotals::default();
         runs.iter().for_each(|run| cost.add(&run.cost()));
         let loss = runs.first().and_then(|run| run.loss.parse().ok());
         let smallest = |at: usize| {
-            let successes = runs.iter().filter(|run| run.attacked[at] && run.outcome.broken[at]);
+            let successes = runs.iter().filter(|run| run.attacked[at] && run.outcome.misclassified[at]);
             successes.map(|run| f64::from(run.outcome.sizes[at])).min_by(f64::total_cmp)
         };
         let sizes: Vec<f64> = (0..self.len()).filter_map(smallest).collect();
         AttackSummary {
             attack: name.to_owned(),
-            accuracy: accuracy(&broken),
-            interval: interval(&broken),
+            accuracy: accuracy(&misclassified),
+            interval: interval(&misclassified),
             restarts: runs.len(),
             staged: runs.iter().any(|run| run.staged),
             mean_size: (!sizes.is_empty()).then(|| sizes.iter().sum::<f64>() / sizes.len() as f64),

@@ -86,7 +86,7 @@ fn a_ledger_reads_back_and_its_summary_counts_per_example() {
     let again = Ledger::from_json(&ledger.to_json().unwrap()).unwrap();
     assert_eq!(again, ledger);
 
-    // Broken clean: the last; within 0.04: 120/255 = 0.47; within 0.12: also 100/255 and 140/255.
+    // Misclassified clean: the last; within 0.04: 120/255 = 0.47; within 0.12: also 100/255 and 140/255.
     let small = again.summary(budget("0.04")).unwrap();
     assert_eq!((small.attacks.len(), small.n), (1, 6));
     assert_eq!((small.clean_accuracy, small.union), (5.0 / 6.0, 4.0 / 6.0));
@@ -151,8 +151,8 @@ fn a_bundle_is_its_stages_on_what_still_stands() {
         ledger.run(&evaluation(&model, &data), stage, 0, Order::Standing, kept, &mut options).unwrap();
     }
     let [first, second] = &ledger.runs[..] else { panic!("two stages, two runs") };
-    let standing: Vec<bool> = first.outcome.broken.iter().map(|broken| !broken).collect();
-    assert_eq!(second.attacked, standing);
+    let correct: Vec<bool> = first.outcome.misclassified.iter().map(|misclassified| !misclassified).collect();
+    assert_eq!(second.attacked, correct);
     assert_eq!(ledger.union(budget), [false, true, true, true, false, true]);
     // One witness per example that an attack broke, not for the one that was wrong before.
     let mut ids = witnesses.ids.clone();

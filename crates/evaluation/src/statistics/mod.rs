@@ -44,18 +44,18 @@ pub fn wilson(successes: u64, n: u64) -> Interval {
     }
 }
 
-/// Share of examples that are not broken; NaN if there is none.
-pub fn accuracy(broken: &[bool]) -> f64 {
-    correct(broken) as f64 / broken.len() as f64
+/// Share of examples that are not misclassified; NaN if there is none.
+pub fn accuracy(misclassified: &[bool]) -> f64 {
+    correct(misclassified) as f64 / misclassified.len() as f64
 }
 
 /// [`wilson`]'s interval of [`accuracy`].
-pub fn interval(broken: &[bool]) -> Interval {
-    wilson(correct(broken), broken.len() as u64)
+pub fn interval(misclassified: &[bool]) -> Interval {
+    wilson(correct(misclassified), misclassified.len() as u64)
 }
 
-fn correct(broken: &[bool]) -> u64 {
-    broken.iter().filter(|&&broken| !broken).count() as u64
+fn correct(misclassified: &[bool]) -> u64 {
+    misclassified.iter().filter(|&&misclassified| !misclassified).count() as u64
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn accuracy_counts_what_is_not_broken() {
+    fn accuracy_counts_what_is_not_misclassified() {
         assert_eq!(accuracy(&[true, false, false, false]), 0.75);
         assert_eq!(interval(&[true, false, false, false]), wilson(3, 4));
         assert!(accuracy(&[]).is_nan());

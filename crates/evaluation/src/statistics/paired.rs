@@ -18,22 +18,22 @@ pub struct McNemar {
 }
 
 /// McNemar's exact test (McNemar 1947, by the binomial distribution of the discordant pairs, at every count)
-/// on what is broken for the first and for the second classifier.
+/// on what is misclassified for the first and for the second classifier.
 ///
 /// # Errors
 /// [`Error::Examples`] if they differ in length, [`Error::Empty`] without examples.
-pub fn mcnemar(first_broken: &[bool], second_broken: &[bool]) -> Result<McNemar> {
-    if first_broken.is_empty() {
+pub fn mcnemar(first_misclassified: &[bool], second_misclassified: &[bool]) -> Result<McNemar> {
+    if first_misclassified.is_empty() {
         return Err(Error::Empty);
     }
-    if first_broken.len() != second_broken.len() {
+    if first_misclassified.len() != second_misclassified.len() {
         return Err(Error::Examples {
             what: "the second classifier's result",
-            found: second_broken.len(),
-            expected: first_broken.len(),
+            found: second_misclassified.len(),
+            expected: first_misclassified.len(),
         });
     }
-    let pairs = || first_broken.iter().zip(second_broken);
+    let pairs = || first_misclassified.iter().zip(second_misclassified);
     let only_first = pairs().filter(|(first, second)| !**first && **second).count() as u64;
     let only_second = pairs().filter(|(first, second)| **first && !**second).count() as u64;
     Ok(McNemar::of(only_first, only_second))
@@ -125,7 +125,7 @@ impl std::fmt::Display for Verdict {
 }
 
 /// The difference of two classifiers' accuracies, the first one's less the second one's, on the same images and under the same
-/// seeds: `pairs[seed]` is what is broken for the first and for the second.
+/// seeds: `pairs[seed]` is what is misclassified for the first and for the second.
 ///
 /// # Errors
 /// As [`mcnemar`]; [`Error::Empty`] without seeds.
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use approx::assert_abs_diff_eq;
 
-    fn broken(right: usize, n: usize) -> Vec<bool> {
+    fn misclassified(right: usize, n: usize) -> Vec<bool> {
         (0..n).map(|at| at >= right).collect()
     }
 
@@ -179,8 +179,11 @@ mod tests {
     #[test]
     fn a_gap_needs_seeds_images_and_distance() {
         let verdict_of = |first: &[usize], second: &[usize]| {
-            let results: Vec<_> =
-                first.iter().zip(second).map(|(&a, &b)| (broken(a, 1000), broken(b, 1000))).collect();
+            let results: Vec<_> = first
+                .iter()
+                .zip(second)
+                .map(|(&a, &b)| (misclassified(a, 1000), misclassified(b, 1000)))
+                .collect();
             let pairs: Vec<_> = results.iter().map(|(a, b)| (&a[..], &b[..])).collect();
             verdict(&gap(&pairs).unwrap())
         };

@@ -43,7 +43,7 @@ impl Work for CoherenceWork {
         let mut of = |networks| {
             let examples =
                 measure(self.compared, networks, &self.data, context.batch_size, context.cancel, |done| {
-                    let progress = Progress::Examples { done: before + done, total, broken: 0 };
+                    let progress = Progress::Examples { done: before + done, total, misclassified: 0 };
                     context.observer.progress(context.watched, &progress);
                 })?;
             before = examples.len();

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 const IMAGE_BYTES: u64 = 32;
 
 /// Misclassified, by example.
-pub type Broken = Vec<bool>;
+pub type Misses = Vec<bool>;
 
 /// A classifier to be evaluated.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct EvaluationWork {
 pub struct PlannedAttack {
     /// Base attack and loss.
     pub spec: AttackSpec,
-    /// Further ones, each on the examples that those before have left standing.
+    /// Further ones, each on the examples that those before have failed on.
     pub then: Vec<StageSpec>,
     /// How far.
     pub budget: Budget,
@@ -141,7 +141,7 @@ impl Work for EvaluationWork {
     }
 
     fn amount(&self, networks: f64) -> Amount {
-        // Of the images, where an attack is made on what others have not broken: CIFAR-10's networks leave less, MNIST's more.
+        // Of the images, where an attack is made on what others have not misclassified: CIFAR-10's networks leave less, MNIST's more.
         const LEFT_STANDING: f64 = 0.5;
         // The judged classifier's; the others are a surrogate's.
         let own = (self.networks as f64).min(networks);
@@ -167,15 +167,18 @@ impl Work for EvaluationWork {
     }
 }
 
-/// Attacks what `robust` has left standing.
+/// Attacks what `robust` has failed on.
 fn further(
     robust: &mut Robust,
     evaluation: &Evaluation<'_>,
     (attack, strategy): AttackAndStrategy<'_>,
     context: &Context<'_>,
 ) -> Result<()> {
-    // To the evaluation what is broken already is as if it were wrong when clean: it is left alone.
-    let so_far = Clean { broken: robust.worst.broken.clone(), predictions: robust.worst.predictions.clone() };
+    // To the evaluation what is misclassified already is as if it were wrong when clean: it is left alone.
+    let so_far = Clean {
+        misclassified: robust.worst.misclassified.clone(),
+        predictions: robust.worst.predictions.clone(),
+    };
     let mut watcher = Watcher(context);
     let mut options = context.options(&mut watcher);
     let next =
@@ -186,13 +189,13 @@ fn further(
 
 /// The misclassified examples of an evaluation's record, after the attack if there was one, else clean; and the share of the
 /// attack's input gradients that were exactly zero.
-pub(crate) fn verdicts(record: &Record) -> Result<(Broken, f64)> {
+pub(crate) fn verdicts(record: &Record) -> Result<(Misses, f64)> {
     let robust: Option<Robust> = record.result("robust_examples")?;
     match robust {
-        Some(robust) => Ok((robust.worst.broken, robust.cost.zero_gradient_share())),
+        Some(robust) => Ok((robust.worst.misclassified, robust.cost.zero_gradient_share())),
         None => {
             let clean: Clean = record.result("clean_examples")?;
-            Ok((clean.broken, 0.0))
+            Ok((clean.misclassified, 0.0))
         }
     }
 }

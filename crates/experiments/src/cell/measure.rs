@@ -85,20 +85,21 @@ pub(super) fn evaluated(clean: &Clean, robust: Option<&Robust>) -> Result<Value>
 
 /// Accuracies with n and interval, for people and programs that do not decode bitmaps.
 pub(super) fn summary_of(clean: &Clean, robust: Option<&Robust>) -> Value {
-    let accuracy = |broken: &[bool]| {
-        let (n, standing) = (broken.len(), broken.iter().filter(|broken| !**broken).count());
-        let interval = wilson(standing as u64, n as u64);
+    let accuracy = |misclassified: &[bool]| {
+        let (n, correct) =
+            (misclassified.len(), misclassified.iter().filter(|misclassified| !**misclassified).count());
+        let interval = wilson(correct as u64, n as u64);
         json!({
             "n": n,
-            "accuracy": standing as f64 / n as f64,
+            "accuracy": correct as f64 / n as f64,
             "low": interval.low,
             "high": interval.high,
         })
     };
     json!({
-        "clean": accuracy(&clean.broken),
-        "worst": robust.map(|robust| accuracy(&robust.worst.broken)),
-        "last": robust.map(|robust| accuracy(&robust.last.broken)),
+        "clean": accuracy(&clean.misclassified),
+        "worst": robust.map(|robust| accuracy(&robust.worst.misclassified)),
+        "last": robust.map(|robust| accuracy(&robust.last.misclassified)),
     })
 }
 
@@ -111,7 +112,7 @@ pub(super) struct Watcher<'a>(pub(super) &'a Context<'a>);
 
 impl robin_evaluation::Observer for Watcher<'_> {
     fn progress(&mut self, progress: &robin_evaluation::Progress) {
-        let robin_evaluation::Progress { done, of: total, broken } = *progress;
-        self.0.observer.progress(self.0.watched, &Progress::Examples { done, total, broken });
+        let robin_evaluation::Progress { done, of: total, misclassified } = *progress;
+        self.0.observer.progress(self.0.watched, &Progress::Examples { done, total, misclassified });
     }
 }

@@ -46,8 +46,9 @@ impl Work for OneClassWork {
             }
         };
         let mut results = evaluated(&clean, robust.as_ref())?;
-        let broken = robust.as_ref().map_or(&clean.broken, |robust| &robust.worst.broken);
-        results["one_class"] = to_json("accuracies", &accuracy(broken, &self.data)?)?;
+        let misclassified =
+            robust.as_ref().map_or(&clean.misclassified, |robust| &robust.worst.misclassified);
+        results["one_class"] = to_json("accuracies", &accuracy(misclassified, &self.data)?)?;
         Ok(results.into())
     }
 
@@ -57,8 +58,8 @@ impl Work for OneClassWork {
     }
 }
 
-fn accuracy(broken: &[bool], data: &Dataset) -> Result<OneClassAccuracy> {
-    OneClassAccuracy::of(broken, data.labels(), CLASS).map_err(Error::work("counting both groups"))
+fn accuracy(misclassified: &[bool], data: &Dataset) -> Result<OneClassAccuracy> {
+    OneClassAccuracy::of(misclassified, data.labels(), CLASS).map_err(Error::work("counting both groups"))
 }
 
 /// What a record says of section 3's task.

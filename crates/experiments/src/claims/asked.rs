@@ -140,7 +140,7 @@ pub enum Test {
     Below(f64),
     /// At most this far from 0.
     Within(f64),
-    /// Every image that is broken on the left is broken on the right too, without exception.
+    /// Every image that is misclassified on the left is misclassified on the right too, without exception.
     Inside,
 }
 

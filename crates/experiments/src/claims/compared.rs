@@ -36,7 +36,7 @@ pub struct Compared {
     /// Exact, on the images of one network: where only a sign is asked for, it must agree with the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcnemar: Option<McNemar>,
-    /// Images that are broken on the left alone, where there may be none.
+    /// Images that are misclassified on the left alone, where there may be none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exceptions: Option<u64>,
     /// What would decide it.

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantity {
-    /// 1 for an image that no record has broken, 0 for another: by `worst` of the attack, or clean where there was none.
+    /// 1 for an image that no record has misclassified, 0 for another: by `worst` of the attack, or clean where there was none.
     Withstands,
     /// The same of section 3's question; the mean is over both groups alike where a record's groups say so.
     WithstandsBalanced,
@@ -20,8 +20,9 @@ pub enum Quantity {
     Distance,
     /// Coherence of the gradients.
     Coherence,
-    /// Of what the first record's attack has broken and was right when clean: 1 where the second record's has broken it too.
-    BrokenToo,
+    /// Of what is misclassified under the first record's attack and was right when clean: 1 where it is under the second record's too.
+    #[serde(rename = "broken-too")]
+    MisclassifiedToo,
 }
 
 impl Quantity {

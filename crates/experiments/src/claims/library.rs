@@ -14,7 +14,7 @@ use crate::cell::{distances, one_class};
 use crate::plan::{Plan, PlannedItem, PlannedRow};
 use crate::record::{Kind, Record};
 use crate::study::{StudyPart, StudyPlace};
-use crate::table::{At, Found, accuracy, broken_by_any, found, mean, places};
+use crate::table::{At, Found, accuracy, found, mean, misclassified_by_any, places};
 use crate::{Error, Outcome, Result};
 
 /// What there is of a plan.
@@ -168,7 +168,7 @@ impl<'a> Library<'a> {
                 let leaves = |strategy| {
                     let all = item.seeds.iter().flat_map(|seed| here(*seed));
                     let of = all.filter(|one| one.place.strategy == Some(strategy));
-                    mean(&of.map(|one| accuracy(&one.broken)).collect::<Vec<_>>())
+                    mean(&of.map(|one| accuracy(&one.misclassified)).collect::<Vec<_>>())
                 };
                 let measured = strategies.iter().copied().filter(|strategy| leaves(*strategy).is_finite());
                 measured.min_by(|a, b| leaves(*a).total_cmp(&leaves(*b)))
@@ -176,21 +176,22 @@ impl<'a> Library<'a> {
         };
         let mut seeds = BTreeMap::new();
         for &seed in &item.seeds {
-            let (broken, keys): (_, Vec<&str>) = match strategy {
+            let (misclassified, keys): (_, Vec<&str>) = match strategy {
                 None => (
-                    broken_by_any(item, &known.found, at, seed),
+                    misclassified_by_any(item, &known.found, at, seed),
                     here(seed).map(|one| one.key.as_str()).collect(),
                 ),
                 Some(strategy) => {
                     let found = here(seed).find(|one| one.place.strategy == Some(strategy));
                     (
-                        found.map(|one| one.broken.clone()),
+                        found.map(|one| one.misclassified.clone()),
                         found.map(|one| one.key.as_str()).into_iter().collect(),
                     )
                 }
             };
-            let Some(broken) = broken else { continue };
-            let values = broken.iter().map(|broken| Some(f64::from(u8::from(!broken)))).collect();
+            let Some(misclassified) = misclassified else { continue };
+            let values =
+                misclassified.iter().map(|misclassified| Some(f64::from(u8::from(!misclassified)))).collect();
             let clean = self.clean_of(&keys, item.rows[at.row].row.dataset.num_classes())?;
             let records = keys.into_iter().map(str::to_owned).collect();
             seeds.insert(Who { seed, order: None }, Observed { values, groups: None, records, clean });
@@ -289,7 +290,7 @@ impl<'a> Library<'a> {
         }
         let clean: Clean = read(&record.results["clean_examples"], "the examples of section 3's task")?;
         let own = groups(&clean);
-        let accuracy = balanced(&clean.broken, &own);
+        let accuracy = balanced(&clean.misclassified, &own);
         // "No" to everything is right for one group of two.
         let learned = CleanAccuracy { record: key.clone(), accuracy, chance: 0.5 };
         let values = match quantity {
@@ -298,8 +299,8 @@ impl<'a> Library<'a> {
             }
             _ => {
                 let (clean, robust) = one_class::examples(record)?;
-                let broken = robust.map_or(clean.broken, |robust| robust.worst.broken);
-                broken.iter().map(|broken| Some(f64::from(u8::from(!broken)))).collect()
+                let misclassified = robust.map_or(clean.misclassified, |robust| robust.worst.misclassified);
+                misclassified.iter().map(|misclassified| Some(f64::from(u8::from(!misclassified)))).collect()
             }
         };
         let groups = (quantity == Quantity::WithstandsBalanced).then_some(own);
@@ -322,7 +323,7 @@ impl<'a> Library<'a> {
                 let (Some(one), Some(other)) = (of(first), of(second)) else { continue };
                 let record = self.records[one.key.as_str()];
                 let wrong: Clean = read(&record.results["clean_examples"], "the results of an evaluation")?;
-                let images = one.broken.iter().zip(&other.broken).zip(&wrong.broken);
+                let images = one.misclassified.iter().zip(&other.misclassified).zip(&wrong.misclassified);
                 let value = |((one, other), wrong): ((&bool, &bool), &bool)| {
                     (*one && !wrong).then(|| f64::from(u8::from(*other)))
                 };
@@ -337,7 +338,7 @@ impl<'a> Library<'a> {
             }
             let what = format!("broken by {first}, and by {second} too");
             let images = row.row.dataset.to_string();
-            let term = Term { sign: 1.0, what, quantity: Quantity::BrokenToo, images, seeds };
+            let term = Term { sign: 1.0, what, quantity: Quantity::MisclassifiedToo, images, seeds };
             let budget = at.test.filter(|_| row.row.test.is_some());
             sides.push(side(row, budget, Vec::new(), vec![term]));
         }
@@ -445,13 +446,17 @@ fn scale(row: &PlannedRow) -> String {
 /// it is this one.
 fn groups(clean: &Clean) -> Vec<bool> {
     let answers = clean.predictions.iter().map(|class| *class != CLASS);
-    clean.broken.iter().zip(answers).map(|(broken, other)| *broken == other).collect()
+    clean.misclassified.iter().zip(answers).map(|(misclassified, other)| *misclassified == other).collect()
 }
 
-fn balanced(broken: &[bool], groups: &[bool]) -> f64 {
+fn balanced(misclassified: &[bool], groups: &[bool]) -> f64 {
     let share = |wanted: bool| {
-        let of: Vec<bool> =
-            broken.iter().zip(groups).filter(|(_, group)| **group == wanted).map(|(b, _)| *b).collect();
+        let of: Vec<bool> = misclassified
+            .iter()
+            .zip(groups)
+            .filter(|(_, group)| **group == wanted)
+            .map(|(b, _)| *b)
+            .collect();
         accuracy(&of)
     };
     f64::midpoint(share(true), share(false))

@@ -13,24 +13,24 @@ use crate::{Profile, Spec};
 
 const N: usize = 1000;
 
-/// The plan of some items in profile smoke, and which of `N` images each evaluation has broken.
+/// The plan of some items in profile smoke, and which of `N` images are misclassified in each evaluation.
 struct World {
     plan: Plan,
     outcome: Outcome,
 }
 
-/// Images broken clean, and more of them under attack.
-type Broken = (Vec<bool>, Option<Vec<bool>>);
+/// Images misclassified clean, and more of them under attack.
+type Misses = (Vec<bool>, Option<Vec<bool>>);
 
 fn first(count: usize) -> Vec<bool> {
     (0..N).map(|image| image < count).collect()
 }
 
 fn results(clean: Vec<bool>, robust: Option<Vec<bool>>, predictions: Vec<u32>) -> serde_json::Value {
-    let share = clean.iter().filter(|broken| !**broken).count() as f64 / N as f64;
-    let clean = Clean { broken: clean, predictions };
-    let robust = robust.map(|broken| {
-        let worst = Verdicts { broken, predictions: vec![0; N], sizes: vec![0.0; N] };
+    let share = clean.iter().filter(|misclassified| !**misclassified).count() as f64 / N as f64;
+    let clean = Clean { misclassified: clean, predictions };
+    let robust = robust.map(|misclassified| {
+        let worst = Verdicts { misclassified, predictions: vec![0; N], sizes: vec![0.0; N] };
         Robust { last: worst.clone(), worst, cost: Default::default() }
     });
     json!({ "clean": { "accuracy": share }, "clean_examples": clean, "robust_examples": robust })
@@ -51,12 +51,12 @@ impl World {
         Plan::new(&[Spec::named(item).unwrap()], &request).unwrap()
     }
 
-    /// A table in which `broken(classifier, column, strategy, test budget, seed)` says what each evaluation has broken.
+    /// A table in which `misclassified(classifier, column, strategy, test budget, seed)` says what is misclassified in each evaluation.
     fn table(
         item: &str,
         rows: &str,
         seeds: &[u64],
-        broken: impl Fn(&str, &str, &str, f64, u64) -> Option<Broken>,
+        misclassified: impl Fn(&str, &str, &str, f64, u64) -> Option<Misses>,
     ) -> Self {
         let plan = Self::plan(item, rows, seeds);
         let planned: &PlannedItem = &plan.items[0];
@@ -66,7 +66,7 @@ impl World {
                 (&planned.classifiers[place.classifier].name, &planned.columns[place.column].name);
             let strategy = place.strategy.map_or_else(String::new, |strategy| strategy.to_string());
             let test = place.test.map_or(0.0, |test| test.get());
-            if let Some((clean, robust)) = broken(classifier, column, &strategy, test, place.seed) {
+            if let Some((clean, robust)) = misclassified(classifier, column, &strategy, test, place.seed) {
                 records.insert(*cell, record(&plan, *cell, results(clean, robust, vec![0; N])));
             }
         }
@@ -93,7 +93,7 @@ fn outcome(records: BTreeMap<usize, Record>) -> Outcome {
     Outcome { records, failures: Vec::new(), cancelled: false, computed: 0 }
 }
 
-/// Table 1 on MNIST, where so many of 1,000 images are broken by seed: of the multiclass network, and of ROBIN by each strategy.
+/// Table 1 on MNIST, where so many of 1,000 images are misclassified by seed: of the multiclass network, and of ROBIN by each strategy.
 fn table_1(seeds: &[u64], multiclass: &[usize], robin: impl Fn(&str, usize) -> Vec<bool>) -> World {
     World::table("table-1", "mnist/cnn2/linf", seeds, |classifier, column, strategy, _, seed| {
         let seed = seeds.iter().position(|known| *known == seed)?;
@@ -313,9 +313,9 @@ fn the_growth_of_a_lead_is_judged_image_by_image_and_seed_by_seed() {
     assert_eq!(with([850, 700, 890]).comparisons[0].verdict, Verdict::Undecided);
 }
 
-/// Figure 3's networks of 2, 4 and 10 classes; `broken(classes, order)` says how many of the 100 images of the class, and of the
+/// Figure 3's networks of 2, 4 and 10 classes; `misclassified(classes, order)` says how many of the 100 images of the class, and of the
 /// 900 others.
-fn figure_3(stand_in: bool, broken: impl Fn(usize, usize) -> (usize, usize)) -> World {
+fn figure_3(stand_in: bool, misclassified: impl Fn(usize, usize) -> (usize, usize)) -> World {
     let mut plan = World::plan("figure-3", "mnist/cnn2/l2", &[0]);
     if !stand_in {
         plan.items[0].rows.iter_mut().for_each(|row| row.row.stand_in = None);
@@ -329,7 +329,7 @@ fn figure_3(stand_in: bool, broken: impl Fn(usize, usize) -> (usize, usize)) -> 
         let clean = of((5, 9));
         // The class's own images are answered 0 where they are right, others where they are wrong.
         let predictions = (0..N).map(|image| u32::from((image < 100) == clean[image])).collect();
-        let robust = (test.get() > 0.0).then(|| of(broken(count, order)));
+        let robust = (test.get() > 0.0).then(|| of(misclassified(count, order)));
         let one_class = json!({ "all": 0.0, "balanced": 0.0, "n": [100, 900] });
         let mut results = results(clean, robust, predictions);
         results["one_class"] = one_class;
@@ -342,9 +342,10 @@ const SIMPLER: &str = "simpler-is-better-at-the-training-budget";
 
 #[test]
 fn each_reading_of_section_3_has_its_verdict() {
-    // With two classes fewer of all images are broken, and more of the class's own; two orders, 4 being of three seeds.
-    let broken = |count: usize, order: usize| if count == 2 { (60 + order, 20) } else { (20, 90 + order) };
-    let world = figure_3(false, broken);
+    // With two classes fewer of all images are misclassified, and more of the class's own; two orders, 4 being of three seeds.
+    let misclassified =
+        |count: usize, order: usize| if count == 2 { (60 + order, 20) } else { (20, 90 + order) };
+    let world = figure_3(false, misclassified);
     let text = CLAIMS.replace("seeds = 3", "seeds = 2");
     let found = judge_with(&text, &world.plan, &world.outcome).unwrap();
     let found = found.into_iter().find(|claim| claim.id == SIMPLER).unwrap();
@@ -366,7 +367,7 @@ fn each_reading_of_section_3_has_its_verdict() {
         found.summary
     );
 
-    let stands_in = figure_3(true, broken).judge(SIMPLER);
+    let stands_in = figure_3(true, misclassified).judge(SIMPLER);
     assert_eq!(stands_in.verdict, Verdict::NotTestable);
     assert!(stands_in.summary.contains("MNIST stands in"), "{}", stands_in.summary);
 }

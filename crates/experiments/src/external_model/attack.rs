@@ -116,7 +116,7 @@ pub struct AttackReport {
 pub struct StageReport {
     /// Its name, with the bundle's and its loss.
     pub stage: String,
-    /// Images that the stages before had left standing, and that it attacked.
+    /// Images that the stages before had failed on, and that it attacked.
     pub attacked: u64,
     /// Share of all images that neither it nor a stage before it breaks.
     pub robust_accuracy: f64,
@@ -202,8 +202,9 @@ pub fn attack_each(
         .map_err(Error::work("measuring clean accuracy"))?;
     if target.is_some() {
         let decisions = clean.clean.predictions.iter().zip(&clean.labels);
-        clean.clean.broken = decisions.map(|(&said, &label)| criterion.broken(said, label)).collect();
-        observer.left_out = clean.clean.broken.iter().filter(|left_out| **left_out).count();
+        clean.clean.misclassified =
+            decisions.map(|(&said, &label)| criterion.misclassified(said, label)).collect();
+        observer.left_out = clean.clean.misclassified.iter().filter(|left_out| **left_out).count();
     }
     let mut options =
         Options { batch_size: run_options.batch_size, cancel: run_options.cancel, observer: &mut observer };
@@ -317,10 +318,10 @@ struct Attacked<'a> {
 }
 
 impl Observer for Attacked<'_> {
-    fn progress(&mut self, &Progress { done, of, broken }: &Progress) {
+    fn progress(&mut self, &Progress { done, of, misclassified }: &Progress) {
         let of_those = |count: usize| count.saturating_sub(self.left_out);
-        let (done, of, broken) = (of_those(done), of_those(of), of_those(broken));
-        self.observer.progress(&Progress { done, of, broken });
+        let (done, of, misclassified) = (of_those(done), of_those(of), of_those(misclassified));
+        self.observer.progress(&Progress { done, of, misclassified });
     }
 }
 
@@ -382,7 +383,7 @@ pub(super) fn gradient_caveat(report: &GradientReport) -> Option<String> {
         }
         GradientVerdict::Flat => Some(format!(
             "the classifier is FLAT: on {said} neither its scores nor its gradient move, {moved} of {} do; gradients lead \
-             nowhere, and what attacks by gradients leave standing is not robust by their word",
+             nowhere, and what attacks by gradients leave correct is not robust by their word",
             moved + flat
         )),
         GradientVerdict::True if flat_share >= FLAT => {

@@ -107,7 +107,7 @@ impl AttackSetupRequest {
         })
     }
 
-    /// Whether this is several attacks in stages, each on what the ones before have left standing.
+    /// Whether this is several attacks in stages, each on what the ones before have failed on.
     pub(super) fn is_bundle(&self) -> bool {
         self.attack == AUTOATTACK || self.attack == APPLICABLE
     }

@@ -74,7 +74,7 @@ pub fn coherence(request: &CoherenceRequest, run_options: &RunOptions<'_>) -> Re
         (run_options.on_event)(&Event::Begins(what));
         let networks = classifiers(networks, model.device)?;
         measure(compared, networks, &data, run_options.batch_size, run_options.cancel, |done| {
-            let progress = robin_evaluation::Progress { done, of: data.len(), broken: 0 };
+            let progress = robin_evaluation::Progress { done, of: data.len(), misclassified: 0 };
             (run_options.on_event)(&Event::Progress(progress));
         })
     };

@@ -150,7 +150,7 @@ pub fn evaluate_and(
     let (battery, battery_images) = battery(request, &model, &data, run_options, &mut unsaved)?;
     let summary = ledger.summary(*budget).map_err(Error::work("summing up"))?;
     let union = ledger.union(*budget);
-    let rows = (0..ledger.len()).map(|at| (ledger.labels[at], !ledger.clean.broken[at], !union[at]));
+    let rows = (0..ledger.len()).map(|at| (ledger.labels[at], !ledger.clean.misclassified[at], !union[at]));
     let mut warnings: Vec<String> = gradient_caveat(&gradient).into_iter().collect();
     for attack in &summary.attacks {
         if let Some(blind) = attack.blind {
@@ -228,7 +228,7 @@ struct Planned {
     order: Order,
 }
 
-/// Every run, in its order: bundles first, so that their stages meet what they themselves have left standing and
+/// Every run, in its order: bundles first, so that their stages meet what they themselves have failed on and
 /// nothing else; then the suite, and what was asked for beside it, on all examples.
 fn planned(request: &EvaluateRequest, model: &ModelUnderTest, classes: usize) -> Result<Vec<Planned>> {
     let prepare = |setup: &AttackSetupRequest| setup.prepare(request.budget, model.aggregate, classes);

@@ -147,18 +147,18 @@ impl OfClass {
     }
 }
 
-/// Every example as the last run of `ledger` has left it. With a `target` those that the ledger calls broken when clean
-/// were left out of the attack for their class or their prediction, and hits are broken.
+/// Every example as the last run of `ledger` has left it. With a `target` those that the ledger calls misclassified when clean
+/// were left out of the attack for their class or their prediction, and hits are misclassified.
 pub(super) fn examples(ledger: &Ledger, target: Option<u32>, bundle: bool) -> Vec<Example> {
     // Every stage carries on what the ones before have found.
     let outcome = &ledger.runs.last().expect("an attack has at least one stage").outcome;
     let example = |at: usize| {
         let (label, clean) = (ledger.labels[at], ledger.clean.predictions[at]);
-        let (attacked, prediction) = (!ledger.clean.broken[at], outcome.predictions[at]);
+        let (attacked, prediction) = (!ledger.clean.misclassified[at], outcome.predictions[at]);
         let sum = |counts: fn(&robin_evaluation::Run) -> &Vec<u32>| {
             ledger.runs.iter().map(|run| u64::from(counts(run)[at])).sum()
         };
-        let breaks = |run: &robin_evaluation::Run| run.attacked[at] && run.outcome.broken[at];
+        let breaks = |run: &robin_evaluation::Run| run.attacked[at] && run.outcome.misclassified[at];
         Example {
             id: at as u32,
             label,
@@ -167,7 +167,7 @@ pub(super) fn examples(ledger: &Ledger, target: Option<u32>, bundle: bool) -> Ve
             size: outcome.sizes[at],
             attacked,
             robust: clean == label && prediction == label,
-            hit: target.filter(|_| attacked).map(|_| outcome.broken[at]),
+            hit: target.filter(|_| attacked).map(|_| outcome.misclassified[at]),
             stage: ledger.runs.iter().position(breaks).filter(|_| bundle),
             forward: sum(|run| &run.forward),
             backward: sum(|run| &run.backward),

@@ -176,7 +176,7 @@ pub(super) fn far_better(
     let few = data
         .sample(TRIED.min(data.len()), Seed::new(0).derive(Purpose::Sample, 0))
         .map_err(Error::work(doing))?;
-    let broken = |numbers: &Numbers| -> Result<Vec<bool>> {
+    let misclassified = |numbers: &Numbers| -> Result<Vec<bool>> {
         let normalised = networks.iter().map(|(graph, parameters)| {
             let mut parameters = parameters.clone();
             for buffer in numbers.buffers() {
@@ -191,13 +191,14 @@ pub(super) fn far_better(
             Options { batch_size: run_options.batch_size, cancel: run_options.cancel, observer: &mut () };
         let evaluation =
             Evaluation { model: model.as_ref(), criterion: &Misclassified, data: &few, seed: Seed::new(0) };
-        Ok(evaluation.clean(&mut options).map_err(Error::work(doing))?.broken)
+        Ok(evaluation.clean(&mut options).map_err(Error::work(doing))?.misclassified)
     };
-    let right = |broken: &[bool]| broken.iter().filter(|broken| !**broken).count();
-    let own = broken(chosen)?;
+    let right =
+        |misclassified: &[bool]| misclassified.iter().filter(|misclassified| !**misclassified).count();
+    let own = misclassified(chosen)?;
     let mut best: Option<(Numbers, &str, Vec<bool>)> = None;
     for (numbers, name) in chosen.others() {
-        let found = broken(&numbers)?;
+        let found = misclassified(&numbers)?;
         if best.as_ref().is_none_or(|(.., so_far)| right(&found) > right(so_far)) {
             best = Some((numbers, name, found));
         }

@@ -45,7 +45,7 @@ impl Saver {
         if pictures > 0 {
             color(data.shape()[0])?;
         }
-        // Every image in f32 where all are broken; pictures have two each, and headers.
+        // Every image in f32 where all are misclassified; pictures have two each, and headers.
         let needed =
             budgets.len() * (4 * length * data.len() + pictures.min(data.len()) * (2 * length + 256));
         let out = Out::open(folder, needed as u64 + (1 << 20))?;

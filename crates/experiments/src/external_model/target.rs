@@ -4,12 +4,12 @@ use candle_core::Tensor;
 use robin_attacks::Loss;
 use robin_core::{Batch, Columns, Objective, ObjectiveValues, Result, Scores, Strategy, SuccessCriterion};
 
-/// Broken, for an attack that wants one class, is what is predicted as that class. An image of the class itself has
+/// Misclassified, for an attack that wants one class, is what is predicted as that class. An image of the class itself has
 /// nothing to be led to: it is done before it begins, so it is never attacked.
 pub(super) struct Hits(pub(super) u32);
 
 impl SuccessCriterion for Hits {
-    fn broken(&self, prediction: u32, label: u32) -> bool {
+    fn misclassified(&self, prediction: u32, label: u32) -> bool {
         prediction == self.0 || label == self.0
     }
 }

@@ -129,18 +129,18 @@ impl<'a> Source<'a> {
         Ok(Some(ModelUnderTest { place, work, attack, model, records }))
     }
 
-    /// Which of the first images the evaluations of `subject`'s place have broken, with any strategy; `None` where one of them
+    /// Which of the first images the evaluations of `subject`'s place have misclassified, with any strategy; `None` where one of them
     /// has no record.
-    fn broken(&self, subject: &ModelUnderTest<'_>) -> Result<Option<Vec<bool>>> {
-        let mut broken = vec![false; LOOKED_THROUGH.min(subject.work.data.len())];
+    fn misclassified(&self, subject: &ModelUnderTest<'_>) -> Result<Option<Vec<bool>>> {
+        let mut misclassified = vec![false; LOOKED_THROUGH.min(subject.work.data.len())];
         let here =
             |place: &Place| Place { strategy: None, ..*place } == Place { strategy: None, ..subject.place };
         for (_, index) in self.item.places.iter().filter(|(place, _)| here(place)) {
             let Some(record) = self.outcome.records.get(index) else { return Ok(None) };
             let (own, _) = verdicts(record)?;
-            broken.iter_mut().zip(own).for_each(|(broken, own)| *broken |= own);
+            misclassified.iter_mut().zip(own).for_each(|(misclassified, own)| *misclassified |= own);
         }
-        Ok(Some(broken))
+        Ok(Some(misclassified))
     }
 }
 
@@ -164,7 +164,7 @@ fn shown(
     let own_right = right(own)?;
     let mut rows: Vec<(usize, Option<String>)> = Vec::new();
     if let Some(rival) = rival
-        && let (Some(mine), Some(other)) = (source.broken(own)?, source.broken(rival)?)
+        && let (Some(mine), Some(other)) = (source.misclassified(own)?, source.misclassified(rival)?)
     {
         let rival_right = right(rival)?;
         let name =

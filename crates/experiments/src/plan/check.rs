@@ -132,7 +132,7 @@ fn published(spec: &Spec, row: &Row) -> Result<(), String> {
     {
         return Err(format!("{} printed test budgets for {tests}", printed.test.len()));
     }
-    if let Some(PrintedOverlap { n, broken, both }) = row.published_overlap {
+    if let Some(PrintedOverlap { n, misclassified, both }) = row.published_overlap {
         let attacks = spec.columns.iter().filter(|column| column.attack.is_some()).count();
         let found = [spec.overlaps.len(), spec.classifiers.len(), attacks, tests];
         if found != [1; 4] {
@@ -140,8 +140,8 @@ fn published(spec: &Spec, row: &Row) -> Result<(), String> {
                 "published_overlap: which of {found:?} pairs of strategies, classifiers, attacks and test budgets?"
             ));
         }
-        if broken.iter().any(|&broken| broken > n || both > broken) {
-            return Err(format!("published_overlap: {both} in {broken:?} in {n} cannot be"));
+        if misclassified.iter().any(|&misclassified| misclassified > n || both > misclassified) {
+            return Err(format!("published_overlap: {both} in {misclassified:?} in {n} cannot be"));
         }
     }
     if let Some(mean) = row.published_coherence {

@@ -63,9 +63,10 @@ pub struct Row {
 pub struct PrintedOverlap {
     /// Examples.
     pub n: usize,
-    /// Broken by each.
-    pub broken: [usize; 2],
-    /// Broken by both.
+    /// Misclassified by each.
+    #[serde(rename = "broken")]
+    pub misclassified: [usize; 2],
+    /// Misclassified by both.
     pub both: usize,
 }
 

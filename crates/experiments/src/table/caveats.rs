@@ -3,7 +3,7 @@
 use robin_attacks::Config;
 use robin_evaluation::{cw_is_weak, pgd_is_weak};
 
-use super::number::{At, Found, accuracy, broken_by_any, mean};
+use super::number::{At, Found, accuracy, mean, misclassified_by_any};
 use crate::plan::PlannedItem;
 
 /// Above this share of input gradients that are exactly zero an attack may be blind.
@@ -48,7 +48,7 @@ fn cw_beside_pgd(item: &PlannedItem, results: &[Found], places: &[At], at: &At) 
     let mut of_pgd = Vec::new();
     let mut images = 0;
     for &seed in &item.seeds {
-        let [cw, pgd] = [at, pgd].map(|at| broken_by_any(item, results, at, seed));
+        let [cw, pgd] = [at, pgd].map(|at| misclassified_by_any(item, results, at, seed));
         let (cw, pgd) = (cw?, pgd?);
         images = cw.len().min(pgd.len());
         of_cw.push(accuracy(&cw[..images]));

@@ -5,8 +5,8 @@ use robin_core::{Epsilon, Norm};
 use robin_evaluation::{gap, mcnemar, verdict};
 use serde::Serialize;
 
-use super::number::{At, Found, accuracy, broken_by_any, mean};
-use crate::cell::evaluation::Broken;
+use super::number::{At, Found, accuracy, mean, misclassified_by_any};
+use crate::cell::evaluation::Misses;
 use crate::plan::{Place, PlannedItem};
 use crate::spec::{Column, PrintedOverlap};
 use crate::{Error, Result};
@@ -54,11 +54,12 @@ pub struct Overlap {
     pub strategies: [String; 2],
     /// Examples, over all seeds.
     pub n: usize,
-    /// Misclassified clean, and so broken by both.
+    /// Misclassified clean, and so under both.
     pub clean_errors: usize,
-    /// Broken by each, clean errors included.
-    pub broken: [usize; 2],
-    /// Broken by both, clean errors included.
+    /// Misclassified by each, clean errors included.
+    #[serde(rename = "broken")]
+    pub misclassified: [usize; 2],
+    /// Misclassified by both, clean errors included.
     pub both: usize,
     /// What the paper prints.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +72,7 @@ impl Overlap {
     /// Of the examples that the first breaks and that were right when clean, the share that the second breaks too;
     /// `None` if there are none.
     pub fn inside(&self) -> Option<f64> {
-        let own = self.broken[0] - self.clean_errors;
+        let own = self.misclassified[0] - self.clean_errors;
         (own > 0).then(|| (self.both - self.clean_errors) as f64 / own as f64)
     }
 }
@@ -91,8 +92,8 @@ pub(super) fn comparisons(item: &PlannedItem, results: &[Found], places: &[At]) 
 /// The classifier at `at` against `baseline`; `None` while a result is missing.
 fn comparison(item: &PlannedItem, results: &[Found], at: &At, baseline: usize) -> Result<Option<Comparison>> {
     // [seed]: what any strategy breaks.
-    let union = |at: &At| -> Option<Vec<Broken>> {
-        item.seeds.iter().map(|&seed| broken_by_any(item, results, at, seed)).collect()
+    let union = |at: &At| -> Option<Vec<Misses>> {
+        item.seeds.iter().map(|&seed| misclassified_by_any(item, results, at, seed)).collect()
     };
     let (Some(first), Some(second)) = (union(at), union(&At { classifier: baseline, ..at.clone() })) else {
         return Ok(None);
@@ -100,7 +101,9 @@ fn comparison(item: &PlannedItem, results: &[Found], at: &At, baseline: usize) -
     let pairs: Vec<(&[bool], &[bool])> = first.iter().zip(&second).map(|(a, b)| (&a[..], &b[..])).collect();
     let failed = "comparing two classifiers";
     let p = pairs.iter().map(|(a, b)| mcnemar(a, b).map(|test| test.p)).collect::<Result<_, _>>();
-    let of_all = |broken: &[Broken]| mean(&broken.iter().map(|broken| accuracy(broken)).collect::<Vec<_>>());
+    let of_all = |misclassified: &[Misses]| {
+        mean(&misclassified.iter().map(|misclassified| accuracy(misclassified)).collect::<Vec<_>>())
+    };
     let estimate = gap(&pairs).map_err(Error::work(failed))?;
     Ok(Some(Comparison {
         row: item.rows[at.row].row.label(),
@@ -148,7 +151,7 @@ fn overlap(
         strategies: pair.map(|strategy| strategy.to_string()),
         n: 0,
         clean_errors: 0,
-        broken: [0; 2],
+        misclassified: [0; 2],
         both: 0,
         published: item.rows[place.row].row.published_overlap,
         records: Vec::new(),
@@ -157,11 +160,13 @@ fn overlap(
         let clean = find(Place { column: clean, test: None, strategy: None, seed, ..*place })?;
         let first = find(Place { strategy: Some(pair[0]), seed, ..*place })?;
         let second = find(Place { strategy: Some(pair[1]), seed, ..*place })?;
-        for ((&clean, &first), &second) in clean.broken.iter().zip(&first.broken).zip(&second.broken) {
+        for ((&clean, &first), &second) in
+            clean.misclassified.iter().zip(&first.misclassified).zip(&second.misclassified)
+        {
             overlap.n += 1;
             overlap.clean_errors += usize::from(clean);
-            overlap.broken[0] += usize::from(first);
-            overlap.broken[1] += usize::from(second);
+            overlap.misclassified[0] += usize::from(first);
+            overlap.misclassified[1] += usize::from(second);
             overlap.both += usize::from(first && second);
         }
         overlap.records.extend([clean, first, second].map(|found| found.key.clone()));

@@ -7,7 +7,7 @@ use robin_core::Epsilon;
 use robin_evaluation::wilson;
 
 use super::{RanCell, SeedResult, TableCell};
-use crate::cell::evaluation::Broken;
+use crate::cell::evaluation::Misses;
 use crate::plan::{Place, PlannedItem};
 
 /// One evaluation's verdicts.
@@ -15,7 +15,7 @@ pub(crate) struct Found {
     pub(crate) place: Place,
     /// What was made on it; `None` when clean. Of several stages the first.
     pub(crate) attack: Option<Config>,
-    pub(crate) broken: Broken,
+    pub(crate) misclassified: Misses,
     /// Share of the input gradients that were exactly zero.
     pub(crate) zero_gradients: f64,
     pub(crate) key: String,
@@ -119,12 +119,14 @@ fn by_strategy(item: &PlannedItem, results: &[Found], at: &At) -> Option<Measure
         .iter()
         .map(|&strategy| item.seeds.iter().map(|&seed| find(seed, strategy)).collect::<Option<Vec<_>>>())
         .collect::<Option<_>>()?;
-    let accuracies: Vec<Vec<f64>> =
-        found.iter().map(|seeds| seeds.iter().map(|found| accuracy(&found.broken)).collect()).collect();
+    let accuracies: Vec<Vec<f64>> = found
+        .iter()
+        .map(|seeds| seeds.iter().map(|found| accuracy(&found.misclassified)).collect())
+        .collect();
     let means: Vec<f64> = accuracies.iter().map(|seeds| mean(seeds)).collect();
     let strongest = (0..means.len()).min_by(|&a, &b| means[a].total_cmp(&means[b]))?;
     let seeds = item.seeds.iter().zip(&accuracies[strongest]).map(|(&seed, &of_strongest)| {
-        let union = accuracy(&broken_by_any(item, results, at, seed)?);
+        let union = accuracy(&misclassified_by_any(item, results, at, seed)?);
         Some(SeedResult { seed, accuracy: of_strongest, union })
     });
     let name = |at: usize| strategies[at].map(|strategy| strategy.to_string());
@@ -133,27 +135,34 @@ fn by_strategy(item: &PlannedItem, results: &[Found], at: &At) -> Option<Measure
         strategies: (0..means.len()).filter_map(|at| Some((name(at)?, means[at]))).collect(),
         accuracy: means[strongest],
         seeds: seeds.collect::<Option<_>>()?,
-        n: found[0][0].broken.len(),
+        n: found[0][0].misclassified.len(),
         records: found.iter().flatten().map(|found| found.key.clone()).collect(),
     })
 }
 
 /// Under all attacks with all of their strategies.
 fn over_attacks(item: &PlannedItem, results: &[Found], at: &At) -> Option<Measured> {
-    let broken: Vec<Broken> =
-        item.seeds.iter().map(|&seed| broken_by_any(item, results, at, seed)).collect::<Option<_>>()?;
+    let misclassified: Vec<Misses> = item
+        .seeds
+        .iter()
+        .map(|&seed| misclassified_by_any(item, results, at, seed))
+        .collect::<Option<_>>()?;
     let seeds: Vec<SeedResult> = item
         .seeds
         .iter()
-        .zip(&broken)
-        .map(|(&seed, broken)| SeedResult { seed, accuracy: accuracy(broken), union: accuracy(broken) })
+        .zip(&misclassified)
+        .map(|(&seed, misclassified)| SeedResult {
+            seed,
+            accuracy: accuracy(misclassified),
+            union: accuracy(misclassified),
+        })
         .collect();
     Some(Measured {
         strategy: None,
         strategies: BTreeMap::new(),
         accuracy: mean(&seeds.iter().map(|seed| seed.accuracy).collect::<Vec<_>>()),
         seeds,
-        n: broken[0].len(),
+        n: misclassified[0].len(),
         records: results
             .iter()
             .filter(|found| at.holds(&found.place))
@@ -164,22 +173,31 @@ fn over_attacks(item: &PlannedItem, results: &[Found], at: &At) -> Option<Measur
 
 /// What any attack or strategy at `at` breaks; `None` while one is missing. An image is judged by those that were made on
 /// it, so that no attack on a few images hides what another does to the rest.
-pub(crate) fn broken_by_any(item: &PlannedItem, results: &[Found], at: &At, seed: u64) -> Option<Broken> {
+pub(crate) fn misclassified_by_any(
+    item: &PlannedItem,
+    results: &[Found],
+    at: &At,
+    seed: u64,
+) -> Option<Misses> {
     let here = |place: &Place| at.holds(place) && place.seed == seed;
     let planned = item.places.iter().filter(|(place, _)| here(place)).count();
-    let found: Vec<&Broken> =
-        results.iter().filter(|found| here(&found.place)).map(|found| &found.broken).collect();
+    let found: Vec<&Misses> =
+        results.iter().filter(|found| here(&found.place)).map(|found| &found.misclassified).collect();
     if planned == 0 || found.len() != planned {
         return None;
     }
     // An attack on fewer images is one on the first of them.
-    let images = found.iter().map(|broken| broken.len()).max()?;
-    Some((0..images).map(|image| found.iter().any(|broken| broken.get(image) == Some(&true))).collect())
+    let images = found.iter().map(|misclassified| misclassified.len()).max()?;
+    Some(
+        (0..images)
+            .map(|image| found.iter().any(|misclassified| misclassified.get(image) == Some(&true)))
+            .collect(),
+    )
 }
 
-/// Share of examples that are not broken.
-pub(crate) fn accuracy(broken: &[bool]) -> f64 {
-    broken.iter().filter(|broken| !**broken).count() as f64 / broken.len() as f64
+/// Share of examples that are not misclassified.
+pub(crate) fn accuracy(misclassified: &[bool]) -> f64 {
+    misclassified.iter().filter(|misclassified| !**misclassified).count() as f64 / misclassified.len() as f64
 }
 
 pub(crate) fn mean(values: &[f64]) -> f64 {

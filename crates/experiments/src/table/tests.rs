@@ -28,12 +28,14 @@ fn plan(seeds: Vec<u64>) -> Plan {
     Plan::new(&[Spec::named("table-1").unwrap()], &request(seeds)).unwrap()
 }
 
-/// Misclassified: 20 examples when clean; under attack, as many more as `broken` says, beginning at `from`.
+/// Misclassified: 20 examples when clean; under attack, as many more as `misclassified` says, beginning at `from`.
 fn results(attacked: Option<(usize, usize)>) -> Value {
-    let clean = Clean { broken: (0..N).map(|example| example < 20).collect(), predictions: vec![0; N] };
+    let clean =
+        Clean { misclassified: (0..N).map(|example| example < 20).collect(), predictions: vec![0; N] };
     let robust = attacked.map(|(from, count)| {
-        let broken = (0..N).map(|at| clean.broken[at] || (from..from + count).contains(&at)).collect();
-        let worst = Verdicts { broken, predictions: vec![0; N], sizes: vec![0.0; N] };
+        let misclassified =
+            (0..N).map(|at| clean.misclassified[at] || (from..from + count).contains(&at)).collect();
+        let worst = Verdicts { misclassified, predictions: vec![0; N], sizes: vec![0.0; N] };
         Robust { last: worst.clone(), worst, cost: Default::default() }
     });
     json!({ "clean_examples": clean, "robust_examples": robust })
@@ -124,7 +126,7 @@ fn robin_is_its_strongest_strategy_and_the_union_stands_beside_it() {
     };
     let robin = find("robin", "pgd10");
     assert_eq!(robin.strategy.as_deref(), Some("softmax"));
-    assert_eq!(robin.accuracy, 0.88); // 20 wrong clean, 100 broken
+    assert_eq!(robin.accuracy, 0.88); // 20 wrong clean, 100 misclassified
     assert_eq!(robin.union, 0.82); // and best-arm's 60
     assert_eq!(
         robin.strategies,
@@ -195,10 +197,11 @@ fn a_union_judges_each_image_by_the_attacks_that_were_made_on_it() {
     assert_eq!((&union.strategy, union.published), (&None, None));
 
     // CW on the first 50 images, which it breaks from the 30th on.
-    let broken: Vec<bool> = (0..50).map(|at| !(20..30).contains(&at)).collect();
-    let worst = Verdicts { broken: broken.clone(), predictions: vec![0; 50], sizes: vec![0.0; 50] };
+    let misclassified: Vec<bool> = (0..50).map(|at| !(20..30).contains(&at)).collect();
+    let worst =
+        Verdicts { misclassified: misclassified.clone(), predictions: vec![0; 50], sizes: vec![0.0; 50] };
     let robust = Robust { last: worst.clone(), worst, cost: Default::default() };
-    let clean = Clean { broken, predictions: vec![0; 50] };
+    let clean = Clean { misclassified, predictions: vec![0; 50] };
     for (index, record) in &mut outcome.records {
         if plan.cells[*index].label.contains(" cw ") {
             record.results = json!({ "clean_examples": clean, "robust_examples": robust });

@@ -40,7 +40,7 @@ pub(super) fn draw(
         let (from, to) = (chart.backend_coord(&pair(arrow.from)), chart.backend_coord(&pair(arrow.to)));
         // What did not move has no direction; it stands in the figure's numbers.
         let Some(head) = head(from, to) else { continue };
-        let line = INK.mix(if arrow.broken { 0.95 } else { 0.4 });
+        let line = INK.mix(if arrow.misclassified { 0.95 } else { 0.4 });
         chart.draw_series([PathElement::new(
             vec![pair(arrow.from), pair(arrow.to)],
             line.stroke_width((1.4 * f64::from(UNIT)) as u32),

@@ -81,8 +81,8 @@ pub(crate) fn regions_panel() -> Panel {
             y: [-1.0, 1.0],
             points: vec![Dot { at: [0.1, 0.6], class: 0 }, Dot { at: [-0.5, -0.6], class: 1 }],
             arrows: vec![
-                Arrow { from: [0.1, 0.6], to: [0.2, -0.1], broken: true },
-                Arrow { from: [-0.5, -0.6], to: [-0.3, -0.2], broken: false },
+                Arrow { from: [0.1, 0.6], to: [0.2, -0.1], misclassified: true },
+                Arrow { from: [-0.5, -0.6], to: [-0.3, -0.2], misclassified: false },
             ],
             records: Vec::new(),
         }),

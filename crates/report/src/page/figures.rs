@@ -108,7 +108,7 @@ fn numbers(panel: &Panel) -> NumbersView<'_> {
                 name: "attack".to_owned(),
                 x: place(arrow.from),
                 y: place(arrow.to),
-                more: if arrow.broken { "broken" } else { "withstood" }.to_owned(),
+                more: if arrow.misclassified { "broken" } else { "withstood" }.to_owned(),
                 records: RecordLink::all(&regions.records),
             });
             (["what", "place", "perturbed to", ""], points.chain(arrows).collect())

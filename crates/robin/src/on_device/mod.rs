@@ -154,7 +154,7 @@ impl Run {
         Ok(Judged { best, last, apart })
     }
 
-    /// For each image the best point if that is broken, else the final one, else the start; else the best.
+    /// For each image the best point if that is misclassified, else the final one, else the start; else the best.
     fn worst(&self, begin: &Begin, judged: &Judged) -> Result<(Tensor, Vec<(Verdict, f32)>)> {
         let n = judged.best.len();
         let mut offers = Vec::new();
@@ -166,7 +166,7 @@ impl Run {
                 (judged.last[row], self.last_values[row]),
                 (begin.verdicts[row], value),
             ];
-            let source = candidates.iter().position(|(verdict, _)| verdict.broken).unwrap_or(0);
+            let source = candidates.iter().position(|(verdict, _)| verdict.misclassified).unwrap_or(0);
             choice.push(source * n + row);
             offers.push(candidates[source]);
         }
@@ -199,7 +199,7 @@ impl Best {
     }
 }
 
-/// What is kept of all runs, by the rule of `robin_attacks`: the first broken image wins; while there is none, the one with
+/// What is kept of all runs, by the rule of `robin_attacks`: the first misclassified image wins; while there is none, the one with
 /// the highest objective, the first on a tie.
 struct Kept {
     images: Tensor,
@@ -212,7 +212,7 @@ impl Kept {
     }
 
     fn is_open(&self, row: usize) -> bool {
-        !self.verdicts[row].is_some_and(|(verdict, _)| verdict.broken)
+        !self.verdicts[row].is_some_and(|(verdict, _)| verdict.misclassified)
     }
 
     fn open(&self) -> Vec<usize> {
@@ -227,8 +227,8 @@ impl Kept {
             let (verdict, value) = offers[at];
             let better = match self.verdicts[row] {
                 None => true,
-                Some((kept, _)) if kept.broken => false,
-                Some((_, kept)) => verdict.broken || value > kept,
+                Some((kept, _)) if kept.misclassified => false,
+                Some((_, kept)) => verdict.misclassified || value > kept,
             };
             if better {
                 self.verdicts[row] = Some((verdict, value));

@@ -160,11 +160,15 @@ impl ToyWork {
             Ok(values.chunks_exact(2).map(|point| [f64::from(point[0]), f64::from(point[1])]).collect())
         };
         let (from, to) = (plane(&batch.images)?, plane(&found.images)?);
-        let right: Vec<usize> = (0..batch.len()).filter(|&row| !clean[row].broken).collect();
+        let right: Vec<usize> = (0..batch.len()).filter(|&row| !clean[row].misclassified).collect();
         let reached: Vec<usize> =
             right.iter().copied().filter(|&row| found.distances[row].is_finite()).collect();
         let sum: f64 = reached.iter().map(|&row| found.distances[row]).sum();
-        let arrow = |&row: &usize| Arrow { from: from[row], to: to[row], broken: found.verdicts[row].broken };
+        let arrow = |&row: &usize| Arrow {
+            from: from[row],
+            to: to[row],
+            misclassified: found.verdicts[row].misclassified,
+        };
         Ok(ToyPanel {
             title: title.to_owned(),
             regions: Regions {

@@ -38,7 +38,7 @@ fn the_regions_are_learned_and_arrows_end_on_the_other_side() {
         assert!(panel.clean_accuracy > 0.9, "{}: {}", panel.title, panel.clean_accuracy);
         assert_eq!((panel.regions.grid.len(), panel.n, panel.censored), (400, 18, 0));
         let arrows = &panel.regions.arrows;
-        assert!(arrows.iter().all(|arrow| arrow.broken && arrow.from != arrow.to), "{arrows:?}");
+        assert!(arrows.iter().all(|arrow| arrow.misclassified && arrow.from != arrow.to), "{arrows:?}");
         let far = arrows.iter().map(|arrow| (arrow.from[0] - arrow.to[0]).hypot(arrow.from[1] - arrow.to[1]));
         let mean = far.sum::<f64>() / arrows.len() as f64;
         assert_abs_diff_eq!(mean, panel.mean_distance.unwrap(), epsilon = 1e-6);
