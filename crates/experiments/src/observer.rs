@@ -130,3 +130,88 @@ pub struct TrainingStep {
     /// Estimate of the seconds until it is all done.
     pub seconds_left: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    /// Writes down what it is told.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<&'static str>>);
+
+    impl Told {
+        fn hear(&self, what: &'static str) {
+            self.0.lock().unwrap().push(what);
+        }
+    }
+
+    impl Observer for Told {
+        fn begin(&self, _: usize, _: &[usize]) {
+            self.hear("begin");
+        }
+
+        fn started(&self, _: &Watched<'_>) {
+            self.hear("started");
+        }
+
+        fn continued(&self, _: &Watched<'_>, _: &Continued) {
+            self.hear("continued");
+        }
+
+        fn progress(&self, _: &Watched<'_>, _: &Progress) {
+            self.hear("progress");
+        }
+
+        fn warned(&self, _: &Watched<'_>, _: &Warning) {
+            self.hear("warned");
+        }
+
+        fn unsaved(&self, _: &Watched<'_>, _: &dyn std::error::Error) {
+            self.hear("unsaved");
+        }
+
+        fn finished(&self, _: &Watched<'_>, _: &Record, _: f64) {
+            self.hear("finished");
+        }
+
+        fn failed(&self, _: &Watched<'_>, _: &Error) {
+            self.hear("failed");
+        }
+    }
+
+    struct Around<'a>(&'a Told);
+
+    impl Observer for Around<'_> {
+        fn inner(&self) -> Option<&dyn Observer> {
+            Some(self.0)
+        }
+    }
+
+    #[test]
+    fn who_adds_nothing_passes_everything_on() {
+        let told = Told::default();
+        let around = Around(&told);
+        let cell = Watched { index: 0, kind: Kind::Network, label: "a network" };
+        let record = Record {
+            kind: Kind::Network,
+            key: crate::key::Key::of(&Value::Null),
+            settings: Value::Null,
+            results: Value::Null,
+            provenance: Map::new(),
+        };
+        around.begin(1, &[0]);
+        around.started(&cell);
+        around.continued(&cell, &Continued { from: None, epoch: 0, step: 0, damaged: None });
+        around.progress(&cell, &Progress::Examples { done: 1, total: 2, misclassified: 0 });
+        around.warned(&cell, &Warning::NothingLearned { balanced_accuracy: 0.1, chance: 0.1 });
+        around.unsaved(&cell, &Error::Cancelled);
+        around.finished(&cell, &record, 1.0);
+        around.failed(&cell, &Error::Cancelled);
+        let all = ["begin", "started", "continued", "progress", "warned", "unsaved", "finished", "failed"];
+        assert_eq!(*told.0.lock().unwrap(), all);
+    }
+}

@@ -6,12 +6,12 @@ use std::time::Duration;
 use robin_core::CancelToken;
 use robin_data::{Choice, DatasetName, LabelMap, Source, Split};
 use robin_training::{Checkpointing, Continued, SaveToken};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::cell::{Computed, Context, NetworkWork, Weights};
 use crate::logs::EpochRow;
-use crate::record::Kind;
+use crate::record::{Kind, Record};
 use crate::role::{Epoch, Role, weights_sha256};
 use crate::training_run::request::TrainedKind;
 use crate::{Environment, Error, Observer, Options, Outcome, Progress, Result, Watched};
@@ -182,6 +182,7 @@ fn a_table_keeps_the_same_best_and_last_weights() {
     let (results, weights) = trained(&run, "table.ckpt");
     let kept = |file| std::fs::read(folder.path().join(file)).unwrap();
     let (best, last) = (kept("multiclass.best.safetensors"), kept("multiclass.safetensors"));
+    let last_file = last.clone();
     assert_eq!(results["weights_sha256"], weights_sha256(&best));
     assert_eq!(results["last"]["weights_sha256"], weights_sha256(&last));
     // On disk each says what it is for; the bytes beside that are the same.
@@ -197,6 +198,22 @@ fn a_table_keeps_the_same_best_and_last_weights() {
     }
     let outcome = executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
     assert_eq!((outcome.computed, outcome.records.len()), (0, 1), "an old folder is finished");
+
+    // A record from when the last weights were the ones it began with.
+    let path = folder.path().join("multiclass.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut record = Record::from_text(&text, &path, Kind::Network, &run.cells[0].key).unwrap();
+    let fields = record.results.as_object_mut().unwrap();
+    let (chosen, last) = (fields["weights_sha256"].clone(), fields["last"]["weights_sha256"].clone());
+    fields.insert("best".to_owned(), json!({ "epoch": 1, "weights_sha256": chosen }));
+    fields.insert("weights_sha256".to_owned(), last);
+    fields.shift_remove("last");
+    std::fs::write(&path, record.to_text()).unwrap();
+    let outcome = executed(&run, folder.path(), &(), &CancelToken::new()).unwrap();
+    assert_eq!((outcome.computed, &outcome.records[&0]), (0, &record), "a folder from before is finished");
+    std::fs::write(folder.path().join("multiclass.best.safetensors"), plain(&last_file)).unwrap();
+    let error = executed(&run, folder.path(), &(), &CancelToken::new()).unwrap_err();
+    assert!(error.to_string().contains("SHA-256 of the weights"), "{error}");
 
     let mut without = request(TrainedKind::MULTICLASS);
     without.overrides.validation = Some(0);
