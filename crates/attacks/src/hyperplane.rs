@@ -41,6 +41,7 @@ pub(crate) fn step_to(norm: Norm, point: &[f64], slope: &[f64], rise: f64) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use robin_core::{Purpose, Seed};
 
     use super::*;
@@ -77,7 +78,7 @@ mod tests {
                     .map(|(s, x)| s.abs() * if s * goal > 0.0 { 1.0 - x } else { *x })
                     .sum();
                 let expected = goal.signum() * goal.abs().min(most);
-                assert!((rise(&slope, &change) - expected).abs() < 1e-9, "{norm} {index}");
+                assert_abs_diff_eq!(rise(&slope, &change), expected, epsilon = 1e-9);
                 if goal.abs() < most { met += 1 } else { short += 1 }
             }
         }

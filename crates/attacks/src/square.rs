@@ -196,6 +196,7 @@ impl Climb for Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     #[test]
     fn squares_reach_every_row_or_all_but_the_last() {
@@ -210,7 +211,7 @@ mod tests {
         for (query, share) in
             [(0, 0.8), (10, 0.8), (11, 0.4), (51, 0.2), (201, 0.1), (501, 0.05), (4001, 0.8 / 128.0)]
         {
-            assert!((square.share(query) - share).abs() < 1e-15, "{query}");
+            assert_abs_diff_eq!(square.share(query), share, epsilon = 1e-15);
         }
     }
 }

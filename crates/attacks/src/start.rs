@@ -148,6 +148,7 @@ fn move_along(direction: &[f64], distance: f64, clean: &[f32], point: &mut [f32]
 
 #[cfg(test)]
 mod tests {
+    use approx::assert_abs_diff_eq;
     use robin_core::ExampleId;
 
     use super::*;
@@ -176,7 +177,7 @@ mod tests {
             assert!(sizes.iter().all(|&size| size <= 1.0 + 1e-6));
             let mean = sizes.iter().map(|size| size.powi(DIMENSIONS as i32)).sum::<f64>() / f64::from(DRAWS);
             // Five standard errors of the mean of a uniform variable.
-            assert!((mean - 0.5).abs() < 5.0 / (12.0 * f64::from(DRAWS)).sqrt(), "{norm}: {mean}");
+            assert_abs_diff_eq!(mean, 0.5, epsilon = 5.0 / (12.0 * f64::from(DRAWS)).sqrt());
         }
     }
 
@@ -188,7 +189,7 @@ mod tests {
             let mean = sizes.iter().map(|size| size.powi(moment)).sum::<f64>() / f64::from(DRAWS);
             let expected = 1.0 / f64::from(moment + 1);
             // A power of a number in [0, 1] has a standard deviation below 0.3.
-            assert!((mean - expected).abs() < 5.0 * 0.3 / f64::from(DRAWS).sqrt(), "{moment}: {mean}");
+            assert_abs_diff_eq!(mean, expected, epsilon = 5.0 * 0.3 / f64::from(DRAWS).sqrt());
         }
     }
 
@@ -200,7 +201,7 @@ mod tests {
             (Norm::Linf, on_border),
         ] {
             for size in sizes(norm, draw) {
-                assert!((size - 1.0).abs() < 1e-6, "{norm}: {size}");
+                assert_abs_diff_eq!(size, 1.0, epsilon = 1e-6);
             }
         }
     }

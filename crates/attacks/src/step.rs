@@ -50,6 +50,7 @@ pub(crate) fn step_image(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     fn budget(norm: Norm) -> Budget {
         Budget { norm, epsilon: "0.5".parse().unwrap() }
@@ -74,7 +75,7 @@ mod tests {
             let mut image = clean;
             step_image(budget(Norm::L2), 0.25, &clean, &gradient, &mut image);
             for ((x, c), e) in image.iter().zip(clean).zip(expected) {
-                assert!((f64::from(x - c) - e).abs() < 1e-7, "{factor}: {image:?}");
+                assert_abs_diff_eq!(f64::from(x - c), e, epsilon = 1e-7);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod toys;
 
+use approx::assert_abs_diff_eq;
 use robin_attacks::{ATTACKS, Config, Entry, Loss, Pgd, Reach, Start, StepSize};
 use robin_core::{
     Adversarial, Ascent, Attack, Batch, Budget, CancelToken, Classifier, Columns, Error, Misclassified, Norm,
@@ -212,7 +213,7 @@ fn gradient_attacks_reach_the_optimum_of_a_linear_model() {
                     );
                     if budget.norm == Norm::Linf {
                         for (x, e) in found.iter().zip(model.worst_image(clean, label, budget)) {
-                            assert!((x - e).abs() <= 2e-7, "{x} {e}");
+                            assert_abs_diff_eq!(*x, e, epsilon = 2e-7);
                         }
                     }
                 }

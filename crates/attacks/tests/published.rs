@@ -3,6 +3,7 @@
 
 mod model_under_test;
 
+use approx::assert_abs_diff_eq;
 use model_under_test::ModelUnderTest;
 use robin_attacks::ATTACKS;
 use robin_core::Norm;
@@ -46,7 +47,7 @@ fn ddn_finds_the_distances_of_adv_lib() {
         ratios.sort_by(f64::total_cmp);
         assert!(ratios.len() > 20, "{name}: {}", ratios.len());
         let median = ratios[ratios.len() / 2];
-        assert!((median - 1.0).abs() < 0.02, "{name}: {median}");
+        assert_abs_diff_eq!(median, 1.0, epsilon = 0.02);
     }
 }
 

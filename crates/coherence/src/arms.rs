@@ -85,12 +85,12 @@ mod tests {
         let expected = [(-cos(150.0), [0, 2]), (-cos(90.0), [1, 2]), (-cos(150.0), [2, 0])];
         for (example, (value, of)) in found.iter().zip(expected) {
             let (found, pair) = cosine(example);
-            assert!((found - value).abs() < 1e-6, "{found} {value}");
+            assert_abs_diff_eq!(found, value, epsilon = 1e-6);
             assert_eq!(pair, of);
         }
         // At score 0 a loss's slope is half the score's.
         for (norm, expected) in found[0].norms.iter().zip([0.5, 3.5, 0.005]) {
-            assert!((norm / expected - 1.0).abs() < 1e-6, "{norm} {expected}");
+            assert_abs_diff_eq!(norm / expected, 1.0, epsilon = 1e-6);
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
         let (value, _) = cosine(found);
         assert_abs_diff_eq!(value, 0.5, epsilon = 1e-6);
         let tiny = (-200.0_f64).exp();
-        assert!((found.norms[0] / tiny - 1.0).abs() < 1e-4, "{}", found.norms[0]);
+        assert_abs_diff_eq!(found.norms[0] / tiny, 1.0, epsilon = 1e-4);
         assert_abs_diff_eq!(found.norms[1], 1.0, epsilon = 1e-6);
         // And beyond what f64 holds there is no gradient.
         let beyond = at(&[0.0, 120.0], &[1.0, 1.0], 800.0);

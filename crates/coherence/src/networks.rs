@@ -96,7 +96,7 @@ mod tests {
         let model = Linear::seeded(4, [1, 1, 2], Seed::new(1));
         let same = networks(&[&model, &model.clone().scaled(3.0)], &batch(&[0, 3])).unwrap();
         let opposite = networks(&[&at(20.0), &at(200.0)], &batch(&[0])).unwrap();
-        assert!((opposite[0].coherence.value().unwrap() + 1.0).abs() < 1e-6);
+        assert_abs_diff_eq!(opposite[0].coherence.value().unwrap(), -1.0, epsilon = 1e-6);
         // Other weights of the wrong classes, but the same directions between two classes.
         assert!(same.iter().all(|example| example.coherence.value().unwrap() > 0.0));
         let twice = networks(&[&model, &model], &batch(&[0, 3])).unwrap();
@@ -118,7 +118,7 @@ mod tests {
             gradient.iter_mut().zip(weights).for_each(|(g, &w)| *g += slope * f64::from(w));
         }
         let expected = gradient[0].hypot(gradient[1]);
-        assert!((found.norms[0] / expected - 1.0).abs() < 1e-5, "{} {expected}", found.norms[0]);
+        assert_abs_diff_eq!(found.norms[0] / expected, 1.0, epsilon = 1e-5);
     }
 
     #[test]

@@ -180,6 +180,7 @@ fn philox4x32(mut key: [u32; 2], mut counter: [u32; 4]) -> [u32; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     /// Known answers published with Random123 (kat_vectors, philox4x32 10).
     #[test]
@@ -220,9 +221,9 @@ mod tests {
         let n = f64::from(count);
         // Five standard errors of the mean and of the variance.
         assert!((sum / n).abs() < 5.0 / n.sqrt(), "mean {}", sum / n);
-        assert!((square / n - 1.0).abs() < 5.0 * (2.0 / n).sqrt(), "variance {}", square / n);
+        assert_abs_diff_eq!(square / n, 1.0, epsilon = 5.0 * (2.0 / n).sqrt());
         let mean = (0..count).map(|_| f64::from(stream.uniform())).sum::<f64>() / n;
-        assert!((mean - 0.5).abs() < 5.0 / (12.0 * n).sqrt(), "uniform mean {mean}");
+        assert_abs_diff_eq!(mean, 0.5, epsilon = 5.0 / (12.0 * n).sqrt());
     }
 
     #[test]

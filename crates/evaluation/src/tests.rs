@@ -1,5 +1,6 @@
 //! The counting rules, on a classifier whose every answer is known.
 
+use approx::assert_abs_diff_eq;
 use robin_aggregation::{OneVsAll, STRATEGIES, StrategyName};
 use robin_attacks::{ATTACKS, Aim, Config, Loss, Start, StepSize};
 use robin_core::attack::Verdict;
@@ -95,7 +96,7 @@ fn every_example_is_counted_by_the_rules() {
         for (at, &size) in outcome.sizes.iter().enumerate() {
             // What is misclassified clean is not attacked.
             let expected = if at < 6 { 0.1 } else { 0.0 };
-            assert!((size - expected).abs() < 1e-6, "example {at} has size {size}");
+            assert_abs_diff_eq!(size, expected, epsilon = 1e-6);
         }
     }
     // Six attacked examples; each the clean scores, five steps, the final point, start and final judged.
@@ -143,7 +144,7 @@ fn a_further_attack_meets_what_is_left_and_moves_nothing_else() {
     assert_eq!(found.cost.attacked, 6 + 5);
     for (at, expected) in [0.1, 0.1, 0.04, 0.1, 0.1, 0.1, 0.0, 0.0].into_iter().enumerate() {
         let size = found.worst.sizes[at];
-        assert!((size - expected).abs() < 1e-6, "example {at} has size {size}");
+        assert_abs_diff_eq!(size, expected, epsilon = 1e-6);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The committed evidence: every record whole, every number of a table backed by a record.
 
+use approx::assert_abs_diff_eq;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -168,7 +169,7 @@ fn check_figure(figure: &Figure, evaluations: &[Record]) {
                         true => values.iter().sum::<f64>() / values.len() as f64,
                         false => values.iter().copied().fold(f64::INFINITY, f64::min),
                     };
-                    assert!((point.y - expected).abs() < 1e-12, "{}: {point:?} but {values:?}", figure.id);
+                    assert_abs_diff_eq!(point.y, expected, epsilon = 1e-12);
                 }
             }
             Shape::Histogram(sets) => {
@@ -223,7 +224,7 @@ fn check_difference(one: &Compared, all: &BTreeMap<String, Record>) {
     // An image without a gradient on one side is left out on both, so that means over each side's own images differ.
     if one.terms().all(|term| !matches!(term.quantity, Quantity::Coherence | Quantity::Distance)) {
         let difference = mean(&one.left) - mean(&one.right) - one.bound;
-        assert!((estimate.effect - difference).abs() < 1e-9, "{}", one.place);
+        assert_abs_diff_eq!(estimate.effect, difference, epsilon = 1e-9);
     }
     assert!(estimate.low < estimate.effect && estimate.effect < estimate.high);
     for term in one.terms().filter(|term| term.quantity == Quantity::Withstands) {
@@ -233,7 +234,7 @@ fn check_difference(one: &Compared, all: &BTreeMap<String, Record>) {
             let part = if results["robust_examples"].is_null() { "clean" } else { "worst" };
             if results[part]["n"] == json!(estimate.images) {
                 let accuracy = results[part]["accuracy"].as_f64().unwrap();
-                assert!((accuracy - seed.value).abs() < 1e-12, "{}: {}", one.place, term.what);
+                assert_abs_diff_eq!(accuracy, seed.value, epsilon = 1e-12);
             }
         }
     }

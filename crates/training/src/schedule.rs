@@ -91,6 +91,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     fn factors(schedule: &Schedule, epochs: usize, steps: usize) -> Vec<f64> {
         let places = (0..epochs).flat_map(|epoch| (0..steps).map(move |step| (epoch, step)));
@@ -109,7 +110,7 @@ mod tests {
         let factors = factors(&Schedule::OneCycle { first: 0.0, peak: 0.4, last: 0.0 }, 2, 5);
         let expected = [0.25, 0.5, 0.75, 1.0, 5.0 / 6.0, 4.0 / 6.0, 0.5, 2.0 / 6.0, 1.0 / 6.0, 0.0];
         for (found, expected) in factors.iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-12, "{factors:?}");
+            assert_abs_diff_eq!(*found, expected, epsilon = 1e-12);
         }
     }
 

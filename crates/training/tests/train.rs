@@ -1,5 +1,6 @@
 //! Laws of the training loop, on a narrow network and few images.
 
+use approx::assert_abs_diff_eq;
 use robin_attacks::StepSize;
 use robin_core::{Budget, CancelToken, Norm, Seed};
 use robin_data::{Dataset, DatasetName, LabelMap, Sampling, Source, Split};
@@ -97,7 +98,7 @@ fn every_executor_learns_and_they_stay_together() {
     }
     let losses = losses(&config(pgd_at(Norm::L2), Sampling::Plain));
     for (a, b) in losses[0].iter().zip(&losses[1]) {
-        assert!((a - b).abs() < 1e-3, "{losses:?}");
+        assert_abs_diff_eq!(a, b, epsilon = 1e-3);
     }
 }
 
@@ -111,7 +112,7 @@ fn arms_learn_from_balanced_batches_too() {
 
 fn assert_near(found: &[f64], expected: &[f64]) {
     for (a, b) in found.iter().zip(expected) {
-        assert!((a - b).abs() < 1e-3, "{found:?} {expected:?}");
+        assert_abs_diff_eq!(a, b, epsilon = 1e-3);
     }
 }
 

@@ -72,9 +72,9 @@ mod tests {
                 })
                 .collect();
             let sum: f64 = arms.iter().map(|(value, _)| value).sum();
-            assert!((value - sum).abs() < 1e-6, "{value} {sum}");
+            assert_abs_diff_eq!(value, sum, epsilon = 1e-6);
             for (slope, (_, arm)) in gradient.iter().zip(&arms) {
-                assert!((slope - arm[1]).abs() < 1e-6, "{gradient:?}");
+                assert_abs_diff_eq!(*slope, arm[1], epsilon = 1e-6);
             }
         }
     }
@@ -84,8 +84,8 @@ mod tests {
         let (value, gradient) = evaluate(&OneVsAllCrossEntropy::new(vec![0]), &[60.0, -50.0]);
         let exact = (-60f64).exp() + (-50f64).exp();
         assert_abs_diff_eq!(value / exact, 1.0, epsilon = 1e-6);
-        assert!((f64::from(gradient[0]) / -(-60f64).exp() - 1.0).abs() < 1e-6, "{gradient:?}");
-        assert!((f64::from(gradient[1]) / (-50f64).exp() - 1.0).abs() < 1e-6, "{gradient:?}");
+        assert_abs_diff_eq!(f64::from(gradient[0]) / -(-60f64).exp(), 1.0, epsilon = 1e-6);
+        assert_abs_diff_eq!(f64::from(gradient[1]) / (-50f64).exp(), 1.0, epsilon = 1e-6);
         assert_eq!(
             evaluate(&OneVsAllCrossEntropy::new(vec![0]), &[-500.0, 500.0]),
             (1000.0, vec![-1.0, 1.0])

@@ -1,5 +1,6 @@
 //! Known answers and finite differences, also where a careless formula loses everything.
 
+use approx::assert_abs_diff_eq;
 use robin_core::{Columns, Error, Objective, Scores};
 use robin_testkit::{assert_close, golden};
 
@@ -72,7 +73,7 @@ fn values_and_gradients_agree_with_finite_differences_of_the_formula() {
                     };
                     let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
                     let gradient = f64::from(gradients[at * 4 + column]);
-                    assert!((gradient - difference).abs() < 1e-6, "{loss} {label} {at} {column}");
+                    assert_abs_diff_eq!(gradient, difference, epsilon = 1e-6);
                 }
             }
         }

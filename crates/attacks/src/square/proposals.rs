@@ -232,7 +232,7 @@ mod tests {
             let mut changes = 0;
             for _ in 0..200 {
                 let size = norm.distance(&clean, &image);
-                assert!((size - 0.2).abs() < 1e-6, "{norm} {shape:?} {size}");
+                assert_abs_diff_eq!(size, 0.2, epsilon = 1e-6);
                 let before = image.clone();
                 canvas.propose(&mut stream, 0.1, &clean, &mut image);
                 changes += usize::from(image != before);

@@ -164,7 +164,7 @@ mod tests {
             [(2, 10, 0.038_574_218_75), (5, 5, 1.0), (0, 6, 0.031_25), (0, 0, 1.0), (450, 550, 0.001_730_535)]
         {
             let found = two_sided(a, b);
-            assert!((found - p).abs() <= 2e-6 * p.max(1e-3), "{a} {b}: {found}");
+            assert_abs_diff_eq!(found, p, epsilon = 2e-6 * f64::max(p, 1e-3));
             assert_eq!(found, two_sided(b, a));
         }
     }

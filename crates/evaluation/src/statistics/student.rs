@@ -33,6 +33,7 @@ fn within(value: f64, freedom: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     /// Abramowitz and Stegun 1964, table 26.10, to its three decimals; 1 and 2 degrees in closed form.
     #[test]
@@ -47,12 +48,12 @@ mod tests {
             (30, 2.042),
             (120, 1.980),
         ] {
-            assert!((student(freedom) - expected).abs() < 6e-4, "{freedom}: {}", student(freedom));
+            assert_abs_diff_eq!(student(freedom), expected, epsilon = 6e-4);
         }
         let exact = (0.95 * std::f64::consts::FRAC_PI_2).tan();
-        assert!((student(1) - exact).abs() < 1e-9, "{}", student(1));
+        assert_abs_diff_eq!(student(1), exact, epsilon = 1e-9);
         let exact = 0.95 * (2.0 / (1.0 - 0.95_f64.powi(2))).sqrt();
-        assert!((student(2) - exact).abs() < 1e-9, "{}", student(2));
+        assert_abs_diff_eq!(student(2), exact, epsilon = 1e-9);
         assert_eq!(student(0), f64::INFINITY);
     }
 

@@ -358,7 +358,7 @@ fn each_reading_of_section_3_has_its_verdict() {
     // Orders 0 and 1: 20 and 21 more of the class's own, and 70 and 71 fewer of the others.
     assert_abs_diff_eq!(all.estimate.unwrap().effect, 0.0300, epsilon = 1e-12);
     let expected = (-(0.40 + 0.41) / 2.0 + (70.0 / 900.0 + 71.0 / 900.0) / 2.0) / 2.0;
-    assert!((balanced.estimate.unwrap().effect - expected).abs() < 1e-12, "{:?}", balanced.estimate);
+    assert_abs_diff_eq!(balanced.estimate.unwrap().effect, expected, epsilon = 1e-12);
     assert!(balanced.numbers_have("2 class orders"));
     assert_eq!(found.readings.len(), 4, "two scales, two ways of counting");
     assert!(

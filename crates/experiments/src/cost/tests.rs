@@ -2,6 +2,7 @@ use super::*;
 use crate::cell::amount::steps;
 use crate::plan::Request;
 use crate::{Profile, Spec};
+use approx::assert_abs_diff_eq;
 
 fn plan() -> Plan {
     let request = Request {
@@ -30,7 +31,7 @@ fn a_network_is_counted_step_by_step() {
     // The share of attacked examples goes along a cosine from 0 to 1, both ends symmetrical but for the last
     // epoch: 10.5 whole epochs of 10 steps. Then 1,000 images of the training set, 10 steps and clean.
     let expected = 15.0 * 128.0 * 10.5 * 10.0 + 1000.0 * 10.5;
-    assert!((found.attack / expected - 1.0).abs() < 0.01, "{} instead of {expected}", found.attack);
+    assert_abs_diff_eq!(found.attack / expected, 1.0, epsilon = 0.01);
 }
 
 #[test]
