@@ -11,6 +11,9 @@ pub struct Isa(Kind);
 /// Which one, to those who compile for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The same with products of pairs of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     /// 512-bit vectors with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -36,6 +39,14 @@ impl Isa {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            let [words, short, pairs] = [
+                is_x86_feature_detected!("avx512bw"),
+                is_x86_feature_detected!("avx512vl"),
+                is_x86_feature_detected!("avx512bf16"),
+            ];
+            if is_x86_feature_detected!("avx512f") && words && short && pairs {
+                found.push(Self(Kind::Avx512Bf16));
+            }
             if is_x86_feature_detected!("avx512f") {
                 found.push(Self(Kind::Avx512));
             }
@@ -75,6 +86,9 @@ mod tests {
         let all = Isa::available();
         assert_eq!((all[0], all.last()), (Isa::detect(), Some(&Isa::PORTABLE)));
         let names: Vec<String> = all.iter().map(|isa| format!("{isa:?}")).collect();
-        assert!(names.iter().all(|name| ["Avx512", "Avx2", "Portable"].contains(&&**name)), "{names:?}");
+        assert!(
+            names.iter().all(|name| ["Avx512Bf16", "Avx512", "Avx2", "Portable"].contains(&&**name)),
+            "{names:?}"
+        );
     }
 }

@@ -85,6 +85,59 @@ fn packed_products_agree_with_the_reference_wherever_the_row_stands() {
     }
 }
 
+/// Relative to the length of what is expected.
+fn relative_error(found: &[f32], expected: &[f64]) -> f64 {
+    let square: f64 = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).powi(2)).sum();
+    (square / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+}
+
+#[test]
+fn rounded_products_are_near_the_reference_the_same_everywhere_and_each_row_by_itself() {
+    for from in layouts() {
+        let (g, pairs) = (
+            Geometry { inputs: from.pixels() * from.channels, outputs: 48 },
+            from.channels.is_multiple_of(16),
+        );
+        let weights = noise(g.inputs * g.outputs, 1);
+        let torch: Vec<f64> = (0..weights.len())
+            .map(|at| f64::from(weights[at % g.inputs * g.outputs + at / g.inputs]))
+            .collect();
+        let xs: Vec<Vec<f32>> = (0..ROWS).map(|row| noise(g.inputs, 3 + row)).collect();
+        let dys: Vec<Vec<f32>> = (0..ROWS).map(|row| noise(g.outputs, 90 + row)).collect();
+        let mut fused = Vec::new();
+        for isa in Isa::available() {
+            let layer = packed::Packed::new(isa, from, g.outputs, &weights).rounded();
+            let to = layer.to();
+            let run = |xs: &[Vec<f32>], dys: &[Vec<f32>]| {
+                let mut scratch = packed::Scratch::default();
+                let (mut y, mut dx) = (vec![0.0; xs.len() * to.image()], vec![0.0; xs.len() * from.image()]);
+                layer.forward(&place(&from, xs), xs.len(), &mut Epilogue::open(&mut y), &mut scratch);
+                layer.backward(&place(&to, dys), xs.len(), &mut Epilogue::open(&mut dx), &mut scratch);
+                (y, dx)
+            };
+            let (y, dx) = run(&xs, &dys);
+            for row in 0..ROWS {
+                let expected = reference::forward(&g, &torch, &vec![0.0; g.outputs], &wide(&xs[row]));
+                let forward = relative_error(&y[row * to.image()..][..to.image()], &expected);
+                let expected = reference::input_gradient(&g, &torch, &wide(&dys[row]));
+                let mut found = vec![f32::NAN; g.inputs];
+                from.read(&dx[row * from.image()..][..from.image()], from.channels, &mut found);
+                for error in [forward, relative_error(&found, &expected)] {
+                    let allowed = if pairs { 5e-4..5e-3 } else { 0.0..1e-5 };
+                    assert!(allowed.contains(&error), "{error:e} {isa:?} {from:?}");
+                }
+                let (alone_y, alone_dx) = run(&xs[row..=row], &dys[row..=row]);
+                assert_eq!(alone_y, &y[row * to.image()..][..to.image()]);
+                assert_eq!(alone_dx, &dx[row * from.image()..][..from.image()]);
+            }
+            if isa.is_fused() {
+                fused.push((y, dx));
+            }
+        }
+        assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{from:?}");
+    }
+}
+
 #[test]
 fn weight_gradients_agree_with_the_reference_and_add_up() {
     for from in layouts() {
