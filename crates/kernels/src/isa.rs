@@ -11,7 +11,7 @@ pub struct Isa(Kind);
 /// Which one, to those who compile for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The same with products of pairs of bf16.
+    /// [`Kind::Avx512`] with an instruction for products of pairs of bf16, which alone are compiled for it.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
     /// 512-bit vectors with fused multiply-add.
@@ -39,15 +39,11 @@ impl Isa {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            let [words, short, pairs] = [
-                is_x86_feature_detected!("avx512bw"),
-                is_x86_feature_detected!("avx512vl"),
-                is_x86_feature_detected!("avx512bf16"),
-            ];
-            if is_x86_feature_detected!("avx512f") && words && short && pairs {
-                found.push(Self(Kind::Avx512Bf16));
-            }
             if is_x86_feature_detected!("avx512f") {
+                let others = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
+                if others && is_x86_feature_detected!("avx512bf16") {
+                    found.push(Self(Kind::Avx512Bf16));
+                }
                 found.push(Self(Kind::Avx512));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
