@@ -10,8 +10,8 @@ pub struct DeviceArguments {
     /// `cuda`, candle:cuda:N in one with `candle-cuda`.
     #[arg(long, default_value = "cpu")]
     device: Device,
-    /// What a GPU computes in: f32, tf32 or bf16 (sums and the optimiser's weights stay f32). Part of every record's key
-    /// [default: f32].
+    /// What a GPU computes in: f32, tf32 or bf16 (sums and the optimiser's weights stay f32). With cpu, bf16 is what the products of
+    /// training attacks multiply; all else, evaluation too, stays f32. Part of every record's key [default: f32].
     #[arg(long, value_name = "P")]
     precision: Option<String>,
     /// On a GPU, only algorithms that give the same bits in every run, in the library's order.
@@ -24,6 +24,18 @@ impl DeviceArguments {
     pub fn device(&self) -> Result<Device, Error> {
         let (precision, repeatable) = (self.precision.as_deref(), self.repeatable);
         self.device.computing(Arithmetic { precision, repeatable })
+    }
+
+    /// The same where nothing is trained: a CPU's bf16 would change nothing but the name in records.
+    pub fn device_without_training(&self) -> Result<Device, Error> {
+        if self.ordinal().is_none() && self.precision() == "bf16" {
+            return Err(Error::Option {
+                option: "--precision",
+                value: "bf16".to_owned(),
+                allowed: "f32: on a CPU bf16 is for training attacks, and nothing is trained here".to_owned(),
+            });
+        }
+        self.device()
     }
 
     /// Its name, as on the command line.

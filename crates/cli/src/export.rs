@@ -98,7 +98,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut files =
         vec![(out, export::with_role_of(&bytes, model, &file, &export::state_dict(&parameters)?)?)];
     if let (Some(path), Some(data)) = (&arguments.logits, &data) {
-        files.push((path, export::logits(&graph, &parameters, data, *images, arguments.device.device()?)?));
+        let device = arguments.device.device_without_training()?;
+        files.push((path, export::logits(&graph, &parameters, data, *images, device)?));
     }
     for (path, bytes) in files {
         export::write(path, &bytes)?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use robin_nn::Executor;
+use robin_nn::cpu::Cpu;
 
 use crate::{Error, Result};
 
@@ -39,17 +40,23 @@ impl Device {
         self.ordinal
     }
 
-    /// The same device, computing otherwise. A CPU computes in f32, with the same bits in every run, and candle in f32.
+    /// The same device, computing otherwise. A CPU computes in f32, with the same bits in every run, its training attacks in bf16 if asked, and
+    /// candle in f32.
     ///
     /// # Errors
     /// [`Error::Option`] for a precision that it does not have.
     pub fn computing(self, arithmetic: Arithmetic<'_>) -> Result<Self> {
         match (self.ordinal, arithmetic.precision) {
             (None, None | Some("f32")) => Ok(self),
+            (None, Some("bf16")) if self.executor.name() == Cpu::F32.name() => {
+                Ok(Self { executor: &Cpu::TRAINING_ATTACKS_IN_BF16, ..self })
+            }
             (None, Some(other)) => Err(Error::Option {
                 option: "--precision",
                 value: other.to_owned(),
-                allowed: format!("f32 with --device {self}; f32, tf32 or bf16 with --device cuda:N"),
+                allowed:
+                    "f32; bf16 with --device cpu, for training attacks; tf32 or bf16 with --device cuda:N"
+                        .to_owned(),
             }),
             (Some(_), None) if !arithmetic.repeatable => Ok(self),
             (Some(ordinal), _) => Self::cuda(ordinal, arithmetic),
@@ -140,12 +147,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cpu_computes_in_f32_only() {
-        let cpu: Device = "cpu".parse().unwrap();
-        let with = |precision| cpu.computing(Arithmetic { precision: Some(precision), repeatable: false });
-        assert_eq!(with("f32").unwrap().to_string(), "cpu");
-        let error = with("bf16").unwrap_err();
-        assert!(error.is_usage() && error.to_string().contains("--device cuda:N"), "{error}");
+    fn a_cpu_computes_in_f32_but_for_training_attacks() {
+        let with = |device: &str, precision| {
+            let device: Device = device.parse().unwrap();
+            device.computing(Arithmetic { precision: Some(precision), repeatable: false })
+        };
+        assert_eq!(with("cpu", "f32").unwrap().to_string(), "cpu");
+        // The name is part of every record's key.
+        assert_eq!(with("cpu", "bf16").unwrap().to_string(), "cpu, training attacks in bf16");
+        for (device, precision) in [("cpu", "tf32"), ("candle", "bf16"), ("cpu", "f16")] {
+            let error = with(device, precision).unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains("--device cuda:N"), "{error}");
+        }
     }
 
     #[test]

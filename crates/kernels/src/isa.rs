@@ -11,6 +11,9 @@ pub struct Isa(Kind);
 /// Which one, to those who compile for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// [`Kind::Avx512`] with an instruction for products of pairs of bf16, which alone are compiled for it.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     /// 512-bit vectors with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -37,6 +40,10 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
+                let others = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
+                if others && is_x86_feature_detected!("avx512bf16") {
+                    found.push(Self(Kind::Avx512Bf16));
+                }
                 found.push(Self(Kind::Avx512));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -75,6 +82,9 @@ mod tests {
         let all = Isa::available();
         assert_eq!((all[0], all.last()), (Isa::detect(), Some(&Isa::PORTABLE)));
         let names: Vec<String> = all.iter().map(|isa| format!("{isa:?}")).collect();
-        assert!(names.iter().all(|name| ["Avx512", "Avx2", "Portable"].contains(&&**name)), "{names:?}");
+        assert!(
+            names.iter().all(|name| ["Avx512Bf16", "Avx512", "Avx2", "Portable"].contains(&&**name)),
+            "{names:?}"
+        );
     }
 }

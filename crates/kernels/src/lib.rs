@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Reading order: [`layout`] (how images lie in memory), `vector` (the one vector type), [`panels`] (products of
-//! rows with packed weights), `outer` (products of whole batches, for weights), [`epilogue`] (what becomes of the sums),
+//! rows with packed weights), [`factors`] (f32 or pairs of bf16), `outer` (products of whole batches, for weights), [`epilogue`] (what becomes of the sums),
 //! then [`conv2d`].
 //!
 //! Invariant: the result of an image does not depend on its companions. Forward and backward products are
@@ -29,6 +29,7 @@ pub mod batch_norm;
 pub mod bias_gradient;
 pub mod conv2d;
 pub mod epilogue;
+pub mod factors;
 pub mod flatten;
 pub mod isa;
 pub mod layout;

@@ -1,20 +1,25 @@
 //! Products of rows with a matrix that was packed once: `y[r, n] = sum over k of x[r, k] * w[k, n]`.
 //!
-//! Every sum is one chain of fused multiply-adds over `k` in rising order from zero, whatever the number of rows,
+//! Every sum is one chain of fused multiply-adds over `k` in rising order from zero (of rounded factors: of pairs, the second of
+//! each first: see [`crate::factors`]), whatever the number of rows,
 //! their order, the width of the machine's vectors or the number of threads. So a row's result does not depend
 //! on its companions, and machines with fused multiply-add agree bit for bit. What becomes of a sum (bias,
 //! rectifier, place) is the `Sink`'s business.
 
 use crate::aligned::Aligned;
+use crate::factors::{Factors, Word};
 use crate::isa::Isa;
 use crate::sizes::{self, product};
-use crate::vector::{Kernel, LANES, Vector, run};
+use crate::vector::{Kernel, LANES, Vector, run_pairs};
 
 /// Matrices `[k, n]`, mostly one, each cut into panels of one or two vectors of columns (what the instruction set's
-/// registers hold), each `[k, width]`. Columns are filled up to whole vectors with zeros.
+/// registers hold), each `[k, width]`. Columns are filled up to whole vectors with zeros. Of factors rounded to bf16, a row of words
+/// has two rows of the matrix.
 #[derive(Debug, Clone)]
 pub struct Panels {
     isa: Isa,
+    factors: Factors,
+    /// Rows of words.
     k: usize,
     vectors: usize,
     values: Aligned,
@@ -26,7 +31,7 @@ impl Panels {
     /// # Panics
     /// If that are more values than a buffer can hold.
     pub fn zeros(isa: Isa, k: usize, n: usize) -> Self {
-        Self::stack(isa, 1, k, n)
+        Self::stack::<f32>(isa, 1, k, n)
     }
 
     /// A matrix `[k, n]` of any values for `isa`: every vector is to be written before it is read.
@@ -34,21 +39,44 @@ impl Panels {
     /// # Panics
     /// As [`Panels::zeros`].
     pub fn unset(isa: Isa, k: usize, n: usize) -> Self {
-        Self { isa, k, vectors: n.div_ceil(LANES), values: Aligned::unset(room(1, k, n)) }
+        Self::filled::<f32>(isa, k, n, Aligned::unset(room(1, k, n)))
     }
 
-    /// `count` matrices of zeros `[k, n]` for `isa`: in one piece, because allocators round large ones up.
-    pub(crate) fn stack(isa: Isa, count: usize, k: usize, n: usize) -> Self {
-        Self { isa, k, vectors: n.div_ceil(LANES), values: Aligned::zeros(room(count, k, n)) }
+    /// `count` matrices of zeros with `k` rows of words and `n` columns for `isa`: in one piece, because allocators round large ones
+    /// up.
+    pub(crate) fn stack<W: Word>(isa: Isa, count: usize, k: usize, n: usize) -> Self {
+        Self::filled::<W>(isa, k, n, Aligned::zeros(room(count, k, n)))
     }
 
-    /// Makes it `count` matrices `[k, n]` for `isa` of any values, which are to be written before they are read.
-    pub(crate) fn reshape(&mut self, isa: Isa, count: usize, k: usize, n: usize) {
+    fn filled<W: Word>(isa: Isa, k: usize, n: usize, values: Aligned) -> Self {
+        Self { isa, factors: W::FACTORS, k, vectors: n.div_ceil(LANES), values }
+    }
+
+    /// Makes it `count` matrices with `k` rows of words and `n` columns for `isa` of any values, which are to be written before they are
+    /// read.
+    pub(crate) fn reshape<W: Word>(&mut self, isa: Isa, count: usize, k: usize, n: usize) {
         self.values.grow(room(count, k, n));
-        (self.isa, self.k, self.vectors) = (isa, k, n.div_ceil(LANES));
+        (self.isa, self.factors, self.k, self.vectors) = (isa, W::FACTORS, k, n.div_ceil(LANES));
     }
 
-    /// Values of one matrix.
+    /// The same matrix, of f32 so far, with its factors rounded to bf16, in pairs of rows.
+    ///
+    /// # Panics
+    /// If they are rounded already, or the number of rows is odd.
+    pub fn rounded(&self) -> Self {
+        let Self { isa, factors, k, vectors, ref values } = *self;
+        let even = factors == Factors::F32 && k.is_multiple_of(2);
+        assert!(even, "{k} rows of {factors:?} that are to be rounded in pairs");
+        let (k, columns) = (k / 2, self.columns());
+        let mut rounded = Self::filled::<u32>(isa, k, columns, Aligned::unset(room(1, k, columns)));
+        run_pairs(
+            isa,
+            Round { values, k, vectors, width: isa.panel_vectors(), words: rounded.values.words_mut() },
+        );
+        rounded
+    }
+
+    /// Words of one matrix.
     pub(crate) fn len(&self) -> usize {
         self.k * self.vectors * LANES
     }
@@ -70,7 +98,15 @@ impl Panels {
 
     /// Rows of the matrix: values of an input row.
     pub fn rows(&self) -> usize {
-        self.k
+        match self.factors {
+            Factors::F32 => self.k,
+            Factors::Bf16 => 2 * self.k,
+        }
+    }
+
+    /// What products with it multiply.
+    pub(crate) fn factors(&self) -> Factors {
+        self.factors
     }
 
     /// Columns of the matrix, whole vectors.
@@ -81,15 +117,16 @@ impl Panels {
     /// [`LANES`] columns of one row, from column `vector * LANES` on.
     ///
     /// # Panics
-    /// If there is no such row or vector.
+    /// If there is no such row or vector, or they are rounded.
     pub fn vector_mut(&mut self, row: usize, vector: usize) -> &mut [f32] {
         let Self { k, vectors, .. } = self;
+        assert!(self.factors == Factors::F32, "vector {vector} of row {row} of rounded factors");
         assert!(row < *k && vector < *vectors, "vector {vector} of row {row} of {k} x {vectors} vectors");
         let at = self.place(row, vector);
         &mut self.values[at..at + LANES]
     }
 
-    /// Where those columns, which exist, lie in a matrix, of which number `i` begins at `i * len()` of [`Panels::values_mut`].
+    /// Where those columns of a row of words, which exist, lie in a matrix, of which number `i` begins at `i * len()` of [`Panels::words_mut`].
     pub(crate) fn place(&self, row: usize, vector: usize) -> usize {
         let width = self.isa.panel_vectors();
         let first = vector / width * width;
@@ -101,14 +138,59 @@ impl Panels {
         self.isa
     }
 
-    /// All values, in the order of [`Panels::place`].
-    pub(crate) fn values(&self) -> &[f32] {
-        &self.values
+    /// All words, in the order of [`Panels::place`].
+    ///
+    /// # Panics
+    /// If they are others.
+    pub(crate) fn words<W: Word>(&self) -> &[W] {
+        self.check_words::<W>();
+        W::of(&self.values)
     }
 
     /// The same, to be written.
-    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
-        &mut self.values
+    pub(crate) fn words_mut<W: Word>(&mut self) -> &mut [W] {
+        self.check_words::<W>();
+        W::of_mut(&mut self.values)
+    }
+
+    fn check_words<W: Word>(&self) {
+        let Self { factors, k, vectors, .. } = self;
+        assert!(*factors == W::FACTORS, "{k} x {vectors} vectors of {factors:?} read as {:?}", W::FACTORS);
+    }
+}
+
+/// Joins rows `2 j` and `2 j + 1` of the panels `values` to row `j` of the panels `words`.
+struct Round<'a> {
+    values: &'a [f32],
+    /// Rows of words.
+    k: usize,
+    vectors: usize,
+    /// Vectors of a row of a panel.
+    width: usize,
+    words: &'a mut [u32],
+}
+
+impl Kernel for Round<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Self { values, k, vectors, width, words } = self;
+        for first in (0..vectors).step_by(width) {
+            let columns = width.min(vectors - first) * LANES;
+            for row in 0..k {
+                let (from, to) =
+                    (first * 2 * k * LANES + 2 * row * columns, first * k * LANES + row * columns);
+                for at in (0..columns).step_by(LANES) {
+                    // SAFETY: the instruction set by this function's contract; panels of `vectors` vectors have these rows.
+                    unsafe {
+                        let (lower, upper) =
+                            (V::load(values, from + at), V::load(values, from + columns + at));
+                        V::store_pairs(lower, upper, words, to + at);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -119,27 +201,27 @@ fn room(count: usize, k: usize, n: usize) -> usize {
     sizes::values("matrices of panels", &[count, k, vectors])
 }
 
-/// Rows that lie in a buffer as equal runs: value `k` of row `r` is
-/// `values[starts[r] + k / run_length * run_stride + k % run_length]`. A convolution's input is such a matrix
+/// Rows that lie in a buffer as equal runs: word `k` of row `r` is
+/// `words[starts[r] + k / run_length * run_stride + k % run_length]`. A convolution's input is such a matrix
 /// (one run for each kernel row) without being laid out.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct Rows<'a, W> {
     /// The buffer.
-    pub(crate) values: &'a [f32],
+    pub(crate) words: &'a [W],
     /// Where each row begins.
     pub(crate) starts: &'a [usize],
     /// Number of runs of a row.
     pub(crate) runs: usize,
-    /// Values of a run.
+    /// Words of a run.
     pub(crate) run_length: usize,
     /// From the beginning of a run to that of the next.
     pub(crate) run_stride: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a, W> Rows<'a, W> {
     /// Rows of one run.
-    pub(crate) fn plain(values: &'a [f32], starts: &'a [usize], length: usize) -> Self {
-        Self { values, starts, runs: 1, run_length: length, run_stride: 0 }
+    pub(crate) fn plain(words: &'a [W], starts: &'a [usize], length: usize) -> Self {
+        Self { words, starts, runs: 1, run_length: length, run_stride: 0 }
     }
 }
 
@@ -179,8 +261,8 @@ impl Sink for Store<'_> {
 /// Hands the products `[rows, columns]` to `sink`.
 ///
 /// # Panics
-/// If the sizes do not fit, or a row leaves its buffer.
-pub(crate) fn multiply<S: Sink>(rows: Rows<'_>, panels: &Panels, sink: &mut S) {
+/// If the sizes do not fit, a row leaves its buffer, or the panels are of other words.
+pub(crate) fn multiply<W: Word, S: Sink>(rows: Rows<'_, W>, panels: &Panels, sink: &mut S) {
     multiply_by(rows, panels, 0, sink);
 }
 
@@ -188,42 +270,42 @@ pub(crate) fn multiply<S: Sink>(rows: Rows<'_>, panels: &Panels, sink: &mut S) {
 ///
 /// # Panics
 /// As [`multiply`], or if there is no such matrix.
-pub(crate) fn multiply_by<S: Sink>(rows: Rows<'_>, panels: &Panels, number: usize, sink: &mut S) {
-    let Rows { values, starts, runs, run_length, run_stride } = rows;
+pub(crate) fn multiply_by<W: Word, S: Sink>(rows: Rows<'_, W>, panels: &Panels, number: usize, sink: &mut S) {
+    let Rows { words, starts, runs, run_length, run_stride } = rows;
     let k = panels.k;
-    assert!(product(&[runs, run_length]) == Some(k), "{runs} runs of {run_length} values for rows of {k}");
+    assert!(product(&[runs, run_length]) == Some(k), "{runs} runs of {run_length} words for rows of {k}");
     if let (Some(&highest), true) = (starts.iter().max(), k > 0) {
         let reach = product(&[runs - 1, run_stride]).and_then(|begin| begin.checked_add(run_length));
         let end = reach.and_then(|reach| reach.checked_add(highest));
         assert!(
-            end.is_some_and(|end| end <= values.len()),
-            "a row of {runs} runs of {run_length} values, {run_stride} apart, leaves its buffer of {} at {highest}",
-            values.len()
+            end.is_some_and(|end| end <= words.len()),
+            "a row of {runs} runs of {run_length} words, {run_stride} apart, leaves its buffer of {} at {highest}",
+            words.len()
         );
     }
     sink.check(starts.len(), panels.columns());
     // Rows of no values begin anywhere, or nowhere.
     let rows = Rows { runs: if k == 0 { 0 } else { runs }, ..rows };
-    let weights = &panels.values[number * panels.len()..][..panels.len()];
-    run(panels.isa, Multiply { rows, k, vectors: panels.vectors, weights, sink });
+    let weights = &panels.words::<W>()[number * panels.len()..][..panels.len()];
+    W::run(panels.isa, Multiply { rows, k, vectors: panels.vectors, weights, sink });
 }
 
-struct Multiply<'a, S> {
-    rows: Rows<'a>,
+struct Multiply<'a, W, S> {
+    rows: Rows<'a, W>,
     k: usize,
     vectors: usize,
-    weights: &'a [f32],
+    weights: &'a [W],
     sink: &'a mut S,
 }
 
-impl<S: Sink> Kernel for Multiply<'_, S> {
+impl<W: Word, S: Sink> Kernel for Multiply<'_, W, S> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<V: Vector>(mut self) {
         let (count, vectors) = (self.rows.starts.len(), self.vectors);
         // Tiles of nearly equal height: 49 rows are four tiles of 12 or 13, not three and one of seven.
-        let tiles = count.div_ceil(V::ROWS);
+        let tiles = count.div_ceil(W::tile_rows::<V>());
         for first in (0..vectors).step_by(V::PANEL) {
             for tile in 0..tiles {
                 let (row, end) = (tile * count / tiles, (tile + 1) * count / tiles);
@@ -244,13 +326,13 @@ impl<S: Sink> Kernel for Multiply<'_, S> {
 macro_rules! for_height {
     ($self:ident, $height:expr, $row:expr, $first:expr, [$($m:literal)*]) => {
         match $height {
-            $($m if $m <= V::ROWS => $self.tile_of::<V, $m, N>($row, $first),)*
-            _ => unreachable!("a tile is at most {} rows high", V::ROWS),
+            $($m if $m <= W::tile_rows::<V>() => $self.tile_of::<V, $m, N>($row, $first),)*
+            _ => unreachable!("a tile is at most {} rows high", W::tile_rows::<V>()),
         }
     };
 }
 
-impl<S: Sink> Multiply<'_, S> {
+impl<W: Word, S: Sink> Multiply<'_, W, S> {
     /// The sums of `height` rows and `N` vectors of columns.
     ///
     /// # Safety
@@ -265,30 +347,30 @@ impl<S: Sink> Multiply<'_, S> {
     /// As [`Multiply::tile`].
     #[inline(always)]
     unsafe fn tile_of<V: Vector, const M: usize, const N: usize>(&mut self, row: usize, first: usize) {
-        let Rows { values, starts, runs, run_length, run_stride } = self.rows;
+        let Rows { words, starts, runs, run_length, run_stride } = self.rows;
         let weights = self.weights;
         let mut at = first * self.k * LANES;
         // SAFETY: the instruction set by this function's contract; `multiply` checked that every row's last run
-        // ends within `values`, and the panel holds `k` rows of `N` vectors.
+        // ends within `words`, and the panel holds `k` rows of `N` vectors.
         unsafe {
             let mut sums = [[V::zero(); N]; M];
             for run in 0..runs {
                 // Pointers, not places: the compiler would add up places in vector registers and take them apart.
-                let mut begins = [values.as_ptr(); M];
+                let mut begins = [words.as_ptr(); M];
                 for (begin, start) in begins.iter_mut().zip(&starts[row..row + M]) {
-                    debug_assert!(start + run * run_stride + run_length <= values.len());
+                    debug_assert!(start + run * run_stride + run_length <= words.len());
                     *begin = begin.add(start + run * run_stride);
                 }
                 for k in 0..run_length {
-                    let mut columns = [V::zero(); N];
-                    for (v, columns) in columns.iter_mut().enumerate() {
-                        *columns = V::load(weights, at + v * LANES);
+                    let mut columns = [W::load::<V>(weights, at); N];
+                    for (v, columns) in columns.iter_mut().enumerate().skip(1) {
+                        *columns = W::load(weights, at + v * LANES);
                     }
                     at += N * LANES;
                     for r in 0..M {
-                        let x = V::splat(*begins[r].add(k));
+                        let x = W::splat(*begins[r].add(k));
                         for v in 0..N {
-                            sums[r][v] = x.mul_add(columns[v], sums[r][v]);
+                            sums[r][v] = W::mul_add(x, columns[v], sums[r][v]);
                         }
                     }
                 }

@@ -7,6 +7,7 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::factors::round;
 use crate::isa::{Isa, Kind};
 
 /// Values of a vector: one register of AVX-512, two of AVX2, four of NEON or SSE.
@@ -23,6 +24,10 @@ pub(crate) trait Vector: Copy {
     const ROWS: usize;
     /// Vectors of a row of a product's tile.
     const PANEL: usize;
+    /// Rows of a tile of a product of pairs.
+    const PAIR_ROWS: usize;
+    /// [`LANES`] words of two bf16: see [`crate::factors`].
+    type Pairs: Copy;
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(values: &[f32], at: usize) -> Self;
@@ -44,6 +49,15 @@ pub(crate) trait Vector: Copy {
     unsafe fn transpose(rows: &mut [Self; LANES]);
     /// Asks for the cache line at a place that will be read soon; may lie outside.
     unsafe fn prefetch(values: &[f32], at: usize);
+
+    unsafe fn splat_pair(word: u32) -> Self::Pairs;
+    unsafe fn load_pairs(words: &[u32], at: usize) -> Self::Pairs;
+    /// Stores a word for each lane: `lower` rounded in its lower half, `upper` in its upper half.
+    unsafe fn store_pairs(lower: Self, upper: Self, words: &mut [u32], at: usize);
+    /// Stores a word for two lanes that follow each other, rounded, the first in its lower half.
+    unsafe fn store_rounded(self, words: &mut [u32], at: usize);
+    /// In each lane `lower x * lower column + (upper x * upper column + sum)`, rounded twice.
+    unsafe fn mul_add_pairs(x: Self::Pairs, columns: Self::Pairs, sums: Self) -> Self;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -67,14 +81,26 @@ pub(crate) trait Kernel {
 #[inline]
 pub(crate) fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa.kind() {
-        // SAFETY: an `Isa` of this kind is only made where the processor has AVX-512F.
+        // SAFETY: an `Isa` of these kinds is only made where the processor has AVX-512F.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { x86::run_avx512(kernel) },
+        Kind::Avx512 | Kind::Avx512Bf16 => unsafe { x86::run_avx512(kernel) },
         // SAFETY: an `Isa` of this kind is only made where the processor has AVX2 and FMA.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => unsafe { x86::run_avx2(kernel) },
         // SAFETY: every processor has what this one uses.
         Kind::Portable => unsafe { kernel.run::<Portable>() },
+    }
+}
+
+/// Runs a `kernel` that multiplies or makes pairs: the others need not be compiled for an instruction set whose only instructions
+/// of its own are for them.
+#[inline]
+pub(crate) fn run_pairs<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    match isa.kind() {
+        // SAFETY: an `Isa` of this kind is only made where the processor has what the function is compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512Bf16 => unsafe { x86::run_avx512_bf16(kernel) },
+        _ => run(isa, kernel),
     }
 }
 
@@ -97,6 +123,8 @@ impl Portable {
 impl Vector for Portable {
     const ROWS: usize = 6;
     const PANEL: usize = 1;
+    const PAIR_ROWS: usize = 6;
+    type Pairs = [u32; LANES];
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -169,6 +197,38 @@ impl Vector for Portable {
 
     #[inline(always)]
     unsafe fn prefetch(_values: &[f32], _at: usize) {}
+
+    #[inline(always)]
+    unsafe fn splat_pair(word: u32) -> [u32; LANES] {
+        [word; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(words: &[u32], at: usize) -> [u32; LANES] {
+        *words[at..].first_chunk().expect("a whole vector")
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(lower: Self, upper: Self, words: &mut [u32], at: usize) {
+        for (word, (lower, upper)) in words[at..at + LANES].iter_mut().zip(lower.0.into_iter().zip(upper.0)) {
+            *word = u32::from(round(lower)) | u32::from(round(upper)) << 16;
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(self, words: &mut [u32], at: usize) {
+        for (word, pair) in words[at..at + LANES / 2].iter_mut().zip(self.0.chunks_exact(2)) {
+            *word = u32::from(round(pair[0])) | u32::from(round(pair[1])) << 16;
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add_pairs(x: [u32; LANES], columns: [u32; LANES], sums: Self) -> Self {
+        let upper = |words: [u32; LANES]| Self(words.map(|word| f32::from_bits(word & 0xffff_0000)));
+        let lower = |words: [u32; LANES]| Self(words.map(|word| f32::from_bits(word << 16)));
+        // SAFETY: plain arithmetic.
+        unsafe { lower(x).mul_add(lower(columns), upper(x).mul_add(upper(columns), sums)) }
+    }
 }
 
 impl Isa {

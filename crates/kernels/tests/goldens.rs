@@ -4,6 +4,7 @@ use robin_kernels::conv2d::packed::{self, Directions, Gradients};
 use robin_kernels::conv2d::winograd::{self, weight_gradient::WeightGradient};
 use robin_kernels::conv2d::{self, weight_gradient};
 use robin_kernels::epilogue::{Add, Epilogue, Gate, Source};
+use robin_kernels::factors::Factors;
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::{LANES, affine, bias_gradient, linear, max_pool2d};
@@ -115,7 +116,7 @@ fn convolution_agrees_with_pytorch(golden: &Golden, case: &str, isa: Isa, in_cha
     let bias = filled_up(&golden.f32(&name("b")), LANES);
     let tolerance = if winograd::supports(&g) { WINOGRAD } else { DIRECT };
 
-    let layer = packed::Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both);
+    let layer = packed::Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both, Factors::F32);
     let mut scratch = packed::Scratch::default();
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
     let epilogue = Epilogue { output: &mut y, bias: Some(&bias), add: Add::Nothing, gate: Gate::Open };

@@ -5,7 +5,7 @@ use crate::cpu::Cpu;
 use crate::{Error, Executor, Result};
 
 /// Every executor. The first is the judge of the others.
-pub static EXECUTORS: &[&dyn Executor] = &[&Candle::CPU, &Cpu];
+pub static EXECUTORS: &[&dyn Executor] = &[&Candle::CPU, &Cpu::F32];
 
 /// The executor called `name`.
 ///

@@ -83,6 +83,15 @@ pub trait Network: Send {
     /// If the weights cannot be prepared.
     fn freeze(&self) -> Result<Box<dyn Classifier>>;
 
+    /// [`Network::freeze`] for the attack of a training step, whose images nobody judges by what attacked them: an executor may compute
+    /// these passes more coarsely, and then says so in its name.
+    ///
+    /// # Errors
+    /// As [`Network::freeze`].
+    fn freeze_for_training_attack(&self) -> Result<Box<dyn Classifier>> {
+        self.freeze()
+    }
+
     /// The network as a training attack meets it that sees batch norm as training does: the present weights, and each
     /// batch of images normalised with its own statistics, through which gradients flow. Running statistics stay.
     ///

@@ -93,7 +93,7 @@ pub(crate) fn perturbed_rows(batch: usize, count: usize, (step, seed): (usize, S
 /// The network as the training attack sees it.
 fn attacked(network: &dyn Network, config: &Config) -> Result<Box<dyn Classifier>> {
     Ok(match config.attack_mode {
-        AttackMode::Eval => network.freeze()?,
+        AttackMode::Eval => network.freeze_for_training_attack()?,
         AttackMode::Train => network.freeze_with_batch_statistics()?,
     })
 }

@@ -25,6 +25,7 @@ pub(crate) fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     }
     ensure!(arguments.weights.is_none(), "--weights goes with --against torchattacks or pyautoattack");
     ensure!(*steps > 0, "--steps is 0, it must be at least 1");
+    options.device.device_without_training()?;
     let subject = ModelUnderTest::new(options, *batch)?;
     let name = format!("eval-{}-w{}-b{batch}-t{}", subject.model, subject.width, subject.threads)
         + &subject.on_device();

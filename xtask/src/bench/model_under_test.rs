@@ -59,7 +59,7 @@ impl ModelUnderTest {
     /// The executor as a part of a record's name; nothing for those of a CPU.
     pub(super) fn on_device(&self) -> String {
         let name = self.executor.name();
-        if name == "cpu" { String::new() } else { format!("-{name}") }
+        if name == "cpu" { String::new() } else { format!("-{}", name.replace(", ", "-").replace(' ', "-")) }
     }
 
     /// The pool that does the work.

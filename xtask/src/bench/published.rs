@@ -125,7 +125,8 @@ impl Case {
         let (graph, parameters) =
             robin_experiments::export::load(&options.model, &bytes, [height, width], &file)?;
         ensure!(options.width.is_none(), "--width is the weights' own here; leave the option out");
-        let classifier = options.device.device()?.executor().classifier(&graph, &parameters)?;
+        let classifier =
+            options.device.device_without_training()?.executor().classifier(&graph, &parameters)?;
         let first = graph.tensors().into_iter().find(|tensor| tensor.shape.len() == 4);
         let width = first.context("a network without a convolution")?.shape[0];
         let threads = threads(options.threads)?;

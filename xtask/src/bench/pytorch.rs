@@ -45,7 +45,9 @@ pub(super) fn compare(
         let mut ours = Command::new(std::env::current_exe()?);
         ours.args(["bench", what, "--json"]);
         match options.device.ordinal() {
-            None => ours.args(["--device", &options.device.name()]),
+            None => {
+                ours.args(["--device", &options.device.name(), "--precision", options.device.precision()])
+            }
             Some(ordinal) => ours
                 .args(["--device", &format!("cuda:{ordinal}"), "--precision", options.device.precision()])
                 .args(options.device.repeatable().then_some("--repeatable")),

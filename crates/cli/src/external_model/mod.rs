@@ -104,7 +104,7 @@ impl ModelArguments {
             width: self.width,
             normalize: self.normalize.clone(),
             aggregate: self.aggregate,
-            device: device.device()?,
+            device: device.device_without_training()?,
         })
     }
 }

@@ -67,6 +67,20 @@ impl Aligned {
             *self = larger;
         }
     }
+
+    /// The same bits as integers.
+    pub(crate) fn words(&self) -> &[u32] {
+        let values: &[f32] = self;
+        // SAFETY: a u32 has the size and the alignment of an f32, and any bits are one; the borrow is that of the values.
+        unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
+    }
+
+    /// The same, to be written.
+    pub(crate) fn words_mut(&mut self) -> &mut [u32] {
+        let values: &mut [f32] = self;
+        // SAFETY: as in `words`; any bits are an f32.
+        unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
+    }
 }
 
 impl Default for Aligned {

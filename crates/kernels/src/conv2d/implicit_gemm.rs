@@ -7,6 +7,7 @@
 use super::Geometry;
 use crate::aligned::Aligned;
 use crate::epilogue::{Epilogue, EpilogueRows, check_values};
+use crate::factors::{Factors, Word, round_all};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::panels::{Panels, Rows, multiply};
@@ -47,6 +48,8 @@ struct Part {
 pub struct Scratch {
     from: Vec<usize>,
     to: Vec<usize>,
+    /// The images, rounded.
+    rounded: Aligned,
 }
 
 /// Values that the pixels multiplied together read, about: they are to stay in a second-level cache of 1 MB while all
@@ -119,6 +122,17 @@ impl ImplicitGemm {
         }
     }
 
+    /// The same with weights rounded to bf16, and images when they come: products in pairs of channels.
+    ///
+    /// # Panics
+    /// If the channels that are read are no whole vectors, or it is rounded already.
+    pub fn rounded(mut self) -> Self {
+        let channels = self.reads[2];
+        assert!(channels.is_multiple_of(LANES), "{channels} channels are no whole vectors to be rounded");
+        self.parts.iter_mut().for_each(|part| part.panels = part.panels.rounded());
+        self
+    }
+
     /// The weights `[kernel * kernel * in, out]` of a forward pass.
     pub(super) fn forward_weights(&self) -> &Panels {
         &self.parts[0].panels
@@ -158,6 +172,29 @@ impl ImplicitGemm {
         let (from, to) = (&from.places(images), &to.places(images));
         check_values(values, from);
         epilogue.check(to);
+        match self.parts.first().map(|part| part.panels.factors()) {
+            None => {}
+            Some(Factors::F32) => self.multiply(values, from, images, to, epilogue, scratch),
+            Some(Factors::Bf16) => {
+                let mut rounded = std::mem::take(&mut scratch.rounded);
+                rounded.grow(from.len() / 2);
+                let isa = self.parts[0].panels.isa();
+                round_all(isa, &values[..from.len()], rounded.words_mut());
+                self.multiply(rounded.words(), from, images, to, epilogue, scratch);
+                scratch.rounded = rounded;
+            }
+        }
+    }
+
+    fn multiply<W: Word>(
+        &self,
+        words: &[W],
+        from: &Places,
+        images: usize,
+        to: &Places,
+        epilogue: &mut Epilogue<'_>,
+        scratch: &mut Scratch,
+    ) {
         let rows = self.rows();
         for part in &self.parts {
             let count = images * part.count[0] * part.count[1];
@@ -165,13 +202,14 @@ impl ImplicitGemm {
             for block in 0..blocks {
                 let pixels = block * count / blocks..(block + 1) * count / blocks;
                 part.place(self, from, to, pixels, scratch);
+                scratch.from.iter_mut().for_each(|start| *start /= W::WIDE);
                 // With no taps, every sum is 0.
                 let rows = Rows {
-                    values,
+                    words,
                     starts: &scratch.from,
                     runs: part.taps[0].min(part.panels.rows()),
-                    run_length: if part.is_empty() { 0 } else { part.taps[1] * from.channels },
-                    run_stride: from.row(),
+                    run_length: if part.is_empty() { 0 } else { part.taps[1] * from.channels / W::WIDE },
+                    run_stride: from.row() / W::WIDE,
                 };
                 let mut sink = EpilogueRows { epilogue, starts: &scratch.to, columns: &[] };
                 multiply(rows, &part.panels, &mut sink);

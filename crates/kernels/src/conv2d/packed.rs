@@ -6,6 +6,7 @@ use super::sparse::{self, Sparse};
 use super::winograd::{self, Ending, Winograd};
 use super::{Geometry, turn};
 use crate::epilogue::{Add, Epilogue, Gate, PooledEpilogue, Source};
+use crate::factors::Factors;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::LANES;
@@ -64,6 +65,9 @@ impl Packed {
     /// Packs weights in this folder's order (`[kernel, kernel, in, out]`). Output channels are whole vectors; input
     /// channels too, or those of a network's images.
     ///
+    /// With [`Factors::Bf16`] products are in pairs where whole vectors of channels are multiplied, but not in kernels of 5 that
+    /// [`winograd`] serves, nor for a sparse gradient.
+    ///
     /// # Panics
     /// If the weights do not fit, or the output channels are no whole vectors.
     pub fn new(
@@ -72,6 +76,7 @@ impl Packed {
         weights: &[f32],
         gradients: Gradients,
         directions: Directions,
+        factors: Factors,
     ) -> Self {
         geometry.check_weights(weights.len());
         assert!(
@@ -80,9 +85,13 @@ impl Packed {
         );
         let forward = || {
             if winograd::supports(&geometry) {
-                Direction::Winograd(Winograd::new(isa, geometry, weights))
+                Direction::Winograd(Winograd::new(isa, geometry, weights, factors))
             } else {
-                Direction::Product(ImplicitGemm::forward(isa, &geometry, weights))
+                Direction::product(
+                    ImplicitGemm::forward(isa, &geometry, weights),
+                    geometry.in_channels,
+                    factors,
+                )
             }
         };
         let backward = || {
@@ -92,9 +101,10 @@ impl Packed {
                 Backward::FewChannels(FewChannels::new(isa, geometry, weights))
             } else if winograd::supports(&geometry) {
                 let (turned, weights) = turn(&geometry, weights);
-                Backward::Another(Direction::Winograd(Winograd::new(isa, turned, &weights)))
+                Backward::Another(Direction::Winograd(Winograd::new(isa, turned, &weights, factors)))
             } else {
-                Backward::Another(Direction::Product(ImplicitGemm::backward(isa, &geometry, weights)))
+                let layer = ImplicitGemm::backward(isa, &geometry, weights);
+                Backward::Another(Direction::product(layer, geometry.out_channels, factors))
             }
         };
         Self {
@@ -199,6 +209,12 @@ impl Packed {
 }
 
 impl Direction {
+    /// A product that reads images of so many channels.
+    fn product(layer: ImplicitGemm, channels: usize, factors: Factors) -> Self {
+        let pairs = factors == Factors::Bf16 && channels.is_multiple_of(LANES);
+        Self::Product(if pairs { layer.rounded() } else { layer })
+    }
+
     fn run(
         &self,
         source: Source<'_>,

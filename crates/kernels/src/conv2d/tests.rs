@@ -1,5 +1,7 @@
 //! Every implementation against the reference on every instruction set, the reference against finite differences.
 
+mod rounded;
+
 use super::few_channels::{self, FewChannels};
 use super::implicit_gemm::{self, ImplicitGemm};
 use super::winograd::weight_gradient::WeightGradient;
@@ -7,6 +9,7 @@ use super::winograd::{self, Ending, Winograd};
 use super::{Geometry, reference, sparse, turn, weight_gradient};
 use crate::aligned::Aligned;
 use crate::epilogue::{Add, Epilogue, Gate, PooledEpilogue, Source};
+use crate::factors::Factors;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::vector::LANES;
@@ -110,7 +113,7 @@ fn image(layout: &Layout, buffer: &[f32], image: usize) -> Vec<f32> {
 fn winograd(isa: Isa, g: &Geometry, weights: &[f32], x: &[f32], from: &Layout, to: &Layout) -> Vec<f32> {
     let mut y = vec![0.0; IMAGES * to.image()];
     let mut scratch = winograd::Scratch::default();
-    let layer = Winograd::new(isa, *g, weights);
+    let layer = Winograd::new(isa, *g, weights, Factors::F32);
     layer.convolve(
         Source::Dense(x),
         from,
@@ -352,7 +355,7 @@ fn endings_are_what_they_are_done_apart() {
     let (xs, bias, summand) = (images(&from, 1), noise(32, 7), place(&to, &images(&to, 8)));
     let x = place(&from, &xs);
     for isa in Isa::available() {
-        let layer = Winograd::new(isa, g, &weights);
+        let layer = Winograd::new(isa, g, &weights, Factors::F32);
         let mut scratch = winograd::Scratch::default();
         let plain = winograd(isa, &g, &weights, &x, &from, &to);
         let mut expected = plain.clone();
@@ -405,7 +408,7 @@ fn pooling_on_the_way_gives_the_gradient_to_the_first_largest() {
             let (mut found, mut bits) =
                 (vec![0.0; IMAGES * pooled.image()], vec![[0; 4]; IMAGES * pooled.image() / LANES]);
             let epilogue = PooledEpilogue { output: &mut found, bias: Some(&bias), bits: Some(&mut bits) };
-            let layer = Winograd::new(isa, g, &weights);
+            let layer = Winograd::new(isa, g, &weights, Factors::F32);
             let mut scratch = winograd::Scratch::default();
             let mut ending = Ending::Pooled(epilogue, pooled);
             layer.convolve(Source::Dense(&x), &from, IMAGES, &to, &mut ending, &mut scratch);
@@ -432,7 +435,7 @@ fn pooling_on_the_way_gives_the_gradient_to_the_first_largest() {
                 }
             }
             let (turned, back) = turn(&g, &weights);
-            let layer = Winograd::new(isa, turned, &back);
+            let layer = Winograd::new(isa, turned, &back, Factors::F32);
             let expected = winograd(isa, &turned, &back, &unpooled, &to, &from);
             let mut dx = vec![0.0; IMAGES * from.image()];
             let source = Source::Pooled(&dy, &bits);

@@ -128,7 +128,7 @@ impl Kernel for Pack<'_> {
                     V::transpose(&mut tile_rows);
                     for (&row, values) in rows.iter().zip(&tile_rows) {
                         let at = panels.place(row, first / LANES);
-                        values.store(panels.values_mut(), at);
+                        values.store(panels.words_mut(), at);
                     }
                 }
             }

@@ -3,7 +3,9 @@
 //! The input is read where it lies: an image of a [`Layout`] is one row of the product, in as many runs as the image
 //! has rows. So flattening moves nothing; the weights have their inputs in the image's order instead.
 
+use crate::aligned::Aligned;
 use crate::epilogue::{Epilogue, EpilogueRows, check_values};
+use crate::factors::{Factors, Word, round_all};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::panels::{Panels, Rows, multiply};
@@ -26,6 +28,8 @@ pub struct Packed {
 pub struct Scratch {
     from: Vec<usize>,
     to: Vec<usize>,
+    /// What is multiplied, rounded.
+    rounded: Aligned,
 }
 
 impl Packed {
@@ -74,6 +78,18 @@ impl Packed {
         }
     }
 
+    /// The same with weights rounded to bf16, and what they are multiplied with when it comes: products in pairs. A layer on images
+    /// whose pixels are no whole vectors, a network's first, stays as it is.
+    ///
+    /// # Panics
+    /// If it is rounded already.
+    pub fn rounded(self) -> Self {
+        if !self.from.channels.is_multiple_of(LANES) {
+            return self;
+        }
+        Self { forward: self.forward.rounded(), backward: self.backward.rounded(), ..self }
+    }
+
     /// How the outputs lie.
     pub fn to(&self) -> Layout {
         self.to
@@ -88,15 +104,16 @@ impl Packed {
         check_values(x, from);
         epilogue.check(to);
         scratch.place(images, from, to);
-        let Layout { height, width, channels, .. } = self.from;
-        let rows = Rows {
-            values: x,
-            starts: &scratch.from,
-            runs: height,
-            run_length: width * channels,
-            run_stride: from.row(),
-        };
-        multiply(rows, &self.forward, &mut EpilogueRows { epilogue, starts: &scratch.to, columns: &[] });
+        let mut sink = EpilogueRows { epilogue, starts: &scratch.to, columns: &[] };
+        let panels = &self.forward;
+        match panels.factors() {
+            Factors::F32 => multiply(image_rows(x, from, &scratch.from), panels, &mut sink),
+            Factors::Bf16 => {
+                let words =
+                    round_rows(panels.isa(), &x[..from.len()], &mut scratch.rounded, &mut scratch.from);
+                multiply(image_rows(words, from, &scratch.from), panels, &mut sink);
+            }
+        }
     }
 
     /// Finishes the gradients on the inputs of `images` images, for the gradients `dy` on their outputs.
@@ -112,10 +129,30 @@ impl Packed {
         // An image without a halo may end within a vector; the vectors behind it up to the next image are whole.
         epilogue.check_room(from.len());
         scratch.place(images, from, to);
-        let rows = Rows::plain(dy, &scratch.to, self.to.channels);
         let mut sink = EpilogueRows { epilogue, starts: &scratch.from, columns: &self.columns };
-        multiply(rows, &self.backward, &mut sink);
+        let (panels, length) = (&self.backward, self.to.channels);
+        match panels.factors() {
+            Factors::F32 => multiply(Rows::plain(dy, &scratch.to, length), panels, &mut sink),
+            Factors::Bf16 => {
+                let words = round_rows(panels.isa(), &dy[..to.len()], &mut scratch.rounded, &mut scratch.to);
+                multiply(Rows::plain(words, &scratch.to, length / 2), panels, &mut sink);
+            }
+        }
     }
+}
+
+/// Images of `from` as rows: as many runs as an image has rows.
+fn image_rows<'a, W: Word>(words: &'a [W], from: &Layout, starts: &'a [usize]) -> Rows<'a, W> {
+    let run_length = from.width * from.channels / W::WIDE;
+    Rows { words, starts, runs: from.height, run_length, run_stride: from.row() / W::WIDE }
+}
+
+/// Rounds `values` into `rounded`, where rows begin at half their places.
+fn round_rows<'a>(isa: Isa, values: &[f32], rounded: &'a mut Aligned, starts: &mut [usize]) -> &'a [u32] {
+    rounded.grow(values.len() / 2);
+    round_all(isa, values, rounded.words_mut());
+    starts.iter_mut().for_each(|start| *start /= 2);
+    rounded.words()
 }
 
 impl Scratch {

@@ -85,6 +85,73 @@ fn packed_products_agree_with_the_reference_wherever_the_row_stands() {
     }
 }
 
+/// Numbers in (-1, 1) that have nothing to do with each other: the sums of those of [`noise`] cancel, and what rounding loses is then a
+/// larger share of them.
+fn independent(count: usize, salt: usize) -> Vec<f32> {
+    let mut state = salt as u64;
+    let mut next = || {
+        // SplitMix64 (Steele, Lea and Flood 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ mixed >> 31) >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Relative to the length of what is expected.
+fn relative_error(found: &[f32], expected: &[f64]) -> f64 {
+    let square: f64 = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).powi(2)).sum();
+    (square / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+}
+
+#[test]
+fn rounded_products_are_near_the_reference_the_same_everywhere_and_each_row_by_itself() {
+    for from in layouts() {
+        let (g, pairs) = (
+            Geometry { inputs: from.pixels() * from.channels, outputs: 48 },
+            from.channels.is_multiple_of(16),
+        );
+        let weights = independent(g.inputs * g.outputs, 1);
+        let torch: Vec<f64> = (0..weights.len())
+            .map(|at| f64::from(weights[at % g.inputs * g.outputs + at / g.inputs]))
+            .collect();
+        let xs: Vec<Vec<f32>> = (0..ROWS).map(|row| independent(g.inputs, 3 + row)).collect();
+        let dys: Vec<Vec<f32>> = (0..ROWS).map(|row| independent(g.outputs, 90 + row)).collect();
+        let mut fused = Vec::new();
+        for isa in Isa::available() {
+            let layer = packed::Packed::new(isa, from, g.outputs, &weights).rounded();
+            let to = layer.to();
+            let run = |xs: &[Vec<f32>], dys: &[Vec<f32>]| {
+                let mut scratch = packed::Scratch::default();
+                let (mut y, mut dx) = (vec![0.0; xs.len() * to.image()], vec![0.0; xs.len() * from.image()]);
+                layer.forward(&place(&from, xs), xs.len(), &mut Epilogue::open(&mut y), &mut scratch);
+                layer.backward(&place(&to, dys), xs.len(), &mut Epilogue::open(&mut dx), &mut scratch);
+                (y, dx)
+            };
+            let (y, dx) = run(&xs, &dys);
+            for row in 0..ROWS {
+                let expected = reference::forward(&g, &torch, &vec![0.0; g.outputs], &wide(&xs[row]));
+                let forward = relative_error(&y[row * to.image()..][..to.image()], &expected);
+                let expected = reference::input_gradient(&g, &torch, &wide(&dys[row]));
+                let mut found = vec![f32::NAN; g.inputs];
+                from.read(&dx[row * from.image()..][..from.image()], from.channels, &mut found);
+                for error in [forward, relative_error(&found, &expected)] {
+                    let allowed = if pairs { 5e-4..5e-3 } else { 0.0..1e-5 };
+                    assert!(allowed.contains(&error), "{error:e} {isa:?} {from:?}");
+                }
+                let (alone_y, alone_dx) = run(&xs[row..=row], &dys[row..=row]);
+                assert_eq!(alone_y, &y[row * to.image()..][..to.image()]);
+                assert_eq!(alone_dx, &dx[row * from.image()..][..from.image()]);
+            }
+            if isa.is_fused() {
+                fused.push((y, dx));
+            }
+        }
+        assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{from:?}");
+    }
+}
+
 #[test]
 fn weight_gradients_agree_with_the_reference_and_add_up() {
     for from in layouts() {

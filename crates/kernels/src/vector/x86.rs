@@ -3,11 +3,18 @@
 use std::arch::x86_64::*;
 
 use super::{Kernel, LANES, Vector};
+use crate::factors::SMALLEST;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub(super) fn run_avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: this function has all of these, and is called only where the processor has.
+    unsafe { kernel.run::<Avx512<true>>() }
+}
 
 #[target_feature(enable = "avx512f")]
 pub(super) fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: this function has AVX-512F, and is called only where the processor has.
-    unsafe { kernel.run::<Avx512>() }
+    unsafe { kernel.run::<Avx512<false>>() }
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -22,14 +29,44 @@ fn prefetch(values: &[f32], at: usize) {
     unsafe { _mm_prefetch::<_MM_HINT_T1>(values.as_ptr().wrapping_add(at).cast()) }
 }
 
+/// The bit that makes a NaN quiet.
+const QUIET: i32 = 0x0040_0000;
+
+/// The bits of a word's upper half.
+const UPPER: i32 = !0xffff;
+
+/// Each lane's bf16, as [`crate::factors::round`] has it, in the lower half of the lane.
+///
+/// # Safety
+/// The processor has AVX-512F.
+#[inline(always)]
+unsafe fn round_sixteen(values: __m512) -> __m512i {
+    // SAFETY: AVX-512F by this function's contract.
+    unsafe {
+        let bits = _mm512_castps_si512(values);
+        let size = _mm512_and_si512(bits, _mm512_set1_epi32(i32::MAX));
+        let small = _mm512_cmplt_epi32_mask(size, _mm512_set1_epi32(SMALLEST as i32));
+        let bits = _mm512_mask_and_epi32(bits, small, bits, _mm512_set1_epi32(i32::MIN));
+        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        let rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
+        let rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(QUIET));
+        _mm512_srli_epi32::<16>(rounded)
+    }
+}
+
+/// AVX-512F, and with `DOT` the instruction for two multiply-adds of bf16, whose words otherwise are taken apart.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(__m512);
+pub(super) struct Avx512<const DOT: bool>(__m512);
 
 // SAFETY of the blocks below: AVX-512F by the trait's contract; places by the caller's promise.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one comment above for all of them")]
-impl Vector for Avx512 {
+impl<const DOT: bool> Vector for Avx512<DOT> {
     const ROWS: usize = 14;
     const PANEL: usize = 2;
+    // Taken apart, words need registers that sums then lack.
+    const PAIR_ROWS: usize = if DOT { 14 } else { 12 };
+    type Pairs = __m512i;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -122,6 +159,52 @@ impl Vector for Avx512 {
     unsafe fn prefetch(values: &[f32], at: usize) {
         prefetch(values, at);
     }
+
+    #[inline(always)]
+    unsafe fn splat_pair(word: u32) -> __m512i {
+        unsafe { _mm512_set1_epi32(word as i32) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(words: &[u32], at: usize) -> __m512i {
+        debug_assert!(at + LANES <= words.len(), "{at} of {}", words.len());
+        unsafe { _mm512_loadu_si512(words.as_ptr().add(at).cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(lower: Self, upper: Self, words: &mut [u32], at: usize) {
+        debug_assert!(at + LANES <= words.len(), "{at} of {}", words.len());
+        unsafe {
+            let upper = _mm512_slli_epi32::<16>(round_sixteen(upper.0));
+            let pairs = _mm512_or_si512(round_sixteen(lower.0), upper);
+            _mm512_storeu_si512(words.as_mut_ptr().add(at).cast(), pairs);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(self, words: &mut [u32], at: usize) {
+        debug_assert!(at + LANES / 2 <= words.len(), "{at} of {}", words.len());
+        unsafe {
+            let halves = _mm512_cvtepi32_epi16(round_sixteen(self.0));
+            _mm256_storeu_si256(words.as_mut_ptr().add(at).cast(), halves);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add_pairs(x: __m512i, columns: __m512i, sums: Self) -> Self {
+        unsafe {
+            if DOT {
+                let x = std::mem::transmute::<__m512i, __m512bh>(x);
+                let columns = std::mem::transmute::<__m512i, __m512bh>(columns);
+                return Self(_mm512_dpbf16_ps(sums.0, x, columns));
+            }
+            let halves = _mm512_set1_epi32(UPPER);
+            let upper = [_mm512_and_si512(x, halves), _mm512_and_si512(columns, halves)];
+            let lower = [_mm512_slli_epi32::<16>(x), _mm512_slli_epi32::<16>(columns)];
+            let sums = _mm512_fmadd_ps(_mm512_castsi512_ps(upper[0]), _mm512_castsi512_ps(upper[1]), sums.0);
+            Self(_mm512_fmadd_ps(_mm512_castsi512_ps(lower[0]), _mm512_castsi512_ps(lower[1]), sums))
+        }
+    }
 }
 
 /// Makes columns of eight rows.
@@ -150,6 +233,42 @@ unsafe fn transpose_eight(rows: &mut [__m256; 8]) {
     }
 }
 
+/// As [`round_sixteen`].
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn round_eight(values: __m256) -> __m256i {
+    // SAFETY: AVX2 by this function's contract.
+    unsafe {
+        let bits = _mm256_castps_si256(values);
+        let size = _mm256_and_si256(bits, _mm256_set1_epi32(i32::MAX));
+        let small = _mm256_cmpgt_epi32(_mm256_set1_epi32(SMALLEST as i32), size);
+        let bits = _mm256_andnot_si256(_mm256_and_si256(small, size), bits);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(values, values));
+        let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(QUIET));
+        _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan))
+    }
+}
+
+/// As [`Vector::mul_add_pairs`], for half a vector.
+///
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[inline(always)]
+unsafe fn mul_add_eight_pairs(x: __m256i, columns: __m256i, sums: __m256) -> __m256 {
+    // SAFETY: AVX2 and FMA by this function's contract.
+    unsafe {
+        let halves = _mm256_set1_epi32(UPPER);
+        let upper = [_mm256_and_si256(x, halves), _mm256_and_si256(columns, halves)];
+        let lower = [_mm256_slli_epi32::<16>(x), _mm256_slli_epi32::<16>(columns)];
+        let sums = _mm256_fmadd_ps(_mm256_castsi256_ps(upper[0]), _mm256_castsi256_ps(upper[1]), sums);
+        _mm256_fmadd_ps(_mm256_castsi256_ps(lower[0]), _mm256_castsi256_ps(lower[1]), sums)
+    }
+}
+
 /// The lower and the upper eight values.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(__m256, __m256);
@@ -159,6 +278,8 @@ pub(super) struct Avx2(__m256, __m256);
 impl Vector for Avx2 {
     const ROWS: usize = 6;
     const PANEL: usize = 1;
+    const PAIR_ROWS: usize = 6;
+    type Pairs = [__m256i; 2];
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -265,5 +386,49 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn prefetch(values: &[f32], at: usize) {
         prefetch(values, at);
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(word: u32) -> Self::Pairs {
+        unsafe { [_mm256_set1_epi32(word as i32); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(words: &[u32], at: usize) -> Self::Pairs {
+        debug_assert!(at + LANES <= words.len(), "{at} of {}", words.len());
+        unsafe {
+            let from = words.as_ptr().add(at);
+            [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(8).cast())]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(lower: Self, upper: Self, words: &mut [u32], at: usize) {
+        debug_assert!(at + LANES <= words.len(), "{at} of {}", words.len());
+        unsafe {
+            let to = words.as_mut_ptr().add(at);
+            let first = _mm256_slli_epi32::<16>(round_eight(upper.0));
+            let second = _mm256_slli_epi32::<16>(round_eight(upper.1));
+            _mm256_storeu_si256(to.cast(), _mm256_or_si256(round_eight(lower.0), first));
+            _mm256_storeu_si256(to.add(8).cast(), _mm256_or_si256(round_eight(lower.1), second));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(self, words: &mut [u32], at: usize) {
+        debug_assert!(at + LANES / 2 <= words.len(), "{at} of {}", words.len());
+        unsafe {
+            // Packing takes four lanes of either in turn.
+            let packed = _mm256_packus_epi32(round_eight(self.0), round_eight(self.1));
+            let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            _mm256_storeu_si256(words.as_mut_ptr().add(at).cast(), halves);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add_pairs(x: Self::Pairs, columns: Self::Pairs, sums: Self) -> Self {
+        unsafe {
+            Self(mul_add_eight_pairs(x[0], columns[0], sums.0), mul_add_eight_pairs(x[1], columns[1], sums.1))
+        }
     }
 }

@@ -7,6 +7,7 @@ use robin_kernels::conv2d::sparse::Sparse;
 use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
 use robin_kernels::conv2d::winograd::{Ending, Winograd};
 use robin_kernels::conv2d::{Geometry, reference, turn, weight_gradient};
+use robin_kernels::factors::Factors;
 use robin_kernels::layout::Layout;
 
 use super::draw::{Draw, Guarded, len_of, product};
@@ -16,7 +17,10 @@ pub(crate) const CASES: &[Case] = &[
     (&["conv2d::packed::Packed::new", "conv2d::packed::Packed::forward"], forward),
     (&["conv2d::packed::Packed::forward_pooled"], forward_pooled),
     (&["conv2d::packed::Packed::input_gradient"], input_gradient),
-    (&["conv2d::implicit_gemm::ImplicitGemm::forward"], product_forward),
+    (
+        &["conv2d::implicit_gemm::ImplicitGemm::forward", "conv2d::implicit_gemm::ImplicitGemm::rounded"],
+        product_forward,
+    ),
     (
         &["conv2d::implicit_gemm::ImplicitGemm::backward", "conv2d::implicit_gemm::ImplicitGemm::run"],
         product_back,
@@ -96,6 +100,10 @@ fn sane(g: &Geometry) -> bool {
     sizes.iter().all(|size| (1..1000).contains(size)) && g.padding < 1000
 }
 
+fn factors(draw: &mut Draw) -> Factors {
+    draw.one(&[Factors::F32, Factors::Bf16])
+}
+
 fn any(draw: &mut Draw) -> Geometry {
     let channels = draw.channels();
     draw.convolution(channels, &[3, 5, 3, 1, 2, 7], &[1, 1, 2, 3])
@@ -103,7 +111,8 @@ fn any(draw: &mut Draw) -> Geometry {
 
 fn forward(draw: &mut Draw) {
     let (isa, g, images) = (draw.isa(), any(draw), draw.images());
-    let layer = Packed::new(isa, g, &weights_of(draw, &g), Gradients::Dense, Directions::Forward);
+    let layer =
+        Packed::new(isa, g, &weights_of(draw, &g), Gradients::Dense, Directions::Forward, factors(draw));
     let (from, to) = (inputs(draw, &g, implicit_gemm::forward_halo(&g)), outputs(draw, &g, 0));
     let x = draw.images_of(&from, images);
     let mut ending = draw.ending(len_of(&to, images), to.channels);
@@ -114,7 +123,8 @@ fn forward(draw: &mut Draw) {
 fn forward_pooled(draw: &mut Draw) {
     let (isa, channels, images) = (draw.isa(), draw.channels(), draw.images());
     let g = draw.convolution(channels, &[3, 5, 3, 1, 2, 7], &[1]);
-    let layer = Packed::new(isa, g, &weights_of(draw, &g), Gradients::Dense, Directions::Forward);
+    let layer =
+        Packed::new(isa, g, &weights_of(draw, &g), Gradients::Dense, Directions::Forward, factors(draw));
     let (from, to, pooled) = (inputs(draw, &g, g.padding), outputs(draw, &g, 0), pooled_outputs(draw, &g, 0));
     let x = draw.images_of(&from, images);
     let mut ending = draw.ending(len_of(&pooled, images), pooled.channels);
@@ -125,7 +135,7 @@ fn forward_pooled(draw: &mut Draw) {
 fn input_gradient(draw: &mut Draw) {
     let (isa, g, images, pooled) = (draw.isa(), any(draw), draw.images(), draw.rarely(3));
     let gradients = draw.one(&[Gradients::Dense, Gradients::Sparse]);
-    let layer = Packed::new(isa, g, &weights_of(draw, &g), gradients, Directions::Backward);
+    let layer = Packed::new(isa, g, &weights_of(draw, &g), gradients, Directions::Backward, factors(draw));
     let halo = implicit_gemm::backward_halo(&g);
     let from = if pooled { pooled_outputs(draw, &g, halo) } else { outputs(draw, &g, halo) };
     let (to, gradient) = (inputs(draw, &g, 0), draw.ending(len_of(&from, images), from.channels));
@@ -138,6 +148,7 @@ fn input_gradient(draw: &mut Draw) {
 fn product_forward(draw: &mut Draw) {
     let (isa, g, images) = (draw.isa(), any(draw), draw.images());
     let layer = ImplicitGemm::forward(isa, &g, &weights_of(draw, &g));
+    let layer = if draw.rarely(3) { layer.rounded() } else { layer };
     let (from, to) = (inputs(draw, &g, implicit_gemm::forward_halo(&g)), outputs(draw, &g, 0));
     let x = draw.images_of(&from, images);
     let mut ending = draw.ending(len_of(&to, images), to.channels);
@@ -149,6 +160,7 @@ fn product_back(draw: &mut Draw) {
     let (isa, channels, images) = (draw.isa(), draw.vectors(), draw.images());
     let g = draw.convolution(channels, &[3, 5, 3, 1, 2, 7], &[1, 1, 2, 3]);
     let layer = ImplicitGemm::backward(isa, &g, &weights_of(draw, &g));
+    let layer = if draw.rarely(3) { layer.rounded() } else { layer };
     let (from, to) = (outputs(draw, &g, implicit_gemm::backward_halo(&g)), inputs(draw, &g, 0));
     let dy = draw.images_of(&from, images);
     let mut ending = draw.ending(len_of(&to, images), to.channels);
@@ -186,7 +198,7 @@ fn sparse(draw: &mut Draw) {
 fn winograd(draw: &mut Draw) {
     let (isa, channels, images, pooled) = (draw.isa(), draw.vectors(), draw.images(), draw.rarely(3));
     let g = draw.convolution(channels, &[3, 5], &[1]);
-    let layer = Winograd::new(isa, g, &weights_of(draw, &g));
+    let layer = Winograd::new(isa, g, &weights_of(draw, &g), factors(draw));
     assert!(*layer.geometry() == g, "{WRONG}{g:?}");
     // What comes in may be a gradient that was pooled, and what goes out may be pooled.
     let halo = draw.one(&[g.padding, g.padding, 3]);

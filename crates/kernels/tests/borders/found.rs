@@ -8,6 +8,7 @@ use robin_kernels::conv2d::packed::{Directions, Gradients, Packed};
 use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
 use robin_kernels::conv2d::{Geometry, weight_gradient};
 use robin_kernels::epilogue::{Epilogue, Source};
+use robin_kernels::factors::Factors;
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::panels::Panels;
@@ -33,7 +34,7 @@ fn outputs_that_are_no_whole_vectors_are_refused() {
     let g = convolution(3, 1);
     let forward = || ImplicitGemm::forward(ISA, &g, &weights(&g));
     assert!(refusal(forward).contains("out_channels: 1,"));
-    let packed = || Packed::new(ISA, g, &weights(&g), Gradients::Dense, Directions::Both);
+    let packed = || Packed::new(ISA, g, &weights(&g), Gradients::Dense, Directions::Both, Factors::F32);
     assert!(refusal(packed).contains("out_channels: 1,"));
     let g = convolution(1, 16);
     assert!(refusal(|| ImplicitGemm::backward(ISA, &g, &weights(&g))).contains("in_channels: 1,"));

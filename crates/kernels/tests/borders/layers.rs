@@ -59,7 +59,12 @@ pub(crate) const CASES: &[Case] = &[
     (&["avg_pool2d::direct::input_gradient"], avg_back),
     (&["avg_pool2d::reference::forward", "avg_pool2d::reference::input_gradient"], avg_reference),
     (
-        &["linear::packed::Packed::new", "linear::packed::Packed::to", "linear::packed::Packed::forward"],
+        &[
+            "linear::packed::Packed::new",
+            "linear::packed::Packed::rounded",
+            "linear::packed::Packed::to",
+            "linear::packed::Packed::forward",
+        ],
         linear_forward,
     ),
     (&["linear::packed::Packed::backward"], linear_back),
@@ -364,7 +369,8 @@ fn linear(draw: &mut Draw) -> (Packed, Layout) {
     let (outputs, whole) = (draw.bent(outputs), draw.one(&[LANES, LANES, LANES, 1]));
     let outputs = outputs.checked_next_multiple_of(whole).unwrap_or(outputs);
     let weights = draw.values(product(&[from.height, from.width, from.channels, outputs]));
-    (Packed::new(draw.isa(), from, outputs, &weights), from)
+    let layer = Packed::new(draw.isa(), from, outputs, &weights);
+    (if draw.rarely(2) { layer.rounded() } else { layer }, from)
 }
 
 fn linear_forward(draw: &mut Draw) {

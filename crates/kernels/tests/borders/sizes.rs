@@ -23,6 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     (&["panels::Panels::zeros", "panels::Panels::unset", "panels::Panels::vector_mut"], empty_panels),
     (&["panels::Panels::pack", "panels::Panels::rows", "panels::Panels::columns"], panels),
+    (&["panels::Panels::rounded"], rounded_panels),
     (&["epilogue::Epilogue::open"], open),
     (
         &[
@@ -115,6 +116,19 @@ fn panels(draw: &mut Draw) {
             assert_finite(panels.vector_mut(row, vector));
         }
     }
+}
+
+fn rounded_panels(draw: &mut Draw) {
+    let (k, n) = (draw.one(&[2, 6, 0, 9]), draw.one(&[16, 17, 80, 1, 0]));
+    let matrix = draw.values(product(&[k, n]));
+    let panels = Panels::pack(draw.isa(), &matrix, k, n).rounded();
+    assert!(panels.rows() == k && panels.columns() == n.next_multiple_of(LANES), "{WRONG}{k} {n}");
+    let refused = if draw.rarely(2) {
+        super::refusal(|| panels.rounded())
+    } else {
+        super::refusal(|| panels.clone().vector_mut(0, 0)[0])
+    };
+    assert!(refused.contains("rounded"), "{WRONG}{refused}");
 }
 
 fn open(draw: &mut Draw) {

@@ -9,6 +9,7 @@ use robin_kernels::aligned::Aligned;
 use robin_kernels::batch_norm::Statistics;
 use robin_kernels::conv2d::packed::{Directions, Gradients};
 use robin_kernels::conv2d::{self, Geometry};
+use robin_kernels::factors::Factors;
 use robin_kernels::isa::Isa;
 use robin_kernels::linear::order::Order;
 use robin_kernels::linear::packed;
@@ -50,9 +51,9 @@ enum Norms {
     Apart,
 }
 
-/// Packs the parameters of every step for evaluation.
-pub(super) fn folded(program: &Program, parameters: &Parameters) -> Layers {
-    let source = Source { program, parameters };
+/// Packs the parameters of every step for evaluation, and for products of `factors`.
+pub(super) fn folded(program: &Program, parameters: &Parameters, factors: Factors) -> Layers {
+    let source = Source { program, parameters, factors };
     program
         .steps
         .par_iter()
@@ -68,7 +69,7 @@ pub(super) fn apart(
     step: &Step,
     directions: Directions,
 ) -> Layer {
-    Source { program, parameters }.layer(step, Norms::Apart, directions)
+    Source { program, parameters, factors: Factors::F32 }.layer(step, Norms::Apart, directions)
 }
 
 /// What of `folded` is the same in training; the rest is let go.
@@ -80,6 +81,7 @@ pub(super) fn shared(program: &Program, folded: Layers) -> Vec<Option<Arc<Layer>
 struct Source<'a> {
     program: &'a Program,
     parameters: &'a Parameters,
+    factors: Factors,
 }
 
 impl Source<'_> {
@@ -100,7 +102,14 @@ impl Source<'_> {
                 let gradients = if sparse { Gradients::Sparse } else { Gradients::Dense };
                 let bias = folded.bias.as_ref().map(|bias| padded(bias, geometry.out_channels));
                 let weights = convolution_weights(geometry, given, &folded);
-                let packed = conv2d::packed::Packed::new(isa, *geometry, &weights, gradients, directions);
+                let packed = conv2d::packed::Packed::new(
+                    isa,
+                    *geometry,
+                    &weights,
+                    gradients,
+                    directions,
+                    self.factors,
+                );
                 Layer::Conv2d(Box::new(Convolution { packed, bias }))
             }
             Operation::BatchNorm2d { name } => Layer::Affine(self.affine(name)),
@@ -119,6 +128,10 @@ impl Source<'_> {
                 let forward = || order.forward(isa, weights);
                 let (forward, backward) = share::join(forward, || order.backward(isa, to.channels, weights));
                 let packed = packed::Packed::from_panels(from, forward, backward);
+                let packed = match self.factors {
+                    Factors::F32 => packed,
+                    Factors::Bf16 => packed.rounded(),
+                };
                 Layer::Linear { packed, bias: padded(bias, to.channels) }
             }
             Operation::Round(_) => {

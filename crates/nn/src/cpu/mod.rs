@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use robin_core::Classifier;
+use robin_kernels::factors::Factors;
 
 use crate::executor::check;
 use crate::graph::Layer;
@@ -29,11 +30,26 @@ use slots::Slots;
 
 /// The executor `cpu`.
 #[derive(Debug, Clone, Copy)]
-pub struct Cpu;
+pub struct Cpu {
+    /// What products multiply in the passes of training attacks.
+    training_attacks: Factors,
+}
+
+impl Cpu {
+    /// f32 throughout.
+    pub const F32: Self = Self { training_attacks: Factors::F32 };
+
+    /// The same but for the passes of training attacks, where the factors of products are rounded to bf16: their gradients have errors of
+    /// some percent. Attacks that see batch statistics stay f32, as do a network's first layer, kernels of 5 and all that is no product.
+    pub const TRAINING_ATTACKS_IN_BF16: Self = Self { training_attacks: Factors::Bf16 };
+}
 
 impl Executor for Cpu {
     fn name(&self) -> &'static str {
-        "cpu"
+        match self.training_attacks {
+            Factors::F32 => "cpu",
+            Factors::Bf16 => "cpu, training attacks in bf16",
+        }
     }
 
     fn runs(&self, layer: &Layer) -> bool {
@@ -57,9 +73,10 @@ impl Executor for Cpu {
         check(graph, parameters)?;
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
-        let layers = layers::folded(&program, parameters);
+        let factors = Factors::F32;
+        let layers = layers::folded(&program, parameters, factors);
         let normalize = normalization(&program, parameters);
-        Ok(Box::new(CpuClassifier::new(EvalNetwork { program, slots, layers, normalize })))
+        Ok(Box::new(CpuClassifier::new(EvalNetwork { program, slots, layers, normalize, factors })))
     }
 
     fn network(&self, graph: &Graph, parameters: Parameters) -> Result<Box<dyn Network>> {
@@ -68,7 +85,9 @@ impl Executor for Cpu {
         let program = Arc::new(Program::new(graph));
         let slots = Arc::new(Slots::new(&program));
         let lifetimes = Arc::new(training::Lifetimes::new(&program, &slots));
-        Ok(Box::new(CpuNetwork { parameters, program, slots, lifetimes, prepared: Mutex::default() }))
+        let Self { training_attacks } = *self;
+        let prepared = Mutex::default();
+        Ok(Box::new(CpuNetwork { parameters, program, slots, lifetimes, prepared, training_attacks }))
     }
 }
 
@@ -88,13 +107,21 @@ struct CpuNetwork {
     lifetimes: Arc<training::Lifetimes>,
     /// The present parameters packed for evaluation, once somebody asked for them.
     prepared: Mutex<Option<Layers>>,
+    training_attacks: Factors,
 }
 
 impl CpuNetwork {
     fn folded(&self) -> Layers {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let layers = prepared.get_or_insert_with(|| layers::folded(&self.program, &self.parameters));
-        layers.clone()
+        let pack = || layers::folded(&self.program, &self.parameters, Factors::F32);
+        prepared.get_or_insert_with(pack).clone()
+    }
+
+    /// A classifier of `layers`, whose products multiply `factors`.
+    fn classifier(&self, layers: Layers, factors: Factors) -> Box<dyn Classifier> {
+        let (program, slots) = (Arc::clone(&self.program), Arc::clone(&self.slots));
+        let normalize = normalization(&program, &self.parameters);
+        Box::new(CpuClassifier::new(EvalNetwork { program, slots, layers, normalize, factors }))
     }
 
     fn forget_packed(&mut self) {
@@ -124,9 +151,15 @@ impl Network for CpuNetwork {
     }
 
     fn freeze(&self) -> Result<Box<dyn Classifier>> {
-        let (program, slots) = (Arc::clone(&self.program), Arc::clone(&self.slots));
-        let (layers, normalize) = (self.folded(), normalization(&program, &self.parameters));
-        Ok(Box::new(CpuClassifier::new(EvalNetwork { program, slots, layers, normalize })))
+        Ok(self.classifier(self.folded(), Factors::F32))
+    }
+
+    fn freeze_for_training_attack(&self) -> Result<Box<dyn Classifier>> {
+        match self.training_attacks {
+            Factors::F32 => self.freeze(),
+            // Not kept: a step asks once.
+            factors => Ok(self.classifier(layers::folded(&self.program, &self.parameters, factors), factors)),
+        }
     }
 
     fn freeze_with_batch_statistics(&self) -> Result<Box<dyn Classifier>> {

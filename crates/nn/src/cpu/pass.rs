@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use robin_kernels::affine;
 use robin_kernels::aligned::Aligned;
 use robin_kernels::epilogue::{Add, Epilogue, Gate};
+use robin_kernels::factors::Factors;
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 
@@ -30,6 +31,8 @@ pub(super) struct EvalNetwork {
     pub(super) layers: Layers,
     /// Mean and standard deviation of each input channel, if the network normalises.
     pub(super) normalize: Option<[Vec<f32>; 2]>,
+    /// What the products of `layers` multiply.
+    pub(super) factors: Factors,
 }
 
 /// What the chunks of one forward pass kept.
@@ -119,6 +122,12 @@ impl EvalNetwork {
         workspace::with(&slots.layouts, count, |Workspace { slots: buffers, scratch, .. }| {
             let layout = program.layouts[program.output];
             write_score_gradient(score_gradient, outputs, &layout, &mut buffers[slots.output_gradient]);
+            if self.factors == Factors::Bf16 {
+                let rows = buffers[slots.output_gradient].chunks_exact_mut(layout.image());
+                for (row, given) in rows.zip(score_gradient.chunks_exact(outputs)) {
+                    multiply(row, unit_scale(given)[0]);
+                }
+            }
             for back in &slots.back {
                 match back {
                     BackStep::Through { step, from, to, add, masks: through } => {
@@ -139,8 +148,30 @@ impl EvalNetwork {
             let std = self.normalize.as_ref().map(|[_, std]| std.as_slice());
             let input = &buffers[slots.input_gradient];
             write_gradient(input, &program.layouts[INPUT], program.graph.input_shape(), std, gradient);
+            if self.factors == Factors::Bf16 {
+                let images = gradient.chunks_exact_mut(gradient.len() / count);
+                for (image, given) in images.zip(score_gradient.chunks_exact(outputs)) {
+                    multiply(image, unit_scale(given)[1]);
+                }
+            }
         });
     }
+}
+
+fn multiply(values: &mut [f32], factor: f32) {
+    values.iter_mut().for_each(|value| *value *= factor);
+}
+
+/// The power of two that brings the largest gradient on an image's scores to between 1 and 2, and the one that takes it back. Rounding
+/// to bf16 makes what is tiny 0, and the gradients of images whose class is beyond doubt are tiny. Both powers are normal numbers, so
+/// nothing is lost by either; gradients of 0, or that are no numbers, stay.
+fn unit_scale(gradient: &[f32]) -> [f32; 2] {
+    let largest = gradient.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    if largest == 0.0 || !largest.is_finite() {
+        return [1.0; 2];
+    }
+    let exponent = ((largest.to_bits() >> 23) as i32 - 127).clamp(-126, 126);
+    [-exponent, exponent].map(|exponent| f32::from_bits(((127 + exponent) as u32) << 23))
 }
 
 /// Scores `[n, outputs]` out of their layout.

@@ -9,6 +9,7 @@ use robin_kernels::conv2d::packed::{Directions, Gradients, Scratch};
 use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
 use robin_kernels::conv2d::{self, implicit_gemm, weight_gradient, winograd};
 use robin_kernels::epilogue::{Epilogue, Source};
+use robin_kernels::factors::Factors;
 use robin_kernels::isa::Isa;
 use robin_kernels::layout::Layout;
 use robin_kernels::{LANES, linear};
@@ -60,7 +61,8 @@ fn convolution(given: conv2d::Geometry, batch: usize, direction: Direction) -> f
     let to = Layout { height, width, channels: g.out_channels, halo };
     let weights = noise(g.taps() * g.out_channels);
     let (mut x, mut y) = (noise(batch * from.image()), noise(batch * to.image()));
-    let layer = conv2d::packed::Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both);
+    let layer =
+        conv2d::packed::Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both, Factors::F32);
     let blocks = (BLOCK * from.image(), BLOCK * to.image());
     match direction {
         Direction::Forward => fastest(|| {

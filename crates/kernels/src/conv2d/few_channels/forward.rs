@@ -110,7 +110,7 @@ impl Pooled<'_, '_> {
         let Self { g, weights, x, from, pooled, .. } = *self;
         let channels = if C == 0 { g.in_channels } else { C };
         let mut at = weights.place(0, first);
-        let weights = weights.values();
+        let weights = weights.words::<f32>();
         let origin = from.pixel(2 * row, 2 * column) - g.padding * (from.row() + channels);
         let run = g.kernel * channels;
         // SAFETY: as this function's; the windows' inputs lie in the image and its halo, and the panel holds `taps` rows of

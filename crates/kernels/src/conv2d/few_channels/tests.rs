@@ -3,6 +3,7 @@
 use super::*;
 use crate::conv2d::packed::{Directions, Gradients, Packed, Scratch};
 use crate::epilogue::{Add, Epilogue, Gate, PooledEpilogue, Source};
+use crate::factors::Factors;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::max_pool2d;
@@ -40,7 +41,7 @@ fn pooling_on_the_way_is_pooling_apart_forward_and_back() {
         let (x, weights) = (images(&from, 1), coarse(g.taps() * out_channels, 2));
         let (bias, dy, before) = (coarse(out_channels, 3), images(&pooled, 4), images(&from, 5));
         for isa in Isa::available() {
-            let layer = Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both);
+            let layer = Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both, Factors::F32);
             let mut scratch = Scratch::default();
             let len = IMAGES * pooled.image();
             let (mut found, mut windows) = (vec![0.0; len], vec![[0; 4]; len / LANES]);

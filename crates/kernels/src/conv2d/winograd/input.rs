@@ -3,12 +3,13 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::transforms::{OUTPUTS, input};
+use super::scheme::Scheme;
+use super::transforms::OUTPUTS;
 use super::{Geometry, Tiling};
 use crate::epilogue::{Bits, Source};
 use crate::isa::Isa;
 use crate::layout::Places;
-use crate::vector::{Kernel, LANES, Vector, run};
+use crate::vector::{Kernel, LANES, Vector};
 
 /// Panics if the source does not fit the geometry.
 pub(super) fn check(g: &Geometry, source: Source<'_>, from: &Places) {
@@ -24,29 +25,30 @@ pub(super) fn check(g: &Geometry, source: Source<'_>, from: &Places) {
     source.check(from);
 }
 
-/// Writes the transforms of `tiles`: product `e` of tile `t` begins at `e * stride + t * channels` of `v`.
-pub(super) fn transform(
+/// Writes the transforms of `tiles` as words, of `WIDE` channels each: product `e` of tile `t` begins at `e * stride + t * channels /
+/// WIDE` of `v`.
+pub(super) fn transform<W: Scheme>(
     isa: Isa,
     tiling: &Tiling,
     source: Source<'_>,
     from: &Places,
     tiles: Range<usize>,
-    v: &mut [f32],
+    v: &mut [W],
     stride: usize,
 ) {
-    run(isa, Input { tiling, source, from, tiles, v, stride });
+    W::run(isa, Input { tiling, source, from, tiles, v, stride });
 }
 
-struct Input<'a> {
+struct Input<'a, W> {
     tiling: &'a Tiling,
     source: Source<'a>,
     from: &'a Places,
     tiles: Range<usize>,
-    v: &'a mut [f32],
+    v: &'a mut [W],
     stride: usize,
 }
 
-impl Kernel for Input<'_> {
+impl<W: Scheme> Kernel for Input<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -55,13 +57,14 @@ impl Kernel for Input<'_> {
         unsafe {
             match self.tiling.points {
                 6 => self.tiles::<V, 6>(),
+                points if W::WIDE > 1 => unreachable!("{points} points are f32's alone"),
                 _ => self.tiles::<V, 8>(),
             }
         }
     }
 }
 
-impl Input<'_> {
+impl<W: Scheme> Input<'_, W> {
     /// # Safety
     /// The processor has the instruction set of `V`; `P` is the tiling's number of points.
     #[inline(always)]
@@ -70,7 +73,7 @@ impl Input<'_> {
         let first = tiles.start;
         for tile in tiles {
             let (image, row, column) = tiling.locate(tile);
-            let to = (tile - first) * from.channels;
+            let to = (tile - first) * from.channels / W::WIDE;
             // SAFETY: the instruction set by this function's contract; `check` compared the source with the
             // geometry, and whoever calls `transform` gave `v` room for every tile.
             unsafe {
@@ -78,21 +81,21 @@ impl Input<'_> {
                     Source::Dense(values) => {
                         let patch = Patch::new(tiling, from, values, image, row, column);
                         if patch.exists[0] >= P && patch.exists[1] >= P {
-                            each_vector::<V, P>(&Inside::<P>(patch), from.channels, v, to, stride);
+                            each_vector::<V, W, P>(&Inside::<P>(patch), from.channels, v, to, stride);
                         } else {
-                            each_vector::<V, P>(&patch, from.channels, v, to, stride);
+                            each_vector::<V, W, P>(&patch, from.channels, v, to, stride);
                         }
                     }
                     Source::Pooled(values, bits) => {
                         let windows = Windows::new(tiling, from, (values, bits), image, row, column);
                         match windows.whole(P) {
                             Some(Begin::Window) => {
-                                each_vector::<V, P>(&Whole::<0>(windows), from.channels, v, to, stride);
+                                each_vector::<V, W, P>(&Whole::<0>(windows), from.channels, v, to, stride);
                             }
                             Some(Begin::Middle) => {
-                                each_vector::<V, P>(&Whole::<1>(windows), from.channels, v, to, stride);
+                                each_vector::<V, W, P>(&Whole::<1>(windows), from.channels, v, to, stride);
                             }
-                            None => each_vector::<V, P>(&windows, from.channels, v, to, stride),
+                            None => each_vector::<V, W, P>(&windows, from.channels, v, to, stride),
                         }
                     }
                 }
@@ -106,10 +109,10 @@ impl Input<'_> {
 /// # Safety
 /// The processor has the instruction set of `V`; `v` has room.
 #[inline(always)]
-unsafe fn each_vector<V: Vector, const P: usize>(
+unsafe fn each_vector<V: Vector, W: Scheme, const P: usize>(
     tile: &impl Tile,
     channels: usize,
-    v: &mut [f32],
+    v: &mut [W],
     to: usize,
     stride: usize,
 ) {
@@ -123,15 +126,15 @@ unsafe fn each_vector<V: Vector, const P: usize>(
                 for (r, value) in column.iter_mut().enumerate() {
                     *value = tile.load(r, c, channel);
                 }
-                transformed.write(input(column));
+                transformed.write(W::input(column));
             }
             for r in 0..P {
                 let mut row = [V::zero(); P];
                 for (value, column) in row.iter_mut().zip(&columns) {
                     *value = column.assume_init_ref()[r];
                 }
-                for (c, &value) in input(row).iter().enumerate() {
-                    value.store(v, (r * P + c) * stride + to + channel);
+                for (c, &value) in W::input(row).iter().enumerate() {
+                    W::store(value, v, (r * P + c) * stride + to + channel / W::WIDE);
                 }
             }
         }

@@ -1,8 +1,10 @@
 //! `Y = A^T M A` for a block of tiles, and the end of the layer.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::transforms::{OUTPUTS, output};
+use super::scheme::Scheme;
+use super::transforms::OUTPUTS;
 use super::{Geometry, Tiling};
 use crate::epilogue::{
     Add, Epilogue, Gate, MarkingRectifier, MaskedGate, OpenGate, Pass, PooledEpilogue, Rectifier,
@@ -36,8 +38,8 @@ pub(super) fn check(g: &Geometry, ending: &Ending<'_>, to: &Places, images: usiz
 }
 
 /// Transforms `tiles` back and finishes their outputs: product `e` of tile `t` begins at `e * stride + t * channels`
-/// of `m`.
-pub(super) fn transform(
+/// of `m`, the sums of products of `W`.
+pub(super) fn transform<W: Scheme>(
     isa: Isa,
     tiling: &Tiling,
     m: &[f32],
@@ -46,19 +48,20 @@ pub(super) fn transform(
     to: &Places,
     ending: &mut Ending<'_>,
 ) {
-    run(isa, Output { tiling, m, stride, tiles, to, ending });
+    run(isa, Output { tiling, m, stride, tiles, to, ending, words: PhantomData::<W> });
 }
 
-struct Output<'a, 'b> {
+struct Output<'a, 'b, W> {
     tiling: &'a Tiling,
     m: &'a [f32],
     stride: usize,
     tiles: Range<usize>,
     to: &'a Places,
     ending: &'a mut Ending<'b>,
+    words: PhantomData<W>,
 }
 
-impl Kernel for Output<'_, '_> {
+impl<W: Scheme> Kernel for Output<'_, '_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -67,19 +70,20 @@ impl Kernel for Output<'_, '_> {
         unsafe {
             match self.tiling.points {
                 6 => self.tiles::<V, 6>(),
+                points if W::WIDE > 1 => unreachable!("{points} points are f32's alone"),
                 _ => self.tiles::<V, 8>(),
             }
         }
     }
 }
 
-impl Output<'_, '_> {
+impl<W: Scheme> Output<'_, '_, W> {
     /// # Safety
     /// The processor has the instruction set of `V`; `P` is the tiling's number of points.
     #[inline(always)]
     unsafe fn tiles<V: Vector, const P: usize>(self) {
-        let Self { tiling, m, stride, tiles, to, ending } = self;
-        let products = Products { tiling, m, stride, tiles, channels: to.channels };
+        let Self { tiling, m, stride, tiles, to, ending, words } = self;
+        let products = Products { tiling, m, stride, tiles, channels: to.channels, words };
         // SAFETY: the instruction set by this function's contract; `check` compared the ending with the geometry, and
         // whoever calls `transform` gave `m` a place for every tile.
         unsafe {
@@ -111,15 +115,16 @@ impl Output<'_, '_> {
 }
 
 /// The products of a block of tiles.
-struct Products<'a> {
+struct Products<'a, W> {
     tiling: &'a Tiling,
     m: &'a [f32],
     stride: usize,
     tiles: Range<usize>,
     channels: usize,
+    words: PhantomData<W>,
 }
 
-impl Products<'_> {
+impl<W: Scheme> Products<'_, W> {
     /// # Safety
     /// As [`Output::tiles`]; every place exists.
     #[inline(always)]
@@ -205,13 +210,13 @@ impl Products<'_> {
                 for (r, product) in products.iter_mut().enumerate() {
                     *product = V::load(self.m, (r * P + c) * self.stride + from);
                 }
-                for (row, value) in rows.iter_mut().zip(output(products)) {
+                for (row, value) in rows.iter_mut().zip(W::output(products)) {
                     row[c] = value;
                 }
             }
             let mut outputs = [[V::zero(); OUTPUTS]; OUTPUTS];
             for (outputs, &row) in outputs.iter_mut().zip(&rows) {
-                *outputs = output(row);
+                *outputs = W::output(row);
             }
             outputs
         }

@@ -1,0 +1,153 @@
+//! Products of factors rounded to bf16: near the reference, the same on every instruction set, each image by itself.
+
+use super::super::packed::{Directions, Gradients, Packed, Scratch};
+use super::*;
+
+/// Of the length of what is expected; a sum of hundreds of products of rounded factors has about 3e-3.
+const DIRECT: f64 = 5e-3;
+/// Winograd's transforms multiply what rounding loses: about 1e-2 of a tile, 1.8e-2 of the outputs in its corners.
+const WINOGRAD: f64 = 2e-2;
+const CORNER: f64 = 4e-2;
+/// What is multiplied in f32 as ever.
+const F32: f64 = 1e-5;
+
+/// Errors of images that are allowed for `factors`, one for each direction.
+fn bounds(g: &Geometry) -> [f64; 2] {
+    let of_whole_vectors = match (winograd::supports(g), g.kernel) {
+        (true, 3) => WINOGRAD,
+        (true, _) => F32,
+        (false, _) => DIRECT,
+    };
+    let few = !g.in_channels.is_multiple_of(LANES);
+    match (few, g.output()) {
+        (true, _) => [F32; 2],
+        (false, [1, 1]) if of_whole_vectors == WINOGRAD => [CORNER; 2],
+        _ => [of_whole_vectors; 2],
+    }
+}
+
+/// Numbers in (-1, 1) that have nothing to do with each other: the sums of those of [`noise`] cancel, and what rounding loses is then a
+/// larger share of them.
+fn independent(count: usize, salt: usize) -> Vec<f32> {
+    let mut state = salt as u64;
+    let mut next = || {
+        // SplitMix64 (Steele, Lea and Flood 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ mixed >> 31) >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn independent_images(layout: &Layout, salt: usize) -> Vec<Vec<f32>> {
+    (0..IMAGES).map(|image| independent(layout.pixels() * layout.channels, salt + image)).collect()
+}
+
+/// Outputs of `given`, or the gradients on the inputs for those on the outputs.
+fn run(layer: &Packed, g: &Geometry, given: &[Vec<f32>], backward: bool) -> Vec<f32> {
+    let [x, y] = layouts(g);
+    let (from, to) = if backward { (y, x) } else { (x, y) };
+    let mut output = vec![0.0; given.len() * to.image()];
+    let (values, count) = (place(&from, given), given.len());
+    let (epilogue, mut scratch) = (Epilogue::open(&mut output), Scratch::default());
+    if backward {
+        layer.input_gradient(Source::Dense(&values), &from, count, &to, epilogue, &mut scratch);
+    } else {
+        layer.forward(&values, &from, count, &to, epilogue, &mut scratch);
+    }
+    output
+}
+
+fn relative_error(found: &[f32], expected: &[f64]) -> f64 {
+    let square: f64 = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).powi(2)).sum();
+    (square / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "says how near they are")]
+fn rounded_products_are_near_the_reference_and_the_same_on_every_instruction_set() {
+    let mut largest = [0.0_f64; 3];
+    for g in geometries() {
+        let weights = independent(g.taps() * g.out_channels, 2);
+        let [from, to] = layouts(&g);
+        for (backward, bound) in [false, true].into_iter().zip(bounds(&g)) {
+            let (read, written) = if backward { (&to, &from) } else { (&from, &to) };
+            let given = independent_images(read, if backward { 40 } else { 10 });
+            let mut fused = Vec::new();
+            for isa in Isa::available() {
+                let packed =
+                    |factors| Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both, factors);
+                let found = run(&packed(Factors::Bf16), &g, &given, backward);
+                let what = format!("{isa:?} {g:?}, backward: {backward}");
+                for (at, given) in given.iter().enumerate() {
+                    let expected = if backward {
+                        reference::input_gradient(&g, &wide(&weights), &wide(given))
+                    } else {
+                        reference::forward(&g, &wide(&weights), &vec![0.0; g.out_channels], &wide(given))
+                    };
+                    let error = relative_error(&image(written, &found, at), &expected);
+                    assert!(error <= bound, "{error:e} of {bound:e}: {what}");
+                    if bound > F32 {
+                        // It is rounded, indeed.
+                        assert!(error > 5e-4, "{error:e}: {what}");
+                        let kind = [DIRECT, WINOGRAD, CORNER].iter().position(|of| *of == bound).unwrap();
+                        largest[kind] = largest[kind].max(error);
+                    }
+                    let alone = run(&packed(Factors::Bf16), &g, std::slice::from_ref(given), backward);
+                    assert!(alone == found[at * written.image()..][..written.image()], "alone: {what}");
+                }
+                if bound == F32 {
+                    assert!(found == run(&packed(Factors::F32), &g, &given, backward), "{what}");
+                }
+                if isa.is_fused() {
+                    fused.push(found);
+                }
+            }
+            assert!(fused.windows(2).all(|pair| pair[0] == pair[1]), "{g:?}, backward: {backward}");
+        }
+    }
+    println!("largest errors: direct, by Winograd's filtering, in a corner of a tile: {largest:.4?}");
+}
+
+/// The chain of multiply-adds that [`crate::factors`] promises, number by number: what every instruction set with fused ones has to give.
+#[test]
+fn a_rounded_product_is_one_chain_in_the_order_of_words() {
+    let value = |x: f32| f32::from_bits(u32::from(crate::factors::round(x)) << 16);
+    let g = geometry([7, 8], 32, 48, [3, 2, 1]);
+    let (weights, [from, to]) = (noise(g.taps() * g.out_channels, 2), layouts(&g));
+    let given = images(&from, 1);
+    let expected = |image: &[f32], row: usize, column: usize, o: usize| {
+        let mut sum = 0.0_f32;
+        for (u, v) in (0..g.kernel).flat_map(|u| (0..g.kernel).map(move |v| (u, v))) {
+            let (y, x) = (row * g.stride + u, column * g.stride + v);
+            let inside = (1..=g.input[0]).contains(&y) && (1..=g.input[1]).contains(&x);
+            for pair in (0..g.in_channels).step_by(2) {
+                // The padding is multiplied as well: a sum of -0 becomes 0.
+                for c in [pair + 1, pair] {
+                    let pixel = |c: usize| image[((y - 1) * g.input[1] + x - 1) * g.in_channels + c];
+                    let x = if inside { value(pixel(c)) } else { 0.0 };
+                    let at = ((u * g.kernel + v) * g.in_channels + c) * g.out_channels + o;
+                    sum = x.mul_add(value(weights[at]), sum);
+                }
+            }
+        }
+        sum
+    };
+    for isa in Isa::available().into_iter().filter(|isa| isa.is_fused()) {
+        let layer = Packed::new(isa, g, &weights, Gradients::Dense, Directions::Forward, Factors::Bf16);
+        let found = run(&layer, &g, &given, false);
+        for (at, given) in given.iter().enumerate() {
+            for (pixel, values) in image(&to, &found, at).chunks_exact(g.out_channels).enumerate() {
+                for (o, found) in values.iter().enumerate() {
+                    let expected = expected(given, pixel / to.width, pixel % to.width, o);
+                    assert_eq!(
+                        found.to_bits(),
+                        expected.to_bits(),
+                        "{isa:?} image {at} pixel {pixel} channel {o}"
+                    );
+                }
+            }
+        }
+    }
+}

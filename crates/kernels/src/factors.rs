@@ -1,0 +1,228 @@
+//! What products multiply: f32, or f32 rounded to bf16, of which two share a word of 32 bits.
+//!
+//! A bf16 is the upper half of an f32. Of the rows (of a matrix) or channels (of an image) `2 j` and `2 j + 1`, the first is the
+//! lower half of word `j`, the other its upper half. Sums stay f32: a word's part of a sum is two fused multiply-adds, of the upper halves
+//! first, as the processors do it that have an instruction for both.
+//!
+//! Rounding goes to the nearest, ties to the even one, and what is nearer to 0 than 2^-56 becomes 0 of its sign. So every factor is a
+//! multiple of 2^-63, every product and every sum of products one of 2^-126: there are no denormals, which that instruction
+//! takes for 0, and all instruction sets with fused multiply-add agree bit for bit. NaN stays NaN.
+
+use crate::aligned::Aligned;
+use crate::isa::Isa;
+use crate::vector::{Kernel, LANES, Vector, run, run_pairs};
+
+/// What the factors of products are; sums are f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Factors {
+    /// The values themselves.
+    F32,
+    /// Values rounded to bf16, where a kernel has products in pairs; elsewhere f32.
+    Bf16,
+}
+
+/// What is nearer to 0 than this, 2^-56, is rounded to 0: the bits of an f32.
+pub(crate) const SMALLEST: u32 = (127 - 56) << 23;
+
+/// The bits of `value` rounded to bf16.
+#[inline(always)]
+pub(crate) fn round(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = if value.is_nan() {
+        // Quiet, and with a bit left that says so.
+        bits | 0x0040_0000
+    } else if bits & 0x7fff_ffff < SMALLEST {
+        bits & 0x8000_0000
+    } else {
+        bits + 0x7fff + (bits >> 16 & 1)
+    };
+    (rounded >> 16) as u16
+}
+
+/// One or two factors in 32 bits.
+pub(crate) trait Word: Copy + 'static {
+    /// What it holds.
+    const FACTORS: Factors;
+    /// Factors of a word.
+    const WIDE: usize;
+    /// [`LANES`] words.
+    type Words<V: Vector>: Copy;
+
+    /// Rows of a product's tile.
+    fn tile_rows<V: Vector>() -> usize;
+
+    /// A buffer's bits as words.
+    fn of(buffer: &Aligned) -> &[Self];
+
+    /// The same, to be written.
+    fn of_mut(buffer: &mut Aligned) -> &mut [Self];
+
+    /// Runs a kernel that is about such words.
+    fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output;
+
+    /// # Safety
+    /// As [`Vector`]'s, like all that follow.
+    unsafe fn splat<V: Vector>(self) -> Self::Words<V>;
+
+    /// [`LANES`] words from place `at` on.
+    ///
+    /// # Safety
+    /// As [`Vector`]'s.
+    unsafe fn load<V: Vector>(words: &[Self], at: usize) -> Self::Words<V>;
+
+    /// `sums` and in each lane the products of the factors of two words.
+    ///
+    /// # Safety
+    /// As [`Vector`]'s.
+    unsafe fn mul_add<V: Vector>(x: Self::Words<V>, columns: Self::Words<V>, sums: V) -> V;
+
+    /// Stores the factors of one vector, side by side: `LANES / WIDE` words from place `at` on.
+    ///
+    /// # Safety
+    /// As [`Vector`]'s.
+    unsafe fn store<V: Vector>(values: V, words: &mut [Self], at: usize);
+
+    /// Stores [`LANES`] words from place `at` on, whose factors are the lanes of the first `WIDE` of `rows`.
+    ///
+    /// # Safety
+    /// As [`Vector`]'s.
+    unsafe fn store_rows<V: Vector>(rows: [V; 2], words: &mut [Self], at: usize);
+}
+
+/// One f32.
+impl Word for f32 {
+    const FACTORS: Factors = Factors::F32;
+    const WIDE: usize = 1;
+    type Words<V: Vector> = V;
+
+    #[inline(always)]
+    fn tile_rows<V: Vector>() -> usize {
+        V::ROWS
+    }
+
+    fn of(buffer: &Aligned) -> &[Self] {
+        buffer
+    }
+
+    fn of_mut(buffer: &mut Aligned) -> &mut [Self] {
+        buffer
+    }
+
+    fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+        run(isa, kernel)
+    }
+
+    #[inline(always)]
+    unsafe fn splat<V: Vector>(self) -> V {
+        // SAFETY: as this function's.
+        unsafe { V::splat(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn load<V: Vector>(words: &[Self], at: usize) -> V {
+        // SAFETY: as this function's.
+        unsafe { V::load(words, at) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add<V: Vector>(x: V, columns: V, sums: V) -> V {
+        // SAFETY: as this function's.
+        unsafe { x.mul_add(columns, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<V: Vector>(values: V, words: &mut [Self], at: usize) {
+        // SAFETY: as this function's.
+        unsafe { values.store(words, at) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rows<V: Vector>([values, _]: [V; 2], words: &mut [Self], at: usize) {
+        // SAFETY: as this function's.
+        unsafe { values.store(words, at) }
+    }
+}
+
+/// Two bf16. An integer: as f32 it may be a NaN that a move changes.
+impl Word for u32 {
+    const FACTORS: Factors = Factors::Bf16;
+    const WIDE: usize = 2;
+    type Words<V: Vector> = V::Pairs;
+
+    #[inline(always)]
+    fn tile_rows<V: Vector>() -> usize {
+        V::PAIR_ROWS
+    }
+
+    fn of(buffer: &Aligned) -> &[Self] {
+        buffer.words()
+    }
+
+    fn of_mut(buffer: &mut Aligned) -> &mut [Self] {
+        buffer.words_mut()
+    }
+
+    fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+        run_pairs(isa, kernel)
+    }
+
+    #[inline(always)]
+    unsafe fn splat<V: Vector>(self) -> V::Pairs {
+        // SAFETY: as this function's.
+        unsafe { V::splat_pair(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn load<V: Vector>(words: &[Self], at: usize) -> V::Pairs {
+        // SAFETY: as this function's.
+        unsafe { V::load_pairs(words, at) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add<V: Vector>(x: V::Pairs, columns: V::Pairs, sums: V) -> V {
+        // SAFETY: as this function's.
+        unsafe { V::mul_add_pairs(x, columns, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<V: Vector>(values: V, words: &mut [Self], at: usize) {
+        // SAFETY: as this function's.
+        unsafe { values.store_rounded(words, at) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rows<V: Vector>([lower, upper]: [V; 2], words: &mut [Self], at: usize) {
+        // SAFETY: as this function's.
+        unsafe { V::store_pairs(lower, upper, words, at) }
+    }
+}
+
+/// Rounds `values`, whole vectors, into as many halves of words.
+///
+/// # Panics
+/// If the values are no whole vectors, or there is no room.
+pub(crate) fn round_all(isa: Isa, values: &[f32], words: &mut [u32]) {
+    let fits = values.len().is_multiple_of(LANES) && values.len() / 2 <= words.len();
+    assert!(fits, "{} values in {} words of two", values.len(), words.len());
+    run_pairs(isa, RoundAll { values, words });
+}
+
+struct RoundAll<'a> {
+    values: &'a [f32],
+    words: &'a mut [u32],
+}
+
+impl Kernel for RoundAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        for at in (0..self.values.len()).step_by(LANES) {
+            // SAFETY: the instruction set by this function's contract; `round_all` found whole vectors, and room.
+            unsafe { V::load(self.values, at).store_rounded(self.words, at / 2) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
