@@ -26,6 +26,7 @@ pub mod affine;
 pub mod aligned;
 pub mod avg_pool2d;
 pub mod batch_norm;
+mod bf16;
 pub mod bias_gradient;
 pub mod conv2d;
 pub mod epilogue;

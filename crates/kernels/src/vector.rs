@@ -7,7 +7,7 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::factors::round;
+use crate::bf16::round;
 use crate::isa::{Isa, Kind};
 
 /// Values of a vector: one register of AVX-512, two of AVX2, four of NEON or SSE.

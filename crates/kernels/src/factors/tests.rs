@@ -1,6 +1,7 @@
 //! Rounding against its definition, and products of words on every instruction set.
 
 use super::*;
+use crate::bf16::round;
 
 /// The value of a bf16.
 fn widen(half: u16) -> f64 {

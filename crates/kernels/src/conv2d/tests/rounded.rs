@@ -113,7 +113,7 @@ fn rounded_products_are_near_the_reference_and_the_same_on_every_instruction_set
 /// The chain of multiply-adds that [`crate::factors`] promises, number by number: what every instruction set with fused ones has to give.
 #[test]
 fn a_rounded_product_is_one_chain_in_the_order_of_words() {
-    let value = |x: f32| f32::from_bits(u32::from(crate::factors::round(x)) << 16);
+    let value = |x: f32| f32::from_bits(u32::from(crate::bf16::round(x)) << 16);
     let g = geometry([7, 8], 32, 48, [3, 2, 1]);
     let (weights, [from, to]) = (noise(g.taps() * g.out_channels, 2), layouts(&g));
     let given = images(&from, 1);
