@@ -21,7 +21,7 @@ fn an_unknown_name_is_wrong_usage_and_lists_the_valid_ones() {
         (&["reproduce", "table-9"][..], "(one of: table-1, table-2, "),
         (&["reproduce", "table-1", "--profile", "huge"], "(one of: smoke, quick, night, paper)"),
         (&["reproduce", "table-1", "--device", "tpu"], "cpu, candle, cuda:N"),
-        (&["data", "fetch", "svhn"], "(one of: mnist, "),
+        (&["data", "fetch", "imagenet"], "(one of: mnist, "),
     ] {
         let error = refusal(arguments);
         assert_eq!(error.exit_code(), 2);
