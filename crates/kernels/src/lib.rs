@@ -38,6 +38,8 @@ pub mod linear;
 pub mod max_pool2d;
 mod outer;
 pub mod panels;
+#[cfg(test)]
+mod sample;
 mod sizes;
 mod vector;
 

@@ -2,6 +2,7 @@
 
 use super::super::packed::{Directions, Gradients, Packed, Scratch};
 use super::*;
+use crate::sample::{independent, relative_error};
 
 /// Of the length of what is expected; a sum of hundreds of products of rounded factors has about 3e-3.
 const DIRECT: f64 = 5e-3;
@@ -26,20 +27,6 @@ fn bounds(g: &Geometry) -> [f64; 2] {
     }
 }
 
-/// Numbers in (-1, 1) that have nothing to do with each other: the sums of those of [`noise`] cancel, and what rounding loses is then a
-/// larger share of them.
-fn independent(count: usize, salt: usize) -> Vec<f32> {
-    let mut state = salt as u64;
-    let mut next = || {
-        // SplitMix64 (Steele, Lea and Flood 2014).
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ mixed >> 31) >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
-
 fn independent_images(layout: &Layout, salt: usize) -> Vec<Vec<f32>> {
     (0..IMAGES).map(|image| independent(layout.pixels() * layout.channels, salt + image)).collect()
 }
@@ -57,11 +44,6 @@ fn run(layer: &Packed, g: &Geometry, given: &[Vec<f32>], backward: bool) -> Vec<
         layer.forward(&values, &from, count, &to, epilogue, &mut scratch);
     }
     output
-}
-
-fn relative_error(found: &[f32], expected: &[f64]) -> f64 {
-    let square: f64 = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).powi(2)).sum();
-    (square / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
 }
 
 #[test]
