@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = HOW, value_name = "N")]
     jobs: Option<usize>,
     /// Examples evaluated together. Results do not depend on it.
-    #[arg(long, help_heading = HOW, value_name = "N", default_value_t = 256)]
+    #[arg(long, help_heading = HOW, value_name = "N", default_value_t = Options::BATCH)]
     batch: usize,
     /// Folder of records, weights and tables.
     #[arg(long, help_heading = RESULTS, value_name = "DIR", default_value = "results")]

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::Result;
+use robin_training::Checkpointing;
+
 use crate::cell::{Cell, Weights};
 use crate::record::Record;
+use crate::{Error, Result};
 
 /// Where an engine finds and leaves what cells come to: the paper's results, the same on many nodes, or a training's own folder.
 pub(crate) trait Shelf: Sync {
@@ -30,7 +32,9 @@ pub(crate) trait Shelf: Sync {
     ) -> Result<()>;
 
     /// Removes what a finished cell needs no more. Called after the record is there, so that no moment is without either.
-    fn release(&self, cell: &Cell, begun: &Self::Begun) -> Result<()>;
+    fn release(&self, _begun: &Self::Begun, checkpointing: &Checkpointing) -> Result<()> {
+        checkpointing.remove().map_err(Error::work("removing the checkpoints"))
+    }
 }
 
 /// Whether a cell is to be computed.

@@ -8,9 +8,6 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use robin_training::Checkpointing;
 
 use crate::cell::{Cell, Weights};
 use crate::key::Key;
@@ -299,11 +296,6 @@ impl Shelf for Writer {
 
     fn save(&self, _: &Cell, (): &(), record: &Record, weights: Option<&Weights>) -> Result<()> {
         self.save(record, weights)
-    }
-
-    fn release(&self, cell: &Cell, (): &()) -> Result<()> {
-        let checkpoints = Checkpointing::new(self.store.checkpoint_path(&cell.key), Duration::ZERO);
-        checkpoints.remove().map_err(Error::work("removing the checkpoint"))
     }
 }
 

@@ -97,7 +97,7 @@ impl robin_training::Observer for TrainingWatcher<'_> {
 
 /// Estimates how long a training will take from how long its part since `begin` has taken.
 #[derive(Debug)]
-pub(crate) struct Remaining {
+struct Remaining {
     /// Work of each epoch, in any unit.
     work: Vec<f64>,
     /// Work that was done when the clock started.
@@ -105,7 +105,7 @@ pub(crate) struct Remaining {
 }
 impl Remaining {
     /// At the beginning of step `step` (from 0) of `steps` in epoch `epoch` (from 0).
-    pub(crate) fn new(config: &Config, (epoch, step): (usize, usize), steps: usize) -> Self {
+    fn new(config: &Config, (epoch, step): (usize, usize), steps: usize) -> Self {
         let work = (0..config.epochs).map(|epoch| work(config, epoch)).collect();
         let mut remaining = Self { work, before: 0.0 };
         remaining.before = remaining.done((epoch, step), steps);
@@ -113,7 +113,7 @@ impl Remaining {
     }
 
     /// Share of all work done, and seconds left, after `seconds` brought the training to `place`.
-    pub(crate) fn at(&self, place: (usize, usize), steps: usize, seconds: f64) -> (f64, f64) {
+    fn at(&self, place: (usize, usize), steps: usize, seconds: f64) -> (f64, f64) {
         let (done, total) = (self.done(place, steps), self.work.iter().sum::<f64>());
         let pace = seconds / (done - self.before).max(f64::MIN_POSITIVE);
         (done / total, (total - done) * pace)

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use robin_training::Checkpointing;
+
 use super::claim::{Claim, Claims};
 use crate::cell::{Cell, Weights};
 use crate::engine::{Engine, Options, Present};
@@ -165,7 +167,7 @@ impl Shelf for Claimed<'_> {
         self.writer.save(record, weights)
     }
 
-    fn release(&self, _: &Cell, claim: &Claim) -> Result<()> {
+    fn release(&self, claim: &Claim, _: &Checkpointing) -> Result<()> {
         self.claims.release(claim)
     }
 }

@@ -194,7 +194,7 @@ impl<S: Shelf> Engine<'_, S> {
                 false => Ok(Done { record, unsaved: Some(computed.unsaved.unwrap_or(error)) }),
             };
         }
-        let unsaved = computed.unsaved.or(shelf.release(cell, &begun).err());
+        let unsaved = computed.unsaved.or(shelf.release(&begun, &context.checkpointing).err());
         Ok(Done { record, unsaved })
     }
 

@@ -12,7 +12,7 @@ use robin_training::Checkpointing;
 use serde_json::{Value, json};
 
 use super::TrainingRun;
-use crate::cell::{self, Cell};
+use crate::cell::{Cell, Weights};
 use crate::logs::{self, Logs};
 use crate::out::{Out, anything, check_targets, write};
 use crate::record::{Kind, Record};
@@ -26,15 +26,6 @@ const FORMAT: &str = "robin-training-run/1";
 #[derive(Debug)]
 pub struct Folder {
     out: Out,
-}
-
-/// Which of an arm's weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weights {
-    /// After the last epoch.
-    Last,
-    /// Of the epoch with the highest robust accuracy on the held-out images.
-    Best,
 }
 
 impl Folder {
@@ -60,8 +51,8 @@ impl Folder {
             folder.out.folder(Path::new("logs").join(name))?;
             let files = [
                 folder.record(name),
-                folder.weights(name, Weights::Last),
-                folder.weights(name, Weights::Best),
+                folder.weights(name, Epoch::Last),
+                folder.weights(name, Epoch::Best),
                 folder.checkpoint(name),
                 folder.checkpoint(name).with_extension("previous.ckpt"),
             ];
@@ -84,8 +75,8 @@ impl Folder {
             Err(error) => return Err(Error::io(&path, "read")(error)),
         };
         let record = Record::from_text(&text, &path, Kind::Network, &cell.key)?;
-        for (which, expected) in promised(&record) {
-            let weights = self.weights(name, which);
+        for (epoch, expected) in promised(&record) {
+            let weights = self.weights(name, epoch);
             let found = match fs::read(&weights) {
                 Ok(bytes) => weights_sha256(&bytes),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => "no such file".to_owned(),
@@ -107,10 +98,10 @@ impl Folder {
     }
 
     /// Where an arm's weights are, or will be.
-    pub fn weights(&self, name: &str, which: Weights) -> PathBuf {
-        self.out.path().join(match which {
-            Weights::Last => format!("{name}.safetensors"),
-            Weights::Best => format!("{name}.best.safetensors"),
+    pub fn weights(&self, name: &str, epoch: Epoch) -> PathBuf {
+        self.out.path().join(match epoch {
+            Epoch::Last => format!("{name}.safetensors"),
+            Epoch::Best => format!("{name}.best.safetensors"),
         })
     }
 
@@ -130,7 +121,7 @@ impl Folder {
 }
 
 /// The SHA-256s that a finished network's record promises of its files.
-fn promised(record: &Record) -> Vec<(Weights, &str)> {
+fn promised(record: &Record) -> Vec<(Epoch, &str)> {
     fn sha256(of: &Value) -> Option<&str> {
         of["weights_sha256"].as_str()
     }
@@ -138,11 +129,11 @@ fn promised(record: &Record) -> Vec<(Weights, &str)> {
     let (chosen, best, last) = (sha256(results), sha256(&results["best"]), sha256(&results["last"]));
     let files = match (best, last) {
         // As it was written before records of trainings and of tables said the same.
-        (Some(best), _) => [(Weights::Last, chosen), (Weights::Best, Some(best))],
-        (None, Some(last)) => [(Weights::Last, Some(last)), (Weights::Best, chosen)],
-        (None, None) => [(Weights::Last, chosen), (Weights::Best, None)],
+        (Some(best), _) => [(Epoch::Last, chosen), (Epoch::Best, Some(best))],
+        (None, Some(last)) => [(Epoch::Last, Some(last)), (Epoch::Best, chosen)],
+        (None, None) => [(Epoch::Last, chosen), (Epoch::Best, None)],
     };
-    files.into_iter().filter_map(|(which, sha256)| Some((which, sha256?))).collect()
+    files.into_iter().filter_map(|(epoch, sha256)| Some((epoch, sha256?))).collect()
 }
 
 impl Shelf for Folder {
@@ -158,25 +149,17 @@ impl Shelf for Folder {
     }
 
     /// Writes the weights, each with its role, then the record that says that the network is finished.
-    fn save(&self, cell: &Cell, (): &(), record: &Record, weights: Option<&cell::Weights>) -> Result<()> {
+    fn save(&self, cell: &Cell, (): &(), record: &Record, weights: Option<&Weights>) -> Result<()> {
         let name = &cell.label;
-        if let Some(cell::Weights { chosen, last }) = weights {
+        if let Some(Weights { chosen, last }) = weights {
             let files = match last {
-                Some(last) => vec![(Weights::Last, last), (Weights::Best, chosen)],
-                None => vec![(Weights::Last, chosen)],
+                Some(last) => vec![(Epoch::Last, last), (Epoch::Best, chosen)],
+                None => vec![(Epoch::Last, chosen)],
             };
-            for (which, bytes) in files {
-                let epoch = match which {
-                    Weights::Last => Epoch::Last,
-                    Weights::Best => Epoch::Best,
-                };
-                write(&self.weights(name, which), &with_role(bytes, &record.settings, epoch)?)?;
+            for (epoch, bytes) in files {
+                write(&self.weights(name, epoch), &with_role(bytes, &record.settings, epoch)?)?;
             }
         }
         write(&self.record(name), record.to_text().as_bytes())
-    }
-
-    fn release(&self, cell: &Cell, (): &()) -> Result<()> {
-        self.remove_checkpoints(&cell.label)
     }
 }
