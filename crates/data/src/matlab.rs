@@ -9,7 +9,6 @@ use crate::{Error, Result};
 
 /// Rows, columns and colours of an image.
 const SHAPE: [usize; 3] = [32, 32, 3];
-const IMAGE: usize = SHAPE[0] * SHAPE[1] * SHAPE[2];
 
 /// Length of the text and version at the beginning.
 const HEADER: usize = 128;
@@ -63,7 +62,12 @@ pub(crate) fn digits(file: &str, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
             b"y" => &mut labels,
             name => return Err(said(format!("a variable called {}", String::from_utf8_lossy(name)))),
         };
-        if place.replace((offset, matrix.sizes, matrix.bytes.to_vec())).is_some() {
+        // What is not images of this size is found below.
+        let values = match matrix.name {
+            b"X" => images(matrix.bytes),
+            _ => matrix.bytes.to_vec(),
+        };
+        if place.replace((offset, matrix.sizes, values)).is_some() {
             return Err(said("a second variable of this name".to_owned()));
         }
         offset = next;
@@ -85,16 +89,17 @@ pub(crate) fn digits(file: &str, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     if let Some(label) = labels.iter().find(|label| !(1..=10).contains(*label)) {
         return Err(fault(labels_at, "labels from 1 to 10", label.to_string()));
     }
-    let images = pixels.chunks_exact(IMAGE).flat_map(in_planes).collect();
-    Ok((images, labels.into_iter().map(|label| label % 10).collect()))
+    Ok((pixels, labels.into_iter().map(|label| label % 10).collect()))
 }
 
-/// An image, column by column, row by row; its colours stay planes.
-fn in_planes(image: &[u8]) -> impl Iterator<Item = u8> {
+/// Images that lie column by column, row by row; their colours stay planes.
+fn images(columns_first: &[u8]) -> Vec<u8> {
     let [rows, columns, _] = SHAPE;
-    image.chunks_exact(rows * columns).flat_map(move |plane| {
-        (0..rows).flat_map(move |row| (0..columns).map(move |column| plane[column * rows + row]))
-    })
+    let mut images = Vec::with_capacity(columns_first.len());
+    for plane in columns_first.chunks_exact(rows * columns) {
+        images.extend((0..rows * columns).map(|at| plane[at % columns * rows + at / columns]));
+    }
+    images
 }
 
 struct Element<'a> {
@@ -123,7 +128,7 @@ fn element(bytes: &[u8], offset: usize) -> Result<(Element<'_>, usize), String> 
     Ok((Element { kind, contents }, next))
 }
 
-/// A compressed variable, no longer than it says at its beginning, or than photographs and labels become.
+/// A compressed variable, no longer than photographs and labels become.
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, String> {
     let most = (packed.len() as u64).saturating_mul(RATIO);
     let mut contents = Vec::new();
@@ -177,6 +182,8 @@ pub(crate) mod tests {
     use std::io::Write;
 
     use super::*;
+
+    const IMAGE: usize = SHAPE[0] * SHAPE[1] * SHAPE[2];
 
     fn tagged(kind: u32, contents: &[u8]) -> Vec<u8> {
         let mut bytes = [kind.to_le_bytes(), (contents.len() as u32).to_le_bytes()].concat();
