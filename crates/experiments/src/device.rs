@@ -63,6 +63,11 @@ impl Device {
         }
     }
 
+    /// Whether training attacks alone are computed otherwise, so that a training needs one that is.
+    pub(crate) fn is_about_training_attacks(self) -> bool {
+        self.executor.name() == Cpu::TRAINING_ATTACKS_IN_BF16.name()
+    }
+
     /// Our own kernels on a GPU: the one place that opens one.
     #[cfg(feature = "cuda")]
     fn cuda(ordinal: usize, arithmetic: Arithmetic<'_>) -> Result<Self> {

@@ -2,7 +2,9 @@
 
 use robin_core::{Budget, Norm, Purpose, Seed};
 use robin_data::{Dataset, DatasetName, Flip, LabelMap, Padding, class_order};
-use robin_training::{AttackStart, Config, Method, Outputs, Proportion, Validation, WeightAveraging};
+use robin_training::{
+    AttackMode, AttackStart, Config, Method, Outputs, Proportion, Validation, WeightAveraging,
+};
 use serde_json::{Value, json};
 
 use super::TrainingRun;
@@ -356,6 +358,13 @@ impl Settings<'_> {
             robin_training::Error::Attack(error) => option("--step-size", &"this", error),
             other => Error::work("checking the settings")(other),
         })?;
+        let attacked =
+            !matches!(config.method, Method::Standard {}) && config.attack_mode == AttackMode::Eval;
+        if self.request.device.is_about_training_attacks() && !attacked {
+            let allowed =
+                "f32: nothing of this training is in bf16, which is for attacks in attack mode eval";
+            return Err(option("--precision", &"bf16", allowed));
+        }
         let held_out = config.validation.as_ref().map_or(0, |validation| validation.images);
         if held_out >= data.len() {
             return Err(option("--validation", &held_out, format!("0 to {}", data.len() - 1)));

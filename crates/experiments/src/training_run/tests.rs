@@ -14,7 +14,7 @@ use crate::logs::EpochRow;
 use crate::record::{Kind, Record};
 use crate::role::{Epoch, Role, weights_sha256};
 use crate::training_run::request::TrainedKind;
-use crate::{Environment, Error, Observer, Options, Outcome, Progress, Result, Watched};
+use crate::{Arithmetic, Device, Environment, Error, Observer, Options, Outcome, Progress, Result, Watched};
 
 /// Two epochs of a narrow network on few digits.
 fn request(classifier: TrainedKind) -> Request {
@@ -472,6 +472,23 @@ fn recipes_are_the_papers_and_what_is_said_goes_before_them() {
     request.overrides.epochs = Some(3);
     let own = training(&request);
     assert_eq!((own.get("flip"), own["epochs"].as_u64()), (None, Some(3)));
+}
+
+#[test]
+fn bf16_is_refused_where_no_attack_is_in_it() {
+    let arithmetic = Arithmetic { precision: Some("bf16"), repeatable: false };
+    let device = "cpu".parse::<Device>().unwrap().computing(arithmetic).unwrap();
+    let usual = Request { device, ..request(TrainedKind::MULTICLASS) };
+    assert_eq!(run(&usual).cells[0].settings()["executor"], "cpu, training attacks in bf16");
+    let batch_statistics = |o: &mut Overrides| o.attack_mode = Some(robin_training::AttackMode::Train);
+    let standard = |o: &mut Overrides| (o.method, o.steps) = (Some(MethodName::Standard), None);
+    for change in [&batch_statistics as &dyn Fn(&mut Overrides), &standard] {
+        let mut request = usual.clone();
+        request.overrides.validation = None;
+        change(&mut request.overrides);
+        let error = TrainingRun::new(&request).unwrap_err().to_string();
+        assert!(error.contains("--precision is bf16, allowed is f32"), "{error}");
+    }
 }
 
 #[test]
