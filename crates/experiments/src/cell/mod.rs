@@ -1,5 +1,5 @@
 //! What is done: a network is trained, or something is measured of trained ones. One file per kind, and whoever plans, runs,
-//! estimates or keeps cells knows only [`Work`].
+//! estimates or keeps cells knows only `Work`.
 //!
 //! Reading order: [`network`] (train, measure), [`evaluation`] (aggregate, attack, measure), [`one_class`] (section 3's task),
 //! [`distances`], [`coherence`], [`toy`]; [`mod@amount`] is what they cost.
