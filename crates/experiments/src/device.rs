@@ -51,11 +51,14 @@ impl Device {
             (None, Some("bf16")) if self.executor.name() == Cpu::F32.name() => {
                 Ok(Self { executor: &Cpu::TRAINING_ATTACKS_IN_BF16, ..self })
             }
+            (None, Some("bf16-amx")) if self.executor.name() == Cpu::F32.name() => {
+                Ok(Self { executor: &Cpu::TRAINING_ATTACKS_IN_BF16_AMX, ..self })
+            }
             (None, Some(other)) => Err(Error::Option {
                 option: "--precision",
                 value: other.to_owned(),
                 allowed:
-                    "f32; bf16 with --device cpu, for training attacks; tf32 or bf16 with --device cuda:N"
+                    "f32; bf16 or bf16-amx with --device cpu, for training attacks; tf32 or bf16 with --device cuda:N"
                         .to_owned(),
             }),
             (Some(_), None) if !arithmetic.repeatable => Ok(self),
@@ -65,7 +68,9 @@ impl Device {
 
     /// Whether training attacks alone are computed otherwise, so that a training needs one that is.
     pub(crate) fn is_about_training_attacks(self) -> bool {
-        self.executor.name() == Cpu::TRAINING_ATTACKS_IN_BF16.name()
+        [Cpu::TRAINING_ATTACKS_IN_BF16, Cpu::TRAINING_ATTACKS_IN_BF16_AMX]
+            .iter()
+            .any(|rounding| rounding.name() == self.executor.name())
     }
 
     /// Our own kernels on a GPU: the one place that opens one.

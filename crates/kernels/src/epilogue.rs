@@ -229,13 +229,55 @@ impl PooledEpilogue<'_> {
     /// Panics unless the slices have room for the images of `pooled`, whose pixels are whole vectors.
     pub(crate) fn check(&self, pooled: &Places) {
         pooled.assert_whole_vectors();
-        let (len, output) = (pooled.len(), self.output.len());
-        assert!(output >= len, "an output of {output} values where {len} are written");
         if let Some(bias) = self.bias {
             assert!(bias.len() >= pooled.channels, "a bias of {} values for {:?}", bias.len(), **pooled);
         }
+        self.check_room(pooled.len());
+    }
+
+    /// Panics unless the slices have room for `len` values.
+    fn check_room(&self, len: usize) {
+        let output = self.output.len();
+        assert!(output >= len, "an output of {output} values where {len} are written");
         if let Some(bits) = &self.bits {
             assert!(bits.len() >= len / LANES, "bits of {} vectors for {len} values", bits.len());
+        }
+    }
+}
+
+/// Finishes the rows of a product that are the pixels of windows, in fours: window `w` becomes the pixel at `starts[w]`.
+pub(crate) struct PooledRows<'a, 'b> {
+    epilogue: &'a mut PooledEpilogue<'b>,
+    starts: &'a [usize],
+    /// What has come of a window so far.
+    window: [[f32; LANES]; 4],
+}
+
+impl<'a, 'b> PooledRows<'a, 'b> {
+    pub(crate) fn new(epilogue: &'a mut PooledEpilogue<'b>, starts: &'a [usize]) -> Self {
+        Self { epilogue, starts, window: [[0.0; LANES]; 4] }
+    }
+}
+
+impl Sink for PooledRows<'_, '_> {
+    fn check(&self, rows: usize, columns: usize) {
+        assert!(rows == 4 * self.starts.len(), "{rows} rows for {} windows", self.starts.len());
+        if let Some(bias) = self.epilogue.bias {
+            assert!(bias.len() >= columns, "a bias of {} values for {columns} columns", bias.len());
+        }
+        self.epilogue.check_room(self.starts.iter().max().map_or(0, |highest| highest + columns));
+    }
+
+    #[inline(always)]
+    unsafe fn put<V: Vector>(&mut self, row: usize, column: usize, sums: V) {
+        // SAFETY: as this function's; `check` found a start for every window, and room.
+        unsafe {
+            let Self { window, starts, epilogue } = self;
+            sums.store(&mut window[row % 4], 0);
+            if row % 4 == 3 {
+                let window = [0, 1, 2, 3].map(|place| V::load(&window[place], 0));
+                epilogue.put(*starts.get_unchecked(row / 4) + column, column, window);
+            }
         }
     }
 }

@@ -1,15 +1,18 @@
-//! What products multiply: f32, or f32 rounded to bf16, of which two share a word of 32 bits.
+//! What products multiply: f32, or f32 rounded to bf16, of which two share a word of 32 bits, and how their sums are made.
 //!
 //! A bf16 is the upper half of an f32. Of the rows (of a matrix) or channels (of an image) `2 j` and `2 j + 1`, the first is the
-//! lower half of word `j`, the other its upper half. Sums stay f32: a word's part of a sum is two fused multiply-adds, of the upper halves
-//! first, as the processors do it that have an instruction for both.
+//! lower half of word `j`, the other its upper half. Sums stay f32. In [`Factors::Bf16`] a word's part of a sum is two fused multiply-adds, of
+//! the upper halves first, as the processors do it that have an instruction for both (`vdpbf16ps`). In [`Factors::Bf16Amx`] sixteen words are
+//! a block, the last filled up with zeros: within it the lower halves and the upper halves have a chain of fused multiply-adds each, from zero,
+//! and the sum of both is added to the sum of the blocks before, as Intel's AMX does it (`tdpbf16ps`).
 //!
 //! Rounding goes to the nearest, ties to the even one, and what is nearer to 0 than 2^-56 becomes 0 of its sign. So every factor is a
-//! multiple of 2^-63, every product and every sum of products one of 2^-126: there are no denormals, which that instruction
-//! takes for 0, and all instruction sets with fused multiply-add agree bit for bit. NaN stays NaN.
+//! multiple of 2^-63, every product and every sum of products one of 2^-126: there are no denormals, which those instructions
+//! take for 0, and all instruction sets with fused multiply-add agree bit for bit. NaN stays NaN.
 
 use crate::aligned::Aligned;
 use crate::isa::Isa;
+use crate::panels::{Multiply, Sink, blocks};
 use crate::vector::{Kernel, LANES, Vector, run, run_pairs};
 
 /// What the factors of products are; sums are f32.
@@ -19,11 +22,29 @@ pub enum Factors {
     F32,
     /// Values rounded to bf16, where a kernel has products in pairs; elsewhere f32.
     Bf16,
+    /// The same in the order of Intel's AMX, whose products cost so little that no convolution is transformed to have fewer. A processor without
+    /// AMX gives the same bits, slower than in f32.
+    Bf16Amx,
+}
+
+impl Factors {
+    /// Whether two share a word.
+    pub(crate) fn are_pairs(self) -> bool {
+        self != Self::F32
+    }
+
+    /// Rows of words that a matrix with `words` of them has: whole blocks.
+    pub(crate) fn filled(self, words: usize) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => words,
+            Self::Bf16Amx => words.next_multiple_of(blocks::WORDS),
+        }
+    }
 }
 
 /// One or two factors in 32 bits.
 pub(crate) trait Word: Copy + 'static {
-    /// What it holds.
+    /// What it holds, in the order that [`crate::conv2d::winograd`] multiplies in.
     const FACTORS: Factors;
     /// Factors of a word.
     const WIDE: usize;
@@ -41,6 +62,9 @@ pub(crate) trait Word: Copy + 'static {
 
     /// Runs a kernel that is about such words.
     fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output;
+
+    /// Multiplies rows of such words, in the order of `factors`.
+    fn multiply<S: Sink>(isa: Isa, factors: Factors, product: Multiply<'_, Self, S>);
 
     /// # Safety
     /// As [`Vector`]'s, like all that follow.
@@ -92,6 +116,10 @@ impl Word for f32 {
 
     fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         run(isa, kernel)
+    }
+
+    fn multiply<S: Sink>(isa: Isa, _factors: Factors, product: Multiply<'_, Self, S>) {
+        run(isa, product);
     }
 
     #[inline(always)]
@@ -146,6 +174,13 @@ impl Word for u32 {
 
     fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         run_pairs(isa, kernel)
+    }
+
+    fn multiply<S: Sink>(isa: Isa, factors: Factors, product: Multiply<'_, Self, S>) {
+        match factors {
+            Factors::Bf16Amx => blocks::multiply(isa, product),
+            Factors::F32 | Factors::Bf16 => run_pairs(isa, product),
+        }
     }
 
     #[inline(always)]

@@ -11,6 +11,9 @@ pub struct Isa(Kind);
 /// Which one, to those who compile for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// [`Kind::Avx512Bf16`] with AMX's tiles of bf16, which only products in their order use.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
     /// [`Kind::Avx512`] with an instruction for products of pairs of bf16, which alone are compiled for it.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
@@ -42,6 +45,10 @@ impl Isa {
             if is_x86_feature_detected!("avx512f") {
                 let others = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
                 if others && is_x86_feature_detected!("avx512bf16") {
+                    #[cfg(target_os = "linux")]
+                    if crate::panels::amx::permitted() {
+                        found.push(Self(Kind::Amx));
+                    }
                     found.push(Self(Kind::Avx512Bf16));
                 }
                 found.push(Self(Kind::Avx512));
@@ -58,6 +65,12 @@ impl Isa {
     #[cfg(test)]
     pub(crate) fn is_fused(self) -> bool {
         self != Self::PORTABLE || !cfg!(target_arch = "x86_64")
+    }
+
+    /// Whether a thread may compute with AMX's tiles.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    pub(crate) fn has_tiles(self) -> bool {
+        self.0 == Kind::Amx
     }
 
     /// Which one it is; whoever got it from an `Isa` knows that the processor has it.
@@ -83,7 +96,7 @@ mod tests {
         assert_eq!((all[0], all.last()), (Isa::detect(), Some(&Isa::PORTABLE)));
         let names: Vec<String> = all.iter().map(|isa| format!("{isa:?}")).collect();
         assert!(
-            names.iter().all(|name| ["Avx512Bf16", "Avx512", "Avx2", "Portable"].contains(&&**name)),
+            names.iter().all(|name| ["Amx", "Avx512Bf16", "Avx512", "Avx2", "Portable"].contains(&&**name)),
             "{names:?}"
         );
     }

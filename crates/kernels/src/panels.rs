@@ -1,10 +1,14 @@
 //! Products of rows with a matrix that was packed once: `y[r, n] = sum over k of x[r, k] * w[k, n]`.
 //!
-//! Every sum is one chain of fused multiply-adds over `k` in rising order from zero (of rounded factors: of pairs, the second of
-//! each first: see [`crate::factors`]), whatever the number of rows,
+//! Every sum is one chain of fused multiply-adds over `k` in rising order from zero (of rounded factors as
+//! [`crate::factors`] says), whatever the number of rows,
 //! their order, the width of the machine's vectors or the number of threads. So a row's result does not depend
 //! on its companions, and machines with fused multiply-add agree bit for bit. What becomes of a sum (bias,
 //! rectifier, place) is the `Sink`'s business.
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) mod amx;
+pub(crate) mod blocks;
 
 use crate::aligned::Aligned;
 use crate::factors::{Factors, Word};
@@ -19,7 +23,7 @@ use crate::vector::{Kernel, LANES, Vector, run_pairs};
 pub struct Panels {
     isa: Isa,
     factors: Factors,
-    /// Rows of words.
+    /// Rows of words, whole blocks of them where there are blocks.
     k: usize,
     vectors: usize,
     values: Aligned,
@@ -39,17 +43,17 @@ impl Panels {
     /// # Panics
     /// As [`Panels::zeros`].
     pub fn unset(isa: Isa, k: usize, n: usize) -> Self {
-        Self::filled::<f32>(isa, k, n, Aligned::unset(room(1, k, n)))
+        Self::holding(isa, Factors::F32, k, n, Aligned::unset(room(1, k, n)))
     }
 
     /// `count` matrices of zeros with `k` rows of words and `n` columns for `isa`: in one piece, because allocators round large ones
     /// up.
     pub(crate) fn stack<W: Word>(isa: Isa, count: usize, k: usize, n: usize) -> Self {
-        Self::filled::<W>(isa, k, n, Aligned::zeros(room(count, k, n)))
+        Self::holding(isa, W::FACTORS, k, n, Aligned::zeros(room(count, k, n)))
     }
 
-    fn filled<W: Word>(isa: Isa, k: usize, n: usize, values: Aligned) -> Self {
-        Self { isa, factors: W::FACTORS, k, vectors: n.div_ceil(LANES), values }
+    fn holding(isa: Isa, factors: Factors, k: usize, n: usize, values: Aligned) -> Self {
+        Self { isa, factors, k, vectors: n.div_ceil(LANES), values }
     }
 
     /// Makes it `count` matrices with `k` rows of words and `n` columns for `isa` of any values, which are to be written before they are
@@ -59,20 +63,18 @@ impl Panels {
         (self.isa, self.factors, self.k, self.vectors) = (isa, W::FACTORS, k, n.div_ceil(LANES));
     }
 
-    /// The same matrix, of f32 so far, with its factors rounded to bf16, in pairs of rows.
+    /// The same matrix, of f32 so far, with its factors rounded to bf16, in pairs of rows, for products in the order of `to`.
     ///
     /// # Panics
-    /// If they are rounded already, or the number of rows is odd.
-    pub fn rounded(&self) -> Self {
+    /// If they are rounded already, are not to be, or the number of rows is odd.
+    pub fn rounded(&self, to: Factors) -> Self {
         let Self { isa, factors, k, vectors, ref values } = *self;
-        let even = factors == Factors::F32 && k.is_multiple_of(2);
-        assert!(even, "{k} rows of {factors:?} that are to be rounded in pairs");
-        let (k, columns) = (k / 2, self.columns());
-        let mut rounded = Self::filled::<u32>(isa, k, columns, Aligned::unset(room(1, k, columns)));
-        run_pairs(
-            isa,
-            Round { values, k, vectors, width: isa.panel_vectors(), words: rounded.values.words_mut() },
-        );
+        let even = factors == Factors::F32 && to.are_pairs() && k.is_multiple_of(2);
+        assert!(even, "{k} rows of {factors:?} that are to be rounded in pairs to {to:?}");
+        let (k, filled, columns) = (k / 2, to.filled(k / 2), self.columns());
+        let mut rounded = Self::holding(isa, to, filled, columns, Aligned::zeros(room(1, filled, columns)));
+        let (width, words) = (isa.panel_vectors(), rounded.values.words_mut());
+        run_pairs(isa, Round { values, k, filled, vectors, width, words });
         rounded
     }
 
@@ -96,12 +98,9 @@ impl Panels {
         panels
     }
 
-    /// Rows of the matrix: values of an input row.
+    /// Rows of the matrix, with those that fill up blocks: values of an input row.
     pub fn rows(&self) -> usize {
-        match self.factors {
-            Factors::F32 => self.k,
-            Factors::Bf16 => 2 * self.k,
-        }
+        if self.factors.are_pairs() { 2 * self.k } else { self.k }
     }
 
     /// What products with it multiply.
@@ -155,7 +154,8 @@ impl Panels {
 
     fn check_words<W: Word>(&self) {
         let Self { factors, k, vectors, .. } = self;
-        assert!(*factors == W::FACTORS, "{k} x {vectors} vectors of {factors:?} read as {:?}", W::FACTORS);
+        let fits = factors.are_pairs() == (W::WIDE == 2);
+        assert!(fits, "{k} x {vectors} vectors of {factors:?} read as words of {}", W::WIDE);
     }
 }
 
@@ -164,6 +164,8 @@ struct Round<'a> {
     values: &'a [f32],
     /// Rows of words.
     k: usize,
+    /// The same with those that stay zeros.
+    filled: usize,
     vectors: usize,
     /// Vectors of a row of a panel.
     width: usize,
@@ -175,12 +177,12 @@ impl Kernel for Round<'_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { values, k, vectors, width, words } = self;
+        let Self { values, k, filled, vectors, width, words } = self;
         for first in (0..vectors).step_by(width) {
             let columns = width.min(vectors - first) * LANES;
             for row in 0..k {
                 let (from, to) =
-                    (first * 2 * k * LANES + 2 * row * columns, first * k * LANES + row * columns);
+                    (first * 2 * k * LANES + 2 * row * columns, first * filled * LANES + row * columns);
                 for at in (0..columns).step_by(LANES) {
                     // SAFETY: the instruction set by this function's contract; panels of `vectors` vectors have these rows.
                     unsafe {
@@ -225,7 +227,7 @@ impl<'a, W> Rows<'a, W> {
     }
 }
 
-/// Takes sums as they are finished.
+/// Takes sums as they are finished: those of one vector of columns in the order of the rows.
 pub(crate) trait Sink {
     /// Takes the sums of columns `column..column + LANES` of row `row`.
     ///
@@ -273,7 +275,8 @@ pub(crate) fn multiply<W: Word, S: Sink>(rows: Rows<'_, W>, panels: &Panels, sin
 pub(crate) fn multiply_by<W: Word, S: Sink>(rows: Rows<'_, W>, panels: &Panels, number: usize, sink: &mut S) {
     let Rows { words, starts, runs, run_length, run_stride } = rows;
     let k = panels.k;
-    assert!(product(&[runs, run_length]) == Some(k), "{runs} runs of {run_length} words for rows of {k}");
+    let fits = product(&[runs, run_length]).is_some_and(|words| panels.factors.filled(words) == k);
+    assert!(fits, "{runs} runs of {run_length} words for rows of {k}");
     if let (Some(&highest), true) = (starts.iter().max(), k > 0) {
         let reach = product(&[runs - 1, run_stride]).and_then(|begin| begin.checked_add(run_length));
         let end = reach.and_then(|reach| reach.checked_add(highest));
@@ -287,10 +290,12 @@ pub(crate) fn multiply_by<W: Word, S: Sink>(rows: Rows<'_, W>, panels: &Panels, 
     // Rows of no values begin anywhere, or nowhere.
     let rows = Rows { runs: if k == 0 { 0 } else { runs }, ..rows };
     let weights = &panels.words::<W>()[number * panels.len()..][..panels.len()];
-    W::run(panels.isa, Multiply { rows, k, vectors: panels.vectors, weights, sink });
+    let product = Multiply { rows, k, vectors: panels.vectors, weights, sink };
+    W::multiply(panels.isa, panels.factors, product);
 }
 
-struct Multiply<'a, W, S> {
+/// Rows, the panels of a matrix, and who takes the sums; made by [`multiply_by`], which checked the sizes.
+pub(crate) struct Multiply<'a, W, S> {
     rows: Rows<'a, W>,
     k: usize,
     vectors: usize,

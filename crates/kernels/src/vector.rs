@@ -56,8 +56,20 @@ pub(crate) trait Vector: Copy {
     unsafe fn store_pairs(lower: Self, upper: Self, words: &mut [u32], at: usize);
     /// Stores a word for two lanes that follow each other, rounded, the first in its lower half.
     unsafe fn store_rounded(self, words: &mut [u32], at: usize);
+    /// The lower half of each word.
+    unsafe fn lower(words: Self::Pairs) -> Self;
+    /// The upper half of each word.
+    unsafe fn upper(words: Self::Pairs) -> Self;
+
     /// In each lane `lower x * lower column + (upper x * upper column + sum)`, rounded twice.
-    unsafe fn mul_add_pairs(x: Self::Pairs, columns: Self::Pairs, sums: Self) -> Self;
+    #[inline(always)]
+    unsafe fn mul_add_pairs(x: Self::Pairs, columns: Self::Pairs, sums: Self) -> Self {
+        // SAFETY: as this function's.
+        unsafe {
+            let sums = Self::upper(x).mul_add(Self::upper(columns), sums);
+            Self::lower(x).mul_add(Self::lower(columns), sums)
+        }
+    }
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -83,7 +95,7 @@ pub(crate) fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa.kind() {
         // SAFETY: an `Isa` of these kinds is only made where the processor has AVX-512F.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 | Kind::Avx512Bf16 => unsafe { x86::run_avx512(kernel) },
+        Kind::Avx512 | Kind::Avx512Bf16 | Kind::Amx => unsafe { x86::run_avx512(kernel) },
         // SAFETY: an `Isa` of this kind is only made where the processor has AVX2 and FMA.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => unsafe { x86::run_avx2(kernel) },
@@ -97,9 +109,9 @@ pub(crate) fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
 #[inline]
 pub(crate) fn run_pairs<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa.kind() {
-        // SAFETY: an `Isa` of this kind is only made where the processor has what the function is compiled for.
+        // SAFETY: an `Isa` of these kinds is only made where the processor has what the function is compiled for.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512Bf16 => unsafe { x86::run_avx512_bf16(kernel) },
+        Kind::Avx512Bf16 | Kind::Amx => unsafe { x86::run_avx512_bf16(kernel) },
         _ => run(isa, kernel),
     }
 }
@@ -223,11 +235,13 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    unsafe fn mul_add_pairs(x: [u32; LANES], columns: [u32; LANES], sums: Self) -> Self {
-        let upper = |words: [u32; LANES]| Self(words.map(|word| f32::from_bits(word & 0xffff_0000)));
-        let lower = |words: [u32; LANES]| Self(words.map(|word| f32::from_bits(word << 16)));
-        // SAFETY: plain arithmetic.
-        unsafe { lower(x).mul_add(lower(columns), upper(x).mul_add(upper(columns), sums)) }
+    unsafe fn lower(words: [u32; LANES]) -> Self {
+        Self(words.map(|word| f32::from_bits(word << 16)))
+    }
+
+    #[inline(always)]
+    unsafe fn upper(words: [u32; LANES]) -> Self {
+        Self(words.map(|word| f32::from_bits(word & 0xffff_0000)))
     }
 }
 

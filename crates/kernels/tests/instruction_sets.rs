@@ -142,7 +142,7 @@ fn winograd_weight_sums(isa: Isa, g: &Geometry) -> Vec<f32> {
 fn fully_connected((isa, factors): How) -> Vec<f32> {
     let inputs = X.pixels() * X.channels;
     let layer = linear::packed::Packed::new(isa, X, LANES, &noise(inputs * LANES, 2));
-    let layer = if factors == Factors::Bf16 { layer.rounded() } else { layer };
+    let layer = layer.rounded(factors);
     let (x, dy, mut scratch) = (images(&X, 1), noise(IMAGES * LANES, 5), Default::default());
     let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
     let mut dw = vec![0.0; inputs * LANES];
@@ -214,6 +214,7 @@ fn as_rows(isa: Isa) -> Vec<f32> {
 
 const F32: Factors = Factors::F32;
 const BF16: Factors = Factors::Bf16;
+const AMX: Factors = Factors::Bf16Amx;
 
 /// A kernel by name.
 type Case = (&'static str, fn(Isa) -> Vec<f32>);
@@ -250,6 +251,14 @@ const KERNELS: &[Case] = &[
     ("1x1 in pairs", |isa| forward((isa, BF16), &geometry(32, 1, 1), &X, &X)),
     ("1x1 in pairs back", |isa| backward((isa, BF16), &geometry(32, 1, 1), &X, &X)),
     ("linear in pairs", |isa| fully_connected((isa, BF16))),
+    ("3x3 in blocks of pairs", |isa| forward((isa, AMX), &geometry(32, 3, 1), &X, &X)),
+    ("3x3 in blocks of pairs back", |isa| backward((isa, AMX), &geometry(32, 3, 1), &X, &X)),
+    ("3x3 in blocks of pairs pooled", |isa| pooled((isa, AMX)).0),
+    ("3x3 in blocks of pairs pooled back", |isa| below_pooling((isa, AMX), Gradients::Dense)),
+    ("5x5 in blocks of pairs", |isa| forward((isa, AMX), &geometry(32, 5, 1), &X, &X)),
+    ("stride 2 in blocks of pairs back", |isa| backward((isa, AMX), &geometry(32, 3, 2), &X, &STRIDED)),
+    ("1x1 in blocks of pairs", |isa| forward((isa, AMX), &geometry(32, 1, 1), &X, &X)),
+    ("linear in blocks of pairs", |isa| fully_connected((isa, AMX))),
 ];
 
 /// Whether multiply-adds round once.
@@ -277,7 +286,7 @@ fn every_kernel_gives_the_same_on_every_instruction_set() {
 #[test]
 fn a_gradient_through_pooling_is_that_of_the_unpooled_gradient() {
     for isa in Isa::available() {
-        for how in [(isa, F32), (isa, BF16)] {
+        for how in [(isa, F32), (isa, BF16), (isa, AMX)] {
             let dx = backward_of(&unpooled(how), how, &geometry(32, 3, 1), &X, &X);
             assert!(below_pooling(how, Gradients::Dense) == dx, "{how:?}");
             if how.1 == F32 {
@@ -292,9 +301,10 @@ fn a_gradient_through_pooling_is_that_of_the_unpooled_gradient() {
 #[test]
 fn products_in_pairs_agree_bit_for_bit_for_gradients_of_any_size() {
     for (kernel, stride, to) in [(3, 1, X), (3, 2, STRIDED), (1, 1, X)] {
-        for size in [1e-44, 1e-38, 1e-20, 3e-17, 1e-12, 1.0, 1e30, 3e38] {
+        let sizes = [1e-44, 1e-38, 1e-20, 3e-17, 1e-12, 1.0, 1e30, 3e38];
+        for (size, factors) in sizes.into_iter().flat_map(|size| [(size, BF16), (size, AMX)]) {
             let dy: Vec<f32> = images(&to, 5).iter().map(|value| value * size).collect();
-            let run = |isa| backward_of(&dy, (isa, BF16), &geometry(32, kernel, stride), &X, &to);
+            let run = |isa| backward_of(&dy, (isa, factors), &geometry(32, kernel, stride), &X, &to);
             let all: Vec<(Isa, Vec<f32>)> = Isa::available()
                 .into_iter()
                 .filter(|isa| is_fused(*isa))
@@ -305,7 +315,7 @@ fn products_in_pairs_agree_bit_for_bit_for_gradients_of_any_size() {
             assert_eq!(
                 expected.iter().all(|value| *value == 0.0),
                 vanishes,
-                "{best:?} {kernel} {stride} {size:e}"
+                "{best:?} {factors:?} {kernel} {stride} {size:e}"
             );
             for (isa, found) in others {
                 let same = found
@@ -314,7 +324,7 @@ fn products_in_pairs_agree_bit_for_bit_for_gradients_of_any_size() {
                     .all(|(f, e)| f.to_bits() == e.to_bits() || f.is_nan() && e.is_nan());
                 assert!(
                     same,
-                    "{isa:?} and {best:?} differ: kernel {kernel}, stride {stride}, gradients of {size:e}"
+                    "{isa:?} and {best:?} differ: {factors:?}, kernel {kernel}, stride {stride}, gradients of {size:e}"
                 );
             }
         }

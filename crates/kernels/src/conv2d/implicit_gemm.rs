@@ -4,13 +4,15 @@
 //! their row and column over the stride; those of one class meet the same taps, of output pixels that lie side by
 //! side. So each class is a small convolution of stride 1 over the gradient, whose results lie `stride` pixels apart.
 
+mod rounded;
+
 use super::Geometry;
 use crate::aligned::Aligned;
-use crate::epilogue::{Epilogue, EpilogueRows, check_values};
-use crate::factors::{Factors, Word, round_all};
+use crate::epilogue::{Epilogue, EpilogueRows, PooledEpilogue, PooledRows, Source, check_values};
+use crate::factors::{Factors, Word};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
-use crate::panels::{Panels, Rows, multiply};
+use crate::panels::{Panels, Rows, Sink, multiply};
 use crate::sizes::product;
 use crate::vector::LANES;
 
@@ -122,15 +124,20 @@ impl ImplicitGemm {
         }
     }
 
-    /// The same with weights rounded to bf16, and images when they come: products in pairs of channels.
+    /// The same with weights rounded to bf16, and images when they come: products of `factors` in pairs of channels.
     ///
     /// # Panics
-    /// If the channels that are read are no whole vectors, or it is rounded already.
-    pub fn rounded(mut self) -> Self {
+    /// If the channels that are read are no whole vectors, or it is rounded already, or `factors` are not.
+    pub fn rounded(mut self, factors: Factors) -> Self {
         let channels = self.reads[2];
         assert!(channels.is_multiple_of(LANES), "{channels} channels are no whole vectors to be rounded");
-        self.parts.iter_mut().for_each(|part| part.panels = part.panels.rounded());
+        self.parts.iter_mut().for_each(|part| part.panels = part.panels.rounded(factors));
         self
+    }
+
+    /// What products multiply.
+    pub(crate) fn factors(&self) -> Factors {
+        self.parts.first().map_or(Factors::F32, |part| part.panels.factors())
     }
 
     /// The weights `[kernel * kernel * in, out]` of a forward pass.
@@ -145,13 +152,13 @@ impl ImplicitGemm {
         (BLOCK_VALUES / fresh).clamp(56, 448)
     }
 
-    /// Multiplies `images` images of `values`, which lie as `from` says, and finishes each result at its place of `to`.
+    /// Multiplies `images` images of `source`, which lie as `from` says, and finishes each result at its place of `to`.
     ///
     /// # Panics
-    /// If a layout or a slice does not fit.
+    /// If a layout or a slice does not fit; if the gradient is pooled and products are of f32.
     pub fn run(
         &self,
-        values: &[f32],
+        source: Source<'_>,
         from: &Layout,
         images: usize,
         to: &Layout,
@@ -159,31 +166,73 @@ impl ImplicitGemm {
         scratch: &mut Scratch,
     ) {
         assert!(
-            [from.height, from.width, from.channels] == self.reads,
-            "{from:?}, but {:?} is read",
-            self.reads
-        );
-        assert!(
             [to.height, to.width, to.channels] == self.writes,
             "{to:?}, but {:?} is written",
             self.writes
         );
-        assert!(from.halo >= self.halo, "{from:?} has a halo of less than {}", self.halo);
-        let (from, to) = (&from.places(images), &to.places(images));
-        check_values(values, from);
+        let to = &to.places(images);
         epilogue.check(to);
-        match self.parts.first().map(|part| part.panels.factors()) {
-            None => {}
-            Some(Factors::F32) => self.multiply(values, from, images, to, epilogue, scratch),
-            Some(Factors::Bf16) => {
-                let mut rounded = std::mem::take(&mut scratch.rounded);
-                rounded.grow(from.len() / 2);
-                let isa = self.parts[0].panels.isa();
-                round_all(isa, &values[..from.len()], rounded.words_mut());
-                self.multiply(rounded.words(), from, images, to, epilogue, scratch);
-                scratch.rounded = rounded;
-            }
+        if self.factors().are_pairs() {
+            self.with_rounded(source, from, images, scratch, |words, from, scratch| {
+                self.multiply(words, from, images, to, epilogue, scratch);
+            });
+        } else {
+            let Source::Dense(values) = source else {
+                panic!("this convolution takes no pooling along: {from:?}")
+            };
+            self.check_reads(from);
+            let from = &from.places(images);
+            check_values(values, from);
+            self.multiply(values, from, images, to, epilogue, scratch);
         }
+    }
+
+    /// Multiplies `images` images `x`, which lie as `from` says, and finishes each window of 2x2 results at its place of `pooled`.
+    ///
+    /// # Panics
+    /// If a layout or a slice does not fit, products are of f32, or it is no forward pass.
+    pub fn run_pooled(
+        &self,
+        x: &[f32],
+        from: &Layout,
+        images: usize,
+        pooled: &Layout,
+        mut epilogue: PooledEpilogue<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let [height, width, channels] = self.writes;
+        let forward = self.write_stride == 1 && self.parts.len() == 1;
+        let fits = [pooled.height, pooled.width, pooled.channels] == [height / 2, width / 2, channels];
+        assert!(forward && fits, "{pooled:?} after 2x2 pooling of {:?}", self.writes);
+        let pooled = &pooled.places(images);
+        epilogue.check(pooled);
+        let part = &self.parts[0];
+        let windows = images * pooled.pixels();
+        let rows = self.rows() / 4;
+        self.with_rounded(Source::Dense(x), from, images, scratch, |words, from, scratch| {
+            let blocks = windows.div_ceil(rows);
+            for block in 0..blocks {
+                scratch.from.clear();
+                scratch.to.clear();
+                for window in block * windows / blocks..(block + 1) * windows / blocks {
+                    let (image, within) = (window / pooled.pixels(), window % pooled.pixels());
+                    let (row, column) = (within / pooled.width, within % pooled.width);
+                    scratch.to.push(image * pooled.image() + pooled.pixel(row, column));
+                    for (below, beside) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                        let start = part.reads_from(self, from, image, 2 * row + below, 2 * column + beside);
+                        scratch.from.push(start);
+                    }
+                }
+                let mut sink = PooledRows::new(&mut epilogue, &scratch.to);
+                part.multiply(words, from, &mut scratch.from, &mut sink);
+            }
+        });
+    }
+
+    fn check_reads(&self, from: &Layout) {
+        let fits = [from.height, from.width, from.channels] == self.reads;
+        assert!(fits, "{from:?}, but {:?} is read", self.reads);
+        assert!(from.halo >= self.halo, "{from:?} has a halo of less than {}", self.halo);
     }
 
     fn multiply<W: Word>(
@@ -202,17 +251,8 @@ impl ImplicitGemm {
             for block in 0..blocks {
                 let pixels = block * count / blocks..(block + 1) * count / blocks;
                 part.place(self, from, to, pixels, scratch);
-                scratch.from.iter_mut().for_each(|start| *start /= W::WIDE);
-                // With no taps, every sum is 0.
-                let rows = Rows {
-                    words,
-                    starts: &scratch.from,
-                    runs: part.taps[0].min(part.panels.rows()),
-                    run_length: if part.is_empty() { 0 } else { part.taps[1] * from.channels / W::WIDE },
-                    run_stride: from.row() / W::WIDE,
-                };
                 let mut sink = EpilogueRows { epilogue, starts: &scratch.to, columns: &[] };
-                multiply(rows, &part.panels, &mut sink);
+                part.multiply(words, from, &mut scratch.from, &mut sink);
             }
         }
     }
@@ -221,6 +261,36 @@ impl ImplicitGemm {
 impl Part {
     fn is_empty(&self) -> bool {
         self.taps.contains(&0)
+    }
+
+    /// Hands the results of pixels whose reads begin at the values `starts` of `from` to `sink`.
+    fn multiply<W: Word, S: Sink>(&self, words: &[W], from: &Places, starts: &mut [usize], sink: &mut S) {
+        starts.iter_mut().for_each(|start| *start /= W::WIDE);
+        // With no taps, every sum is 0.
+        let rows = Rows {
+            words,
+            starts,
+            runs: self.taps[0].min(self.panels.rows()),
+            run_length: if self.is_empty() { 0 } else { self.taps[1] * from.channels / W::WIDE },
+            run_stride: from.row() / W::WIDE,
+        };
+        multiply(rows, &self.panels, sink);
+    }
+
+    /// Where the reads of the result in a row and column of this part begin.
+    fn reads_from(
+        &self,
+        gemm: &ImplicitGemm,
+        from: &Places,
+        image: usize,
+        row: usize,
+        column: usize,
+    ) -> usize {
+        // An empty part reads nothing, and its beginning means nothing.
+        let begin = if self.is_empty() { [0, 0] } else { self.begin };
+        let first = begin.map(|begin| (begin + from.halo as isize) as usize);
+        let read = [first[0] + row * gemm.read_stride, first[1] + column * gemm.read_stride];
+        image * from.image() + read[0] * from.row() + read[1] * from.channels
     }
 
     /// Writes where the results number `pixels` are read from and go to.
@@ -233,16 +303,12 @@ impl Part {
         scratch: &mut Scratch,
     ) {
         let per_image = self.count[0] * self.count[1];
-        // An empty part reads nothing, and its beginning means nothing.
-        let begin = if self.is_empty() { [0, 0] } else { self.begin };
-        let first = begin.map(|begin| (begin + from.halo as isize) as usize);
         scratch.from.clear();
         scratch.to.clear();
         for pixel in pixels {
             let (image, within) = (pixel / per_image, pixel % per_image);
             let (row, column) = (within / self.count[1], within % self.count[1]);
-            let read = [first[0] + row * gemm.read_stride, first[1] + column * gemm.read_stride];
-            scratch.from.push(image * from.image() + read[0] * from.row() + read[1] * from.channels);
+            scratch.from.push(self.reads_from(gemm, from, image, row, column));
             let write = [self.first[0] + row * gemm.write_stride, self.first[1] + column * gemm.write_stride];
             scratch.to.push(image * to.image() + to.pixel(write[0], write[1]));
         }

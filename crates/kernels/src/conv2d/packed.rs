@@ -66,7 +66,7 @@ impl Packed {
     /// channels too, or those of a network's images.
     ///
     /// With [`Factors::Bf16`] products are in pairs where whole vectors of channels are multiplied, but not in kernels of 5 that
-    /// [`winograd`] serves, nor for a sparse gradient.
+    /// [`winograd`] serves, nor for a sparse gradient. With [`Factors::Bf16Amx`] they are in kernels of 5 too: [`winograd`] serves none.
     ///
     /// # Panics
     /// If the weights do not fit, or the output channels are no whole vectors.
@@ -83,8 +83,9 @@ impl Packed {
             geometry.out_channels.is_multiple_of(LANES),
             "output channels are no whole vectors: {geometry:?}"
         );
+        let by_winograd = factors != Factors::Bf16Amx && winograd::supports(&geometry);
         let forward = || {
-            if winograd::supports(&geometry) {
+            if by_winograd {
                 Direction::Winograd(Winograd::new(isa, geometry, weights, factors))
             } else {
                 Direction::product(
@@ -99,7 +100,7 @@ impl Packed {
                 Backward::Sparse(Sparse::new(isa, geometry, weights))
             } else if !geometry.in_channels.is_multiple_of(LANES) {
                 Backward::FewChannels(FewChannels::new(isa, geometry, weights))
-            } else if winograd::supports(&geometry) {
+            } else if by_winograd {
                 let (turned, weights) = turn(&geometry, weights);
                 Backward::Another(Direction::Winograd(Winograd::new(isa, turned, &weights, factors)))
             } else {
@@ -154,6 +155,9 @@ impl Packed {
             Direction::Winograd(layer) => {
                 let mut ending = Ending::Pooled(epilogue, *pooled);
                 layer.convolve(Source::Dense(x), from, images, to, &mut ending, &mut scratch.winograd);
+            }
+            Direction::Product(layer) if layer.factors().are_pairs() => {
+                layer.run_pooled(x, from, images, pooled, epilogue, &mut scratch.product);
             }
             Direction::Product(layer) => {
                 let weights = layer.forward_weights();
@@ -211,8 +215,8 @@ impl Packed {
 impl Direction {
     /// A product that reads images of so many channels.
     fn product(layer: ImplicitGemm, channels: usize, factors: Factors) -> Self {
-        let pairs = factors == Factors::Bf16 && channels.is_multiple_of(LANES);
-        Self::Product(if pairs { layer.rounded() } else { layer })
+        let pairs = factors.are_pairs() && channels.is_multiple_of(LANES);
+        Self::Product(if pairs { layer.rounded(factors) } else { layer })
     }
 
     fn run(
@@ -230,15 +234,8 @@ impl Direction {
                 layer.convolve(source, from, images, to, &mut ending, &mut scratch.winograd);
             }
             Self::Product(layer) => {
-                layer.run(dense(source, from), from, images, to, &mut epilogue, &mut scratch.product);
+                layer.run(source, from, images, to, &mut epilogue, &mut scratch.product);
             }
         }
-    }
-}
-
-fn dense<'a>(source: Source<'a>, from: &Layout) -> &'a [f32] {
-    match source {
-        Source::Dense(values) => values,
-        Source::Pooled(..) => panic!("this convolution takes no pooling along: {from:?}"),
     }
 }

@@ -141,7 +141,7 @@ fn all(
         let layer = if backward { ImplicitGemm::backward } else { ImplicitGemm::forward }(isa, g, weights);
         let mut output = vec![0.0; IMAGES * to.image()];
         let mut scratch = implicit_gemm::Scratch::default();
-        layer.run(given, from, IMAGES, to, &mut Epilogue::open(&mut output), &mut scratch);
+        layer.run(Source::Dense(given), from, IMAGES, to, &mut Epilogue::open(&mut output), &mut scratch);
         found.push(("implicit_gemm", output));
     }
     if winograd::supports(g) {

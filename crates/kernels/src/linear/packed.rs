@@ -78,16 +78,16 @@ impl Packed {
         }
     }
 
-    /// The same with weights rounded to bf16, and what they are multiplied with when it comes: products in pairs. A layer on images
-    /// whose pixels are no whole vectors, a network's first, stays as it is.
+    /// The same for products of `factors`: where they are rounded to bf16, weights are at once, and what they are multiplied with when it
+    /// comes. A layer on images whose pixels are no whole vectors, a network's first, stays as it is.
     ///
     /// # Panics
-    /// If it is rounded already.
-    pub fn rounded(self) -> Self {
-        if !self.from.channels.is_multiple_of(LANES) {
+    /// If it is rounded already and to be again.
+    pub fn rounded(self, factors: Factors) -> Self {
+        if !factors.are_pairs() || !self.from.channels.is_multiple_of(LANES) {
             return self;
         }
-        Self { forward: self.forward.rounded(), backward: self.backward.rounded(), ..self }
+        Self { forward: self.forward.rounded(factors), backward: self.backward.rounded(factors), ..self }
     }
 
     /// How the outputs lie.
@@ -108,7 +108,7 @@ impl Packed {
         let panels = &self.forward;
         match panels.factors() {
             Factors::F32 => multiply(image_rows(x, from, &scratch.from), panels, &mut sink),
-            Factors::Bf16 => {
+            Factors::Bf16 | Factors::Bf16Amx => {
                 let words =
                     round_rows(panels.isa(), &x[..from.len()], &mut scratch.rounded, &mut scratch.from);
                 multiply(image_rows(words, from, &scratch.from), panels, &mut sink);
@@ -133,7 +133,7 @@ impl Packed {
         let (panels, length) = (&self.backward, self.to.channels);
         match panels.factors() {
             Factors::F32 => multiply(Rows::plain(dy, &scratch.to, length), panels, &mut sink),
-            Factors::Bf16 => {
+            Factors::Bf16 | Factors::Bf16Amx => {
                 let words = round_rows(panels.isa(), &dy[..to.len()], &mut scratch.rounded, &mut scratch.to);
                 multiply(Rows::plain(words, &scratch.to, length / 2), panels, &mut sink);
             }

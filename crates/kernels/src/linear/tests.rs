@@ -2,6 +2,7 @@
 
 use super::{Geometry, packed, reference, weight_gradient};
 use crate::epilogue::{Add, Epilogue, Gate};
+use crate::factors::Factors;
 use crate::isa::Isa;
 use crate::layout::Layout;
 use crate::sample::{independent, relative_error};
@@ -88,7 +89,8 @@ fn packed_products_agree_with_the_reference_wherever_the_row_stands() {
 
 #[test]
 fn rounded_products_are_near_the_reference_the_same_everywhere_and_each_row_by_itself() {
-    for from in layouts() {
+    let factors = [Factors::Bf16, Factors::Bf16Amx];
+    for (from, factors) in layouts().into_iter().flat_map(|from| factors.map(|factors| (from, factors))) {
         let (g, pairs) = (
             Geometry { inputs: from.pixels() * from.channels, outputs: 48 },
             from.channels.is_multiple_of(16),
@@ -101,7 +103,7 @@ fn rounded_products_are_near_the_reference_the_same_everywhere_and_each_row_by_i
         let dys: Vec<Vec<f32>> = (0..ROWS).map(|row| independent(g.outputs, 90 + row)).collect();
         let mut fused = Vec::new();
         for isa in Isa::available() {
-            let layer = packed::Packed::new(isa, from, g.outputs, &weights).rounded();
+            let layer = packed::Packed::new(isa, from, g.outputs, &weights).rounded(factors);
             let to = layer.to();
             let run = |xs: &[Vec<f32>], dys: &[Vec<f32>]| {
                 let mut scratch = packed::Scratch::default();
@@ -119,7 +121,7 @@ fn rounded_products_are_near_the_reference_the_same_everywhere_and_each_row_by_i
                 from.read(&dx[row * from.image()..][..from.image()], from.channels, &mut found);
                 for error in [forward, relative_error(&found, &expected)] {
                     let allowed = if pairs { 5e-4..5e-3 } else { 0.0..1e-5 };
-                    assert!(allowed.contains(&error), "{error:e} {isa:?} {from:?}");
+                    assert!(allowed.contains(&error), "{error:e} {factors:?} {isa:?} {from:?}");
                 }
                 let (alone_y, alone_dx) = run(&xs[row..=row], &dys[row..=row]);
                 assert_eq!(alone_y, &y[row * to.image()..][..to.image()]);

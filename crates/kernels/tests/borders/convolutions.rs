@@ -7,6 +7,7 @@ use robin_kernels::conv2d::sparse::Sparse;
 use robin_kernels::conv2d::winograd::weight_gradient::WeightGradient;
 use robin_kernels::conv2d::winograd::{Ending, Winograd};
 use robin_kernels::conv2d::{Geometry, reference, turn, weight_gradient};
+use robin_kernels::epilogue::Source;
 use robin_kernels::factors::Factors;
 use robin_kernels::layout::Layout;
 
@@ -101,8 +102,11 @@ fn sane(g: &Geometry) -> bool {
 }
 
 fn factors(draw: &mut Draw) -> Factors {
-    draw.one(&[Factors::F32, Factors::Bf16])
+    draw.one(&[Factors::F32, Factors::Bf16, Factors::Bf16Amx])
 }
+
+/// What rounded products can be of.
+const PAIRS: [Factors; 2] = [Factors::Bf16, Factors::Bf16Amx];
 
 fn any(draw: &mut Draw) -> Geometry {
     let channels = draw.channels();
@@ -148,11 +152,11 @@ fn input_gradient(draw: &mut Draw) {
 fn product_forward(draw: &mut Draw) {
     let (isa, g, images) = (draw.isa(), any(draw), draw.images());
     let layer = ImplicitGemm::forward(isa, &g, &weights_of(draw, &g));
-    let layer = if draw.rarely(3) { layer.rounded() } else { layer };
+    let layer = if draw.rarely(3) { layer.rounded(draw.one(&PAIRS)) } else { layer };
     let (from, to) = (inputs(draw, &g, implicit_gemm::forward_halo(&g)), outputs(draw, &g, 0));
     let x = draw.images_of(&from, images);
     let mut ending = draw.ending(len_of(&to, images), to.channels);
-    layer.run(&x, &from, images, &to, &mut ending.finish(), &mut Default::default());
+    layer.run(Source::Dense(&x), &from, images, &to, &mut ending.finish(), &mut Default::default());
     assert_finite(&ending.output);
 }
 
@@ -160,11 +164,11 @@ fn product_back(draw: &mut Draw) {
     let (isa, channels, images) = (draw.isa(), draw.vectors(), draw.images());
     let g = draw.convolution(channels, &[3, 5, 3, 1, 2, 7], &[1, 1, 2, 3]);
     let layer = ImplicitGemm::backward(isa, &g, &weights_of(draw, &g));
-    let layer = if draw.rarely(3) { layer.rounded() } else { layer };
+    let layer = if draw.rarely(3) { layer.rounded(draw.one(&PAIRS)) } else { layer };
     let (from, to) = (outputs(draw, &g, implicit_gemm::backward_halo(&g)), inputs(draw, &g, 0));
     let dy = draw.images_of(&from, images);
     let mut ending = draw.ending(len_of(&to, images), to.channels);
-    layer.run(&dy, &from, images, &to, &mut ending.finish(), &mut Default::default());
+    layer.run(Source::Dense(&dy), &from, images, &to, &mut ending.finish(), &mut Default::default());
     assert_finite(&ending.output);
 }
 

@@ -3,6 +3,7 @@
 use robin_kernels::affine::{self, Affine};
 use robin_kernels::batch_norm::{self, Moments, Slopes, Statistics, Sums};
 use robin_kernels::epilogue::Bits;
+use robin_kernels::factors::Factors;
 use robin_kernels::layout::Layout;
 use robin_kernels::linear::order::Order;
 use robin_kernels::linear::{self, packed::Packed};
@@ -370,7 +371,7 @@ fn linear(draw: &mut Draw) -> (Packed, Layout) {
     let outputs = outputs.checked_next_multiple_of(whole).unwrap_or(outputs);
     let weights = draw.values(product(&[from.height, from.width, from.channels, outputs]));
     let layer = Packed::new(draw.isa(), from, outputs, &weights);
-    (if draw.rarely(2) { layer.rounded() } else { layer }, from)
+    (layer.rounded(draw.one(&[Factors::F32, Factors::Bf16, Factors::Bf16Amx])), from)
 }
 
 fn linear_forward(draw: &mut Draw) {

@@ -3,6 +3,7 @@
 use robin_kernels::aligned::{self, Aligned};
 use robin_kernels::conv2d::{self, implicit_gemm, sparse, weight_gradient as conv_weights, winograd};
 use robin_kernels::epilogue::Epilogue;
+use robin_kernels::factors::Factors;
 use robin_kernels::isa::Isa;
 use robin_kernels::panels::Panels;
 use robin_kernels::{LANES, avg_pool2d, flatten, linear, max_pool2d};
@@ -121,10 +122,12 @@ fn panels(draw: &mut Draw) {
 fn rounded_panels(draw: &mut Draw) {
     let (k, n) = (draw.one(&[2, 6, 0, 9]), draw.one(&[16, 17, 80, 1, 0]));
     let matrix = draw.values(product(&[k, n]));
-    let panels = Panels::pack(draw.isa(), &matrix, k, n).rounded();
-    assert!(panels.rows() == k && panels.columns() == n.next_multiple_of(LANES), "{WRONG}{k} {n}");
+    let factors = draw.one(&[Factors::Bf16, Factors::Bf16Amx]);
+    let panels = Panels::pack(draw.isa(), &matrix, k, n).rounded(factors);
+    let rows = if factors == Factors::Bf16 { k } else { k.next_multiple_of(32) };
+    assert!(panels.rows() == rows && panels.columns() == n.next_multiple_of(LANES), "{WRONG}{k} {n}");
     let refused = if draw.rarely(2) {
-        super::refusal(|| panels.rounded())
+        super::refusal(|| panels.rounded(factors))
     } else {
         super::refusal(|| panels.clone().vector_mut(0, 0)[0])
     };

@@ -128,10 +128,7 @@ impl Source<'_> {
                 let forward = || order.forward(isa, weights);
                 let (forward, backward) = share::join(forward, || order.backward(isa, to.channels, weights));
                 let packed = packed::Packed::from_panels(from, forward, backward);
-                let packed = match self.factors {
-                    Factors::F32 => packed,
-                    Factors::Bf16 => packed.rounded(),
-                };
+                let packed = packed.rounded(self.factors);
                 Layer::Linear { packed, bias: padded(bias, to.channels) }
             }
             Operation::Round(_) => {

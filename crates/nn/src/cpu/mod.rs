@@ -42,6 +42,9 @@ impl Cpu {
     /// The same but for the passes of training attacks, where the factors of products are rounded to bf16: their gradients have errors of
     /// some percent. Attacks that see batch statistics stay f32, as do a network's first layer, kernels of 5 and all that is no product.
     pub const TRAINING_ATTACKS_IN_BF16: Self = Self { training_attacks: Factors::Bf16 };
+
+    /// The same in the order of Intel's AMX, where kernels of 5 are rounded too. On processors without AMX it has the same results and is slower than f32.
+    pub const TRAINING_ATTACKS_IN_BF16_AMX: Self = Self { training_attacks: Factors::Bf16Amx };
 }
 
 impl Executor for Cpu {
@@ -49,6 +52,7 @@ impl Executor for Cpu {
         match self.training_attacks {
             Factors::F32 => "cpu",
             Factors::Bf16 => "cpu, training attacks in bf16",
+            Factors::Bf16Amx => "cpu, training attacks in bf16 by AMX",
         }
     }
 

@@ -122,7 +122,7 @@ impl EvalNetwork {
         workspace::with(&slots.layouts, count, |Workspace { slots: buffers, scratch, .. }| {
             let layout = program.layouts[program.output];
             write_score_gradient(score_gradient, outputs, &layout, &mut buffers[slots.output_gradient]);
-            if self.factors == Factors::Bf16 {
+            if self.factors != Factors::F32 {
                 let rows = buffers[slots.output_gradient].chunks_exact_mut(layout.image());
                 for (row, given) in rows.zip(score_gradient.chunks_exact(outputs)) {
                     multiply(row, unit_scale(given)[0]);
@@ -148,7 +148,7 @@ impl EvalNetwork {
             let std = self.normalize.as_ref().map(|[_, std]| std.as_slice());
             let input = &buffers[slots.input_gradient];
             write_gradient(input, &program.layouts[INPUT], program.graph.input_shape(), std, gradient);
-            if self.factors == Factors::Bf16 {
+            if self.factors != Factors::F32 {
                 let images = gradient.chunks_exact_mut(gradient.len() / count);
                 for (image, given) in images.zip(score_gradient.chunks_exact(outputs)) {
                     multiply(image, unit_scale(given)[1]);

@@ -13,8 +13,8 @@ const CORNER: f64 = 4e-2;
 const F32: f64 = 1e-5;
 
 /// Errors of images that are allowed for `factors`, one for each direction.
-fn bounds(g: &Geometry) -> [f64; 2] {
-    let of_whole_vectors = match (winograd::supports(g), g.kernel) {
+fn bounds(factors: Factors, g: &Geometry) -> [f64; 2] {
+    let of_whole_vectors = match (factors == Factors::Bf16 && winograd::supports(g), g.kernel) {
         (true, 3) => WINOGRAD,
         (true, _) => F32,
         (false, _) => DIRECT,
@@ -50,18 +50,19 @@ fn run(layer: &Packed, g: &Geometry, given: &[Vec<f32>], backward: bool) -> Vec<
 #[allow(clippy::print_stdout, reason = "says how near they are")]
 fn rounded_products_are_near_the_reference_and_the_same_on_every_instruction_set() {
     let mut largest = [0.0_f64; 3];
-    for g in geometries() {
+    let factors = [Factors::Bf16, Factors::Bf16Amx];
+    for (g, rounding) in geometries().into_iter().flat_map(|g| factors.map(|factors| (g, factors))) {
         let weights = independent(g.taps() * g.out_channels, 2);
         let [from, to] = layouts(&g);
-        for (backward, bound) in [false, true].into_iter().zip(bounds(&g)) {
+        for (backward, bound) in [false, true].into_iter().zip(bounds(rounding, &g)) {
             let (read, written) = if backward { (&to, &from) } else { (&from, &to) };
             let given = independent_images(read, if backward { 40 } else { 10 });
             let mut fused = Vec::new();
             for isa in Isa::available() {
                 let packed =
                     |factors| Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both, factors);
-                let found = run(&packed(Factors::Bf16), &g, &given, backward);
-                let what = format!("{isa:?} {g:?}, backward: {backward}");
+                let found = run(&packed(rounding), &g, &given, backward);
+                let what = format!("{rounding:?} {isa:?} {g:?}, backward: {backward}");
                 for (at, given) in given.iter().enumerate() {
                     let expected = if backward {
                         reference::input_gradient(&g, &wide(&weights), &wide(given))
@@ -76,7 +77,7 @@ fn rounded_products_are_near_the_reference_and_the_same_on_every_instruction_set
                         let kind = [DIRECT, WINOGRAD, CORNER].iter().position(|of| *of == bound).unwrap();
                         largest[kind] = largest[kind].max(error);
                     }
-                    let alone = run(&packed(Factors::Bf16), &g, std::slice::from_ref(given), backward);
+                    let alone = run(&packed(rounding), &g, std::slice::from_ref(given), backward);
                     assert!(alone == found[at * written.image()..][..written.image()], "alone: {what}");
                 }
                 if bound == F32 {
@@ -92,32 +93,59 @@ fn rounded_products_are_near_the_reference_and_the_same_on_every_instruction_set
     println!("largest errors: direct, by Winograd's filtering, in a corner of a tile: {largest:.4?}");
 }
 
-/// The chain of multiply-adds that [`crate::factors`] promises, number by number: what every instruction set with fused ones has to give.
+/// The chains of multiply-adds that [`crate::factors`] promises, number by number: what every instruction set with fused ones has to give.
 #[test]
-fn a_rounded_product_is_one_chain_in_the_order_of_words() {
+fn rounded_products_are_added_in_the_order_of_words_or_of_blocks() {
+    // The last block of the second has 4 words, those of the third begin within a pixel.
+    sums_are(Factors::Bf16, &geometry([7, 8], 32, 48, [3, 2, 1]), &|products| {
+        products.chunks_exact(2).fold(0.0, |sum, pair| {
+            let [lower, upper] = [pair[0], pair[1]];
+            lower[0].mul_add(lower[1], upper[0].mul_add(upper[1], sum))
+        })
+    });
+    for g in [
+        geometry([7, 8], 32, 48, [3, 2, 1]),
+        geometry([5, 6], 16, 16, [3, 1, 1]),
+        geometry([4, 9], 48, 32, [5, 1, 2]),
+    ] {
+        sums_are(Factors::Bf16Amx, &g, &|products| {
+            products.chunks(32).fold(0.0, |sum, block| {
+                let mut chains = [0.0_f32; 2];
+                for (at, [x, w]) in block.iter().enumerate() {
+                    chains[at % 2] = x.mul_add(*w, chains[at % 2]);
+                }
+                sum + (chains[0] + chains[1])
+            })
+        });
+    }
+}
+
+/// A sum of products, in the order of the channels.
+type Sum<'a> = &'a dyn Fn(&[[f32; 2]]) -> f32;
+
+fn sums_are(factors: Factors, g: &Geometry, sum: Sum<'_>) {
     let value = |x: f32| f32::from_bits(u32::from(crate::bf16::round(x)) << 16);
-    let g = geometry([7, 8], 32, 48, [3, 2, 1]);
-    let (weights, [from, to]) = (noise(g.taps() * g.out_channels, 2), layouts(&g));
+    let (g, weights, [from, to]) = (*g, noise(g.taps() * g.out_channels, 2), layouts(g));
     let given = images(&from, 1);
     let expected = |image: &[f32], row: usize, column: usize, o: usize| {
-        let mut sum = 0.0_f32;
+        let mut products = Vec::new();
         for (u, v) in (0..g.kernel).flat_map(|u| (0..g.kernel).map(move |v| (u, v))) {
             let (y, x) = (row * g.stride + u, column * g.stride + v);
-            let inside = (1..=g.input[0]).contains(&y) && (1..=g.input[1]).contains(&x);
-            for pair in (0..g.in_channels).step_by(2) {
+            let inside = [(y, g.input[0]), (x, g.input[1])]
+                .iter()
+                .all(|&(at, side)| (g.padding..side + g.padding).contains(&at));
+            for c in 0..g.in_channels {
                 // The padding is multiplied as well: a sum of -0 becomes 0.
-                for c in [pair + 1, pair] {
-                    let pixel = |c: usize| image[((y - 1) * g.input[1] + x - 1) * g.in_channels + c];
-                    let x = if inside { value(pixel(c)) } else { 0.0 };
-                    let at = ((u * g.kernel + v) * g.in_channels + c) * g.out_channels + o;
-                    sum = x.mul_add(value(weights[at]), sum);
-                }
+                let pixel = || image[((y - g.padding) * g.input[1] + x - g.padding) * g.in_channels + c];
+                let x = if inside { value(pixel()) } else { 0.0 };
+                let at = ((u * g.kernel + v) * g.in_channels + c) * g.out_channels + o;
+                products.push([x, value(weights[at])]);
             }
         }
-        sum
+        sum(&products)
     };
     for isa in Isa::available().into_iter().filter(|isa| isa.is_fused()) {
-        let layer = Packed::new(isa, g, &weights, Gradients::Dense, Directions::Forward, Factors::Bf16);
+        let layer = Packed::new(isa, g, &weights, Gradients::Dense, Directions::Forward, factors);
         let found = run(&layer, &g, &given, false);
         for (at, given) in given.iter().enumerate() {
             for (pixel, values) in image(&to, &found, at).chunks_exact(g.out_channels).enumerate() {

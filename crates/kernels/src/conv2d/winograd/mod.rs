@@ -72,14 +72,18 @@ impl Winograd {
     /// with the eight points that they need, rounded factors cost 3.5% of a layer's outputs.
     ///
     /// # Panics
-    /// If [`supports`] says no, or the weights do not fit.
+    /// If [`supports`] says no, or the weights do not fit; for [`Factors::Bf16Amx`], which have no such products.
     pub fn new(isa: Isa, geometry: Geometry, weights: &[f32], factors: Factors) -> Self {
         geometry.check_weights(weights.len());
-        assert!(supports(&geometry), "not by Winograd's filtering: {geometry:?}");
+        assert!(
+            supports(&geometry) && factors != Factors::Bf16Amx,
+            "{factors:?} not by Winograd's filtering: {geometry:?}"
+        );
         let factors = if geometry.kernel == 3 { factors } else { Factors::F32 };
-        let weights = match factors {
-            Factors::F32 => Weights::new::<f32>(isa, &geometry, weights),
-            Factors::Bf16 => Weights::new::<u32>(isa, &geometry, weights),
+        let weights = if factors.are_pairs() {
+            Weights::new::<u32>(isa, &geometry, weights)
+        } else {
+            Weights::new::<f32>(isa, &geometry, weights)
         };
         Self { isa, geometry, factors, weights }
     }
@@ -103,9 +107,10 @@ impl Winograd {
         ending: &mut Ending<'_>,
         scratch: &mut Scratch,
     ) {
-        match self.factors {
-            Factors::F32 => self.convolve_words::<f32>(source, from, images, to, ending, scratch),
-            Factors::Bf16 => self.convolve_words::<u32>(source, from, images, to, ending, scratch),
+        if self.factors.are_pairs() {
+            self.convolve_words::<u32>(source, from, images, to, ending, scratch);
+        } else {
+            self.convolve_words::<f32>(source, from, images, to, ending, scratch);
         }
     }
 

@@ -52,22 +52,6 @@ unsafe fn round_eight(values: __m256) -> __m256i {
     }
 }
 
-/// As [`Vector::mul_add_pairs`], for half a vector.
-///
-/// # Safety
-/// The processor has AVX2 and FMA.
-#[inline(always)]
-unsafe fn mul_add_eight_pairs(x: __m256i, columns: __m256i, sums: __m256) -> __m256 {
-    // SAFETY: AVX2 and FMA by this function's contract.
-    unsafe {
-        let halves = _mm256_set1_epi32(UPPER);
-        let upper = [_mm256_and_si256(x, halves), _mm256_and_si256(columns, halves)];
-        let lower = [_mm256_slli_epi32::<16>(x), _mm256_slli_epi32::<16>(columns)];
-        let sums = _mm256_fmadd_ps(_mm256_castsi256_ps(upper[0]), _mm256_castsi256_ps(upper[1]), sums);
-        _mm256_fmadd_ps(_mm256_castsi256_ps(lower[0]), _mm256_castsi256_ps(lower[1]), sums)
-    }
-}
-
 /// The lower and the upper eight values.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(__m256, __m256);
@@ -225,9 +209,20 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn mul_add_pairs(x: Self::Pairs, columns: Self::Pairs, sums: Self) -> Self {
+    unsafe fn lower(words: Self::Pairs) -> Self {
         unsafe {
-            Self(mul_add_eight_pairs(x[0], columns[0], sums.0), mul_add_eight_pairs(x[1], columns[1], sums.1))
+            let [first, second] = words;
+            let (first, second) = (_mm256_slli_epi32::<16>(first), _mm256_slli_epi32::<16>(second));
+            Self(_mm256_castsi256_ps(first), _mm256_castsi256_ps(second))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn upper(words: Self::Pairs) -> Self {
+        unsafe {
+            let ([first, second], halves) = (words, _mm256_set1_epi32(UPPER));
+            let (first, second) = (_mm256_and_si256(first, halves), _mm256_and_si256(second, halves));
+            Self(_mm256_castsi256_ps(first), _mm256_castsi256_ps(second))
         }
     }
 }

@@ -162,6 +162,16 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
     }
 
     #[inline(always)]
+    unsafe fn lower(words: __m512i) -> Self {
+        unsafe { Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(words))) }
+    }
+
+    #[inline(always)]
+    unsafe fn upper(words: __m512i) -> Self {
+        unsafe { Self(_mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(UPPER)))) }
+    }
+
+    #[inline(always)]
     unsafe fn mul_add_pairs(x: __m512i, columns: __m512i, sums: Self) -> Self {
         unsafe {
             if DOT {
@@ -169,11 +179,8 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
                 let columns = std::mem::transmute::<__m512i, __m512bh>(columns);
                 return Self(_mm512_dpbf16_ps(sums.0, x, columns));
             }
-            let halves = _mm512_set1_epi32(UPPER);
-            let upper = [_mm512_and_si512(x, halves), _mm512_and_si512(columns, halves)];
-            let lower = [_mm512_slli_epi32::<16>(x), _mm512_slli_epi32::<16>(columns)];
-            let sums = _mm512_fmadd_ps(_mm512_castsi512_ps(upper[0]), _mm512_castsi512_ps(upper[1]), sums.0);
-            Self(_mm512_fmadd_ps(_mm512_castsi512_ps(lower[0]), _mm512_castsi512_ps(lower[1]), sums))
+            let sums = Self::upper(x).mul_add(Self::upper(columns), sums);
+            Self::lower(x).mul_add(Self::lower(columns), sums)
         }
     }
 }
