@@ -11,7 +11,8 @@ pub struct DeviceArguments {
     #[arg(long, default_value = "cpu")]
     device: Device,
     /// What a GPU computes in: f32, tf32 or bf16 (sums and the optimiser's weights stay f32). With cpu, bf16 is what the products of
-    /// training attacks multiply; all else, evaluation too, stays f32. Part of every record's key [default: f32].
+    /// training attacks multiply, bf16-amx the same in the order of Intel's AMX, which is fast where the processor has that; all else,
+    /// evaluation too, stays f32. Part of every record's key [default: f32].
     #[arg(long, value_name = "P")]
     precision: Option<String>,
     /// On a GPU, only algorithms that give the same bits in every run, in the library's order.
@@ -28,10 +29,10 @@ impl DeviceArguments {
 
     /// The same where nothing is trained: a CPU's bf16 would change nothing but the name in records.
     pub fn device_without_training(&self) -> Result<Device, Error> {
-        if self.ordinal().is_none() && self.precision() == "bf16" {
+        if self.ordinal().is_none() && ["bf16", "bf16-amx"].contains(&self.precision()) {
             return Err(Error::Option {
                 option: "--precision",
-                value: "bf16".to_owned(),
+                value: self.precision().to_owned(),
                 allowed: "f32: on a CPU bf16 is for training attacks, and nothing is trained here".to_owned(),
             });
         }

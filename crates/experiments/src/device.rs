@@ -29,6 +29,10 @@ pub struct Arithmetic<'a> {
     pub repeatable: bool,
 }
 
+/// How a CPU computes training attacks if not in f32, by name.
+const OF_TRAINING_ATTACKS: [(&str, &Cpu); 2] =
+    [("bf16", &Cpu::TRAINING_ATTACKS_IN_BF16), ("bf16-amx", &Cpu::TRAINING_ATTACKS_IN_BF16_AMX)];
+
 impl Device {
     /// What runs the networks there.
     pub fn executor(self) -> &'static dyn Executor {
@@ -48,29 +52,31 @@ impl Device {
     pub fn computing(self, arithmetic: Arithmetic<'_>) -> Result<Self> {
         match (self.ordinal, arithmetic.precision) {
             (None, None | Some("f32")) => Ok(self),
-            (None, Some("bf16")) if self.executor.name() == Cpu::F32.name() => {
-                Ok(Self { executor: &Cpu::TRAINING_ATTACKS_IN_BF16, ..self })
+            (None, Some(name)) => {
+                let on_cpu = self.executor.name() == Cpu::F32.name();
+                let known = OF_TRAINING_ATTACKS.iter().find(|(known, _)| on_cpu && *known == name);
+                let &(_, executor) = known.ok_or_else(|| Error::Option {
+                    option: "--precision",
+                    value: name.to_owned(),
+                    allowed:
+                        "f32; bf16 or bf16-amx with --device cpu, for training attacks; tf32 or bf16 with \
+                              --device cuda:N"
+                            .to_owned(),
+                })?;
+                Ok(Self { executor, ..self })
             }
-            (None, Some("bf16-amx")) if self.executor.name() == Cpu::F32.name() => {
-                Ok(Self { executor: &Cpu::TRAINING_ATTACKS_IN_BF16_AMX, ..self })
-            }
-            (None, Some(other)) => Err(Error::Option {
-                option: "--precision",
-                value: other.to_owned(),
-                allowed:
-                    "f32; bf16 or bf16-amx with --device cpu, for training attacks; tf32 or bf16 with --device cuda:N"
-                        .to_owned(),
-            }),
             (Some(_), None) if !arithmetic.repeatable => Ok(self),
             (Some(ordinal), _) => Self::cuda(ordinal, arithmetic),
         }
     }
 
-    /// Whether training attacks alone are computed otherwise, so that a training needs one that is.
-    pub(crate) fn is_about_training_attacks(self) -> bool {
-        [Cpu::TRAINING_ATTACKS_IN_BF16, Cpu::TRAINING_ATTACKS_IN_BF16_AMX]
+    /// The precision of training attacks if they alone are computed otherwise, so that a training needs one that is.
+    pub(crate) fn precision_of_training_attacks(self) -> Option<&'static str> {
+        let name = self.executor.name();
+        OF_TRAINING_ATTACKS
             .iter()
-            .any(|rounding| rounding.name() == self.executor.name())
+            .find(|(_, executor)| executor.name() == name)
+            .map(|(precision, _)| *precision)
     }
 
     /// Our own kernels on a GPU: the one place that opens one.
@@ -165,6 +171,7 @@ mod tests {
         assert_eq!(with("cpu", "f32").unwrap().to_string(), "cpu");
         // The name is part of every record's key.
         assert_eq!(with("cpu", "bf16").unwrap().to_string(), "cpu, training attacks in bf16");
+        assert_eq!(with("cpu", "bf16-amx").unwrap().to_string(), "cpu, training attacks in bf16 by AMX");
         for (device, precision) in [("cpu", "tf32"), ("candle", "bf16"), ("cpu", "f16")] {
             let error = with(device, precision).unwrap_err();
             assert!(error.is_usage() && error.to_string().contains("--device cuda:N"), "{error}");

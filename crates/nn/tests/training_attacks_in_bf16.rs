@@ -37,6 +37,9 @@ fn parameters() -> Parameters {
     Parameters::initialise(&graph(), Seed::new(3))
 }
 
+/// The executors that round.
+const ROUNDING: [Cpu; 2] = [Cpu::TRAINING_ATTACKS_IN_BF16, Cpu::TRAINING_ATTACKS_IN_BF16_AMX];
+
 /// The network as a training attack meets it.
 fn attacked(executor: Cpu) -> Box<dyn Classifier> {
     executor.network(&graph(), parameters()).unwrap().freeze_for_training_attack().unwrap()
@@ -67,18 +70,25 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
 
 #[test]
 fn only_training_attacks_are_rounded() {
-    let (rounding, exact) = (Cpu::TRAINING_ATTACKS_IN_BF16, Cpu::F32);
-    assert_eq!([exact.name(), rounding.name()], ["cpu", "cpu, training attacks in bf16"]);
+    let exact = Cpu::F32;
+    assert_eq!(
+        [exact.name(), ROUNDING[0].name(), ROUNDING[1].name()],
+        ["cpu", "cpu, training attacks in bf16", "cpu, training attacks in bf16 by AMX"]
+    );
     let (images, gradient) = (images(IMAGES), score_gradient(&[1.0; IMAGES]));
     let expected = pass(&*exact.classifier(&graph(), &parameters()).unwrap(), &images, &gradient);
     assert!(pass(&*attacked(exact), &images, &gradient) == expected);
-    let judge = rounding.classifier(&graph(), &parameters()).unwrap();
-    assert!(pass(&*judge, &images, &gradient) == expected);
-    let frozen = rounding.network(&graph(), parameters()).unwrap().freeze().unwrap();
-    assert!(pass(&*frozen, &images, &gradient) == expected);
-    let found = pass(&*attacked(rounding), &images, &gradient);
-    let errors = [relative_error(&found.0, &expected.0), relative_error(&found.1, &expected.1)];
-    assert!(errors.iter().all(|error| (1e-3..0.1).contains(error)), "{errors:?}");
+    let [pairs, blocks] = ROUNDING.map(|rounding| {
+        let judge = rounding.classifier(&graph(), &parameters()).unwrap();
+        assert!(pass(&*judge, &images, &gradient) == expected);
+        let frozen = rounding.network(&graph(), parameters()).unwrap().freeze().unwrap();
+        assert!(pass(&*frozen, &images, &gradient) == expected);
+        let found = pass(&*attacked(rounding), &images, &gradient);
+        let errors = [relative_error(&found.0, &expected.0), relative_error(&found.1, &expected.1)];
+        assert!(errors.iter().all(|error| (1e-3..0.1).contains(error)), "{}: {errors:?}", rounding.name());
+        found
+    });
+    assert!(pairs != blocks);
 }
 
 #[test]
@@ -93,31 +103,37 @@ fn training_itself_has_the_bits_of_f32() {
             network.parameters().buffers.iter().map(|buffer| buffer.values.clone()).collect();
         (gradients, buffers)
     };
-    assert!(step(Cpu::F32) == step(Cpu::TRAINING_ATTACKS_IN_BF16));
+    let expected = step(Cpu::F32);
+    assert!(ROUNDING.into_iter().all(|rounding| step(rounding) == expected));
 }
 
 #[test]
 fn an_attack_meets_the_weights_of_its_step() {
-    let mut network = Cpu::TRAINING_ATTACKS_IN_BF16.network(&graph(), parameters()).unwrap();
-    let (images, gradient) = (images(2), score_gradient(&[1.0; 2]));
-    let before = pass(&*network.freeze_for_training_attack().unwrap(), &images, &gradient);
-    network.update(&mut |tensors| tensors[0].values.iter_mut().for_each(|value| *value *= 1.5));
-    let after = pass(&*network.freeze_for_training_attack().unwrap(), &images, &gradient);
-    assert!(before != after);
+    for rounding in ROUNDING {
+        let mut network = rounding.network(&graph(), parameters()).unwrap();
+        let (images, gradient) = (images(2), score_gradient(&[1.0; 2]));
+        let before = pass(&*network.freeze_for_training_attack().unwrap(), &images, &gradient);
+        network.update(&mut |tensors| tensors[0].values.iter_mut().for_each(|value| *value *= 1.5));
+        let after = pass(&*network.freeze_for_training_attack().unwrap(), &images, &gradient);
+        assert!(before != after, "{}", rounding.name());
+    }
 }
 
 #[test]
 fn an_image_does_not_see_its_companions_nor_the_threads() {
-    let model = attacked(Cpu::TRAINING_ATTACKS_IN_BF16);
+    ROUNDING.map(attacked).iter().for_each(|model| sees_itself_alone(&**model));
+}
+
+fn sees_itself_alone(model: &dyn Classifier) {
     let (images, gradient) = (images(IMAGES), score_gradient(&[1.0; IMAGES]));
-    let expected = pass(&*model, &images, &gradient);
+    let expected = pass(model, &images, &gradient);
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        assert!(pool.install(|| pass(&*model, &images, &gradient)) == expected, "{threads} threads");
+        assert!(pool.install(|| pass(model, &images, &gradient)) == expected, "{threads} threads");
     }
     for row in 0..IMAGES {
         let of = |tensor: &Tensor| tensor.narrow(0, row, 1).unwrap();
-        let (scores, dx) = pass(&*model, &of(&images), &of(&gradient));
+        let (scores, dx) = pass(model, &of(&images), &of(&gradient));
         let same = scores == expected.0[row * CLASSES..][..CLASSES]
             && dx == expected.1[row * dx.len()..][..dx.len()];
         assert!(same, "image {row} alone");
@@ -126,11 +142,14 @@ fn an_image_does_not_see_its_companions_nor_the_threads() {
 
 #[test]
 fn gradients_of_any_size_keep_their_direction_to_the_bit() {
-    let model = attacked(Cpu::TRAINING_ATTACKS_IN_BF16);
+    ROUNDING.map(attacked).iter().for_each(|model| keeps_directions(&**model));
+}
+
+fn keeps_directions(model: &dyn Classifier) {
     // Powers of two, from where bf16 would have rounded all to 0 to where a sum of a few would be infinite.
     let sizes = [1.0, 2f32.powi(-30), 2f32.powi(-60), 2f32.powi(-90), 2f32.powi(60), 2f32.powi(100), 0.0];
-    let (_, found) = pass(&*model, &images(IMAGES), &score_gradient(&sizes));
-    let (_, expected) = pass(&*model, &images(IMAGES), &score_gradient(&[1.0; IMAGES]));
+    let (_, found) = pass(model, &images(IMAGES), &score_gradient(&sizes));
+    let (_, expected) = pass(model, &images(IMAGES), &score_gradient(&[1.0; IMAGES]));
     let length = found.len() / IMAGES;
     for (row, size) in sizes.into_iter().enumerate() {
         let rows = found[row * length..][..length].iter().zip(&expected[row * length..][..length]);
@@ -139,7 +158,7 @@ fn gradients_of_any_size_keep_their_direction_to_the_bit() {
     }
     let mut broken = [1.0; IMAGES];
     broken[2] = f32::NAN;
-    let (_, found) = pass(&*model, &images(IMAGES), &score_gradient(&broken));
+    let (_, found) = pass(model, &images(IMAGES), &score_gradient(&broken));
     for row in 0..IMAGES {
         let finite = found[row * length..][..length].iter().all(|value| value.is_finite());
         assert_eq!(finite, row != 2, "image {row}");

@@ -360,10 +360,10 @@ impl Settings<'_> {
         })?;
         let attacked =
             !matches!(config.method, Method::Standard {}) && config.attack_mode == AttackMode::Eval;
-        if self.request.device.is_about_training_attacks() && !attacked {
+        if let (Some(precision), false) = (self.request.device.precision_of_training_attacks(), attacked) {
             let allowed =
                 "f32: nothing of this training is in bf16, which is for attacks in attack mode eval";
-            return Err(option("--precision", &"bf16", allowed));
+            return Err(option("--precision", &precision, allowed));
         }
         let held_out = config.validation.as_ref().map_or(0, |validation| validation.images);
         if held_out >= data.len() {

@@ -191,7 +191,7 @@ impl ImplicitGemm {
     ///
     /// # Panics
     /// If a layout or a slice does not fit, products are of f32, or it is no forward pass.
-    pub fn run_pooled(
+    pub(super) fn run_pooled(
         &self,
         x: &[f32],
         from: &Layout,
