@@ -66,7 +66,7 @@ impl Packed {
     /// channels too, or those of a network's images.
     ///
     /// With [`Factors::Bf16`] products are in pairs where whole vectors of channels are multiplied, but not in kernels of 5 that
-    /// [`winograd`] serves, nor for a sparse gradient. With [`Factors::Bf16Amx`] they are in kernels of 5 too: [`winograd`] serves none.
+    /// [`winograd`] serves, nor for a sparse gradient. With [`Factors::Bf16Amx`] they are in all of these: [`winograd`] and [`sparse`] serve none.
     ///
     /// # Panics
     /// If the weights do not fit, or the output channels are no whole vectors.
@@ -96,7 +96,7 @@ impl Packed {
             }
         };
         let backward = || {
-            if gradients == Gradients::Sparse && sparse::supports(&geometry) {
+            if gradients == Gradients::Sparse && factors != Factors::Bf16Amx && sparse::supports(&geometry) {
                 Backward::Sparse(Sparse::new(isa, geometry, weights))
             } else if !geometry.in_channels.is_multiple_of(LANES) {
                 Backward::FewChannels(FewChannels::new(isa, geometry, weights))
