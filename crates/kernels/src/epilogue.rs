@@ -5,6 +5,7 @@
 
 use crate::layout::Places;
 use crate::panels::Sink;
+use crate::panels::blocks::ROWS;
 use crate::vector::{LANES, Vector};
 
 /// Bits of the pixels of [`crate::layout::Layout`]: 16 channels in one `u16` at the place of the vector divided by [`LANES`].
@@ -245,23 +246,32 @@ impl PooledEpilogue<'_> {
     }
 }
 
-/// Finishes the rows of a product that are the pixels of windows, in fours: window `w` becomes the pixel at `starts[w]`.
+/// Finishes the rows of a product that are the pixels of windows: of `together` windows the first pixels, the second ones, the third and the
+/// fourth, then those of the next. Window `w` becomes the pixel at `starts[w]`.
 pub(crate) struct PooledRows<'a, 'b> {
     epilogue: &'a mut PooledEpilogue<'b>,
     starts: &'a [usize],
-    /// What has come of a window so far.
-    window: [[f32; LANES]; 4],
+    together: usize,
+    /// What has come of windows so far, in two vectors of columns: a product takes turns between no more.
+    windows: [[[f32; LANES]; 4 * ROWS]; 2],
 }
 
 impl<'a, 'b> PooledRows<'a, 'b> {
-    pub(crate) fn new(epilogue: &'a mut PooledEpilogue<'b>, starts: &'a [usize]) -> Self {
-        Self { epilogue, starts, window: [[0.0; LANES]; 4] }
+    /// # Panics
+    /// If more than [`ROWS`] windows are together.
+    pub(crate) fn new(epilogue: &'a mut PooledEpilogue<'b>, starts: &'a [usize], together: usize) -> Self {
+        assert!((1..=ROWS).contains(&together), "{together} windows at a time");
+        Self { epilogue, starts, together, windows: [[[0.0; LANES]; 4 * ROWS]; 2] }
     }
 }
 
 impl Sink for PooledRows<'_, '_> {
     fn check(&self, rows: usize, columns: usize) {
-        assert!(rows == 4 * self.starts.len(), "{rows} rows for {} windows", self.starts.len());
+        let windows = self.starts.len();
+        assert!(
+            rows == 4 * windows && windows.is_multiple_of(self.together),
+            "{rows} rows for {windows} windows"
+        );
         if let Some(bias) = self.epilogue.bias {
             assert!(bias.len() >= columns, "a bias of {} values for {columns} columns", bias.len());
         }
@@ -272,11 +282,16 @@ impl Sink for PooledRows<'_, '_> {
     unsafe fn put<V: Vector>(&mut self, row: usize, column: usize, sums: V) {
         // SAFETY: as this function's; `check` found a start for every window, and room.
         unsafe {
-            let Self { window, starts, epilogue } = self;
-            sums.store(&mut window[row % 4], 0);
-            if row % 4 == 3 {
-                let window = [0, 1, 2, 3].map(|place| V::load(&window[place], 0));
-                epilogue.put(*starts.get_unchecked(row / 4) + column, column, window);
+            let Self { windows, starts, epilogue, together } = self;
+            let (windows, within) = (&mut windows[column / LANES % 2], row % (4 * *together));
+            if within < 3 * *together {
+                sums.store(&mut windows[within], 0);
+            } else {
+                let first = within - 3 * *together;
+                let before = [0, 1, 2].map(|pixel| V::load(&windows[first + pixel * *together], 0));
+                let [a, b, c] = before;
+                let window = row / (4 * *together) * *together + first;
+                epilogue.put(*starts.get_unchecked(window) + column, column, [a, b, c, sums]);
             }
         }
     }

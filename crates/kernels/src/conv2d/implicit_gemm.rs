@@ -6,13 +6,15 @@
 
 mod rounded;
 
+use std::ops::Range;
+
 use super::Geometry;
 use crate::aligned::Aligned;
 use crate::epilogue::{Epilogue, EpilogueRows, PooledEpilogue, PooledRows, Source, check_values};
 use crate::factors::{Factors, Word};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
-use crate::panels::{Panels, Rows, Sink, multiply};
+use crate::panels::{Panels, Rows, Sink, blocks, multiply};
 use crate::sizes::product;
 use crate::vector::LANES;
 
@@ -149,7 +151,19 @@ impl ImplicitGemm {
     fn rows(&self) -> usize {
         // Neighbours share what they read, but for a step of the stride.
         let fresh = self.read_stride.saturating_mul(self.read_stride).saturating_mul(self.reads[2]);
-        (BLOCK_VALUES / fresh).clamp(56, 448)
+        let values = if self.factors().are_pairs() { 2 * BLOCK_VALUES } else { BLOCK_VALUES };
+        (values / fresh).clamp(56, 448)
+    }
+
+    /// In which order `per_image` pixels of `images` images are multiplied. Tiles of AMX read rows that lie equally far from each other, as
+    /// one pixel of many images does.
+    fn order(&self, images: usize, per_image: usize) -> [Groups; 2] {
+        let together = if self.factors() == Factors::Bf16Amx { blocks::ROWS } else { 1 };
+        let whole = images / together * together;
+        [
+            Groups { image: 0, together, count: images / together * per_image, per_image },
+            Groups { image: whole, together: 1, count: (images - whole) * per_image, per_image },
+        ]
     }
 
     /// Multiplies `images` images of `source`, which lie as `from` says, and finishes each result at its place of `to`.
@@ -207,24 +221,23 @@ impl ImplicitGemm {
         let pooled = &pooled.places(images);
         epilogue.check(pooled);
         let part = &self.parts[0];
-        let windows = images * pooled.pixels();
-        let rows = self.rows() / 4;
         self.with_rounded(Source::Dense(x), from, images, scratch, |words, from, scratch| {
-            let blocks = windows.div_ceil(rows);
-            for block in 0..blocks {
-                scratch.from.clear();
-                scratch.to.clear();
-                for window in block * windows / blocks..(block + 1) * windows / blocks {
-                    let (image, within) = (window / pooled.pixels(), window % pooled.pixels());
-                    let (row, column) = (within / pooled.width, within % pooled.width);
-                    scratch.to.push(image * pooled.image() + pooled.pixel(row, column));
-                    for (below, beside) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                        let start = part.reads_from(self, from, image, 2 * row + below, 2 * column + beside);
-                        scratch.from.push(start);
+            for groups in self.order(images, pooled.pixels()) {
+                for block in groups.blocks(self.rows() / 4) {
+                    scratch.from.clear();
+                    scratch.to.clear();
+                    for (images, window) in block.map(|group| groups.locate(group)) {
+                        let (row, column) = (window / pooled.width, window % pooled.width);
+                        let place = |image| image * pooled.image() + pooled.pixel(row, column);
+                        scratch.to.extend(images.clone().map(place));
+                        for (below, beside) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                            let start = part.reads_from(self, from, 2 * row + below, 2 * column + beside);
+                            scratch.from.extend(images.clone().map(|image| image * from.image() + start));
+                        }
                     }
+                    let mut sink = PooledRows::new(&mut epilogue, &scratch.to, groups.together);
+                    part.multiply(words, from, &mut scratch.from, &mut sink);
                 }
-                let mut sink = PooledRows::new(&mut epilogue, &scratch.to);
-                part.multiply(words, from, &mut scratch.from, &mut sink);
             }
         });
     }
@@ -244,17 +257,49 @@ impl ImplicitGemm {
         epilogue: &mut Epilogue<'_>,
         scratch: &mut Scratch,
     ) {
-        let rows = self.rows();
         for part in &self.parts {
-            let count = images * part.count[0] * part.count[1];
-            let blocks = count.div_ceil(rows);
-            for block in 0..blocks {
-                let pixels = block * count / blocks..(block + 1) * count / blocks;
-                part.place(self, from, to, pixels, scratch);
-                let mut sink = EpilogueRows { epilogue, starts: &scratch.to, columns: &[] };
-                part.multiply(words, from, &mut scratch.from, &mut sink);
+            for groups in self.order(images, part.count[0] * part.count[1]) {
+                for block in groups.blocks(self.rows()) {
+                    scratch.from.clear();
+                    scratch.to.clear();
+                    for (images, pixel) in block.map(|group| groups.locate(group)) {
+                        let (row, column) = (pixel / part.count[1], pixel % part.count[1]);
+                        let start = part.reads_from(self, from, row, column);
+                        let [row, column] = [row, column].map(|step| step * self.write_stride);
+                        let place = to.pixel(part.first[0] + row, part.first[1] + column);
+                        scratch.from.extend(images.clone().map(|image| image * from.image() + start));
+                        scratch.to.extend(images.map(|image| image * to.image() + place));
+                    }
+                    let mut sink = EpilogueRows { epilogue, starts: &scratch.to, columns: &[] };
+                    part.multiply(words, from, &mut scratch.from, &mut sink);
+                }
             }
         }
+    }
+}
+
+/// The pixels of some images: groups of one pixel each, of `together` images.
+struct Groups {
+    /// The first image.
+    image: usize,
+    together: usize,
+    /// How many groups.
+    count: usize,
+    /// Pixels of an image.
+    per_image: usize,
+}
+
+impl Groups {
+    /// Cuts them into blocks of about as many groups, of at most `rows` pixels if a group has not more.
+    fn blocks(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (count, blocks) = (self.count, self.count.div_ceil((rows / self.together).max(1)));
+        (0..blocks).map(move |block| block * count / blocks..(block + 1) * count / blocks)
+    }
+
+    /// The images of a group, and their pixel's number.
+    fn locate(&self, group: usize) -> (Range<usize>, usize) {
+        let image = self.image + group / self.per_image * self.together;
+        (image..image + self.together, group % self.per_image)
     }
 }
 
@@ -277,41 +322,13 @@ impl Part {
         multiply(rows, &self.panels, sink);
     }
 
-    /// Where the reads of the result in a row and column of this part begin.
-    fn reads_from(
-        &self,
-        gemm: &ImplicitGemm,
-        from: &Places,
-        image: usize,
-        row: usize,
-        column: usize,
-    ) -> usize {
+    /// Where, in an image, the reads of the result in a row and column of this part begin.
+    fn reads_from(&self, gemm: &ImplicitGemm, from: &Places, row: usize, column: usize) -> usize {
         // An empty part reads nothing, and its beginning means nothing.
         let begin = if self.is_empty() { [0, 0] } else { self.begin };
         let first = begin.map(|begin| (begin + from.halo as isize) as usize);
         let read = [first[0] + row * gemm.read_stride, first[1] + column * gemm.read_stride];
-        image * from.image() + read[0] * from.row() + read[1] * from.channels
-    }
-
-    /// Writes where the results number `pixels` are read from and go to.
-    fn place(
-        &self,
-        gemm: &ImplicitGemm,
-        from: &Places,
-        to: &Places,
-        pixels: std::ops::Range<usize>,
-        scratch: &mut Scratch,
-    ) {
-        let per_image = self.count[0] * self.count[1];
-        scratch.from.clear();
-        scratch.to.clear();
-        for pixel in pixels {
-            let (image, within) = (pixel / per_image, pixel % per_image);
-            let (row, column) = (within / self.count[1], within % self.count[1]);
-            scratch.from.push(self.reads_from(gemm, from, image, row, column));
-            let write = [self.first[0] + row * gemm.write_stride, self.first[1] + column * gemm.write_stride];
-            scratch.to.push(image * to.image() + to.pixel(write[0], write[1]));
-        }
+        read[0] * from.row() + read[1] * from.channels
     }
 }
 

@@ -8,8 +8,8 @@ use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
 use std::ffi::c_long;
 
-use super::Sink;
 use super::blocks::{BLOCK, ROWS, Tiles, WORDS};
+use super::{Rows, Sink};
 use crate::vector::{Kernel, LANES, Vector};
 
 /// Whether the processor has tiles of bf16, and the system lets this process use them: it has to be asked, as they are more for it to keep of
@@ -146,94 +146,182 @@ unsafe fn store<const T: u8>(to: *mut f32) {
     }
 }
 
-/// The same products by tiles, two by two of them.
-pub(super) struct OnAmx<'a, S>(pub(super) Tiles<'a, S>);
+/// Whether tiles take the rows where they lie: sixteen at a time they are equally far from each other, in runs of whole blocks.
+pub(super) fn fit_tiles(rows: &Rows<'_, u32>) -> bool {
+    let even = |tile: &[usize]| {
+        let step = tile[1].wrapping_sub(tile[0]);
+        tile.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step)
+    };
+    rows.run_length.is_multiple_of(WORDS)
+        && rows.starts.len().is_multiple_of(ROWS)
+        && rows.starts.chunks_exact(ROWS).all(even)
+}
+
+/// Products of rows where they lie, which [`fit_tiles`].
+pub(super) struct InPlace<'a, S> {
+    pub(super) rows: Rows<'a, u32>,
+    pub(super) k: usize,
+    pub(super) vectors: usize,
+    pub(super) weights: &'a [u32],
+    pub(super) sink: &'a mut S,
+}
+
+/// Products of copied rows.
+pub(super) struct Copied<'a, S>(pub(super) Tiles<'a, S>);
+
+impl<S: Sink> Kernel for InPlace<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Rows { words, starts, runs, run_length, run_stride } = self.rows;
+        let blocks = Blocks { runs, run_stride, count: run_length / WORDS, stride: WORDS };
+        let place = |tile: usize| {
+            let starts = &starts[tile * ROWS..][..2];
+            (starts[0], starts[1].wrapping_sub(starts[0]))
+        };
+        let (k, vectors) = (self.k, self.vectors);
+        let product = Product { words, blocks, count: starts.len(), k, vectors, weights: self.weights };
+        // SAFETY: as this function's. `multiply` found every row's last run within the words, and a tile's rows are equally far apart.
+        unsafe { product.run::<V, S>(place, 0, self.sink) }
+    }
+}
+
+impl<S: Sink> Kernel for Copied<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Tiles { copied, first, count, k, vectors, weights, sink } = self.0;
+        let blocks = Blocks { runs: 1, run_stride: 0, count: k / WORDS, stride: BLOCK };
+        let product = Product { words: copied, blocks, count, k, vectors, weights };
+        // SAFETY: as this function's. There are `k` words for each row of every tile that has one.
+        unsafe { product.run::<V, S>(|tile| (tile * ROWS * k, WORDS), first, sink) }
+    }
+}
+
+/// Where the blocks of a tile lie, in words.
+#[derive(Clone, Copy)]
+struct Blocks {
+    runs: usize,
+    /// From one run to the next.
+    run_stride: usize,
+    /// Blocks of a run.
+    count: usize,
+    /// From one block to the next.
+    stride: usize,
+}
+
+/// Rows and panels.
+#[derive(Clone, Copy)]
+struct Product<'a> {
+    words: &'a [u32],
+    blocks: Blocks,
+    /// How many rows.
+    count: usize,
+    /// Words of a row.
+    k: usize,
+    vectors: usize,
+    weights: &'a [u32],
+}
 
 /// Sums of four tiles, on their way to the sink.
 #[repr(C, align(64))]
 struct Sums([[f32; ROWS * LANES]; 4]);
 
-impl<S: Sink> Kernel for OnAmx<'_, S> {
-    type Output = ();
-
+impl Product<'_> {
+    /// Hands the sums to `sink`, whose first row has the number `first_row`, for tiles of rows that begin at the first number of `place`, as
+    /// many words apart as the second.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `V`, whose panels are of two vectors, and may compute with tiles. Every block of every tile lies
+    /// within the words.
     #[inline(always)]
-    unsafe fn run<V: Vector>(mut self) {
-        let (tiles, vectors) = (self.0.count.div_ceil(ROWS), self.0.vectors);
-        let mut sums = Sums([[0.0; ROWS * LANES]; 4]);
-        // SAFETY: whoever asks for this kernel has an instruction set with tiles; rows and vectors exist.
+    unsafe fn run<V: Vector, S: Sink>(
+        self,
+        place: impl Fn(usize) -> (usize, usize),
+        first_row: usize,
+        sink: &mut S,
+    ) {
+        let (tiles, mut sums) = (self.count.div_ceil(ROWS), Sums([[0.0; ROWS * LANES]; 4]));
+        // SAFETY: as this function's; the vectors exist.
         unsafe {
             let _configured = Configured::new();
-            for first in (0..vectors).step_by(V::PANEL) {
+            for first in (0..self.vectors).step_by(V::PANEL) {
+                let wide = self.vectors - first >= 2;
                 for tile in (0..tiles).step_by(2) {
-                    match (tiles - tile >= 2, vectors - first >= 2) {
-                        (true, true) => self.tiles::<V, true, true>(tile, first, &mut sums),
-                        (true, false) => self.tiles::<V, true, false>(tile, first, &mut sums),
-                        (false, true) => self.tiles::<V, false, true>(tile, first, &mut sums),
-                        (false, false) => self.tiles::<V, false, false>(tile, first, &mut sums),
+                    let tall = tiles - tile >= 2;
+                    let rows = [place(tile), place(if tall { tile + 1 } else { tile })];
+                    match (tall, wide) {
+                        (true, true) => self.tiles::<true, true>(rows, first, &mut sums),
+                        (true, false) => self.tiles::<true, false>(rows, first, &mut sums),
+                        (false, true) => self.tiles::<false, true>(rows, first, &mut sums),
+                        (false, false) => self.tiles::<false, false>(rows, first, &mut sums),
+                    }
+                    for v in 0..1 + usize::from(wide) {
+                        for below in 0..1 + usize::from(tall) {
+                            let row = (tile + below) * ROWS;
+                            for r in 0..ROWS.min(self.count - row) {
+                                let values = V::load(&sums.0[2 * below + v], r * LANES);
+                                sink.put(first_row + row + r, (first + v) * LANES, values);
+                            }
+                        }
                     }
                 }
             }
         }
     }
-}
 
-impl<S: Sink> OnAmx<'_, S> {
     /// The sums of one tile of rows or two (`TALL`), and one vector of columns or two (`WIDE`).
     ///
     /// # Safety
-    /// The processor has the instruction set of `V`, whose panels are of two vectors, and this thread tiles; the rows and vectors exist.
+    /// This thread has tiles. The rows and vectors exist.
     #[inline(always)]
-    unsafe fn tiles<V: Vector, const TALL: bool, const WIDE: bool>(
-        &mut self,
-        tile: usize,
+    unsafe fn tiles<const TALL: bool, const WIDE: bool>(
+        self,
+        [upper, lower]: [(usize, usize); 2],
         first: usize,
         sums: &mut Sums,
     ) {
-        let Self(Tiles { copied, first: first_row, count, k, weights, ref mut sink, .. }) = *self;
-        // SAFETY: as this function's: copied tiles have `k` words for each row, the panel has `k` rows of its vectors, and
-        // there is room for the sums of four tiles.
+        let Self { words, blocks, k, weights, .. } = self;
+        let width = if WIDE { 2 * LANES } else { LANES };
+        let bytes = |words: usize| words.wrapping_mul(size_of::<u32>());
+        debug_assert!(first * k * LANES + k * width <= weights.len());
+        // SAFETY: as this function's: the panel has `k` rows of its vectors, and there is room for the sums of four tiles.
         unsafe {
             zero::<0>();
             zero::<1>();
             zero::<2>();
             zero::<3>();
-            let mut x = copied.as_ptr().add(tile * ROWS * k);
             let mut w = weights.as_ptr().add(first * k * LANES);
-            let width = if WIDE { 2 * LANES } else { LANES };
-            debug_assert!((tile + 1 + usize::from(TALL)) * ROWS * k <= copied.len());
-            debug_assert!(first * k * LANES + k * width <= weights.len());
-            for _ in 0..k / WORDS {
-                load::<4>(x, WORDS * size_of::<u32>());
-                load::<6>(w, width * size_of::<u32>());
-                multiply_add::<0, 4, 6>();
-                if WIDE {
-                    load::<7>(w.add(LANES), width * size_of::<u32>());
-                    multiply_add::<1, 4, 7>();
+            for run in 0..blocks.runs {
+                let mut x = words.as_ptr().add(upper.0 + run * blocks.run_stride);
+                let mut y = words.as_ptr().add(lower.0 + run * blocks.run_stride);
+                for _ in 0..blocks.count {
+                    load::<4>(x, bytes(upper.1));
+                    load::<6>(w, bytes(width));
+                    multiply_add::<0, 4, 6>();
+                    if WIDE {
+                        load::<7>(w.add(LANES), bytes(width));
+                        multiply_add::<1, 4, 7>();
+                    }
+                    if TALL {
+                        load::<5>(y, bytes(lower.1));
+                        multiply_add::<2, 5, 6>();
+                    }
+                    if TALL && WIDE {
+                        multiply_add::<3, 5, 7>();
+                    }
+                    x = x.wrapping_add(blocks.stride);
+                    y = y.wrapping_add(blocks.stride);
+                    w = w.wrapping_add(WORDS * width);
                 }
-                if TALL {
-                    load::<5>(x.add(ROWS * k), WORDS * size_of::<u32>());
-                    multiply_add::<2, 5, 6>();
-                }
-                if TALL && WIDE {
-                    multiply_add::<3, 5, 7>();
-                }
-                x = x.add(BLOCK);
-                w = w.add(WORDS * width);
             }
             let [a, b, c, d] = sums.0.each_mut();
             store::<0>(a.as_mut_ptr());
             store::<1>(b.as_mut_ptr());
             store::<2>(c.as_mut_ptr());
             store::<3>(d.as_mut_ptr());
-            for v in 0..1 + usize::from(WIDE) {
-                for below in 0..1 + usize::from(TALL) {
-                    let row = (tile + below) * ROWS;
-                    for r in 0..ROWS.min(count - row) {
-                        let values = V::load(&sums.0[2 * below + v], r * LANES);
-                        sink.put(first_row + row + r, (first + v) * LANES, values);
-                    }
-                }
-            }
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Products in the order of Intel's AMX ([`crate::factors::Factors::Bf16Amx`]): rows are copied into blocks that its tiles take as they are, and
-//! processors without tiles make the same sums.
+//! Products in the order of Intel's AMX ([`crate::factors::Factors::Bf16Amx`]): its tiles take rows that lie equally far from each other, others are
+//! copied into blocks, and processors without tiles make the same sums.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::amx;
 use super::{Multiply, Rows, Sink};
 use crate::aligned::Aligned;
 use crate::isa::Isa;
@@ -10,7 +12,7 @@ use crate::vector::{Kernel, LANES, Vector, run_pairs};
 pub(crate) const WORDS: usize = 16;
 
 /// Rows of a tile: a copied block has one word after the other of each.
-pub(super) const ROWS: usize = 16;
+pub(crate) const ROWS: usize = 16;
 
 /// Words of a block of a tile.
 pub(super) const BLOCK: usize = ROWS * WORDS;
@@ -18,9 +20,13 @@ pub(super) const BLOCK: usize = ROWS * WORDS;
 /// Words of rows that are copied at a time, at most: they are to stay in the second-level cache while all panels meet them.
 const COPIED: usize = 256 << 10;
 
-/// Makes the sums of `product`, whose rows are copied some at a time.
+/// Makes the sums of `product`. Tiles take its rows where they lie if they can; else these are copied some at a time.
 pub(crate) fn multiply<S: Sink>(isa: Isa, product: Multiply<'_, u32, S>) {
     let Multiply { rows, k, vectors, weights, sink } = product;
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if isa.has_tiles() && amx::fit_tiles(&rows) {
+        return run_pairs(isa, amx::InPlace { rows, k, vectors, weights, sink });
+    }
     let count = rows.starts.len();
     let at_once = (COPIED / k.max(1) / (2 * ROWS)).max(1) * 2 * ROWS;
     let mut copied = Aligned::unset(count.min(at_once).next_multiple_of(ROWS) * k);
@@ -30,7 +36,7 @@ pub(crate) fn multiply<S: Sink>(isa: Isa, product: Multiply<'_, u32, S>) {
         let tiles = Tiles { copied: copied.words(), first, count, k, vectors, weights, sink: &mut *sink };
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if isa.has_tiles() {
-            run_pairs(isa, super::amx::OnAmx(tiles));
+            run_pairs(isa, amx::Copied(tiles));
             continue;
         }
         run_pairs(isa, tiles);

@@ -93,6 +93,71 @@ fn rounded_products_are_near_the_reference_and_the_same_on_every_instruction_set
     println!("largest errors: direct, by Winograd's filtering, in a corner of a tile: {largest:.4?}");
 }
 
+/// Tiles of AMX take sixteen images side by side where they lie, others are copied: nobody sees which.
+#[test]
+fn an_image_among_many_is_what_it_is_alone() {
+    const MANY: usize = 19;
+    for g in [
+        geometry([6, 5], 32, 48, [3, 1, 1]),
+        geometry([7, 8], 64, 32, [3, 2, 1]),
+        geometry([4, 9], 16, 16, [5, 1, 2]),
+        geometry([5, 5], 32, 16, [1, 1, 0]),
+    ] {
+        let weights = independent(g.taps() * g.out_channels, 2);
+        let [from, to] = layouts(&g);
+        for isa in Isa::available() {
+            let layer = Packed::new(isa, g, &weights, Gradients::Dense, Directions::Both, Factors::Bf16Amx);
+            for backward in [false, true] {
+                let (read, written) = if backward { (&to, &from) } else { (&from, &to) };
+                let given: Vec<_> =
+                    (0..MANY).map(|image| independent(read.pixels() * read.channels, 60 + image)).collect();
+                let found = run(&layer, &g, &given, backward);
+                for (at, given) in given.iter().enumerate() {
+                    let alone = run(&layer, &g, std::slice::from_ref(given), backward);
+                    let same = alone == found[at * written.image()..][..written.image()];
+                    assert!(same, "{isa:?} {g:?}, backward: {backward}, image {at}");
+                }
+            }
+            if g.stride == 1 {
+                let pooled = Layout { height: to.height / 2, width: to.width / 2, ..to };
+                let pool = |given: &[Vec<f32>]| {
+                    let len = given.len() * pooled.image();
+                    let (mut y, mut bits) = (vec![0.0; len], vec![[0; 4]; len / LANES]);
+                    let epilogue = PooledEpilogue { output: &mut y, bias: None, bits: Some(&mut bits) };
+                    let (x, count, mut scratch) = (place(&from, given), given.len(), Scratch::default());
+                    layer.forward_pooled(&x, &from, count, &to, &pooled, epilogue, &mut scratch);
+                    let (dy, mut dx) = (vec![1.0; len], vec![0.0; given.len() * from.image()]);
+                    let source = Source::Pooled(&dy, &bits);
+                    layer.input_gradient(
+                        source,
+                        &pooled,
+                        count,
+                        &from,
+                        Epilogue::open(&mut dx),
+                        &mut scratch,
+                    );
+                    (y, bits, dx)
+                };
+                let given: Vec<_> =
+                    (0..MANY).map(|image| independent(from.pixels() * from.channels, 80 + image)).collect();
+                let (y, bits, dx) = pool(&given);
+                assert!(y.iter().any(|value| *value > 0.0));
+                for (at, given) in given.iter().enumerate() {
+                    let alone = pool(std::slice::from_ref(given));
+                    let places = at * pooled.image()..(at + 1) * pooled.image();
+                    let vectors = places.start / LANES..places.end / LANES;
+                    let gradient = at * from.image()..(at + 1) * from.image();
+                    assert!(
+                        alone.0 == y[places] && alone.1 == bits[vectors],
+                        "{isa:?} {g:?}, pooled image {at}"
+                    );
+                    assert!(alone.2 == dx[gradient], "{isa:?} {g:?}, back from pooled image {at}");
+                }
+            }
+        }
+    }
+}
+
 /// The chains of multiply-adds that [`crate::factors`] promises, number by number: what every instruction set with fused ones has to give.
 #[test]
 fn rounded_products_are_added_in_the_order_of_words_or_of_blocks() {
