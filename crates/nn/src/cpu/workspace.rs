@@ -39,9 +39,10 @@ pub(super) fn with<R>(layouts: &[Layout], images: usize, work: impl FnOnce(&mut 
 /// Values of a thread's slots that stay where another part of the program may want the memory: 8 MB.
 const HELD: usize = 2 << 20;
 
-/// Lets this thread's slots go if they are large.
+/// Lets this thread's slots go if they are large and nobody uses them.
 pub(super) fn leave() {
-    WORKSPACE.with_borrow_mut(|workspace| {
+    WORKSPACE.with(|workspace| {
+        let Ok(mut workspace) = workspace.try_borrow_mut() else { return };
         if workspace.slots.iter().map(|slot| slot.len()).sum::<usize>() > HELD {
             workspace.slots = Vec::new();
             workspace.layouts = Vec::new();

@@ -86,11 +86,11 @@ pub(super) fn step(
     batches: &[&Tensor],
     loss: &mut LossFn<'_>,
 ) -> Result<Gradients> {
-    // What the attack before this step needed, the next one makes again.
-    if share::threads() == 1 {
-        workspace::leave();
-    } else {
-        rayon::broadcast(|_| workspace::leave());
+    // What the attack before this step needed, the next one makes again. Nobody waits for the other threads: one of them may begin a network of
+    // its own this moment, and then looks at nothing else until that is trained.
+    workspace::leave();
+    if share::threads() > 1 {
+        rayon::spawn_broadcast(|_| workspace::leave());
     }
     let normalize = super::normalization(program, parameters);
     let training = Training { program, slots, lifetimes, shared, parameters, normalize };
