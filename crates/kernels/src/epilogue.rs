@@ -5,7 +5,7 @@
 
 use crate::layout::Places;
 use crate::panels::Sink;
-use crate::panels::blocks::ROWS;
+use crate::panels::tiles::ROWS;
 use crate::vector::{LANES, Vector};
 
 /// Bits of the pixels of [`crate::layout::Layout`]: 16 channels in one `u16` at the place of the vector divided by [`LANES`].

@@ -12,8 +12,10 @@
 
 use crate::aligned::Aligned;
 use crate::isa::Isa;
-use crate::panels::{Multiply, Sink, blocks};
 use crate::vector::{Kernel, LANES, Vector, run, run_pairs};
+
+/// Words of a block: the products of one are summed by themselves.
+pub(crate) const BLOCK_WORDS: usize = 16;
 
 /// What the factors of products are; sums are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl Factors {
     pub(crate) fn filled(self, words: usize) -> usize {
         match self {
             Self::F32 | Self::Bf16 => words,
-            Self::Bf16Amx => words.next_multiple_of(blocks::WORDS),
+            Self::Bf16Amx => words.next_multiple_of(BLOCK_WORDS),
         }
     }
 }
@@ -63,8 +65,8 @@ pub(crate) trait Word: Copy + 'static {
     /// Runs a kernel that is about such words.
     fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output;
 
-    /// Multiplies rows of such words, in the order of `factors`.
-    fn multiply<S: Sink>(isa: Isa, factors: Factors, product: Multiply<'_, Self, S>);
+    /// The same words, if they are pairs.
+    fn pairs(words: &[Self]) -> Option<&[u32]>;
 
     /// # Safety
     /// As [`Vector`]'s, like all that follow.
@@ -118,8 +120,8 @@ impl Word for f32 {
         run(isa, kernel)
     }
 
-    fn multiply<S: Sink>(isa: Isa, _factors: Factors, product: Multiply<'_, Self, S>) {
-        run(isa, product);
+    fn pairs(_words: &[Self]) -> Option<&[u32]> {
+        None
     }
 
     #[inline(always)]
@@ -176,11 +178,8 @@ impl Word for u32 {
         run_pairs(isa, kernel)
     }
 
-    fn multiply<S: Sink>(isa: Isa, factors: Factors, product: Multiply<'_, Self, S>) {
-        match factors {
-            Factors::Bf16Amx => blocks::multiply(isa, product),
-            Factors::F32 | Factors::Bf16 => run_pairs(isa, product),
-        }
+    fn pairs(words: &[Self]) -> Option<&[u32]> {
+        Some(words)
     }
 
     #[inline(always)]

@@ -1,5 +1,8 @@
 //! The instruction sets that kernels are compiled for, chosen at run time.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod tiles;
+
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -46,7 +49,7 @@ impl Isa {
                 let others = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
                 if others && is_x86_feature_detected!("avx512bf16") {
                     #[cfg(target_os = "linux")]
-                    if crate::panels::amx::permitted() {
+                    if tiles::permitted() {
                         found.push(Self(Kind::Amx));
                     }
                     found.push(Self(Kind::Avx512Bf16));

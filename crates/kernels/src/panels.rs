@@ -7,8 +7,9 @@
 //! rectifier, place) is the `Sink`'s business.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub(crate) mod amx;
-pub(crate) mod blocks;
+mod amx;
+mod blocks;
+pub(crate) mod tiles;
 
 use crate::aligned::Aligned;
 use crate::factors::{Factors, Word};
@@ -290,12 +291,19 @@ pub(crate) fn multiply_by<W: Word, S: Sink>(rows: Rows<'_, W>, panels: &Panels, 
     // Rows of no values begin anywhere, or nowhere.
     let rows = Rows { runs: if k == 0 { 0 } else { runs }, ..rows };
     let weights = &panels.words::<W>()[number * panels.len()..][..panels.len()];
-    let product = Multiply { rows, k, vectors: panels.vectors, weights, sink };
-    W::multiply(panels.isa, panels.factors, product);
+    let (isa, vectors) = (panels.isa, panels.vectors);
+    match (panels.factors, W::pairs(rows.words), W::pairs(weights)) {
+        (Factors::Bf16Amx, Some(words), Some(weights)) => {
+            let Rows { starts, runs, run_length, run_stride, .. } = rows;
+            let rows = Rows { words, starts, runs, run_length, run_stride };
+            blocks::multiply(isa, Multiply { rows, k, vectors, weights, sink });
+        }
+        _ => W::run(isa, Multiply { rows, k, vectors, weights, sink }),
+    }
 }
 
 /// Rows, the panels of a matrix, and who takes the sums; made by [`multiply_by`], which checked the sizes.
-pub(crate) struct Multiply<'a, W, S> {
+struct Multiply<'a, W, S> {
     rows: Rows<'a, W>,
     k: usize,
     vectors: usize,

@@ -14,7 +14,7 @@ use crate::epilogue::{Epilogue, EpilogueRows, PooledEpilogue, PooledRows, Source
 use crate::factors::{Factors, Word};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
-use crate::panels::{Panels, Rows, Sink, blocks, multiply};
+use crate::panels::{Panels, Rows, Sink, multiply, tiles};
 use crate::sizes::product;
 use crate::vector::LANES;
 
@@ -158,7 +158,7 @@ impl ImplicitGemm {
     /// In which order `per_image` pixels of `images` images are multiplied. Tiles of AMX read rows that lie equally far from each other, as
     /// one pixel of many images does.
     fn order(&self, images: usize, per_image: usize) -> [Groups; 2] {
-        let together = if self.factors() == Factors::Bf16Amx { blocks::ROWS } else { 1 };
+        let together = if self.factors() == Factors::Bf16Amx { tiles::ROWS } else { 1 };
         let whole = images / together * together;
         [
             Groups { image: 0, together, count: images / together * per_image, per_image },

@@ -5,26 +5,11 @@
 //! hold stays from one of the functions below to the next; they are for this file alone.
 
 use std::arch::asm;
-use std::arch::x86_64::__cpuid_count;
-use std::ffi::c_long;
 
-use super::blocks::{BLOCK, ROWS, Tiles, WORDS};
+use super::tiles::{BLOCK, ROWS, Tiles};
 use super::{Rows, Sink};
+use crate::factors::BLOCK_WORDS as WORDS;
 use crate::vector::{Kernel, LANES, Vector};
-
-/// Whether the processor has tiles of bf16, and the system lets this process use them: it has to be asked, as they are more for it to keep of
-/// a thread than a thread has room for by itself.
-pub(crate) fn permitted() -> bool {
-    /// `ARCH_REQ_XCOMP_PERM`: asks to use a component of the processor's state.
-    const REQUEST: c_long = 0x1023;
-    /// The tiles' number among those components.
-    const TILE_DATA: c_long = 18;
-    /// In `edx` of leaf 7: bf16, and the tiles themselves.
-    const FEATURES: u32 = 1 << 22 | 1 << 24;
-    let features = __cpuid_count(7, 0).edx;
-    // SAFETY: the call takes numbers, and changes nothing but what this process may use.
-    features & FEATURES == FEATURES && unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST, TILE_DATA) } == 0
-}
 
 /// Eight tiles of sixteen rows of 64 bytes.
 #[repr(C, align(64))]
@@ -65,7 +50,7 @@ struct Configured;
 
 impl Configured {
     /// # Safety
-    /// [`permitted`] said yes.
+    /// The instruction set has tiles.
     unsafe fn new() -> Self {
         // SAFETY: tiles by this function's contract; 64 bytes are read.
         unsafe {

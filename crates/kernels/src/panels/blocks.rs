@@ -3,25 +3,18 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx;
+use super::tiles::{BLOCK, ROWS, Tiles};
 use super::{Multiply, Rows, Sink};
 use crate::aligned::Aligned;
+use crate::factors::BLOCK_WORDS as WORDS;
 use crate::isa::Isa;
 use crate::vector::{Kernel, LANES, Vector, run_pairs};
-
-/// Words of a block: the products of one are summed by themselves.
-pub(crate) const WORDS: usize = 16;
-
-/// Rows of a tile: a copied block has one word after the other of each.
-pub(crate) const ROWS: usize = 16;
-
-/// Words of a block of a tile.
-pub(super) const BLOCK: usize = ROWS * WORDS;
 
 /// Words of rows that are copied at a time, at most: they are to stay in the second-level cache while all panels meet them.
 const COPIED: usize = 256 << 10;
 
 /// Makes the sums of `product`. Tiles take its rows where they lie if they can; else these are copied some at a time.
-pub(crate) fn multiply<S: Sink>(isa: Isa, product: Multiply<'_, u32, S>) {
+pub(super) fn multiply<S: Sink>(isa: Isa, product: Multiply<'_, u32, S>) {
     let Multiply { rows, k, vectors, weights, sink } = product;
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if isa.has_tiles() && amx::fit_tiles(&rows) {
@@ -79,19 +72,6 @@ impl Kernel for Copy<'_> {
             }
         }
     }
-}
-
-/// The products of copied rows with panels.
-pub(super) struct Tiles<'a, S> {
-    pub(super) copied: &'a [u32],
-    /// Number of the first row, to the sink.
-    pub(super) first: usize,
-    pub(super) count: usize,
-    /// Words of a row, whole blocks.
-    pub(super) k: usize,
-    pub(super) vectors: usize,
-    pub(super) weights: &'a [u32],
-    pub(super) sink: &'a mut S,
 }
 
 impl<S: Sink> Kernel for Tiles<'_, S> {
