@@ -29,14 +29,17 @@ impl DeviceArguments {
 
     /// The same where nothing is trained: a CPU's bf16 would change nothing but the name in records.
     pub fn device_without_training(&self) -> Result<Device, Error> {
-        if self.ordinal().is_none() && ["bf16", "bf16-amx"].contains(&self.precision()) {
-            return Err(Error::Option {
+        let device = self.device()?;
+        match device.precision_of_training_attacks() {
+            None => Ok(device),
+            Some(precision) => Err(Error::Option {
                 option: "--precision",
-                value: self.precision().to_owned(),
-                allowed: "f32: on a CPU bf16 is for training attacks, and nothing is trained here".to_owned(),
-            });
+                value: precision.to_owned(),
+                allowed: format!(
+                    "f32: on a CPU {precision} is for training attacks, and nothing is trained here"
+                ),
+            }),
         }
-        self.device()
     }
 
     /// Its name, as on the command line.

@@ -71,7 +71,7 @@ impl Device {
     }
 
     /// The precision of training attacks if they alone are computed otherwise, so that a training needs one that is.
-    pub(crate) fn precision_of_training_attacks(self) -> Option<&'static str> {
+    pub fn precision_of_training_attacks(self) -> Option<&'static str> {
         let name = self.executor.name();
         OF_TRAINING_ATTACKS
             .iter()

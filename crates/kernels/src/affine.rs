@@ -2,9 +2,10 @@
 //! statistics that no convolution can take into its weights, a sum of two branches, a rectifier alone.
 
 use crate::aligned::Aligned;
-use crate::epilogue::{Bits, Epilogue, check_pooled, check_values};
+use crate::epilogue::{Bits, Epilogue, Source, check_values};
+use crate::gradient::{Gradient, Pooled, check_source};
 use crate::isa::Isa;
-use crate::layout::{Layout, Places, assert_halves};
+use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};
 
 /// `scale * x + shift` per channel.
@@ -80,17 +81,14 @@ pub fn unpool(
     to: &Layout,
     dense: &mut [f32],
 ) {
-    assert_halves(to, from);
-    let (from, to) = (&from.places(images), &to.places(images));
-    check_pooled(pooled, bits, from);
+    let (layout, to) = (&from.places(images), &to.places(images));
+    check_source(Source::Pooled(pooled, bits), layout, to);
     check_values(dense, to);
-    run(isa, Unpool { pooled, bits, from, images, to, dense });
+    run(isa, Unpool { gradient: Pooled { values: pooled, bits, layout }, images, to, dense });
 }
 
 struct Unpool<'a> {
-    pooled: &'a [f32],
-    bits: &'a [[Bits; 4]],
-    from: &'a Places,
+    gradient: Pooled<'a>,
     images: usize,
     to: &'a Places,
     dense: &'a mut [f32],
@@ -101,23 +99,15 @@ impl Kernel for Unpool<'_> {
 
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let Self { pooled, bits, from, images, to, dense } = self;
+        let Self { gradient, images, to, dense } = self;
         for image in 0..images {
             for row in 0..to.height {
                 for column in 0..to.width {
-                    let at = image * to.image() + to.pixel(row, column);
-                    let exists = row / 2 < from.height && column / 2 < from.width;
+                    let (from, at) =
+                        (gradient.pixel(image, row, column), image * to.image() + to.pixel(row, column));
                     for channel in (0..to.channels).step_by(LANES) {
                         // SAFETY: the instruction set by this function's contract; `unpool` checked every slice.
-                        unsafe {
-                            let mut value = V::zero();
-                            if exists {
-                                let from = image * from.image() + from.pixel(row / 2, column / 2) + channel;
-                                value =
-                                    V::load(pooled, from).keep(bits[from / LANES][row % 2 * 2 + column % 2]);
-                            }
-                            value.store(dense, at + channel);
-                        }
+                        unsafe { gradient.load::<V>(from, channel).store(dense, at + channel) }
                     }
                 }
             }

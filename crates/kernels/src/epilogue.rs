@@ -3,9 +3,10 @@
 //! Done while the sums are in registers, so that no activation is written only to be read and changed. What the
 //! backward pass needs is kept as bits: one for each rectified value, four for each pooled one.
 
+use crate::factors::TILE_ROWS;
 use crate::layout::Places;
 use crate::panels::Sink;
-use crate::panels::tiles::ROWS;
+
 use crate::vector::{LANES, Vector};
 
 /// Bits of the pixels of [`crate::layout::Layout`]: 16 channels in one `u16` at the place of the vector divided by [`LANES`].
@@ -253,15 +254,15 @@ pub(crate) struct PooledRows<'a, 'b> {
     starts: &'a [usize],
     together: usize,
     /// What has come of windows so far, in two vectors of columns: a product takes turns between no more.
-    windows: [[[f32; LANES]; 4 * ROWS]; 2],
+    windows: [[[f32; LANES]; 4 * TILE_ROWS]; 2],
 }
 
 impl<'a, 'b> PooledRows<'a, 'b> {
     /// # Panics
-    /// If more than [`ROWS`] windows are together.
+    /// If more than [`TILE_ROWS`] windows are together.
     pub(crate) fn new(epilogue: &'a mut PooledEpilogue<'b>, starts: &'a [usize], together: usize) -> Self {
-        assert!((1..=ROWS).contains(&together), "{together} windows at a time");
-        Self { epilogue, starts, together, windows: [[[0.0; LANES]; 4 * ROWS]; 2] }
+        assert!((1..=TILE_ROWS).contains(&together), "{together} windows at a time");
+        Self { epilogue, starts, together, windows: [[[0.0; LANES]; 4 * TILE_ROWS]; 2] }
     }
 }
 

@@ -17,6 +17,9 @@ use crate::vector::{Kernel, LANES, Vector, run, run_pairs};
 /// Words of a block: the products of one are summed by themselves.
 pub(crate) const BLOCK_WORDS: usize = 16;
 
+/// Rows that one of AMX's tiles multiplies.
+pub(crate) const TILE_ROWS: usize = 16;
+
 /// What the factors of products are; sums are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Factors {
@@ -33,6 +36,14 @@ impl Factors {
     /// Whether two share a word.
     pub(crate) fn are_pairs(self) -> bool {
         self != Self::F32
+    }
+
+    /// Images that passes should have together at least, where memory allows: their rows then need not be copied for AMX's tiles.
+    pub fn images_together(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => 1,
+            Self::Bf16Amx => TILE_ROWS,
+        }
     }
 
     /// Rows of words that a matrix with `words` of them has: whole blocks.

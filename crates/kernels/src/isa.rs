@@ -1,6 +1,6 @@
 //! The instruction sets that kernels are compiled for, chosen at run time.
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(target_arch = "x86_64")]
 mod tiles;
 
 use std::fmt;
@@ -48,7 +48,6 @@ impl Isa {
             if is_x86_feature_detected!("avx512f") {
                 let others = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl");
                 if others && is_x86_feature_detected!("avx512bf16") {
-                    #[cfg(target_os = "linux")]
                     if tiles::permitted() {
                         found.push(Self(Kind::Amx));
                     }
@@ -71,7 +70,7 @@ impl Isa {
     }
 
     /// Whether a thread may compute with AMX's tiles.
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_tiles(self) -> bool {
         self.0 == Kind::Amx
     }

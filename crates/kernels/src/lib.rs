@@ -32,6 +32,7 @@ pub mod conv2d;
 pub mod epilogue;
 pub mod factors;
 pub mod flatten;
+mod gradient;
 pub mod isa;
 pub mod layout;
 pub mod linear;

@@ -6,7 +6,7 @@
 //! on its companions, and machines with fused multiply-add agree bit for bit. What becomes of a sum (bias,
 //! rectifier, place) is the `Sink`'s business.
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(target_arch = "x86_64")]
 mod amx;
 mod blocks;
 pub(crate) mod tiles;

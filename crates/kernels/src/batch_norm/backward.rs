@@ -1,9 +1,9 @@
 //! The gradients on `gamma`, `beta` and the values before normalisation.
 
-use super::gradient::{Dense, Gradient, Pooled, check_source};
 use super::statistics::{Slopes, Statistics, Sums};
 use super::{TOGETHER, check};
 use crate::epilogue::{Epilogue, Source};
+use crate::gradient::{Dense, Gradient, Pooled, check_source};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
 use crate::vector::{Kernel, LANES, Vector, run};

@@ -16,7 +16,6 @@
 
 mod backward;
 mod forward;
-mod gradient;
 mod moments;
 pub mod reference;
 mod statistics;
@@ -29,7 +28,7 @@ pub use moments::moments;
 pub use statistics::{Moments, Slopes, Statistics, Sums};
 
 use crate::epilogue::check_values;
-use crate::layout::{Layout, Places};
+use crate::layout::Places;
 
 /// What is added to the variance.
 pub const EPS: f64 = 1e-5;
@@ -43,8 +42,4 @@ const TOGETHER: usize = 4;
 fn check(y: &[f32], layout: &Places) {
     layout.assert_whole_vectors();
     check_values(y, layout);
-}
-
-fn assert_same(from: &Layout, to: &Layout) {
-    assert!(*from == Layout { halo: from.halo, ..*to }, "{from:?} and {to:?} differ in more than their halo");
 }

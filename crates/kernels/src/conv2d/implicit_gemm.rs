@@ -14,7 +14,7 @@ use crate::epilogue::{Epilogue, EpilogueRows, PooledEpilogue, PooledRows, Source
 use crate::factors::{Factors, Word};
 use crate::isa::Isa;
 use crate::layout::{Layout, Places};
-use crate::panels::{Panels, Rows, Sink, multiply, tiles};
+use crate::panels::{Panels, Rows, Sink, multiply};
 use crate::sizes::product;
 use crate::vector::LANES;
 
@@ -158,7 +158,7 @@ impl ImplicitGemm {
     /// In which order `per_image` pixels of `images` images are multiplied. Tiles of AMX read rows that lie equally far from each other, as
     /// one pixel of many images does.
     fn order(&self, images: usize, per_image: usize) -> [Groups; 2] {
-        let together = if self.factors() == Factors::Bf16Amx { tiles::ROWS } else { 1 };
+        let together = self.factors().images_together();
         let whole = images / together * together;
         [
             Groups { image: 0, together, count: images / together * per_image, per_image },
@@ -194,7 +194,9 @@ impl ImplicitGemm {
             let Source::Dense(values) = source else {
                 panic!("this convolution takes no pooling along: {from:?}")
             };
-            self.check_reads(from);
+            let fits = [from.height, from.width, from.channels] == self.reads;
+            assert!(fits, "{from:?}, but {:?} is read", self.reads);
+            assert!(from.halo >= self.halo, "{from:?} has a halo of less than {}", self.halo);
             let from = &from.places(images);
             check_values(values, from);
             self.multiply(values, from, images, to, epilogue, scratch);
@@ -240,12 +242,6 @@ impl ImplicitGemm {
                 }
             }
         });
-    }
-
-    fn check_reads(&self, from: &Layout) {
-        let fits = [from.height, from.width, from.channels] == self.reads;
-        assert!(fits, "{from:?}, but {:?} is read", self.reads);
-        assert!(from.halo >= self.halo, "{from:?} has a halo of less than {}", self.halo);
     }
 
     fn multiply<W: Word>(

@@ -6,9 +6,9 @@
 
 use std::arch::asm;
 
-use super::tiles::{BLOCK, ROWS, Tiles};
+use super::tiles::{BLOCK, Tiles};
 use super::{Rows, Sink};
-use crate::factors::BLOCK_WORDS as WORDS;
+use crate::factors::{BLOCK_WORDS, TILE_ROWS};
 use crate::vector::{Kernel, LANES, Vector};
 
 /// Eight tiles of sixteen rows of 64 bytes.
@@ -25,24 +25,8 @@ static SIZES: Sizes = Sizes {
     palette: 1,
     start_row: 0,
     reserved: [0; 14],
-    row_bytes: {
-        let mut bytes = [0; 16];
-        let mut tile = 0;
-        while tile < 8 {
-            bytes[tile] = 64;
-            tile += 1;
-        }
-        bytes
-    },
-    rows: {
-        let mut rows = [0; 16];
-        let mut tile = 0;
-        while tile < 8 {
-            rows[tile] = ROWS as u8;
-            tile += 1;
-        }
-        rows
-    },
+    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
 /// This thread's tiles, while it has some.
@@ -125,7 +109,7 @@ unsafe fn store<const T: u8>(to: *mut f32) {
             "tilestored [{to} + {stride}], tmm{t}",
             t = const T,
             to = in(reg) to,
-            stride = in(reg) ROWS * size_of::<f32>(),
+            stride = in(reg) TILE_ROWS * size_of::<f32>(),
             options(nostack, preserves_flags)
         );
     }
@@ -137,9 +121,9 @@ pub(super) fn fit_tiles(rows: &Rows<'_, u32>) -> bool {
         let step = tile[1].wrapping_sub(tile[0]);
         tile.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step)
     };
-    rows.run_length.is_multiple_of(WORDS)
-        && rows.starts.len().is_multiple_of(ROWS)
-        && rows.starts.chunks_exact(ROWS).all(even)
+    rows.run_length.is_multiple_of(BLOCK_WORDS)
+        && rows.starts.len().is_multiple_of(TILE_ROWS)
+        && rows.starts.chunks_exact(TILE_ROWS).all(even)
 }
 
 /// Products of rows where they lie, which [`fit_tiles`].
@@ -160,9 +144,9 @@ impl<S: Sink> Kernel for InPlace<'_, S> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let Rows { words, starts, runs, run_length, run_stride } = self.rows;
-        let blocks = Blocks { runs, run_stride, count: run_length / WORDS, stride: WORDS };
+        let blocks = Blocks { runs, run_stride, count: run_length / BLOCK_WORDS, stride: BLOCK_WORDS };
         let place = |tile: usize| {
-            let starts = &starts[tile * ROWS..][..2];
+            let starts = &starts[tile * TILE_ROWS..][..2];
             (starts[0], starts[1].wrapping_sub(starts[0]))
         };
         let (k, vectors) = (self.k, self.vectors);
@@ -178,10 +162,10 @@ impl<S: Sink> Kernel for Copied<'_, S> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let Tiles { copied, first, count, k, vectors, weights, sink } = self.0;
-        let blocks = Blocks { runs: 1, run_stride: 0, count: k / WORDS, stride: BLOCK };
+        let blocks = Blocks { runs: 1, run_stride: 0, count: k / BLOCK_WORDS, stride: BLOCK };
         let product = Product { words: copied, blocks, count, k, vectors, weights };
         // SAFETY: as this function's. There are `k` words for each row of every tile that has one.
-        unsafe { product.run::<V, S>(|tile| (tile * ROWS * k, WORDS), first, sink) }
+        unsafe { product.run::<V, S>(|tile| (tile * TILE_ROWS * k, BLOCK_WORDS), first, sink) }
     }
 }
 
@@ -212,7 +196,7 @@ struct Product<'a> {
 
 /// Sums of four tiles, on their way to the sink.
 #[repr(C, align(64))]
-struct Sums([[f32; ROWS * LANES]; 4]);
+struct Sums([[f32; TILE_ROWS * LANES]; 4]);
 
 impl Product<'_> {
     /// Hands the sums to `sink`, whose first row has the number `first_row`, for tiles of rows that begin at the first number of `place`, as
@@ -228,7 +212,7 @@ impl Product<'_> {
         first_row: usize,
         sink: &mut S,
     ) {
-        let (tiles, mut sums) = (self.count.div_ceil(ROWS), Sums([[0.0; ROWS * LANES]; 4]));
+        let (tiles, mut sums) = (self.count.div_ceil(TILE_ROWS), Sums([[0.0; TILE_ROWS * LANES]; 4]));
         // SAFETY: as this function's; the vectors exist.
         unsafe {
             let _configured = Configured::new();
@@ -245,8 +229,8 @@ impl Product<'_> {
                     }
                     for v in 0..1 + usize::from(wide) {
                         for below in 0..1 + usize::from(tall) {
-                            let row = (tile + below) * ROWS;
-                            for r in 0..ROWS.min(self.count - row) {
+                            let row = (tile + below) * TILE_ROWS;
+                            for r in 0..TILE_ROWS.min(self.count - row) {
                                 let values = V::load(&sums.0[2 * below + v], r * LANES);
                                 sink.put(first_row + row + r, (first + v) * LANES, values);
                             }
@@ -299,7 +283,7 @@ impl Product<'_> {
                     }
                     x = x.wrapping_add(blocks.stride);
                     y = y.wrapping_add(blocks.stride);
-                    w = w.wrapping_add(WORDS * width);
+                    w = w.wrapping_add(BLOCK_WORDS * width);
                 }
             }
             let [a, b, c, d] = sums.0.each_mut();

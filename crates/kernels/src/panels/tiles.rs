@@ -1,12 +1,9 @@
 //! What products in blocks multiply: copied rows, sixteen to a tile.
 
-use crate::factors::BLOCK_WORDS;
+use crate::factors::{BLOCK_WORDS, TILE_ROWS};
 
-/// Rows of a tile: a copied block has one word after the other of each.
-pub(crate) const ROWS: usize = 16;
-
-/// Words of a block of a tile.
-pub(super) const BLOCK: usize = ROWS * BLOCK_WORDS;
+/// Words of a copied block of a tile: of one row after the other.
+pub(super) const BLOCK: usize = TILE_ROWS * BLOCK_WORDS;
 
 /// The products of copied rows with panels.
 pub(super) struct Tiles<'a, S> {

@@ -24,7 +24,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     (&["panels::Panels::zeros", "panels::Panels::unset", "panels::Panels::vector_mut"], empty_panels),
     (&["panels::Panels::pack", "panels::Panels::rows", "panels::Panels::columns"], panels),
-    (&["panels::Panels::rounded"], rounded_panels),
+    (&["panels::Panels::rounded", "factors::Factors::images_together"], rounded_panels),
     (&["epilogue::Epilogue::open"], open),
     (
         &[
@@ -124,6 +124,7 @@ fn rounded_panels(draw: &mut Draw) {
     let matrix = draw.values(product(&[k, n]));
     let factors = draw.one(&[Factors::Bf16, Factors::Bf16Amx]);
     let panels = Panels::pack(draw.isa(), &matrix, k, n).rounded(factors);
+    assert!((1..=16).contains(&factors.images_together()), "{WRONG}{factors:?}");
     let rows = if factors == Factors::Bf16 { k } else { k.next_multiple_of(32) };
     assert!(panels.rows() == rows && panels.columns() == n.next_multiple_of(LANES), "{WRONG}{k} {n}");
     let refused = if draw.rarely(2) {

@@ -66,10 +66,10 @@ impl EvalNetwork {
         scores
     }
 
-    /// Images of a chunk: as many as the caches like, and for every thread as many. Tiles of AMX read sixteen side by side where they lie.
+    /// Images of a chunk: as many as the caches and the products like, and for every thread as many.
     fn chunk(&self, n: usize) -> usize {
         let most = (CHUNK_VALUES / self.slots.len_of_image()).clamp(4, 64);
-        let most = if self.factors == Factors::Bf16Amx { most.next_multiple_of(16) } else { most };
+        let most = most.next_multiple_of(self.factors.images_together());
         let threads = share::threads();
         let chunks = n.div_ceil(most).next_multiple_of(threads).max(1);
         n.div_ceil(chunks).max(1)

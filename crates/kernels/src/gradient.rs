@@ -1,21 +1,23 @@
-//! Where the gradient on normalised values is read.
+//! Where the gradient of a pixel is read: at its place, or at that of its window after pooling.
 
-use super::assert_same;
 use crate::epilogue::{Bits, Source};
 use crate::layout::{Layout, Places, assert_halves};
 use crate::vector::{LANES, Vector};
 
-/// Panics if a source does not fit the values `y` of `layout`.
-pub(super) fn check_source(source: Source<'_>, from: &Places, layout: &Layout) {
+/// Panics if a source does not fit the values of `layout`, whatever the halo.
+pub(crate) fn check_source(source: Source<'_>, from: &Places, layout: &Layout) {
     match source {
-        Source::Dense(_) => assert_same(from, layout),
+        Source::Dense(_) => {
+            let same = **from == Layout { halo: from.halo, ..*layout };
+            assert!(same, "{:?} and {layout:?} differ in more than their halo", **from);
+        }
         Source::Pooled(..) => assert_halves(layout, from),
     }
     source.check(from);
 }
 
 /// Where a pixel's gradient is. (Not a closure: those cannot be made to be inlined.)
-pub(super) trait Gradient {
+pub(crate) trait Gradient {
     /// A pixel of an image, for [`Gradient::load`].
     type Pixel: Copy;
 
@@ -28,9 +30,9 @@ pub(super) trait Gradient {
     unsafe fn load<V: Vector>(&self, pixel: Self::Pixel, channel: usize) -> V;
 }
 
-pub(super) struct Dense<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) layout: &'a Places,
+pub(crate) struct Dense<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) layout: &'a Places,
 }
 
 impl Gradient for Dense<'_> {
@@ -48,10 +50,10 @@ impl Gradient for Dense<'_> {
     }
 }
 
-pub(super) struct Pooled<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) bits: &'a [[Bits; 4]],
-    pub(super) layout: &'a Places,
+pub(crate) struct Pooled<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) bits: &'a [[Bits; 4]],
+    pub(crate) layout: &'a Places,
 }
 
 impl Gradient for Pooled<'_> {
