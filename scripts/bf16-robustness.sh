@@ -21,7 +21,7 @@ cd "$(dirname "$0")/.."
 
 settings() { # SET
     case $1 in
-    mnist) echo --model cnn2-small --width 16 --norm linf --epsilon 0.3 --learning-rate 0.05 --schedule one-cycle:0.1,0.3,0.0 ;;
+    mnist) echo --model cnn2-small --width 16 --norm linf --epsilon 25/255 --learning-rate 0.05 --schedule one-cycle:0.1,0.3,0.0 ;;
     cifar10) echo --model myrtle --width 16 --norm linf --epsilon 8/255 --learning-rate 0.03 --schedule one-cycle:0.1,0.3,0.0 --flip horizontal ;;
     *) echo "no settings for $1" >&2 && exit 2 ;;
     esac
